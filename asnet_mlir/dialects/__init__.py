@@ -1,0 +1,47 @@
+"""The approx dialect for MLIR's Python bindings.
+
+>>> from asnet_mlir import dialects
+>>> dialects.load()
+>>> from asnet_mlir.dialects import approx
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+
+from asnet_mlir.errors import AsnetError
+
+__all__ = ["load"]
+
+# Each of these, imported before MLIR, makes MLIR's libraries crash the process (docs/semantics.md
+# has nothing to do with it: they export the same unique symbols).  CIRCT does so in any order.
+_CLASHES = ("tensorflow", "circt")
+
+
+@cache
+def load() -> None:
+    """Register the dialect and all its passes with MLIR; later calls do nothing.
+
+    Every `mlir.ir.Context` made afterwards knows the dialect, `PassManager.parse` knows the passes,
+    and parsed operations come back as the classes of `asnet_mlir.dialects.approx`.  For a context
+    that was made before, call `context.append_dialect_registry(get_dialect_registry())`.
+
+    Raises:
+        AsnetError: TensorFlow or CIRCT is already in this process and MLIR is not.
+    """
+    if "mlir.ir" not in sys.modules:
+        for name in _CLASHES:
+            if name in sys.modules:
+                raise AsnetError(
+                    f"'{name}' was imported before MLIR and would crash it; "
+                    "import asnet_mlir.dialects and load() first, or use another process"
+                )
+    # mlir.ir comes first: it loads libMLIRPythonCAPI.so, which _asnet resolves its symbols from.
+    from mlir import ir  # noqa: F401
+    from mlir._mlir_libs import _mlir, get_dialect_registry
+
+    from asnet_mlir._mlir_libs import _asnet
+
+    _asnet.register_dialects(get_dialect_registry())
+    _mlir.globals.append_dialect_search_prefix("asnet_mlir.dialects")

@@ -1,0 +1,7 @@
+"""Typed builders of the approx dialect, generated from `dialects/approx/ApproxOps.td`."""
+
+from asnet_mlir.dialects import load as _load
+
+_load()
+
+from ._approx_ops_gen import *  # noqa: E402, F403

@@ -1,0 +1,46 @@
+"""What every front end produces: a network that can be lowered for any batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+__all__ = ["Network", "Weight"]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One trained array, an argument of the lowered function after the input.
+
+    Attributes:
+      name: the framework's path of it, such as `dense/kernel`.
+      value: float32 array, C order.
+    """
+
+    name: str
+    value: np.ndarray
+
+
+@dataclass(frozen=True)
+class Network:
+    """A feed-forward network: float32[batch, *input_shape] -> float32[batch, *output_shape].
+
+    Attributes:
+      name: for messages and file names.
+      input_shape, output_shape: of one sample, without the batch dimension.
+      weights: in the order in which the lowered function takes them.
+      lower: batch size -> text of a linalg-on-tensors module with one public function
+        `@main(input, *weights)`, locations included (layer names live in them).
+      fixed_batch: the only batch size that `lower` takes, or None for any.
+      reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
+    """
+
+    name: str
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    weights: tuple[Weight, ...]
+    lower: Callable[[int], str]
+    fixed_batch: int | None = None
+    reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)

@@ -1,0 +1,136 @@
+"""StableHLO to linalg, by jaxlib's own MLIR.
+
+jaxlib brings a copy of MLIR with the StableHLO passes; it lives beside the project's MLIR in one
+process and hands over text.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.network import Network
+
+__all__ = ["from_stablehlo_file", "linalg_from_stablehlo"]
+
+# Composites and calls are inlined so that each op's location carries its whole scope.
+_PIPELINE = (
+    "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
+    "stablehlo-legalize-composite-to-call),inline,symbol-dce,stablehlo-convert-to-signless,"
+    "stablehlo-legalize-to-linalg,canonicalize,cse)"
+)
+
+
+def linalg_from_stablehlo(module: Any) -> str:
+    """Lower a jaxlib MLIR module of StableHLO to linalg on tensors.
+
+    Args:
+      module: `jaxlib.mlir.ir.Module`; it is not changed.
+
+    Returns:
+      The text of the module, with locations.
+
+    Raises:
+      UnsupportedError: an op has no lowering; it is named with its location.
+    """
+    from jaxlib.mlir import ir, passmanager
+    from jaxlib.mlir.dialects import stablehlo
+
+    stablehlo.register_stablehlo_passes()
+    with module.context as context:
+        # JAX caches the module it hands out, so passes must run on a copy.
+        copy = module.operation.clone()
+        messages: list[str] = []
+        handler = context.attach_diagnostic_handler(
+            lambda diagnostic: messages.append(f"{diagnostic.location}: {diagnostic.message}")
+            or True
+        )
+        try:
+            passmanager.PassManager.parse(_PIPELINE).run(copy.operation)
+        except ir.MLIRError as error:
+            detail = messages[0] if messages else str(error).splitlines()[0]
+            raise UnsupportedError(f"StableHLO has an op without a lowering: {detail}") from None
+        finally:
+            handler.detach()
+        for op in _walk(copy.operation):
+            if op.name.startswith(("stablehlo.", "chlo.", "mhlo.")):
+                raise UnsupportedError(f"unsupported op '{op.name}' at {op.location}")
+        return copy.operation.get_asm(enable_debug_info=True)
+
+
+def from_stablehlo_file(path: Path) -> Network:
+    """Read a StableHLO module (`.mlir` text or `.mlirbc` bytecode), weights as constants.
+
+    The public function `@main` takes one float32 tensor whose first dimension is the batch; the
+    batch size is fixed by the file.
+
+    Raises:
+      InputError: the file is missing, does not parse, or `@main` has another signature.
+    """
+    from jax._src.interpreters.mlir import make_ir_context
+    from jaxlib.mlir import ir
+
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    with make_ir_context():
+        try:
+            module = ir.Module.parse(path.read_bytes())
+        except ir.MLIRError as error:
+            raise InputError(f"{path}: not a StableHLO module: {_one_line(error)}") from None
+        main = next(
+            (op for op in module.body.operations if str(op.attributes["sym_name"]) == '"main"'),
+            None,
+        )
+        if main is None:
+            raise InputError(f"{path}: lacks the function @main")
+        function_type = main.attributes["function_type"].value
+        inputs, results = function_type.inputs, function_type.results
+        if len(inputs) != 1 or len(results) != 1:
+            raise InputError(
+                f"{path}: @main must take one tensor and return one, it takes {len(inputs)} and "
+                f"returns {len(results)}"
+            )
+        shapes = []
+        for kind in (inputs[0], results[0]):
+            ranked = ir.RankedTensorType(kind)
+            if str(ranked.element_type) != "f32" or not ranked.has_static_shape:
+                raise InputError(f"{path}: @main works on {kind}, must be static float32")
+            shapes.append(tuple(ranked.shape))
+        if any(len(shape) < 2 or shape[0] != shapes[0][0] for shape in shapes):
+            raise InputError(f"{path}: the first dimension of @main's tensors must be the batch")
+        text = linalg_from_stablehlo(module)
+    batch = shapes[0][0]
+
+    def lower(size: int) -> str:
+        if size != batch:
+            raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
+        return text
+
+    return Network(path.stem, shapes[0][1:], shapes[1][1:], (), lower, fixed_batch=batch)
+
+
+def _walk(op: Any) -> Any:
+    yield op
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from _walk(child.operation)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def as_float32(name: str, value: Any) -> np.ndarray:
+    """Return `value` as a C-ordered float32 array.
+
+    Raises:
+      UnsupportedError: it holds other numbers, which float32 arithmetic can't stand for.
+    """
+    array = np.asarray(value)
+    if array.dtype != np.float32:
+        raise UnsupportedError(f"weight '{name}' is {array.dtype}; only float32 is supported")
+    return np.ascontiguousarray(array)

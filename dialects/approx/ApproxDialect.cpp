@@ -1,0 +1,40 @@
+#include "dialects/approx/Approx.h"
+
+#include "mlir/Transforms/InliningUtils.h"
+
+using namespace mlir;
+using namespace asnet::approx;
+
+#include "dialects/approx/ApproxDialect.cpp.inc"
+
+namespace {
+/// Arithmetic is pure, so that a function that holds it may be inlined anywhere.
+struct ApproxInlinerInterface : DialectInlinerInterface {
+  using DialectInlinerInterface::DialectInlinerInterface;
+
+  bool isLegalToInline(Operation *op, Region *, bool, IRMapping &) const final {
+    return isa<ArithmeticOpInterface>(op);
+  }
+};
+} // namespace
+
+void ApproxDialect::initialize() {
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/approx/ApproxOps.cpp.inc"
+      >();
+  addInterfaces<ApproxInlinerInterface>();
+}
+
+ArrayRef<StringRef> asnet::approx::getOpKinds() {
+  static const StringRef kinds[] = {AddFOp::getOpKind(), SubFOp::getOpKind(), MulFOp::getOpKind(),
+                                    DivFOp::getOpKind(), MaxFOp::getOpKind(), MinFOp::getOpKind()};
+  return kinds;
+}
+
+StringAttr asnet::approx::getLayer(Operation *op) {
+  for (; op; op = op->getParentOp())
+    if (auto layer = op->getAttrOfType<StringAttr>(kLayerAttrName))
+      return layer;
+  return {};
+}

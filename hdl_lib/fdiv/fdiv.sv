@@ -1,0 +1,188 @@
+// IEEE-754 binary32 divider.
+//
+// Purpose:  result_o = a_i / b_i, round to nearest even: an unrolled array divider.
+// Source:   IEEE 754-2019, 5.4.1; restoring division, one quotient bit a row: Ercegovac and Lang,
+//           Digital Arithmetic, 2004, chapter 5. Normalisation shifts left only, so operand bits
+//           that are constant zero stay zero in every row and their subtractors disappear.
+// Latency:  LATENCY = 0..29 registers between operands and result, spread over 29 cut points: inside
+//           and after the normalisation, after each of the 26 rows, after the shift of subnormal
+//           results. A new operand pair is taken every cycle.
+// Special:  subnormals exact, in and out. Any NaN result is 0x7FC00000 (NaN operand, 0/0, inf/inf).
+//           x/0 is infinite, x/inf is zero, with the sign of the quotient.
+module fdiv #(
+  parameter int unsigned LATENCY = 14
+) (
+  input  logic        clk_i,
+  input  logic [31:0] a_i,
+  input  logic [31:0] b_i,
+  output logic [31:0] result_o
+);
+
+  // 24 bits of significand, one more as a quotient in (1/2, 1) has its first bit zero, one to round.
+  localparam int unsigned Rows = 26;
+  localparam int unsigned Cuts = Rows + 3;
+
+  if (LATENCY > Cuts) begin : gen_bad_latency
+    $fatal(1, "fdiv: LATENCY must be in 0..29");
+  end
+
+  // ---- Operands. A subnormal has hidden bit 0 and the exponent of the smallest normal number, 1.
+  logic       a_tiny, b_tiny, a_top, b_top, a_frac, b_frac, a_zero, b_zero;
+  logic [7:0] a_exp, b_exp;
+  logic       sign, nan, inf, zero;
+
+  assign a_tiny = (a_i[30:23] == 8'h00);
+  assign b_tiny = (b_i[30:23] == 8'h00);
+  assign a_top  = (a_i[30:23] == 8'hFF);
+  assign b_top  = (b_i[30:23] == 8'hFF);
+  assign a_frac = (a_i[22:0] != '0);
+  assign b_frac = (b_i[22:0] != '0);
+  assign a_zero = a_tiny & ~a_frac;
+  assign b_zero = b_tiny & ~b_frac;
+  assign a_exp  = {a_i[30:24], a_i[23] | a_tiny};
+  assign b_exp  = {b_i[30:24], b_i[23] | b_tiny};
+
+  assign sign = a_i[31] ^ b_i[31];
+  assign nan  = (a_top & a_frac) | (b_top & b_frac) | (a_top & b_top) | (a_zero & b_zero);
+  assign inf  = a_top | b_zero;
+  assign zero = a_zero | b_top;
+
+  // ---- Normalisation: a shift step is taken where all the bits it would push out are zero.
+  logic [23:0] a_sig, a_16, a_8, a_8_1, a_4, a_2, a_1;
+  logic [23:0] b_sig, b_16, b_8, b_8_1, b_4, b_2, b_1;
+  logic [4:0]  a_zeros, b_zeros;
+  logic [1:0]  a_zeros_1, b_zeros_1;
+
+  assign a_sig = {~a_tiny, a_i[22:0]};
+  assign b_sig = {~b_tiny, b_i[22:0]};
+  assign a_zeros[4] = (a_sig[23:8] == '0);
+  assign b_zeros[4] = (b_sig[23:8] == '0);
+  assign a_16 = a_zeros[4] ? {a_sig[7:0], 16'b0} : a_sig;
+  assign b_16 = b_zeros[4] ? {b_sig[7:0], 16'b0} : b_sig;
+  assign a_zeros[3] = (a_16[23:16] == '0);
+  assign b_zeros[3] = (b_16[23:16] == '0);
+  assign a_8 = a_zeros[3] ? {a_16[15:0], 8'b0} : a_16;
+  assign b_8 = b_zeros[3] ? {b_16[15:0], 8'b0} : b_16;
+
+  // Signed; the quotient's biased exponent if it is in [1, 2), before the shifts are accounted for:
+  // 1 - 255 + 127 = -127 up to 255 - 1 + 127 = 381; after them, within 24 of that.
+  logic [9:0] exp_raw, exp_raw_1, exp_1, exp_2;
+  assign exp_raw = {2'b0, a_exp} - {2'b0, b_exp} + 10'd127;
+
+  // Packed arrays throughout: Yosys 0.70 leaves elements of unpacked ones undriven by instances.
+  logic [Rows+2:0][3:0] flags;
+  logic       sign_end, nan_end, inf_end, zero_end;
+  asnet_pipe_reg #(.Width(66), .Cut(1), .Cuts(Cuts), .Latency(LATENCY)) u_norm_1 (
+    .clk_i(clk_i),
+    .d_i({sign, nan, inf, zero, a_zeros[4:3], b_zeros[4:3], exp_raw, a_8, b_8}),
+    .q_o({flags[0], a_zeros_1, b_zeros_1, exp_raw_1, a_8_1, b_8_1}));
+
+  assign a_zeros[2] = (a_8_1[23:20] == '0);
+  assign b_zeros[2] = (b_8_1[23:20] == '0);
+  assign a_4 = a_zeros[2] ? {a_8_1[19:0], 4'b0} : a_8_1;
+  assign b_4 = b_zeros[2] ? {b_8_1[19:0], 4'b0} : b_8_1;
+  assign a_zeros[1] = (a_4[23:22] == '0);
+  assign b_zeros[1] = (b_4[23:22] == '0);
+  assign a_2 = a_zeros[1] ? {a_4[21:0], 2'b0} : a_4;
+  assign b_2 = b_zeros[1] ? {b_4[21:0], 2'b0} : b_4;
+  assign a_zeros[0] = ~a_2[23];
+  assign b_zeros[0] = ~b_2[23];
+  assign a_1 = a_zeros[0] ? {a_2[22:0], 1'b0} : a_2;
+  assign b_1 = b_zeros[0] ? {b_2[22:0], 1'b0} : b_2;
+  assign exp_1 = exp_raw_1 - {5'b0, a_zeros_1, a_zeros[2:0]} + {5'b0, b_zeros_1, b_zeros[2:0]};
+
+  // ---- Rows. The remainder before a row is below twice the divisor: 25 bits; so is the difference,
+  // with its sign. A remainder is below the divisor after a row, and doubled on the way to the next.
+  logic [Rows:0][23:0]  divisor, remainder;
+  logic [Rows:0][25:0]  quotient;
+  logic [Rows-1:0][9:0] exponent;
+  logic [8:0]  exp_base, exp_base_r, exp_base_end;
+  logic        normal, normal_r, normal_end;
+  logic [4:0]  shift, shift_r;
+
+  asnet_pipe_reg #(.Width(62), .Cut(2), .Cuts(Cuts), .Latency(LATENCY)) u_norm_2 (
+    .clk_i(clk_i), .d_i({flags[0], exp_1, a_1, b_1}),
+    .q_o({flags[1], exp_2, remainder[0], divisor[0]}));
+  assign exponent[0] = exp_2;
+  assign quotient[0] = '0;
+
+  for (genvar i = 0; i < Rows; i++) begin : gen_row
+    logic [24:0] partial, difference;
+    logic        bit_of_row;
+    logic [23:0] rest;
+
+    if (i == 0) begin : gen_first
+      assign partial = {1'b0, remainder[i]};
+    end else begin : gen_next
+      assign partial = {remainder[i], 1'b0};
+    end
+    assign difference = partial - {1'b0, divisor[i]};
+    assign bit_of_row = ~difference[24];
+    assign rest       = bit_of_row ? difference[23:0] : partial[23:0];
+
+    // The 26 quotient bits start as zeros that synthesis removes; a bit is born in each row.
+    asnet_pipe_reg #(.Width(54), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_row (
+      .clk_i(clk_i), .d_i({flags[i+1], rest, quotient[i][24:0], bit_of_row}),
+      .q_o({flags[i+2], remainder[i+1], quotient[i+1]}));
+    asnet_pipe_reg #(.Width(24), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_divisor (
+      .clk_i(clk_i), .d_i(divisor[i]), .q_o(divisor[i+1]));
+    if (i < Rows - 1) begin : gen_exponent
+      asnet_pipe_reg #(.Width(10), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_exponent (
+        .clk_i(clk_i), .d_i(exponent[i]), .q_o(exponent[i+1]));
+    end
+  end
+
+  // ---- A quotient with exponent e below 1 is shifted right by 1 - e, by 31 if that is more. One with
+  // e of 2 or more is normal whether or not its first bit is set; its base is e - 2.
+  logic [9:0] exp_last, exp_less;
+
+  assign exp_last = exponent[Rows-1];
+  assign exp_less = exp_last - 10'd2;
+  assign normal   = ~exp_less[9];
+  assign exp_base = exp_less[8:0] & {9{normal}};
+  // 1 - e = -(e - 2) - 1, which is e - 2 inverted; e = 1 gives 0.
+  assign shift    = {5{~normal}} & (~exp_less[4:0] | {5{exp_less[8:5] != 4'hF}});
+  asnet_pipe_reg #(.Width(15), .Cut(Rows + 2), .Cuts(Cuts), .Latency(LATENCY)) u_exp_base (
+    .clk_i(clk_i), .d_i({normal, exp_base, shift}), .q_o({normal_r, exp_base_r, shift_r}));
+
+  logic [25:0] frame, by_16, by_8, by_4, by_2, by_1, sig;
+  logic        sticky, sticky_end;
+
+  assign frame = quotient[Rows];
+  assign by_16 = shift_r[4] ? {16'b0, frame[25:16]} : frame;
+  assign by_8  = shift_r[3] ? {8'b0, by_16[25:8]} : by_16;
+  assign by_4  = shift_r[2] ? {4'b0, by_8[25:4]} : by_8;
+  assign by_2  = shift_r[1] ? {2'b0, by_4[25:2]} : by_4;
+  assign by_1  = shift_r[0] ? {1'b0, by_2[25:1]} : by_2;
+  assign sticky = (remainder[Rows] != '0) |
+                  (shift_r[4] & (frame[15:0] != '0)) | (shift_r[3] & (by_16[7:0] != '0)) |
+                  (shift_r[2] & (by_8[3:0] != '0)) | (shift_r[1] & (by_4[1:0] != '0)) |
+                  (shift_r[0] & by_2[0]);
+
+  asnet_pipe_reg #(.Width(41), .Cut(Rows + 3), .Cuts(Cuts), .Latency(LATENCY)) u_shift (
+    .clk_i(clk_i), .d_i({flags[Rows+1], normal_r, exp_base_r, sticky, by_1}),
+    .q_o({flags[Rows+2], normal_end, exp_base_end, sticky_end, sig}));
+
+  // ---- Rounding. Exponent and fraction are one number: its increment carries from the fraction into
+  // the exponent, from the largest subnormal into the normals, from the largest number into
+  // infinity. The leading one is *added* to the exponent base.
+  logic        low, up;
+  logic [22:0] frac;
+  logic [31:0] rounded;
+
+  assign {sign_end, nan_end, inf_end, zero_end} = flags[Rows+2];
+  assign low  = normal_end & ~sig[25];
+  assign frac = low ? sig[23:1] : sig[24:2];
+  assign up   = low ? sig[0] & (sig[1] | sticky_end) : sig[1] & (sig[2] | sig[0] | sticky_end);
+  assign rounded = {exp_base_end, 22'b0, up} +
+                   {7'b0, normal_end & sig[25], low | (~normal_end & sig[25]), frac};
+
+  always_comb begin
+    if (nan_end)                              result_o = 32'h7FC00000;
+    else if (inf_end)                         result_o = {sign_end, 8'hFF, 23'b0};
+    else if (zero_end)                        result_o = {sign_end, 31'b0};
+    else if (rounded[31] | (&rounded[30:23])) result_o = {sign_end, 8'hFF, 23'b0};
+    else                                      result_o = {sign_end, rounded[30:0]};
+  end
+
+endmodule

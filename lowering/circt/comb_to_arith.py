@@ -1,0 +1,450 @@
+"""Yosys netlist -> CIRCT `comb` -> MLIR `arith`, in CIRCT's own process.
+
+`python -P comb_to_arith.py JOBS.json RESULTS.json`.  It imports `circt` and nothing of this project:
+`circt` and `mlir` cannot live in one process.
+
+A job is `{"symbol": .., "format": "f32" | null, "module": {"ports": .., "cells": ..}}`, where the
+module is in the format of Yosys' `write_json` with ports `a`, `b` and `result` and no registers.
+A result is `{"text": ..}` (one `func.func private`) or `{"error": .., "cell": ..}`.
+
+What a cell computes follows Yosys' "Internal cell library" and IEEE 1364-2005, section 5:
+
+* operands are extended to the width of the operation, with the sign where both are signed;
+* a shift by the width or more gives zeros, or copies of the sign for `>>>` on signed operands;
+* nets that Verilog leaves undefined (`x`, an index out of range) read as 0, as in Verilator;
+* division by zero is undefined in Verilog and undefined behaviour in `arith`, so a division is
+  accepted where a bit of the divisor is the constant 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import circt
+from circt.dialects import arith, comb, func, hw
+from circt.ir import (
+    Context,
+    F32Type,
+    FunctionType,
+    InsertionPoint,
+    IntegerAttr,
+    IntegerType,
+    Location,
+    Module,
+    StringAttr,
+    TypeAttr,
+    Value,
+)
+from circt.passmanager import PassManager
+
+__all__ = ["NetlistError", "build_function", "main"]
+
+_CANONICAL_NAN = 0x7FC00000
+_PIPELINE = "builtin.module(canonicalize,cse,convert-comb-to-arith,canonicalize,cse)"
+
+# comb.icmp predicates, unsigned; the signed ones are 4 lower.
+_EQ, _NE, _ULT, _ULE, _UGT, _UGE = 0, 1, 6, 7, 8, 9
+
+
+class NetlistError(Exception):
+    """A cell that has no meaning here; `cell` is its name in the netlist."""
+
+    def __init__(self, message: str, cell: str) -> None:
+        super().__init__(message)
+        self.cell = cell
+
+
+def _width(value: Value) -> int:
+    return IntegerType(value.type).width
+
+
+def _int(width: int) -> IntegerType:
+    return IntegerType.get_signless(width)
+
+
+def _constant(value: int, width: int) -> Value:
+    # The attribute's constructor takes a signed 64-bit number, so wide constants are put together.
+    if width <= 64:
+        value &= (1 << width) - 1
+        if value >> (width - 1):
+            value -= 1 << width
+        return hw.ConstantOp(IntegerAttr.get(_int(width), value)).result
+    return comb.ConcatOp([_constant(value >> 32, width - 32), _constant(value, 32)]).result
+
+
+def _extract(value: Value, low: int, width: int) -> Value:
+    if low == 0 and width == _width(value):
+        return value
+    return comb.ExtractOp(
+        _int(width), value, IntegerAttr.get(IntegerType.get_signless(32), low)
+    ).result
+
+
+def _replicate(bit: Value, times: int) -> Value:
+    return bit if times == 1 else comb.ReplicateOp(_int(times), bit).result
+
+
+def _resize(value: Value, width: int, signed: bool) -> Value:
+    """Truncate, or extend with zeros or the sign."""
+    have = _width(value)
+    if width <= have:
+        return _extract(value, 0, width)
+    top = (
+        _replicate(_extract(value, have - 1, 1), width - have)
+        if signed
+        else _constant(0, width - have)
+    )
+    return comb.ConcatOp([top, value]).result
+
+
+def _compare(predicate: int, left: Value, right: Value) -> Value:
+    kind = IntegerAttr.get(IntegerType.get_signless(64), predicate)
+    return comb.ICmpOp(kind, left, right).result
+
+
+def _mux(condition: Value, true: Value, false: Value) -> Value:
+    return comb.MuxOp(condition, true, false).result
+
+
+def _not(value: Value) -> Value:
+    return comb.XorOp([value, _constant(-1, _width(value))]).result
+
+
+def _is_true(value: Value) -> Value:
+    return value if _width(value) == 1 else _compare(_NE, value, _constant(0, _width(value)))
+
+
+def _parity(value: Value) -> Value:
+    # Folding halves keeps the width of vectors; arith has no population count.
+    width = _width(value)
+    step = 1 << max(width - 1, 0).bit_length() >> 1
+    while step:
+        if step < width:
+            shifted = comb.ShrUOp(value, _constant(step, width)).result
+            value = comb.XorOp([value, shifted]).result
+        step >>= 1
+    return _extract(value, 0, 1)
+
+
+def _shift(
+    operation: Callable[[Value, Value], Any], value: Value, amount: Value
+) -> Value:
+    """Shift by an unsigned amount of any width; an amount beyond the width counts as the width."""
+    width = _width(value)
+    needed = width.bit_length()
+    have = _width(amount)
+    if have > needed:
+        beyond = _is_true(_extract(amount, needed, have - needed))
+        low = _extract(amount, 0, needed)
+        amount = _mux(beyond, _constant(width, needed), low)
+    if needed > width:  # width 1: an amount of 1 is all that there is
+        amount = _is_true(amount)
+    return operation(value, _resize(amount, width, signed=False)).result
+
+
+class _Builder:
+    """Values of nets, and the cells built from them."""
+
+    def __init__(self, cells: dict[str, Any], inputs: dict[str, tuple[list[Any], Value]]) -> None:
+        self._cells = cells
+        self._source: dict[Any, tuple[Value, int]] = {}
+        for bits, value in inputs.values():
+            self._define(bits, value)
+
+    def _define(self, bits: list[Any], value: Value) -> None:
+        for position, bit in enumerate(bits):
+            self._source[bit] = (value, position)
+
+    def gather(self, bits: list[Any]) -> Value:
+        """Return the value whose bits, lowest first, are `bits`."""
+        parts: list[Value] = []
+        start = 0
+        while start < len(bits):
+            end = start + 1
+            bit = bits[start]
+            if isinstance(bit, str):
+                while end < len(bits) and isinstance(bits[end], str):
+                    end += 1
+                number = sum((bits[k] == "1") << (k - start) for k in range(start, end))
+                parts.append(_constant(number, end - start))
+            else:
+                value, low = self._source[bit]
+                while end < len(bits) and self._source.get(bits[end]) == (value, low + end - start):
+                    end += 1
+                if end == start + 1:
+                    while end < len(bits) and bits[end] == bit:  # a sign, extended
+                        end += 1
+                    parts.append(_replicate(_extract(value, low, 1), end - start))
+                else:
+                    parts.append(_extract(value, low, end - start))
+            start = end
+        return parts[0] if len(parts) == 1 else comb.ConcatOp(parts[::-1]).result
+
+    def build_all(self) -> None:
+        """Build all cells, each after those that drive its inputs."""
+        driver = {
+            bit: name
+            for name, cell in self._cells.items()
+            for port, bits in cell["connections"].items()
+            if cell["port_directions"][port] == "output"
+            for bit in bits
+            if not isinstance(bit, str)
+        }
+        done: set[str] = set()
+        for root in self._cells:
+            stack = [root]
+            while stack:
+                name = stack[-1]
+                if name in done:
+                    stack.pop()
+                    continue
+                waiting = {
+                    driver[bit]
+                    for port, bits in self._cells[name]["connections"].items()
+                    if self._cells[name]["port_directions"][port] == "input"
+                    for bit in bits
+                    if bit in driver and driver[bit] not in done
+                }
+                if waiting:
+                    stack.extend(waiting)
+                    continue
+                cell = self._cells[name]
+                output = cell["connections"]["Y"]
+                self._define(output, self._build(name, cell, len(output)))
+                done.add(name)
+                stack.pop()
+
+    def _build(self, name: str, cell: dict[str, Any], width: int) -> Value:
+        kind = cell["type"]
+        parameters = cell["parameters"]
+        bits = cell["connections"]
+
+        def flag(key: str) -> bool:
+            return bool(int(str(parameters.get(key, "0")), 2))
+
+        def operand(port: str, to: int | None = None, signed: bool = False) -> Value:
+            value = self.gather(bits[port])
+            return value if to is None else _resize(value, to, signed)
+
+        if kind.startswith("$_"):
+            return self._gate(name, kind, operand)
+        a_signed = flag("A_SIGNED")
+        both = a_signed and (flag("B_SIGNED") or "B" not in bits)
+        if kind in ("$pos", "$buf", "$not", "$neg"):
+            value = operand("A", width, a_signed)
+            if kind == "$neg":
+                return comb.SubOp(_constant(0, width), value).result
+            return _not(value) if kind == "$not" else value
+        if kind in ("$add", "$mul", "$and", "$or", "$xor", "$xnor", "$sub"):
+            left, right = operand("A", width, both), operand("B", width, both)
+            if kind == "$sub":
+                return comb.SubOp(left, right).result
+            operation = {
+                "$add": comb.AddOp,
+                "$mul": comb.MulOp,
+                "$and": comb.AndOp,
+                "$or": comb.OrOp,
+                "$xor": comb.XorOp,
+                "$xnor": comb.XorOp,
+            }[kind]
+            value = operation([left, right]).result
+            return _not(value) if kind == "$xnor" else value
+        if kind in ("$div", "$mod"):
+            if "1" not in bits["B"]:
+                raise NetlistError("division by what may be zero is undefined in Verilog", name)
+            wide = max(width, len(bits["A"]), len(bits["B"])) + both  # most negative / -1 fits
+            left, right = operand("A", wide, both), operand("B", wide, both)
+            operation = {
+                ("$div", False): comb.DivUOp,
+                ("$div", True): comb.DivSOp,
+                ("$mod", False): comb.ModUOp,
+                ("$mod", True): comb.ModSOp,
+            }[kind, both]
+            return _resize(operation(left, right).result, width, both)
+        predicate = {
+            "$eq": _EQ,
+            "$eqx": _EQ,
+            "$ne": _NE,
+            "$nex": _NE,
+            "$lt": _ULT,
+            "$le": _ULE,
+            "$gt": _UGT,
+            "$ge": _UGE,
+        }.get(kind)
+        if predicate is not None:
+            wide = max(len(bits["A"]), len(bits["B"]))
+            if both and predicate >= _ULT:
+                predicate -= 4
+            left, right = operand("A", wide, both), operand("B", wide, both)
+            return _resize(_compare(predicate, left, right), width, signed=False)
+        if kind in ("$shl", "$sshl", "$shr", "$sshr"):
+            left_shift = kind in ("$shl", "$sshl")
+            wide = width if left_shift else max(width, len(bits["A"]))
+            operation = (
+                comb.ShlOp
+                if left_shift
+                else comb.ShrSOp
+                if kind == "$sshr" and a_signed
+                else comb.ShrUOp
+            )
+            value = _shift(operation, operand("A", wide, a_signed), operand("B"))
+            return _resize(value, width, signed=False)
+        if kind in ("$shift", "$shiftx"):
+            wide = max(width, len(bits["A"]))
+            value = operand("A", wide, a_signed and kind == "$shift")
+            amount = operand("B")
+            right = _shift(comb.ShrUOp, value, amount)
+            if flag("B_SIGNED"):
+                have = _width(amount)
+                opposite = comb.SubOp(_constant(0, have), amount).result
+                left = _shift(comb.ShlOp, value, opposite)
+                right = _mux(_extract(amount, have - 1, 1), left, right)
+            return _resize(right, width, signed=False)
+        if kind in ("$logic_not", "$logic_and", "$logic_or") or kind.startswith("$reduce_"):
+            return _resize(self._truth(name, kind, operand), width, signed=False)
+        if kind == "$mux":
+            return _mux(operand("S"), operand("B"), operand("A"))
+        if kind == "$bwmux":
+            choice = operand("S")
+            chosen = comb.AndOp([choice, operand("B")]).result
+            return comb.OrOp([chosen, comb.AndOp([_not(choice), operand("A")]).result]).result
+        if kind == "$pmux":
+            value = operand("A")
+            for position in reversed(range(len(bits["S"]))):  # the first that holds wins
+                choice = self.gather([bits["S"][position]])
+                slice_bits = bits["B"][position * width : (position + 1) * width]
+                value = _mux(choice, self.gather(slice_bits), value)
+            return value
+        if kind == "$bmux":
+            values = [
+                self.gather(bits["A"][start : start + width])
+                for start in range(0, len(bits["A"]), width)
+            ]
+            for choice_bit in bits["S"]:
+                choice = self.gather([choice_bit])
+                values = [
+                    _mux(choice, odd, even)
+                    for even, odd in zip(values[::2], values[1::2], strict=True)
+                ]
+            return values[0]
+        raise NetlistError(f"cell {kind} is not supported", name)
+
+    def _truth(self, name: str, kind: str, operand: Callable[..., Value]) -> Value:
+        a = operand("A")
+        if kind == "$logic_not":
+            return _not(_is_true(a))
+        if kind == "$logic_and":
+            return comb.AndOp([_is_true(a), _is_true(operand("B"))]).result
+        if kind == "$logic_or":
+            return comb.OrOp([_is_true(a), _is_true(operand("B"))]).result
+        if kind in ("$reduce_or", "$reduce_bool"):
+            return _is_true(a)
+        if kind == "$reduce_and":
+            return _compare(_EQ, a, _constant(-1, _width(a)))
+        if kind == "$reduce_xor":
+            return _parity(a)
+        if kind == "$reduce_xnor":
+            return _not(_parity(a))
+        raise NetlistError(f"cell {kind} is not supported", name)
+
+    def _gate(self, name: str, kind: str, operand: Callable[..., Value]) -> Value:
+        def both(left: Value, right: Value) -> Value:
+            return comb.AndOp([left, right]).result
+
+        def either(left: Value, right: Value) -> Value:
+            return comb.OrOp([left, right]).result
+
+        a = operand("A")
+        if kind in ("$_BUF_", "$_NOT_"):
+            return a if kind == "$_BUF_" else _not(a)
+        if kind not in _GATES:
+            raise NetlistError(f"cell {kind} is not supported", name)
+        b = operand("B")
+        if kind in ("$_MUX_", "$_NMUX_"):
+            value = _mux(operand("S"), b, a)
+            return value if kind == "$_MUX_" else _not(value)
+        if kind in ("$_XOR_", "$_XNOR_"):
+            value = comb.XorOp([a, b]).result
+            return value if kind == "$_XOR_" else _not(value)
+        if kind == "$_AOI3_":
+            return _not(either(both(a, b), operand("C")))
+        if kind == "$_OAI3_":
+            return _not(both(either(a, b), operand("C")))
+        if kind == "$_AOI4_":
+            return _not(either(both(a, b), both(operand("C"), operand("D"))))
+        if kind == "$_OAI4_":
+            return _not(both(either(a, b), either(operand("C"), operand("D"))))
+        if kind in ("$_ANDNOT_", "$_ORNOT_"):
+            return both(a, _not(b)) if kind == "$_ANDNOT_" else either(a, _not(b))
+        value = both(a, b) if "AND" in kind else either(a, b)
+        return _not(value) if kind in ("$_NAND_", "$_NOR_") else value
+
+
+_GATES = {
+    f"$_{gate}_"
+    for gate in (
+        "AND NAND OR NOR XOR XNOR ANDNOT ORNOT MUX NMUX AOI3 OAI3 AOI4 OAI4".split()
+    )
+}
+
+
+def build_function(symbol: str, number_format: str | None, module: dict[str, Any]) -> None:
+    """Build `func.func private @symbol(%a, %b) -> result` at the insertion point.
+
+    With `number_format` "f32" operands and result are f32, and a NaN operand reads as 0x7FC00000,
+    whose bits a processor does not promise (x86 makes 0xFFC00000).  Without it they are integers of
+    the ports' widths.
+    """
+    ports = {name: port["bits"] for name, port in module["ports"].items()}
+    is_float = number_format == "f32"
+    types = [F32Type.get() if is_float else _int(len(ports[name])) for name in ("a", "b")]
+    result_type = F32Type.get() if is_float else _int(len(ports["result"]))
+    function = func.FuncOp(symbol, FunctionType.get(types, [result_type]), visibility="private")
+    with InsertionPoint(function.add_entry_block()):
+        inputs = {}
+        for name, argument in zip(("a", "b"), function.arguments, strict=True):
+            value: Value = argument
+            if is_float:
+                unordered = arith.CmpFOp(
+                    IntegerAttr.get(IntegerType.get_signless(64), 14), argument, argument
+                ).result
+                as_bits = arith.BitcastOp(_int(32), argument).result
+                nan = arith.ConstantOp(_int(32), _CANONICAL_NAN).result
+                value = arith.SelectOp(unordered, nan, as_bits).result
+            inputs[name] = (ports[name], value)
+        builder = _Builder(module["cells"], inputs)
+        builder.build_all()
+        result = builder.gather(ports["result"])
+        if is_float:
+            result = arith.BitcastOp(F32Type.get(), result).result
+        func.ReturnOp([result])
+
+
+def _run_job(job: dict[str, Any]) -> dict[str, str]:
+    module = Module.create()
+    try:
+        with InsertionPoint(module.body):
+            build_function(job["symbol"], job["format"], job["module"])
+    except NetlistError as error:
+        return {"error": str(error), "cell": error.cell}
+    PassManager.parse(_PIPELINE).run(module.operation)
+    return {"text": str(module.body.operations[0]) + "\n"}
+
+
+def main(jobs_path: str, results_path: str) -> None:
+    """Read jobs, write results in the same order."""
+    with open(jobs_path, encoding="utf-8") as file:
+        jobs = json.load(file)
+    context = Context()
+    circt.register_dialects(context)
+    with context, Location.unknown():
+        results = [_run_job(job) for job in jobs]
+    with open(results_path, "w", encoding="utf-8") as file:
+        json.dump(results, file)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

@@ -1,0 +1,123 @@
+#include "lowering/Lowering.h"
+
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/SCF/Transforms/TileUsingInterface.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+#include "mlir/Dialect/Vector/IR/VectorOps.h"
+#include "mlir/IR/PatternMatch.h"
+
+using namespace mlir;
+
+namespace asnet {
+#define GEN_PASS_DEF_VECTORIZEOUTPUTS
+#include "lowering/Lowering.h.inc"
+
+namespace {
+/// A model derived from Verilog is hundreds of integer ops, each value live in several registers:
+/// wide tiles of those only spill.
+constexpr unsigned kLargeBody = 32;
+
+int64_t largestDivisor(int64_t value, int64_t limit) {
+  for (int64_t divisor = std::min(value, limit); divisor > 1; --divisor)
+    if (value % divisor == 0)
+      return divisor;
+  return 1;
+}
+
+/// Tile sizes that leave a block of outputs of about `budget` elements, one step of every reduction.
+/// Tiles divide their dimensions, so that no remainder needs code of its own.
+SmallVector<int64_t> chooseTile(linalg::GenericOp op, ArrayRef<int64_t> ranges, int64_t budget) {
+  SmallVector<int64_t> tile(ranges.size(), 1);
+  AffineMap output = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
+  // The last dimension of the output is contiguous: it gets its share first.
+  for (AffineExpr result : llvm::reverse(output.getResults())) {
+    auto dim = dyn_cast<AffineDimExpr>(result);
+    if (!dim)
+      continue;
+    unsigned position = dim.getPosition();
+    tile[position] = largestDivisor(ranges[position], budget);
+    budget /= tile[position];
+    // A dimension that is cut ends the block: what lies further out is not contiguous with it.
+    if (tile[position] != ranges[position])
+      break;
+  }
+  return tile;
+}
+
+bool isCandidate(linalg::GenericOp op, ArrayRef<int64_t> ranges) {
+  if (!op.hasPureTensorSemantics() || op.getNumDpsInits() != 1 || op.hasIndexSemantics() ||
+      llvm::any_of(ranges, ShapedType::isDynamic))
+    return false;
+  // Windows (d0 * 2 + d1) are not projections; they stay loops.
+  return llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) {
+    return map.isProjectedPermutation(/*allowZeroInResults=*/true);
+  });
+}
+
+LogicalResult vectorizeOutputs(IRRewriter &rewriter, linalg::GenericOp op, int64_t elements) {
+  SmallVector<int64_t> ranges = op.getStaticLoopRanges();
+  if (!isCandidate(op, ranges))
+    return failure();
+  unsigned bodySize = llvm::range_size(op.getBody()->without_terminator());
+  int64_t budget = bodySize > kLargeBody ? std::min<int64_t>(elements, 16) : elements;
+  SmallVector<int64_t> tile = chooseTile(op, ranges, budget);
+  int64_t block = 1;
+  for (int64_t size : tile)
+    block *= size;
+  if (block == 1)
+    return failure();
+
+  // Loops over outputs outside, reductions inside: each output still sees its reduction in the
+  // defined order, and the block of accumulators stays in registers.
+  SmallVector<int64_t> interchange;
+  for (auto kind : {utils::IteratorType::parallel, utils::IteratorType::reduction})
+    for (auto [position, iterator] : llvm::enumerate(op.getIteratorTypesArray()))
+      if (iterator == kind)
+        interchange.push_back(position);
+
+  // A dimension that is whole needs no loop.
+  SmallVector<OpFoldResult> sizes;
+  for (auto [size, range] : llvm::zip_equal(tile, ranges))
+    sizes.push_back(rewriter.getIndexAttr(size == range ? 0 : size));
+  scf::SCFTilingOptions options;
+  options.setTileSizes(sizes).setInterchange(interchange);
+  rewriter.setInsertionPoint(op);
+  auto tiled =
+      scf::tileUsingSCF(rewriter, cast<TilingInterface>(op.getOperation()), options);
+  if (failed(tiled))
+    return failure();
+  rewriter.replaceOp(op, tiled->replacements);
+  auto inner = cast<linalg::GenericOp>(tiled->tiledOps.front());
+
+  // Reductions have one step left: without their unit dimensions the op is elementwise, so that the
+  // vectorizer meets no reduction, which it would reassociate or reject.
+  linalg::ControlDropUnitDims control;
+  control.rankReductionStrategy =
+      linalg::ControlDropUnitDims::RankReductionStrategy::ExtractInsertSlice;
+  rewriter.setInsertionPoint(inner);
+  if (auto dropped = linalg::dropUnitDims(rewriter, inner, control); succeeded(dropped)) {
+    rewriter.replaceOp(inner, dropped->replacements);
+    inner = cast<linalg::GenericOp>(dropped->resultOp.getOperation());
+  }
+  if (inner.getNumReductionLoops() != 0)
+    return success(); // stays a scalar loop nest, in the defined order
+  rewriter.setInsertionPoint(inner);
+  auto vectorized = linalg::vectorize(rewriter, inner);
+  if (succeeded(vectorized))
+    rewriter.replaceOp(inner, vectorized->replacements);
+  return success();
+}
+
+struct VectorizeOutputs : impl::VectorizeOutputsBase<VectorizeOutputs> {
+  using Base::Base;
+  void runOnOperation() override {
+    SmallVector<linalg::GenericOp> ops;
+    getOperation()->walk([&](linalg::GenericOp op) { ops.push_back(op); });
+    IRRewriter rewriter(&getContext());
+    for (linalg::GenericOp op : ops)
+      (void)vectorizeOutputs(rewriter, op, elements);
+  }
+};
+} // namespace
+} // namespace asnet

@@ -1,0 +1,64 @@
+#include "passes/Passes.h"
+
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+
+using namespace mlir;
+
+namespace asnet {
+#define GEN_PASS_DEF_FUSEELEMENTWISE
+#include "passes/Passes.h.inc"
+
+namespace {
+struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(linalg::GenericOp consumer,
+                                PatternRewriter &rewriter) const override {
+    if (consumer.getNumParallelLoops() != consumer.getNumLoops())
+      return rewriter.notifyMatchFailure(consumer, "is a reduction");
+    Attribute layer = consumer->getAttr(approx::kLayerAttrName);
+    for (OpOperand &operand : consumer->getOpOperands()) {
+      auto producer = operand.get().getDefiningOp<linalg::GenericOp>();
+      if (!producer || producer->getAttr(approx::kLayerAttrName) != layer ||
+          producer.getNumParallelLoops() != producer.getNumLoops())
+        continue;
+      // Fusing a producer of several uses, or one whose result is broadcast, would compute it again;
+      // a body that only passes a value on costs nothing.
+      bool isFree = llvm::hasSingleElement(producer.getBody()->getOperations());
+      bool isBroadcast = producer.getNumLoops() < consumer.getNumLoops();
+      if (!isFree && (!producer->hasOneUse() || isBroadcast))
+        continue;
+      if (!linalg::areElementwiseOpsFusable(&operand))
+        continue;
+      auto fused = linalg::fuseElementwiseOps(rewriter, &operand);
+      if (failed(fused))
+        continue;
+      if (layer)
+        fused->fusedOp->setAttr(approx::kLayerAttrName, layer);
+      for (auto [from, to] : fused->replacements)
+        rewriter.replaceUsesWithIf(from, to, [&](OpOperand &use) {
+          return use.get().getDefiningOp() != producer;
+        });
+      rewriter.eraseOp(consumer);
+      return success();
+    }
+    return failure();
+  }
+};
+
+struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
+  void runOnOperation() override {
+    RewritePatternSet patterns(&getContext());
+    patterns.add<FuseIntoConsumer>(&getContext());
+    linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
+    linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+      signalPassFailure();
+  }
+};
+} // namespace
+} // namespace asnet

@@ -1,0 +1,20 @@
+// The passes from MLIR to MLIR (see Passes.td).
+
+#ifndef PASSES_PASSES_H
+#define PASSES_PASSES_H
+
+#include "dialects/approx/Approx.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+namespace asnet {
+#define GEN_PASS_DECL
+#include "passes/Passes.h.inc"
+#define GEN_PASS_REGISTRATION
+#include "passes/Passes.h.inc"
+} // namespace asnet
+
+#endif // PASSES_PASSES_H
