@@ -37,6 +37,50 @@ def LinalgToLoops : Pass<"approx-linalg-to-loops"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
+  let summary = "Decide when and where each operation happens on the sequential machine";
+  let description = [{
+    Schedules the body of every affine loop for the machine of
+    `docs/decisions/0005-sequential-machine.md`: one issue a cycle, one result a cycle, one unit an
+    instance, a RAM with one read and one write port, a ROM with one read port. Iterations don't
+    overlap. The result is discardable attributes, as CIRCT's Python sees no others of the
+    operations that it does not know:
+
+    | on | attribute | meaning |
+    |---|---|---|
+    | function | `approx.memories` | name, role, bank (`ram`, `rom`), base, words of each memory |
+    | | `approx.units` | id, op, module, parameters and latency of each instance in use |
+    | function, loop | `approx.lengths` | cycles of each stretch between nested loops |
+    | loop | `approx.trip` | iterations |
+    | load, store | `approx.memory`, `approx.base`, `approx.strides` | address in the bank: base plus a stride for each enclosing loop, outermost first, times its iteration |
+    | | `approx.start` | cycle in which the port is used |
+    | unit's op | `approx.unit`, `approx.latency`, `approx.start` | instance; cycle of the issue |
+    | plain op | `approx.alu`, `approx.start` | function of the plain logic; cycle of the issue |
+    | plain op | `approx.alias` | needs no hardware: the result has the operand's bits |
+    | constant | `approx.bits` | the word |
+    | load, store, constant | `approx.move` | cycle in which the word is issued to the plain logic that moves it |
+
+    - Before: affine loops with constant bounds around loads, stores, bound approx ops and plain
+      logic; linear indices; function arguments carry `approx.role` or `approx.weight`.
+    - After: the same code, annotated; loops of one iteration and unused values are gone, and every
+      use of a scalar constant has a constant of its own. Nothing may be moved any more.
+
+    ```mlir
+    affine.for %k = 0 to 784 {
+      %0 = affine.load %x[%k] : memref<784xf32>
+    ==>
+    affine.for %k = 0 to 784 {
+      %0 = affine.load %x[%k] {approx.base = 0, approx.memory = 0, approx.start = 0,
+                               approx.strides = array<i64: 1>} : memref<784xf32>
+    ```
+  }];
+  let options = [
+    Option<"memoryLatency", "memory-latency", "int64_t", "1",
+           "Cycles from an address to the word as an operand">,
+  ];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
+}
+
 //===----------------------------------------------------------------------===//
 // lowering/jit
 //===----------------------------------------------------------------------===//

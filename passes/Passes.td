@@ -5,6 +5,112 @@
 
 include "mlir/Pass/PassBase.td"
 
+def AnnotateLayers : Pass<"approx-annotate-layers"> {
+  let summary = "Name the layer of every linalg op after its location";
+  let description = [{
+    Gives every linalg op and every tensor op that moves data the discardable attribute
+    `approx.layer`, by which bindings, reports and the hardware generator know it.
+
+    The name comes from the op's location. JAX writes the name scopes (Keras: the layers) and the
+    primitive into one name, `jit(f)/sequential/dense/dot_general`. Scopes are kept and joined by
+    `/`; the last component (the primitive) and calls such as `jit(relu)` are dropped, and the
+    transformations `jvp(dense)`, `vmap(dense)` and `transpose(dense)` become what they wrap. An
+    inlined op (`callsite`) is in its caller's scopes, then in its own; of fused locations the one
+    with the most scopes counts, the first of equals.
+
+    An op that has the attribute keeps it. An op whose location names no scope gets none.
+
+    - Before: `linalg-generalize-named-ops` has run if it is to run at all: it drops the attribute.
+    - After: attributes only.
+
+    ```mlir
+    %0 = linalg.generic {..} .. loc("jit(f)/sequential/dense/dot_general")
+    ==>
+    %0 = linalg.generic {..} .. attrs = {approx.layer = "sequential/dense"}
+    ```
+  }];
+}
+
+def ExpandMath : Pass<"approx-expand-math"> {
+  let summary = "Expand elementary functions on f32 into approx ops and integer logic";
+  let description = [{
+    `math.exp` on f32, scalar or elementwise on vectors and tensors, becomes a Cody-Waite range
+    reduction and a polynomial of unbound `approx.mulf` and `approx.addf`, so that a binding reaches
+    the arithmetic inside of it; everything else is plain logic on bits (`arith` on integers,
+    `cmpf`, `select`), which JIT and hardware compute alike. `docs/semantics.md` defines the
+    algorithm, `ExpandExp.cpp` gives its sources. With every op exact, the result is within 2 ulp of
+    the correctly rounded one where that is normal; what would be subnormal is zero. exp(+-0) = 1,
+    exp(-inf) = 0, exp(+inf) = inf, exp(NaN) = NaN. No input reaches poison, whatever the bound
+    cores return.
+
+    - Before: any IR. Functions that are not listed here and other types are left alone; it is
+      `convert-arith-to-approx` that reports them.
+    - After: no `math.exp` on f32.
+
+    ```mlir
+    %0 = math.exp %x : f32
+    ==>
+    %t = approx.mulf %clamped, %log2e : f32
+    ...   // n = t rounded to an integer, r = x - n ln 2, polynomial in r
+    %0 = arith.select %is_nan, %nan, %scaled : f32
+    ```
+  }];
+  let dependentDialects = ["::asnet::approx::ApproxDialect", "::mlir::arith::ArithDialect"];
+}
+
+def ConvertArithToApprox : Pass<"convert-arith-to-approx", "::mlir::ModuleOp"> {
+  let summary = "Convert f32 arithmetic to approx ops and reject every other float computation";
+  let description = [{
+    `arith.{addf,subf,mulf,divf,maximumf,minimumf}` on f32, scalar or elementwise, become unbound
+    approx ops, operand for operand. From here on the order of the arithmetic is fixed.
+
+    Afterwards, nothing else computes floats: any other op that does is an error at its location,
+    wherever in the module it is. Allowed beside approx ops are data movement and the exact
+    `arith.{constant,bitcast,select,cmpf,negf,extf}` and `arith.{sitofp,uitofp}` from at most 24
+    bits; their fast-math flags must be none, like those of the converted ops.
+
+    - Before: no named linalg op that computes (`linalg-generalize-named-ops`): its body is not
+      printed, so that approx ops in there would be lost. No function that this pass would reject
+      (`approx-expand-math`).
+    - After: f32 arithmetic is approx ops only; no float arithmetic of another type.
+
+    ```mlir
+    %1 = arith.mulf %a, %b : f32
+    %2 = arith.addf %acc, %1 : f32
+    ==>
+    %1 = approx.mulf %a, %b : f32
+    %2 = approx.addf %acc, %1 : f32
+    ```
+  }];
+  let dependentDialects = ["::asnet::approx::ApproxDialect"];
+}
+
+def BindInstances : Pass<"approx-bind-instances", "::mlir::ModuleOp"> {
+  let summary = "Bind approx ops to hardware instances";
+  let description = [{
+    Sets `instance` on approx ops. A binding is `OP=ID` for every op of a kind or `OP@LAYER=ID` for
+    those in a layer: the op's own `approx.layer` or its nearest ancestor's, or a scope that holds
+    it (`encoder` holds `encoder/dense`). Of several that fit, the most specific wins, whatever
+    their order. ID 0 makes the ops exact. Ops that no binding fits keep what they have.
+
+    It is an error when an ID is not declared, declared for another op kind, or given twice
+    differently for the same ops; when no op of the kind is in the layer; and when there is no
+    approx op at all. A kind alone (`OP=ID`) need not occur.
+
+    - Before: `convert-arith-to-approx`; an `approx.library` that declares the IDs.
+    - After: attributes only.
+
+    ```mlir
+    // approx-bind-instances{bindings=mulf=31}
+    %0 = approx.mulf %a, %b : f32
+    ==>
+    %0 = approx.mulf %a, %b {instance = 31} : f32
+    ```
+  }];
+  let options = [ListOption<"bindings", "bindings", "std::string",
+                            "bindings OP=ID or OP@LAYER=ID, such as mulf=31,divf@dense=7">];
+}
+
 def SubfToAddf : Pass<"approx-subf-to-addf"> {
   let summary = "Turn exact subtractions into additions, so that hardware needs no subtractor";
   let description = [{
@@ -48,6 +154,31 @@ def FuseElementwise : Pass<"approx-fuse-elementwise"> {
     ```
   }];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::linalg::LinalgDialect"];
+}
+
+def ConvertApproxToCalls : Pass<"convert-approx-to-calls", "::mlir::ModuleOp"> {
+  let summary = "Convert bound approx ops to calls of their cores' models, unbound ones to arith";
+  let description = [{
+    A bound scalar op becomes a call of `@approx_core_<id>`, the model of the instance: the module's
+    own function of this name or else a private declaration, to be linked. An unbound op, of any
+    shape, becomes the `arith` op without fast-math flags, which the LLVM back end keeps as it is.
+    The `approx.library` is erased. Upstream's `inline` then inlines the models.
+
+    - Before: bound ops are scalars of f32 (`convert-elementwise-to-linalg`); a model, where the
+      module has one, has type `(f32, f32) -> f32`.
+    - After: no approx op.
+
+    ```mlir
+    %0 = approx.mulf %a, %b {instance = 31} : f32
+    %1 = approx.addf %0, %a : f32
+    ==>
+    %0 = func.call @approx_core_31(%a, %b) : (f32, f32) -> f32
+    %1 = arith.addf %0, %a : f32
+    ```
+  }];
+  let options = [Option<"keepLibrary", "keep-library", "bool", "false",
+                        "keep the approx.library">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
 
 #endif // PASSES_PASSES_TD

@@ -93,9 +93,10 @@ module fdiv #(
 
   // ---- Rows. The remainder before a row is below twice the divisor: 25 bits; so is the difference,
   // with its sign. A remainder is below the divisor after a row, and doubled on the way to the next.
-  logic [Rows:0][23:0]  divisor, remainder;
-  logic [Rows:0][25:0]  quotient;
-  logic [Rows-1:0][9:0] exponent;
+  logic [Rows:0][23:0]   remainder;
+  logic [Rows:0][25:0]   quotient;
+  logic [Rows-1:0][23:0] divisor;
+  logic [Rows-1:0][9:0]  exponent;
   logic [8:0]  exp_base, exp_base_r, exp_base_end;
   logic        normal, normal_r, normal_end;
   logic [4:0]  shift, shift_r;
@@ -124,11 +125,9 @@ module fdiv #(
     asnet_pipe_reg #(.Width(54), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_row (
       .clk_i(clk_i), .d_i({flags[i+1], rest, quotient[i][24:0], bit_of_row}),
       .q_o({flags[i+2], remainder[i+1], quotient[i+1]}));
-    asnet_pipe_reg #(.Width(24), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_divisor (
-      .clk_i(clk_i), .d_i(divisor[i]), .q_o(divisor[i+1]));
-    if (i < Rows - 1) begin : gen_exponent
-      asnet_pipe_reg #(.Width(10), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_exponent (
-        .clk_i(clk_i), .d_i(exponent[i]), .q_o(exponent[i+1]));
+    if (i < Rows - 1) begin : gen_carry_on
+      asnet_pipe_reg #(.Width(34), .Cut(i + 3), .Cuts(Cuts), .Latency(LATENCY)) u_carry_on (
+        .clk_i(clk_i), .d_i({exponent[i], divisor[i]}), .q_o({exponent[i+1], divisor[i+1]}));
     end
   end
 

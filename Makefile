@@ -1,0 +1,70 @@
+# The project's commands.  `make help` lists them.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+VENV := .venv
+BIN := $(VENV)/bin
+CPP := $(shell find dialects passes lowering tools asnet_mlir -name '*.cpp' -o -name '*.h' \
+         -o -name '*.td' -o -name CMakeLists.txt)
+# An editable install knows the modules by name: a new file, not a changed one, needs it again.
+PYTHON_FILES := $(sort $(shell find asnet_mlir lowering -name '*.py'))
+FILE_LIST := build/python-files.txt
+$(shell mkdir -p build; echo '$(PYTHON_FILES)' | cmp -s - $(FILE_LIST) \
+        || echo '$(PYTHON_FILES)' > $(FILE_LIST))
+
+.PHONY: help
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(VENV)/.built ## install everything into .venv (Python 3.13, g++ and make are all it needs)
+
+$(VENV)/.installed: requirements/lock.txt
+	@python=$$(tools/find-python) && \
+	  command -v g++ >/dev/null || { echo "g++ was not found: install it (Debian/Ubuntu: g++)" >&2; exit 1; } && \
+	  echo "setting up $(VENV) with $$python" && \
+	  { [ -x $(BIN)/python ] || "$$python" -m venv $(VENV); } && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --require-hashes -r requirements/lock.txt
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.installed $(CPP) CMakeLists.txt pyproject.toml $(FILE_LIST)
+	@echo "building the compiler (C++)"
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: demo
+demo: setup ## the whole way once on MNIST: sweep, choose, generate, simulate, synthesise
+	@$(BIN)/python examples/classification_mnist/demo.py
+
+.PHONY: test
+test: setup ## all tests but the deep ones
+	$(BIN)/lit -q test/lit
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile test/py
+
+.PHONY: deep
+deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
+	$(BIN)/python -m asnet_mlir.cores.deep
+	$(BIN)/python -m pytest -q test/deep
+
+.PHONY: lint
+lint: setup ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: bench
+bench: setup ## figures and ratios, as JSON in benchmarks/results
+	$(BIN)/python benchmarks/evaluate_against_xla.py
+
+.PHONY: lock
+lock: $(VENV)/.installed ## resolve requirements/requirements.in into requirements/lock.txt
+	$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv
+	build/uv/bin/uv pip compile --quiet requirements/requirements.in --python $(BIN)/python \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements/lock.txt
+
+.PHONY: clean
+clean: ## remove everything that was built
+	rm -rf $(VENV) build demo-output

@@ -1,0 +1,327 @@
+"""The way of a network through the compiler, stage by stage.
+
+Every stage takes and gives the text of an MLIR module, so that each can be printed, changed by hand
+and fed back (`asnet compile --emit STAGE`, `asnet-opt`).
+
+    stablehlo --frontends--> linalg --to_approx--> approx --bind--> bound --to_llvm--> llvm
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from asnet_mlir.binding import Binding
+    from asnet_mlir.cores import Instance
+    from asnet_mlir.frontends import Network
+    from asnet_mlir.jit import CompiledModule
+
+__all__ = ["STAGES", "bind", "bind_for_hardware", "compile", "to_approx", "to_llvm", "to_native"]
+
+#: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
+STAGES = ("linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
+
+#: Instances of the exact library cores that hardware binds to ops without a rule.
+EXACT_CORES = {
+    "addf": "fadd",
+    "subf": "fsub",
+    "mulf": "fmul",
+    "divf": "fdiv",
+    "maxf": "fmax",
+    "minf": "fmin",
+}
+
+_TO_APPROX = (
+    "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
+    "func.func(approx-annotate-layers,approx-fuse-elementwise),canonicalize,cse,"
+    "approx-expand-math,convert-arith-to-approx,cse)"
+)
+
+_CALL_MODELS = "builtin.module(convert-approx-to-calls,inline,symbol-dce,canonicalize,cse)"
+
+# Subset hoisting keeps the block of accumulators in registers over the reduction's loop.
+_VECTORIZE = (
+    "builtin.module(func.func(approx-vectorize-outputs),canonicalize,cse,"
+    "func.func(loop-invariant-subset-hoisting,loop-invariant-code-motion),canonicalize,cse)"
+)
+
+_BUFFERIZE = (
+    "builtin.module(one-shot-bufferize{bufferize-function-boundaries=true "
+    "function-boundary-type-conversion=identity-layout-map},"
+    "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
+    "fold-memref-alias-ops,canonicalize,cse,buffer-deallocation-pipeline)"
+)
+
+# No pass here forms an FMA or reorders floating-point operations.
+_TO_LLVM = (
+    "builtin.module(convert-linalg-to-loops,convert-vector-to-scf{full-unroll=true},canonicalize,"
+    "cse,lower-affine,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
+    "convert-vector-to-llvm,finalize-memref-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,"
+    "convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,"
+    "reconcile-unrealized-casts,canonicalize,cse)"
+)
+
+
+def compile(
+    model: Any,
+    emit: str = "bound",
+    binding: Binding | None = None,
+    *,
+    batch: int = 1,
+) -> str:
+    """Compile a network up to a stage and return the stage's text.
+
+    Args:
+      model: whatever `load_model` takes.
+      emit: one of `STAGES`.
+      binding: which instances compute which ops; exact without.
+      batch: samples in a call; the hardware's stages know 1 only.
+
+    Raises:
+      InputError: an unknown stage, model, or layer in the binding.
+      UnsupportedError: the network has an op that is not supported, named with its location.
+    """
+    from asnet_mlir.binding import Binding
+    from asnet_mlir.frontends import load_model
+
+    if emit not in STAGES:
+        raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
+    network, binding = load_model(model), binding or Binding()
+    if emit == "linalg":
+        return network.lower(batch)
+    approx = to_approx(network, batch)
+    if emit == "approx":
+        return approx
+    if emit == "bound":
+        return bind(approx, binding)
+    if emit == "llvm":
+        return to_llvm(bind(approx, binding), binding)
+    from asnet_mlir.hardware import emit_hardware
+
+    if batch != 1:
+        raise InputError(f"stage '{emit}' needs a batch of 1, not {batch}")
+    return emit_hardware(network, binding, emit)
+
+
+def to_approx(network: Network, batch: int) -> str:
+    """Lower a network to linalg on tensors whose arithmetic is that of the approx dialect.
+
+    Arguments of `@main` carry `approx.role = "input"` or `approx.weight = NAME`.
+
+    Raises:
+      UnsupportedError: an op that the dialect can't express, named with layer and location.
+    """
+    with _module(network.lower(batch)) as module:
+        from mlir import ir
+
+        main = _main(module)
+        main.attributes["arg_attrs"] = ir.ArrayAttr.get(
+            [
+                ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
+                *(
+                    ir.DictAttr.get({"approx.weight": ir.StringAttr.get(weight.name)})
+                    for weight in network.weights
+                ),
+            ]
+        )
+        _rename(module, network.name)
+        _run(module, _TO_APPROX, network.name)
+        return str(module)
+
+
+def bind(approx: str, binding: Binding) -> str:
+    """Declare the binding's instances in a module of the approx dialect and apply its rules.
+
+    Raises:
+      InputError: a rule names a layer that the network does not have.
+    """
+    with _module(approx) as module:
+        _apply(module, binding)
+        return str(module)
+
+
+def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Instance]]:
+    """Bind like `bind`, and bind the ops that have no rule to the library's exact cores.
+
+    Hardware has no operation without a core.  Exact subtractions become additions first, so that
+    they share the adder.
+
+    Returns:
+      The module, in which every op is bound, and all instances by ID.
+    """
+    with _module(approx) as module:
+        from mlir import ir
+
+        from asnet_mlir.cores import load_core
+
+        _apply(module, binding)
+        _run(module, "builtin.module(approx-subf-to-addf)", "binding")
+        instances = dict(binding.instances)
+        ids = {instance.content_hash: number for number, instance in instances.items()}
+        for op in _walk(module.operation):
+            kind = op.name.removeprefix("approx.")
+            if not op.name.startswith("approx.") or kind not in EXACT_CORES:
+                continue
+            if "instance" not in op.attributes:
+                exact = load_core(EXACT_CORES[kind]).instance()
+                number = ids.setdefault(exact.content_hash, len(ids) + 1)
+                instances[number] = exact
+                op.attributes["instance"] = ir.IntegerAttr.get(
+                    ir.IntegerType.get_signless(32), number
+                )
+        _declare(module, instances)
+        if not module.operation.verify():
+            raise CompileError("the fully bound module does not verify")
+        return str(module), instances
+
+
+def to_llvm(bound: str, binding: Binding) -> str:
+    """Lower a bound module to the LLVM dialect, models inlined and outputs vectorized.
+
+    `@main` takes the input, the weights and the output as memrefs, through its C interface.
+    """
+    with _llvm_module(bound, binding) as module:
+        return str(module)
+
+
+def to_native(bound: str, binding: Binding) -> CompiledModule:
+    """Compile a bound module for this processor; `("main", x, *weights, y)` runs it."""
+    from asnet_mlir.jit import CompiledModule
+
+    with _llvm_module(bound, binding) as module:
+        return CompiledModule(module)
+
+
+@contextlib.contextmanager
+def _llvm_module(bound: str, binding: Binding) -> Iterator[Any]:
+    from asnet_mlir.cores import derive_models
+
+    models = derive_models(
+        {f"approx_core_{number}": instance for number, instance in binding.instances.items()}
+    )
+    with _module(bound) as module:
+        from mlir import ir
+
+        for model in models.values():
+            # The module object must outlive the move of its operations.
+            parsed = ir.Module.parse(model.text)
+            for op in list(parsed.body.operations):
+                module.body.append(op)
+        _main(module).attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+        for pipeline in (_CALL_MODELS, _VECTORIZE, _BUFFERIZE, _TO_LLVM):
+            _run(module, pipeline, "lowering to LLVM")
+        yield module
+
+
+@contextlib.contextmanager
+def _module(text: str) -> Iterator[Any]:
+    """Parse `text` in a context of its own that knows the approx dialect."""
+    from asnet_mlir import dialects
+
+    dialects.load()
+    from mlir import ir
+
+    with ir.Context() as context, ir.Location.unknown():
+        # Passes here take milliseconds; a thread pool per context costs more than it gives.
+        context.enable_multithreading(False)
+        try:
+            module = ir.Module.parse(text)
+        except ir.MLIRError as error:
+            raise InputError(f"not a module of MLIR: {_diagnostic(error)}") from None
+        yield module
+
+
+def _run(module: Any, pipeline: str, what: str) -> None:
+    from mlir import ir, passmanager
+
+    try:
+        passmanager.PassManager.parse(pipeline).run(module.operation)
+    except ir.MLIRError as error:
+        raise UnsupportedError(f"{what}: {_diagnostic(error)}") from None
+
+
+def _diagnostic(error: Any) -> str:
+    """Return the first diagnostic of an MLIRError on one line, with its location."""
+    diagnostics = getattr(error, "error_diagnostics", None)
+    if not diagnostics:
+        return " ".join(str(error).split())
+    first = diagnostics[0]
+    location = str(first.location)
+    place = "" if "unknown" in location else f" at {location[:200]}"
+    return " ".join(first.message.split()) + place
+
+
+def _main(module: Any) -> Any:
+    for op in module.body.operations:
+        name = op.attributes["sym_name"] if "sym_name" in op.attributes else None
+        if name is not None and name.value == "main":
+            return op
+    raise InputError("the module lacks the function @main")
+
+
+def _rename(module: Any, name: str) -> None:
+    """Give the module its network's name and drop what the framework left on it."""
+    from mlir import ir
+
+    for attribute in list(module.operation.attributes):
+        key = attribute if isinstance(attribute, str) else attribute.name
+        del module.operation.attributes[key]
+    module.operation.attributes["sym_name"] = ir.StringAttr.get(name)
+    main = _main(module)
+    if "res_attrs" in main.attributes:
+        del main.attributes["res_attrs"]
+
+
+def _apply(module: Any, binding: Binding) -> None:
+    """Declare the binding's instances and run its rules."""
+    if not binding.rules:
+        return
+    _declare(module, binding.instances)
+    pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
+    try:
+        _run(module, pipeline, "binding")
+    except UnsupportedError as error:
+        raise InputError(str(error)) from None
+
+
+def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
+    """Give the module a library of exactly `instances`."""
+    from mlir import ir
+
+    from asnet_mlir.dialects import approx
+
+    for op in list(module.body.operations):
+        if op.operation.name == "approx.library":
+            op.operation.erase()
+    if not instances:
+        return
+    i64 = ir.IntegerType.get_signless(64)
+    with ir.InsertionPoint.at_block_begin(module.body):
+        block = approx.LibraryOp().regions[0].blocks.append()
+    with ir.InsertionPoint(block):
+        for number, instance in instances.items():
+            parameters = {key: ir.IntegerAttr.get(i64, value) for key, value in instance.parameters}
+            approx.CoreOp(
+                number,
+                instance.core.op,
+                instance.core.module,
+                ir.DictAttr.get(parameters),
+                instance.latency,
+                instance.interval,
+            )
+
+
+def _walk(op: Any) -> Iterator[Any]:
+    yield op
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from _walk(child.operation)
+
+
+class CompileError(AsnetError):
+    """A stage failed for a reason that is not the user's input."""

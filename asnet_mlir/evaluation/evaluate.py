@@ -1,0 +1,107 @@
+"""Accuracy of one configuration."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.data import Dataset, load_data
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluator import Evaluator
+from asnet_mlir.frontends import load_model
+
+__all__ = ["Evaluation", "accuracy", "evaluate", "prepare_data"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one configuration reaches.
+
+    Attributes:
+      accuracy: 0..1, the share of samples whose largest output is their label's; the lowest index
+        wins ties, and an output row with a NaN counts as wrong.
+      seconds: of running the samples, compilation apart.
+      compile_seconds: of compiling the configuration.
+    """
+
+    binding: Binding
+    accuracy: float
+    samples: int
+    seconds: float
+    compile_seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as JSON values."""
+        return {
+            "accuracy": self.accuracy,
+            "samples": self.samples,
+            "seconds": self.seconds,
+            "compile_seconds": self.compile_seconds,
+            "binding": self.binding.to_json(),
+        }
+
+
+def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of rows of float32[n, classes] whose argmax is the label (see `Evaluation`)."""
+    right = np.argmax(outputs, axis=1) == labels
+    return float(np.mean(right & ~np.isnan(outputs).any(axis=1)))
+
+
+def prepare_data(data: str | Dataset, network: Any) -> Dataset:
+    """Load `data` and fit it to the network's input and classes.
+
+    Raises:
+      InputError: unknown data, samples of another shape, labels that are not output indices.
+    """
+    dataset = load_data(data).shaped(network.input_shape)
+    if len(network.output_shape) != 1:
+        raise InputError(
+            f"{network.name}: accuracy needs one output a class, the output's shape is "
+            f"{network.output_shape}"
+        )
+    classes = network.output_shape[0]
+    if dataset.y.min() < 0 or dataset.y.max() >= classes:
+        raise InputError(
+            f"{dataset.name}: labels are {dataset.y.min()}..{dataset.y.max()}, the network has "
+            f"the classes 0..{classes - 1}"
+        )
+    return dataset
+
+
+def evaluate(
+    model: Any,
+    data: str | Dataset,
+    binding: Binding | None = None,
+    *,
+    threads: int | None = None,
+    lowered: str | None = None,
+) -> Evaluation:
+    """Compile `model` under `binding` and measure its accuracy on `data`.
+
+    Args:
+      model: whatever `load_model` takes.
+      data: whatever `load_data` takes.
+      binding: which instances compute which ops; exact without.
+      threads, lowered: see `Evaluator`.
+
+    Raises:
+      InputError, UnsupportedError: see `load_model`, `load_data`, `asnet_mlir.compile`.
+    """
+    network = load_model(model)
+    dataset = prepare_data(data, network)
+    begin = time.perf_counter()
+    evaluator = Evaluator(network, binding, threads=threads, lowered=lowered)
+    compiled = time.perf_counter()
+    outputs = evaluator.outputs(dataset.x)
+    end = time.perf_counter()
+    return Evaluation(
+        evaluator.binding,
+        accuracy(outputs, dataset.y),
+        len(dataset),
+        end - compiled,
+        compiled - begin,
+    )

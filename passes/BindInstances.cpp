@@ -1,0 +1,141 @@
+#include "passes/Passes.h"
+
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+
+namespace asnet {
+#define GEN_PASS_DEF_BINDINSTANCES
+#include "passes/Passes.h.inc"
+
+namespace {
+/// One binding: `kind=id` (layer empty) or `kind@layer=id`; id 0 makes ops exact.
+struct Binding {
+  StringRef text, kind, layer;
+  uint32_t id;
+
+  /// A layer is bound by its name and by every scope that holds it.
+  bool fits(StringRef opKind, StringRef opLayer) const {
+    if (kind != opKind)
+      return false;
+    return layer.empty() || opLayer == layer ||
+           (opLayer.starts_with(layer) && opLayer[layer.size()] == '/');
+  }
+};
+
+struct BindInstances : impl::BindInstancesBase<BindInstances> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    SmallVector<Binding> parsed;
+    for (const std::string &text : bindings) {
+      FailureOr<Binding> binding = parse(text);
+      if (failed(binding) || failed(checkDeclared(*binding)) ||
+          failed(checkUnique(*binding, parsed)))
+        return signalPassFailure();
+      parsed.push_back(*binding);
+    }
+
+    SmallVector<approx::ArithmeticOpInterface> ops;
+    getOperation().walk([&](approx::ArithmeticOpInterface op) { ops.push_back(op); });
+    if (!parsed.empty() && ops.empty()) {
+      getOperation().emitError("has no approx op to bind; run 'convert-arith-to-approx' first");
+      return signalPassFailure();
+    }
+    for (const Binding &binding : parsed)
+      if (failed(checkOccurs(binding, ops)))
+        return signalPassFailure();
+
+    for (approx::ArithmeticOpInterface op : ops)
+      if (const Binding *binding = find(parsed, op))
+        op.setInstance(binding->id ? std::optional(binding->id) : std::nullopt);
+  }
+
+private:
+  static StringRef layerOf(approx::ArithmeticOpInterface op) {
+    StringAttr layer = approx::getLayer(op);
+    return layer ? layer.getValue() : StringRef();
+  }
+
+  InFlightDiagnostic emitError(StringRef text) {
+    return getOperation().emitError("binding '") << text << "': ";
+  }
+
+  FailureOr<Binding> parse(StringRef text) {
+    // A layer's name may hold '=' and '@', an op kind and an ID cannot.
+    auto [target, id] = text.rsplit('=');
+    Binding binding;
+    binding.text = text;
+    std::tie(binding.kind, binding.layer) = target.split('@');
+    bool hasLayer = target.contains('@');
+    if (binding.kind.empty() || (hasLayer && binding.layer.empty()) ||
+        id.getAsInteger(10, binding.id) || binding.id > INT32_MAX)
+      return emitError(text) << "is malformed; expected OP=ID or OP@LAYER=ID with ID at least 0";
+    if (!llvm::is_contained(approx::getOpKinds(), binding.kind))
+      return emitError(text) << "unknown op kind '" << binding.kind << "'; known are "
+                             << llvm::join(approx::getOpKinds(), ", ");
+    return binding;
+  }
+
+  LogicalResult checkDeclared(const Binding &binding) {
+    if (binding.id == 0)
+      return success();
+    auto libraries = getOperation().getOps<approx::LibraryOp>();
+    if (libraries.empty())
+      return emitError(binding.text) << "instance " << binding.id
+                                     << " is not declared: the module has no 'approx.library'";
+    approx::LibraryOp library = *libraries.begin();
+    approx::CoreOp core = library.lookupCore(binding.id);
+    if (!core)
+      return emitError(binding.text) << "instance " << binding.id
+                                     << " is not declared; the library declares "
+                                     << library.describe();
+    if (core.getOp() != binding.kind)
+      return emitError(binding.text) << "instance " << binding.id << " computes \"" << core.getOp()
+                                     << "\", not \"" << binding.kind << "\"";
+    return success();
+  }
+
+  LogicalResult checkUnique(const Binding &binding, ArrayRef<Binding> others) {
+    for (const Binding &other : others)
+      if (other.kind == binding.kind && other.layer == binding.layer && other.id != binding.id)
+        return emitError(binding.text) << "contradicts '" << other.text << "'; keep one of them";
+    return success();
+  }
+
+  LogicalResult checkOccurs(const Binding &binding, ArrayRef<approx::ArithmeticOpInterface> ops) {
+    if (binding.layer.empty())
+      return success();
+    llvm::SetVector<StringRef> layers; // with an op of the kind, in the network's order
+    for (approx::ArithmeticOpInterface op : ops) {
+      StringRef layer = layerOf(op);
+      if (binding.fits(op.getOpKind(), layer))
+        return success();
+      if (op.getOpKind() == binding.kind && !layer.empty())
+        layers.insert(layer);
+    }
+    InFlightDiagnostic diag = emitError(binding.text);
+    diag << "layer '" << binding.layer << "' has no " << binding.kind;
+    if (layers.empty())
+      return diag << "; no named layer has";
+    StringRef nearest = *llvm::min_element(layers, [&](StringRef a, StringRef b) {
+      return binding.layer.edit_distance(a) < binding.layer.edit_distance(b);
+    });
+    if (binding.layer.edit_distance(nearest) <= std::max<size_t>(2, binding.layer.size() / 3))
+      diag << "; did you mean '" << nearest << "'?";
+    return diag << " layers with " << binding.kind << ": " << llvm::join(layers, ", ");
+  }
+
+  /// The most specific binding that fits: the one with the longest layer.
+  static const Binding *find(ArrayRef<Binding> all, approx::ArithmeticOpInterface op) {
+    const Binding *best = nullptr;
+    for (const Binding &binding : all)
+      if (binding.fits(op.getOpKind(), layerOf(op)) &&
+          (!best || binding.layer.size() > best->layer.size()))
+        best = &binding;
+    return best;
+  }
+};
+} // namespace
+} // namespace asnet

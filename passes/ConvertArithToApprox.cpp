@@ -1,0 +1,130 @@
+#include "passes/Passes.h"
+
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/PatternMatch.h"
+#include "mlir/Transforms/WalkPatternRewriteDriver.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+
+namespace asnet {
+#define GEN_PASS_DEF_CONVERTARITHTOAPPROX
+#include "passes/Passes.h.inc"
+
+namespace {
+constexpr StringLiteral kSupported =
+    "arith.{addf,subf,mulf,divf,maximumf,minimumf} on f32 and what approx-expand-math expands";
+
+template <typename ArithOp, typename ApproxOp> struct ToApprox : OpRewritePattern<ArithOp> {
+  using OpRewritePattern<ArithOp>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ArithOp op, PatternRewriter &rewriter) const override {
+    if (!getElementTypeOrSelf(op.getType()).isF32())
+      return rewriter.notifyMatchFailure(op, "not f32");
+    if (op.getFastmath() != arith::FastMathFlags::none)
+      return rewriter.notifyMatchFailure(op, "has fast-math flags");
+    auto result = ApproxOp::create(rewriter, op.getLoc(), op.getLhs(), op.getRhs());
+    result->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+    rewriter.replaceOp(op, result);
+    return success();
+  }
+};
+
+bool isFloat(Type type) {
+  Type element = getElementTypeOrSelf(type);
+  return isa<FloatType, ComplexType>(element);
+}
+
+bool touchesFloats(Operation *op) {
+  return llvm::any_of(op->getOperandTypes(), isFloat) || llvm::any_of(op->getResultTypes(), isFloat);
+}
+
+/// Emit `'op' what (layer 'name')`.
+InFlightDiagnostic reject(Operation *op, const Twine &what) {
+  InFlightDiagnostic diag = op->emitError();
+  diag << "'" << op->getName() << "' " << what;
+  if (StringAttr layer = approx::getLayer(op))
+    diag << " (layer '" << layer.getValue() << "')";
+  return diag;
+}
+
+/// Whether a conversion from an integer of this width can never round.
+bool isExactFromInteger(Operation *op) {
+  return isa<arith::SIToFPOp, arith::UIToFPOp>(op) &&
+         getElementTypeOrSelf(op->getResult(0).getType()).isF32() &&
+         getElementTypeOrSelf(op->getOperand(0).getType()).getIntOrFloatBitWidth() <= 24;
+}
+
+/// Dialects whose ops move, compare or hold floats but do not compute them.
+bool isDataMovement(Operation *op) {
+  static constexpr StringLiteral dialects[] = {"builtin", "func",   "cf",            "scf",
+                                               "affine",  "memref", "bufferization", "tensor",
+                                               "linalg",  "approx", "ml_program"};
+  return llvm::is_contained(dialects, op->getName().getDialectNamespace());
+}
+
+LogicalResult checkFastMath(Operation *op) {
+  auto fastMath = dyn_cast<arith::ArithFastMathInterface>(op);
+  if (!fastMath || fastMath.getFastMathFlagsAttr().getValue() == arith::FastMathFlags::none)
+    return success();
+  return reject(op, "has fast-math flags <" +
+                        arith::stringifyFastMathFlags(
+                            fastMath.getFastMathFlagsAttr().getValue()) +
+                        ">")
+         << "; expected none: they let the result's bits depend on the optimizer";
+}
+
+LogicalResult check(Operation *op) {
+  if (isa<linalg::LinalgOp>(op) && !isa<linalg::GenericOp>(op)) {
+    // The body of a named op is implied by its name: what is in there is not what is printed.
+    bool computes = op->getRegion(0).walk([](Operation *inner) {
+      return isa<linalg::YieldOp, linalg::IndexOp>(inner) ? WalkResult::advance()
+                                                          : WalkResult::interrupt();
+    }).wasInterrupted();
+    if (computes && touchesFloats(op))
+      return reject(op, "computes floats in an implied body")
+             << "; run 'linalg-generalize-named-ops' first";
+    return success();
+  }
+  if (!touchesFloats(op) || isDataMovement(op))
+    return success();
+  if (isa<arith::ConstantOp, arith::BitcastOp, arith::SelectOp, arith::CmpFOp, arith::NegFOp,
+          arith::ExtFOp>(op) ||
+      isExactFromInteger(op))
+    return checkFastMath(op);
+  if (isa<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::MaximumFOp,
+          arith::MinimumFOp>(op)) {
+    Type element = getElementTypeOrSelf(op->getResult(0).getType());
+    if (!element.isF32()) {
+      std::string type;
+      llvm::raw_string_ostream(type) << element;
+      return reject(op, "on " + type + " is not supported") << "; only f32 is";
+    }
+    return checkFastMath(op);
+  }
+  return reject(op, "is not supported") << "; supported are " << kSupported;
+}
+
+struct ConvertArithToApprox : impl::ConvertArithToApproxBase<ConvertArithToApprox> {
+  void runOnOperation() override {
+    // Check first, so that a network that is rejected is rejected as it came, with all its errors.
+    bool ok = true;
+    getOperation()->walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (succeeded(check(op)))
+        return WalkResult::advance();
+      ok = false;
+      return WalkResult::skip();
+    });
+    if (!ok)
+      return signalPassFailure();
+
+    RewritePatternSet patterns(&getContext());
+    patterns.add<ToApprox<arith::AddFOp, approx::AddFOp>, ToApprox<arith::SubFOp, approx::SubFOp>,
+                 ToApprox<arith::MulFOp, approx::MulFOp>, ToApprox<arith::DivFOp, approx::DivFOp>,
+                 ToApprox<arith::MaximumFOp, approx::MaxFOp>,
+                 ToApprox<arith::MinimumFOp, approx::MinFOp>>(&getContext());
+    walkAndApplyPatterns(getOperation(), std::move(patterns));
+  }
+};
+} // namespace
+} // namespace asnet
