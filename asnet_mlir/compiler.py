@@ -198,7 +198,7 @@ def to_native(bound: str, binding: Binding) -> CompiledModule:
 
 @contextlib.contextmanager
 def _llvm_module(bound: str, binding: Binding) -> Iterator[Any]:
-    from asnet_mlir.cores import derive_models
+    from asnet_mlir.cores.model import derive_models
 
     models = derive_models(
         {f"approx_core_{number}": instance for number, instance in binding.instances.items()}

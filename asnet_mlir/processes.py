@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -44,10 +45,6 @@ def run(
     """
     arguments = [os.fspath(part) for part in command]
 
-    def limit() -> None:
-        if memory_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-
     try:
         process = subprocess.Popen(
             arguments,
@@ -59,8 +56,11 @@ def run(
             text=True,
             errors="replace",
             start_new_session=True,  # so that a timeout ends grandchildren as well
-            preexec_fn=limit,
         )
+        if memory_bytes is not None:
+            # Not in a preexec_fn: that runs Python in a fork of a process that has threads.
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     except FileNotFoundError:
         raise ToolError(f"{purpose}: '{arguments[0]}' is not installed; run 'make setup'") from None
     try:

@@ -29,7 +29,14 @@ from asnet_mlir.cores.netlist import Netlist
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.resources import lowering_directory
 
-__all__ = ["Model", "Strategy", "derive_models", "native_masks"]
+__all__ = [
+    "Model",
+    "Strategy",
+    "at_exact_parameters",
+    "code_version",
+    "derive_models",
+    "native_masks",
+]
 
 Strategy = Literal["native", "word"]
 
@@ -116,7 +123,7 @@ def native_masks(instance: Instance, hierarchy: Netlist | None = None) -> tuple[
     own = library.get(core.name)
     full = (1 << 32) - 1
     if own is not None and own.exact and _same_sources(core, own):
-        return (full, full) if core.ports == own.ports and _is_ieee(own, instance) else None
+        return (full, full) if core.ports == own.ports and at_exact_parameters(own, instance) else None
     candidates = [
         other
         for other in library.values()
@@ -144,8 +151,8 @@ def _same_sources(core: Core, other: Core) -> bool:
     )
 
 
-def _is_ieee(core: Core, instance: Instance) -> bool:
-    """Whether an exact core's parameters are at the values for which it claims exactness."""
+def at_exact_parameters(core: Core, instance: Instance) -> bool:
+    """Return whether an exact core's parameters are at the values for which it claims exactness."""
     values = dict(instance.parameters)
     return all(
         values[parameter.name] == parameter.default
@@ -321,7 +328,7 @@ def _convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
         request, answer = Path(name) / "jobs.json", Path(name) / "results.json"
         request.write_text(json.dumps(jobs))
         processes.run(
-            [sys.executable, "-P", _converter(), request, answer],
+            [sys.executable, _converter(), request, answer],
             purpose="converting a netlist with CIRCT",
             timeout_seconds=120.0 + 30.0 * len(jobs),
         )
@@ -333,11 +340,14 @@ def _converter() -> Path:
 
 
 @functools.cache
-def _version() -> str:
-    """What the cached models depend on besides the instance: this code, the tools, the library."""
+def code_version() -> str:
+    """Return a hash of what cached models depend on besides the instance: this code, the tools, the library."""
     here = Path(__file__).parent
     files = [here / f"{stem}.py" for stem in ("core", "model", "netlist", "yosys_worker")]
-    texts = [path.read_text() for path in (*files, _converter())]
+    texts = [
+        path.read_text()
+        for path in (*files, _converter(), _converter().with_name("widen_integers.py"))
+    ]
     tools = [importlib.metadata.version(name) for name in ("pyosys", "circt")]
     return content_hash(*texts, *tools)
 
@@ -347,7 +357,7 @@ def _library_version() -> str:
 
 
 def _cache_key(key: str, strategy: Strategy | None) -> str:
-    return content_hash(_version(), _library_version(), key, strategy or "any")
+    return content_hash(code_version(), _library_version(), key, strategy or "any")
 
 
 def _is_cached(key: str, strategy: Strategy | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.cores.core import Instance, Source
 from asnet_mlir.errors import InputError, ToolError, UnsupportedError
 
-__all__ = ["SimulatedFamily", "build_family", "simulator_version"]
+__all__ = ["SimulatedFamily", "Widths", "build_family", "simulator_version"]
 
 # Cycles for which operands are held while latency is measured; deeper pipelines are refused.
 _HOLD_CYCLES = 256
@@ -277,10 +278,15 @@ def _build(folder: Path, sources: Sequence[Source], top: str) -> None:
         f"    results[{index} * cycles + t] = top->asnet_r{index};" for index in range(count)
     )
     # One translation unit, because parsing Verilator's headers takes longer than a small model.
+    # What Verilator calls slow runs once, at the start: it is not worth optimising.
     parts = sorted(path.name for path in (folder / "generated").glob("*.cpp"))
+    fast = [name for name in parts if "__Slow" not in name]
+    slow = [name for name in parts if "__Slow" in name]
     (folder / "driver.cpp").write_text(
         _DRIVER.replace("@READ@", read)
-        + "".join(f'#include "generated/{name}"\n' for name in parts)
+        + "".join(f'#include "generated/{name}"\n' for name in fast)
+        + '#pragma GCC optimize("O0")\n'
+        + "".join(f'#include "generated/{name}"\n' for name in slow)
     )
     runtime = cached_directory("verilator-runtime", _runtime_key(), _build_runtime)
     include = _root() / "include"
@@ -302,6 +308,8 @@ def _build(folder: Path, sources: Sequence[Source], top: str) -> None:
         cwd=folder,
         timeout_seconds=600.0,
     )
+    shutil.rmtree(folder / "generated")
+    (folder / "driver.cpp").unlink()
 
 
 def _runtime_key() -> str:

@@ -16,8 +16,8 @@ from asnet_mlir.frontends import Network, load_model
 __all__ = ["Evaluator", "default_threads"]
 
 #: Samples in one call: their inputs stay in the second-level cache, and many blocks of the
-#: vectorizer fit (it takes tiles that divide the batch).
-_CHUNK = 200
+#: vectorizer fit (its tiles are powers of two that divide the batch).
+_CHUNK = 256
 
 
 def default_threads() -> int:

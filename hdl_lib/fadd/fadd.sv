@@ -3,13 +3,13 @@
 // Purpose:  result_o = a_i + b_i, round to nearest even.
 // Source:   IEEE 754-2019, 5.4.1; the single-path algorithm of Ercegovac and Lang, Digital
 //           Arithmetic, 2004, chapter 8.
-// Latency:  LATENCY = 0..6 registers between operands and result, spread over six cut points: after
-//           the swap, inside and after the alignment, after the sum, after the count of leading
-//           zeros, after the normalisation. A new operand pair is taken every cycle.
+// Latency:  LATENCY = 0..5 registers between operands and result, spread over five cut points: after
+//           the swap, inside the alignment, after the sum, after the count of leading zeros, after
+//           the normalisation. A new operand pair is taken every cycle.
 // Special:  subnormals exact, in and out. Any NaN result is 0x7FC00000 (NaN operand, inf - inf).
 //           x - x is +0; -0 + -0 is -0.
 module fadd #(
-  parameter int unsigned LATENCY = 3
+  parameter int unsigned LATENCY = 4
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,
@@ -17,10 +17,10 @@ module fadd #(
   output logic [31:0] result_o
 );
 
-  localparam int unsigned Cuts = 6;
+  localparam int unsigned Cuts = 5;
 
   if (LATENCY > Cuts) begin : gen_bad_latency
-    $fatal(1, "fadd: LATENCY must be in 0..6");
+    $fatal(1, "fadd: LATENCY must be in 0..5");
   end
 
   // ---- The operand of larger magnitude goes first, so that the difference is never negative.
@@ -53,13 +53,12 @@ module fadd #(
 
   // ---- Alignment to three more bits: guard, round and sticky are enough for one rounding, also
   // after a subtraction. From 27 positions on only the sticky bit is left.
-  logic [26:0] frame, by_16, by_8, by_8_2, by_4, by_2, by_1, aligned_3;
+  logic [26:0] frame, by_16, by_8, by_8_2, by_4, by_2, by_1, aligned;
   logic        sticky_high, sticky_2, sticky_low;
   logic [2:0]  align_2;
-  logic [3:0]  flags_2, flags_3, flags_4, flags_6;
-  logic        sign_4, subtract_4, sign_5, nan_5, inf_5;
-  logic [7:0]  exp_2, exp_3, exp_4;
-  logic [23:0] big_sig_2, big_sig_3;
+  logic [3:0]  flags_2, flags_3;
+  logic [7:0]  exp_2, exp_3;
+  logic [23:0] big_sig_2;
 
   assign distance = exp - lesser_exp;
   assign align    = distance[4:0] | {5{distance[7:5] != '0}};
@@ -79,68 +78,63 @@ module fadd #(
   assign sticky_low = sticky_2 | (align_2[2] & (by_8_2[3:0] != '0)) |
                       (align_2[1] & (by_4[1:0] != '0)) | (align_2[0] & by_2[0]);
 
-  asnet_pipe_reg #(.Width(63), .Cut(3), .Cuts(Cuts), .Latency(LATENCY)) u_align_3 (
-    .clk_i(clk_i), .d_i({flags_2, exp_2, big_sig_2, by_1[26:1], by_1[0] | sticky_low}),
-    .q_o({flags_3, exp_3, big_sig_3, aligned_3}));
+  assign aligned = {by_1[26:1], by_1[0] | sticky_low};
 
   // ---- Sum: a carry above 27 bits, and one bit below them which carries the +1 of the complement
   // into a single carry chain.
-  logic [27:0] sum, sum_4, sum_5;
-  logic        subtract_3, unused_below;
+  logic [27:0] sum, sum_3, sum_4;
+  logic        subtract_2, unused_below;
 
-  assign subtract_3 = flags_3[2];
-  assign {sum, unused_below} = {1'b0, big_sig_3, 3'b0, 1'b1} +
-                               {{1'b0, aligned_3} ^ {28{subtract_3}}, subtract_3};
-  asnet_pipe_reg #(.Width(40), .Cut(4), .Cuts(Cuts), .Latency(LATENCY)) u_sum_4 (
-    .clk_i(clk_i), .d_i({flags_3, exp_3, sum}), .q_o({flags_4, exp_4, sum_4}));
+  assign subtract_2 = flags_2[2];
+  assign {sum, unused_below} = {1'b0, big_sig_2, 3'b0, 1'b1} +
+                               {{1'b0, aligned} ^ {28{subtract_2}}, subtract_2};
+  asnet_pipe_reg #(.Width(40), .Cut(3), .Cuts(Cuts), .Latency(LATENCY)) u_sum_3 (
+    .clk_i(clk_i), .d_i({flags_2, exp_2, sum}), .q_o({flags_3, exp_3, sum_3}));
 
   // ---- Left shift that brings the leading one to bit 27, but at most `exp`, which is where the
-  // exponent has come down to that of subnormals. 28 leading zeros, the sum is zero.
-  logic [4:0] zeros, shift, shift_5;
-  logic       is_zero;
-  logic [7:0] exp_base, exp_base_5, exp_base_6;
+  // exponent has come down to that of subnormals. 28 leading zeros, the sum is zero, and negative
+  // only if both operands are.
+  logic       sign_3, subtract_3, nan_3, inf_3, is_zero, sign_of_sum;
+  logic [4:0] zeros, shift, shift_4;
+  logic [3:0] flags_4, flags_5;
+  logic [7:0] exp_4, exp_base, exp_base_5;
 
-  asnet_clz32 u_clz32 (.word_i({sum_4, 4'hF}), .count_o(zeros));
-  assign is_zero  = (zeros[4:2] == 3'd7);
-  assign shift    = (exp_4 < {3'b0, zeros}) ? exp_4[4:0] : zeros;
-  assign exp_base = exp_4 - {3'b0, shift};
-  assign {sign_4, subtract_4} = flags_4[3:2];
+  assign {sign_3, subtract_3, nan_3, inf_3} = flags_3;
+  asnet_clz32 u_clz32 (.word_i({sum_3, 4'hF}), .count_o(zeros));
+  assign is_zero     = (zeros[4:2] == 3'd7);
+  assign shift       = (exp_3 < {3'b0, zeros}) ? exp_3[4:0] : zeros;
+  assign sign_of_sum = sign_3 & ~(is_zero & subtract_3 & ~inf_3);
+  asnet_pipe_reg #(.Width(45), .Cut(4), .Cuts(Cuts), .Latency(LATENCY)) u_shift_4 (
+    .clk_i(clk_i), .d_i({sign_of_sum, nan_3, inf_3, is_zero, exp_3, shift, sum_3}),
+    .q_o({flags_4, exp_4, shift_4, sum_4}));
 
-  // The sign of an exact zero: minus only if both operands are negative.
-  logic is_zero_5;
-  asnet_pipe_reg #(.Width(45), .Cut(5), .Cuts(Cuts), .Latency(LATENCY)) u_shift_5 (
-    .clk_i(clk_i),
-    .d_i({sign_4 & ~(is_zero & subtract_4 & ~flags_4[0]), flags_4[1:0], is_zero, exp_base, shift,
-          sum_4}),
-    .q_o({sign_5, nan_5, inf_5, is_zero_5, exp_base_5, shift_5, sum_5}));
-
-  logic [27:0] up_16, up_8, up_4, up_2, up_1, sig_6;
-  assign up_16 = shift_5[4] ? {sum_5[11:0], 16'b0} : sum_5;
-  assign up_8  = shift_5[3] ? {up_16[19:0], 8'b0} : up_16;
-  assign up_4  = shift_5[2] ? {up_8[23:0], 4'b0} : up_8;
-  assign up_2  = shift_5[1] ? {up_4[25:0], 2'b0} : up_4;
-  assign up_1  = shift_5[0] ? {up_2[26:0], 1'b0} : up_2;
-  asnet_pipe_reg #(.Width(40), .Cut(6), .Cuts(Cuts), .Latency(LATENCY)) u_shift_6 (
-    .clk_i(clk_i), .d_i({sign_5, nan_5, inf_5, is_zero_5, exp_base_5, up_1}),
-    .q_o({flags_6, exp_base_6, sig_6}));
+  logic [27:0] up_16, up_8, up_4, up_2, up_1, sig_5;
+  assign up_16 = shift_4[4] ? {sum_4[11:0], 16'b0} : sum_4;
+  assign up_8  = shift_4[3] ? {up_16[19:0], 8'b0} : up_16;
+  assign up_4  = shift_4[2] ? {up_8[23:0], 4'b0} : up_8;
+  assign up_2  = shift_4[1] ? {up_4[25:0], 2'b0} : up_4;
+  assign up_1  = shift_4[0] ? {up_2[26:0], 1'b0} : up_2;
+  assign exp_base = exp_4 - {3'b0, shift_4};
+  asnet_pipe_reg #(.Width(40), .Cut(5), .Cuts(Cuts), .Latency(LATENCY)) u_shift_5 (
+    .clk_i(clk_i), .d_i({flags_4, exp_base, up_1}), .q_o({flags_5, exp_base_5, sig_5}));
 
   // ---- Rounding. Exponent and fraction are one number: its increment carries from the fraction into
   // the exponent, from the largest subnormal into the normals, from the largest number into
   // infinity. The leading one is *added* to the exponent base. The ninth exponent bit is the carry
   // of 254 + leading one + round-up.
-  logic        round_up, sign_6, nan_6, inf_6, is_zero_6;
+  logic        round_up, sign_5, nan_5, inf_5, is_zero_5;
   logic [31:0] rounded;
 
-  assign {sign_6, nan_6, inf_6, is_zero_6} = flags_6;
-  assign round_up = sig_6[3] & (sig_6[4] | (sig_6[2:0] != '0));
-  assign rounded  = {1'b0, exp_base_6, 22'b0, round_up} + {8'b0, sig_6[27:4]};
+  assign {sign_5, nan_5, inf_5, is_zero_5} = flags_5;
+  assign round_up = sig_5[3] & (sig_5[4] | (sig_5[2:0] != '0));
+  assign rounded  = {1'b0, exp_base_5, 22'b0, round_up} + {8'b0, sig_5[27:4]};
 
   always_comb begin
-    if (nan_6)                                result_o = 32'h7FC00000;
-    else if (inf_6)                           result_o = {sign_6, 8'hFF, 23'b0};
-    else if (is_zero_6)                       result_o = {sign_6, 31'b0};
-    else if (rounded[31] | (&rounded[30:23])) result_o = {sign_6, 8'hFF, 23'b0};
-    else                                      result_o = {sign_6, rounded[30:0]};
+    if (nan_5)                                result_o = 32'h7FC00000;
+    else if (inf_5)                           result_o = {sign_5, 8'hFF, 23'b0};
+    else if (is_zero_5)                       result_o = {sign_5, 31'b0};
+    else if (rounded[31] | (&rounded[30:23])) result_o = {sign_5, 8'hFF, 23'b0};
+    else                                      result_o = {sign_5, rounded[30:0]};
   end
 
 endmodule

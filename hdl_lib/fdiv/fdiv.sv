@@ -10,7 +10,7 @@
 // Special:  subnormals exact, in and out. Any NaN result is 0x7FC00000 (NaN operand, 0/0, inf/inf).
 //           x/0 is infinite, x/inf is zero, with the sign of the quotient.
 module fdiv #(
-  parameter int unsigned LATENCY = 14
+  parameter int unsigned LATENCY = 15
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,

@@ -10,7 +10,7 @@
 // this structure is the proof that the core is the exact one behind masks. Keep it so.
 module fdiv_trunc #(
   parameter int unsigned P       = 0,
-  parameter int unsigned LATENCY = 14
+  parameter int unsigned LATENCY = 15
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,

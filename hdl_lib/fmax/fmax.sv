@@ -5,7 +5,7 @@
 // Latency:  LATENCY = 0..1 registers between operands and result.
 // Special:  a NaN operand gives 0x7FC00000; +0 is greater than -0; subnormals as they are.
 module fmax #(
-  parameter int unsigned LATENCY = 1
+  parameter int unsigned LATENCY = 0
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,

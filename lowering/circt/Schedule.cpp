@@ -264,10 +264,15 @@ LogicalResult Scheduler::prepare() {
       if (loop.getNumResults() != 0)
         return error(op, "carries values between iterations; store them to memory");
       uint64_t trips = *affine::getConstantTripCount(loop);
-      if (trips == 0)
+      if (trips == 0) {
         loop.erase();
-      else if (trips == 1 && failed(affine::promoteIfSingleIteration(loop)))
-        return WalkResult::interrupt();
+      } else if (trips == 1) {
+        if (auto layer = op->getAttr("approx.layer"))
+          for (Operation &inner : loop.getBody()->without_terminator())
+            inner.setDiscardableAttr("approx.layer", layer);
+        if (failed(affine::promoteIfSingleIteration(loop)))
+          return WalkResult::interrupt();
+      }
     } else if (op != func && op->getNumRegions() != 0) {
       return error(op, "is no static affine loop; hardware needs static control flow");
     }

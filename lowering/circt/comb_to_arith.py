@@ -1,6 +1,6 @@
 """Yosys netlist -> CIRCT `comb` -> MLIR `arith`, in CIRCT's own process.
 
-`python -P comb_to_arith.py JOBS.json RESULTS.json`.  It imports `circt` and nothing of this project:
+`python comb_to_arith.py JOBS.json RESULTS.json`.  It imports `circt` and nothing of this project:
 `circt` and `mlir` cannot live in one process.
 
 A job is `{"symbol": .., "format": "f32" | null, "module": {"ports": .., "cells": ..}}`, where the
@@ -34,11 +34,10 @@ from circt.ir import (
     IntegerType,
     Location,
     Module,
-    StringAttr,
-    TypeAttr,
     Value,
 )
 from circt.passmanager import PassManager
+from widen_integers import widen  # beside this file
 
 __all__ = ["NetlistError", "build_function", "main"]
 
@@ -431,6 +430,9 @@ def _run_job(job: dict[str, Any]) -> dict[str, str]:
     except NetlistError as error:
         return {"error": str(error), "cell": error.cell}
     PassManager.parse(_PIPELINE).run(module.operation)
+    with InsertionPoint(module.body):
+        widen(module.body.operations[0])
+    PassManager.parse("builtin.module(canonicalize,cse)").run(module.operation)
     return {"text": str(module.body.operations[0]) + "\n"}
 
 

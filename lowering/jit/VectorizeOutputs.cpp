@@ -17,12 +17,19 @@ namespace {
 /// A model derived from Verilog is hundreds of integer ops, each value live in several registers:
 /// wide tiles of those only spill.
 constexpr unsigned kLargeBody = 32;
+/// Longer vectors only make LLVM split them, slowly.
+constexpr int64_t kLongestVector = 32;
 
-int64_t largestDivisor(int64_t value, int64_t limit) {
-  for (int64_t divisor = std::min(value, limit); divisor > 1; --divisor)
-    if (value % divisor == 0)
-      return divisor;
-  return 1;
+/// The whole range where it fits, else the largest power of two that divides it: other lengths waste
+/// lanes, and LLVM takes long to legalize them.
+int64_t chooseSize(int64_t range, int64_t limit) {
+  limit = std::min(limit, kLongestVector);
+  if (range <= limit)
+    return range;
+  int64_t size = 1;
+  while (size * 2 <= limit && range % (size * 2) == 0)
+    size *= 2;
+  return size;
 }
 
 /// Tile sizes that leave a block of outputs of about `budget` elements, one step of every reduction.
@@ -36,7 +43,7 @@ SmallVector<int64_t> chooseTile(linalg::GenericOp op, ArrayRef<int64_t> ranges, 
     if (!dim)
       continue;
     unsigned position = dim.getPosition();
-    tile[position] = largestDivisor(ranges[position], budget);
+    tile[position] = chooseSize(ranges[position], budget);
     budget /= tile[position];
     // A dimension that is cut ends the block: what lies further out is not contiguous with it.
     if (tile[position] != ranges[position])

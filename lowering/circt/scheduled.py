@@ -1,0 +1,348 @@
+"""Read what `approx-schedule` decided from generic-form MLIR into plain Python objects.
+
+Runs in CIRCT's process: the operations are unregistered there, and all that counts is in their
+discardable attributes (lowering/Lowering.td describes them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import circt
+from circt import ir
+
+__all__ = [
+    "Access",
+    "Constant",
+    "Issue",
+    "Loaded",
+    "Loop",
+    "Memory",
+    "Operand",
+    "Program",
+    "ScheduleError",
+    "Segment",
+    "Unit",
+    "Value",
+    "parse_module",
+    "read_program",
+]
+
+
+class ScheduleError(Exception):
+    """The input is not what approx-schedule writes."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A buffer of the network and where its words lie; `contents` of constants, as bits."""
+
+    name: str
+    role: str
+    bank: str
+    base: int
+    words: int
+    contents: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """An instance of a core."""
+
+    id: int
+    op: str
+    module: str
+    parameters: tuple[tuple[str, int], ...]
+    latency: int
+
+
+@dataclass(frozen=True)
+class Constant:
+    """An immediate operand."""
+
+    bits: int
+
+
+@dataclass(frozen=True)
+class Value:
+    """An operand made by the issue whose `result` is this number."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An operand that comes from a memory's port in the cycle of the issue."""
+
+    bank: str
+
+
+Operand = Constant | Value | Loaded
+
+
+@dataclass(frozen=True)
+class Access:
+    """One use of a memory's port: cycle, and address as base plus strides times iterations."""
+
+    bank: str
+    write: bool
+    start: int
+    base: int
+    strides: tuple[int, ...]
+    value: int | None = None
+    memory: str = ""
+
+
+@dataclass(frozen=True)
+class Issue:
+    """What an issue slot starts.
+
+    `unit` is an index into `Program.units`, None for plain logic; `function` names the plain
+    function.  `condition` is the selector of a selection.
+    """
+
+    start: int
+    function: str
+    unit: int | None
+    latency: int
+    a: Operand
+    b: Operand | None
+    condition: Operand | None
+    result: int
+
+
+@dataclass
+class Segment:
+    """Straight-line code: `length` cycles."""
+
+    length: int
+    issues: list[Issue] = field(default_factory=list)
+    accesses: list[Access] = field(default_factory=list)
+
+
+@dataclass
+class Loop:
+    """A counted loop around segments and loops."""
+
+    trip: int
+    layer: str | None
+    body: list[Segment | Loop]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A scheduled network."""
+
+    name: str
+    memories: tuple[Memory, ...]
+    units: tuple[Unit, ...]
+    memory_latency: int
+    body: list[Segment | Loop]
+
+    def words(self, bank: str) -> int:
+        """Return how many words `bank` has."""
+        return max((m.base + m.words for m in self.memories if m.bank == bank), default=0)
+
+    def stream(self, role: str) -> tuple[int, int]:
+        """Return the first word and the number of words of the input or output."""
+        found = [m for m in self.memories if m.role == role]
+        first = min(m.base for m in found)
+        return first, max(m.base + m.words for m in found) - first
+
+
+def parse_module(text: str, context: ir.Context) -> ir.Module:
+    """Parse MLIR text with every dialect of CIRCT registered and all others let through."""
+    circt.register_dialects(context)
+    context.allow_unregistered_dialects = True
+    with context:
+        return ir.Module.parse(text)
+
+
+def read_program(module: ir.Module) -> Program:
+    """Return the program of the module's one scheduled function.
+
+    Raises:
+      ScheduleError: there is none, or more than one.
+    """
+    functions = [
+        op.operation for op in module.body.operations if "approx.lengths" in op.operation.attributes
+    ]
+    if len(functions) != 1:
+        raise ScheduleError(
+            f"expected one scheduled function, got {len(functions)}; run approx-schedule first"
+        )
+    return _Reader(functions[0]).program()
+
+
+def _integer(operation: ir.Operation, name: str) -> int:
+    return ir.IntegerAttr(operation.attributes[name]).value
+
+
+def _python(attribute: ir.Attribute) -> Any:
+    if isinstance(attribute, ir.DictAttr):
+        return {entry.name: _python(entry.attr) for entry in attribute}
+    if isinstance(attribute, ir.StringAttr | ir.FlatSymbolRefAttr):
+        return attribute.value
+    if isinstance(attribute, ir.IntegerAttr):
+        return attribute.value
+    if isinstance(attribute, ir.ArrayAttr):
+        return [_python(entry) for entry in attribute]
+    return tuple(attribute)
+
+
+def _named_entries(attribute: ir.Attribute) -> Iterator[dict[str, Any]]:
+    for entry in ir.ArrayAttr(attribute):
+        dictionary = ir.DictAttr(entry)
+        yield {dictionary[i].name: _python(dictionary[i].attr) for i in range(len(dictionary))}
+
+
+class _Reader:
+    def __init__(self, function: ir.Operation) -> None:
+        self.function = function
+        attributes = function.attributes
+        self.name = ir.StringAttr(attributes["sym_name"]).value if "sym_name" in attributes else ""
+        self.memories = tuple(
+            Memory(
+                name=entry["name"],
+                role=entry["role"],
+                bank=entry["bank"],
+                base=entry["base"],
+                words=entry["words"],
+                contents=(
+                    tuple(word & 0xFFFFFFFF for word in entry["contents"])
+                    if "contents" in entry
+                    else None
+                ),
+            )
+            for entry in _named_entries(attributes["approx.memories"])
+        )
+        self.units = tuple(
+            Unit(
+                id=entry["id"],
+                op=entry["op"],
+                module=entry["module"],
+                parameters=tuple(sorted(entry["parameters"].items())),
+                latency=entry["latency"],
+            )
+            for entry in _named_entries(attributes["approx.units"])
+        )
+        self.unit_index = {unit.id: index for index, unit in enumerate(self.units)}
+        self.numbers: dict[ir.Value, int] = {}
+        self.moves = 0
+
+    def program(self) -> Program:
+        return Program(
+            name=self.name or "main",
+            memories=self.memories,
+            units=self.units,
+            memory_latency=_integer(self.function, "approx.memory_latency"),
+            body=self.block(self.function),
+        )
+
+    def block(self, parent: ir.Operation) -> list[Segment | Loop]:
+        lengths = tuple(ir.DenseI64ArrayAttr(parent.attributes["approx.lengths"]))
+        items: list[Segment | Loop] = [Segment(lengths[0])]
+        loops = 0
+        for op in parent.regions[0].blocks[0].operations:
+            operation = op.operation
+            if "approx.trip" in operation.attributes:
+                loops += 1
+                layer = None
+                if "approx.layer" in operation.attributes:
+                    layer = ir.StringAttr(operation.attributes["approx.layer"]).value
+                body = self.block(operation)
+                items.append(Loop(_integer(operation, "approx.trip"), layer, body))
+                items.append(Segment(lengths[loops]))
+            else:
+                segment = items[-1]
+                assert isinstance(segment, Segment)
+                self.operation(operation, segment)
+        return [item for item in items if isinstance(item, Loop) or item.length]
+
+    def operation(self, operation: ir.Operation, segment: Segment) -> None:
+        attributes = operation.attributes
+        if "approx.memory" in attributes:
+            memory = self.memories[_integer(operation, "approx.memory")]
+            write = not operation.results
+            segment.accesses.append(
+                Access(
+                    bank=memory.bank,
+                    write=write,
+                    start=_integer(operation, "approx.start"),
+                    base=_integer(operation, "approx.base"),
+                    strides=tuple(ir.DenseI64ArrayAttr(attributes["approx.strides"])),
+                    value=self.stored(operation) if write else None,
+                    memory=memory.name,
+                )
+            )
+        if "approx.move" in attributes:
+            if "approx.bits" in attributes:
+                source: Operand = Constant(_integer(operation, "approx.bits") & 0xFFFFFFFF)
+            elif operation.results:
+                source = Loaded(self.memories[_integer(operation, "approx.memory")].bank)
+            else:
+                source = self.operand(operation.operands[0])
+            start = _integer(operation, "approx.move")
+            result = self.stored(operation) if not operation.results else self.number(operation)
+            segment.issues.append(Issue(start, "move", None, 0, source, None, None, result))
+            return
+        if "approx.memory" in attributes or "approx.start" not in attributes:
+            return
+        operands = [self.operand(value) for value in operation.operands]
+        condition = operands.pop(0) if len(operands) == 3 else None
+        unit = None
+        function = "operate"
+        latency = 0
+        if "approx.unit" in attributes:
+            unit = self.unit_index[_integer(operation, "approx.unit")]
+            latency = _integer(operation, "approx.latency")
+        else:
+            function = ir.StringAttr(attributes["approx.alu"]).value
+        second = operands[1] if len(operands) > 1 else None
+        segment.issues.append(
+            Issue(
+                start=_integer(operation, "approx.start"),
+                function=function,
+                unit=unit,
+                latency=latency,
+                a=operands[0],
+                b=second,
+                condition=condition,
+                result=self.number(operation),
+            )
+        )
+
+    def number(self, operation: ir.Operation) -> int:
+        return self.numbers.setdefault(operation.results[0], len(self.numbers))
+
+    def stored(self, store: ir.Operation) -> int:
+        """Return the number of the value that `store` writes: a move's own, else the operand's."""
+        if "approx.move" in store.attributes:
+            # A move into memory has no SSA value; the access is read just before the move itself.
+            key = ("store", _integer(store, "approx.move"), str(store.attributes["approx.base"]))
+            return self._store_number(key, store)
+        operand = self.operand(store.operands[0])
+        if not isinstance(operand, Value):
+            raise ScheduleError("a store takes its value from neither a unit nor a move")
+        return operand.number
+
+    def _store_number(self, key: object, store: ir.Operation) -> int:
+        if getattr(self, "_last_store", None) != (key, hash(store)):
+            self._last_store = (key, hash(store))
+            self.moves += 1
+        return -self.moves
+
+    def operand(self, value: ir.Value) -> Operand:
+        if isinstance(value, ir.BlockArgument) or isinstance(value.owner, ir.Block):
+            raise ScheduleError("an operand is a block argument")
+        owner = value.owner
+        while "approx.alias" in owner.attributes:
+            owner = owner.operands[0].owner
+        if "approx.move" not in owner.attributes:
+            if "approx.bits" in owner.attributes:
+                return Constant(_integer(owner, "approx.bits") & 0xFFFFFFFF)
+            if "approx.memory" in owner.attributes:
+                return Loaded(self.memories[_integer(owner, "approx.memory")].bank)
+        return Value(self.number(owner))
