@@ -58,7 +58,7 @@ _BUFFERIZE = (
 
 # No pass here forms an FMA or reorders floating-point operations.
 _TO_LLVM = (
-    "builtin.module(convert-linalg-to-loops,convert-vector-to-scf{full-unroll=true},canonicalize,"
+    "builtin.module(approx-linalg-to-loops,convert-vector-to-scf{full-unroll=true},canonicalize,"
     "cse,lower-affine,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
     "convert-vector-to-llvm,finalize-memref-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,"
     "convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,"
@@ -188,16 +188,20 @@ def to_llvm(bound: str, binding: Binding) -> str:
         return str(module)
 
 
-def to_native(bound: str, binding: Binding) -> CompiledModule:
-    """Compile a bound module for this processor; `("main", x, *weights, y)` runs it."""
+def to_native(bound: str, binding: Binding, *, vectorize: bool = True) -> CompiledModule:
+    """Compile a bound module for this processor; `("main", x, *weights, y)` runs it.
+
+    Without `vectorize` every op is a scalar loop nest in the defined order: the reference that the
+    vectorized code is tested against.
+    """
     from asnet_mlir.jit import CompiledModule
 
-    with _llvm_module(bound, binding) as module:
+    with _llvm_module(bound, binding, vectorize) as module:
         return CompiledModule(module)
 
 
 @contextlib.contextmanager
-def _llvm_module(bound: str, binding: Binding) -> Iterator[Any]:
+def _llvm_module(bound: str, binding: Binding, vectorize: bool = True) -> Iterator[Any]:
     from asnet_mlir.cores.model import derive_models
 
     models = derive_models(
@@ -212,7 +216,8 @@ def _llvm_module(bound: str, binding: Binding) -> Iterator[Any]:
             for op in list(parsed.body.operations):
                 module.body.append(op)
         _main(module).attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
-        for pipeline in (_CALL_MODELS, _VECTORIZE, _BUFFERIZE, _TO_LLVM):
+        vector_passes = (_VECTORIZE,) if vectorize else ()
+        for pipeline in (_CALL_MODELS, *vector_passes, _BUFFERIZE, _TO_LLVM):
             _run(module, pipeline, "lowering to LLVM")
         yield module
 

@@ -51,8 +51,8 @@ void appendScopes(StringRef component, Scopes &scopes) {
 Scopes getScopes(Location loc) {
   if (auto name = dyn_cast<NameLoc>(loc)) {
     // What a NameLoc wraps are the Python frames, whose names are functions, not scopes.
-    Scopes scopes;
-    for (StringRef component : ArrayRef(splitComponents(name.getName())).drop_back())
+    Scopes scopes, components = splitComponents(name.getName());
+    for (StringRef component : ArrayRef(components).drop_back())
       appendScopes(component, scopes);
     return scopes;
   }

@@ -124,6 +124,8 @@ private:
     });
     if (binding.layer.edit_distance(nearest) <= std::max<size_t>(2, binding.layer.size() / 3))
       diag << "; did you mean '" << nearest << "'?";
+    else
+      diag << ';';
     return diag << " layers with " << binding.kind << ": " << llvm::join(layers, ", ");
   }
 

@@ -52,8 +52,8 @@ private:
     Type type = op->getResult(0).getType();
     if (!type.isF32()) {
       InFlightDiagnostic diag = op->emitError();
-      diag << "bound '" << op->getName() << "' on '" << type
-           << "' cannot be a call, which takes f32";
+      diag << "bound '" << op->getName() << "' on " << type
+           << " cannot be a call, which takes f32";
       if (isa<ShapedType>(type))
         diag << "; run 'convert-elementwise-to-linalg' first and vectorise after inlining";
       return nullptr;

@@ -65,12 +65,11 @@ bool isDataMovement(Operation *op) {
 
 LogicalResult checkFastMath(Operation *op) {
   auto fastMath = dyn_cast<arith::ArithFastMathInterface>(op);
-  if (!fastMath || fastMath.getFastMathFlagsAttr().getValue() == arith::FastMathFlags::none)
+  // Where the flags are optional, the attribute may be null.
+  auto attr = fastMath ? fastMath.getFastMathFlagsAttr() : arith::FastMathFlagsAttr();
+  if (!attr || attr.getValue() == arith::FastMathFlags::none)
     return success();
-  return reject(op, "has fast-math flags <" +
-                        arith::stringifyFastMathFlags(
-                            fastMath.getFastMathFlagsAttr().getValue()) +
-                        ">")
+  return reject(op, "has fast-math flags <" + arith::stringifyFastMathFlags(attr.getValue()) + ">")
          << "; expected none: they let the result's bits depend on the optimizer";
 }
 

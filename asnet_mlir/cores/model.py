@@ -313,7 +313,7 @@ def _derive_words(instances: Sequence[Instance]) -> dict[str, dict[str, Any]]:
     results = {}
     for instance, latency, view, text in zip(instances, latencies, views, texts, strict=True):
         if "error" in text:
-            where = view.location(view.module["cells"][text["cell"]])
+            where = view.location(view.module["cells"].get(text["cell"], {}))
             raise UnsupportedError(f"{where}: {instance.label}: {text['error']}".lstrip(": "))
         results[instance.content_hash] = {
             "text": text["text"],

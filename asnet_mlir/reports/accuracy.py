@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from asnet_mlir.cores import Instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration
 
@@ -22,20 +24,28 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def _series(exploration: Exploration) -> dict[str, list[tuple[str, float]]]:
-    """Return (parameters, accuracy in per cent) along each op kind's axis."""
+    """Return (what varies, accuracy in per cent) along each op kind's axis."""
     return {
         op: [
-            (_parameters_text(result.binding.rules[0].instance), 100 * result.accuracy)
+            (_text(result.binding.rules[0].instance, instances), 100 * result.accuracy)
             for result in exploration.axis(op)
         ]
-        for op in exploration.constraints.choices
+        for op, choices in exploration.constraints.choices.items()
+        for instances in [[instance for instance in choices if instance is not None]]
     }
 
 
-def _parameters_text(instance: object) -> str:
-    label = instance.label  # type: ignore[attr-defined]
-    name, _, parameters = label.partition(":")
-    return parameters or name
+def _text(instance: Instance, among: Sequence[Instance]) -> str:
+    """Name an instance by what tells it from the others: `P=20`, or its core and parameters."""
+    one_core = len({other.core.name for other in among}) == 1
+    varying = [
+        f"{name}={value}"
+        for name, value in instance.parameters
+        if any(dict(other.parameters).get(name) != value for other in among)
+    ]
+    if one_core and varying:
+        return ",".join(varying)
+    return ":".join([instance.core.name, *([",".join(varying)] if varying else [])])
 
 
 def accuracy_table(exploration: Exploration) -> str:
@@ -89,7 +99,5 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
 
 
 def _single_number(text: str) -> int | None:
-    name, equals, value = text.partition("=")
-    if not equals:
-        return 0  # all parameters at their defaults
-    return int(value) if "," not in value and value.lstrip("-").isdecimal() else None
+    name, _, value = text.partition("=")
+    return int(value) if name.isidentifier() and value.lstrip("-").isdecimal() else None

@@ -128,7 +128,8 @@ std::string LibraryOp::describe() {
 }
 
 LogicalResult LibraryOp::verify() {
-  llvm::SmallDenseMap<uint32_t, CoreOp> seen;
+  // Wider than an ID: the map keeps the largest keys to itself, and IDs are not verified yet.
+  llvm::SmallDenseMap<uint64_t, CoreOp> seen;
   for (Operation &op : getBody().front()) {
     auto core = dyn_cast<CoreOp>(op);
     if (!core)

@@ -24,10 +24,10 @@ module asnet_pipe_reg #(
   localparam int unsigned RegistersBefore   = ((Cut - 1) * (Latency + 1)) / (Cuts + 1);
 
   if (Cut < 1 || Cut > Cuts) begin : gen_bad_cut
-    $fatal(1, "asnet_pipe_reg: Cut must be in 1..Cuts");
+    $error("asnet_pipe_reg: Cut must be in 1..Cuts");
   end
   if (Latency > Cuts) begin : gen_bad_latency
-    $fatal(1, "asnet_pipe_reg: Latency must not exceed the number of cut points");
+    $error("asnet_pipe_reg: Latency must not exceed the number of cut points");
   end
 
   if (RegistersUpToHere > RegistersBefore) begin : gen_register

@@ -20,7 +20,7 @@ module fadd #(
   localparam int unsigned Cuts = 5;
 
   if (LATENCY > Cuts) begin : gen_bad_latency
-    $fatal(1, "fadd: LATENCY must be in 0..5");
+    $error("fadd: LATENCY must be in 0..5");
   end
 
   // ---- The operand of larger magnitude goes first, so that the difference is never negative.

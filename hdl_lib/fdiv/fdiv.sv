@@ -23,7 +23,7 @@ module fdiv #(
   localparam int unsigned Cuts = Rows + 3;
 
   if (LATENCY > Cuts) begin : gen_bad_latency
-    $fatal(1, "fdiv: LATENCY must be in 0..29");
+    $error("fdiv: LATENCY must be in 0..29");
   end
 
   // ---- Operands. A subnormal has hidden bit 0 and the exponent of the smallest normal number, 1.

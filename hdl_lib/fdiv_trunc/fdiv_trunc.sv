@@ -19,7 +19,7 @@ module fdiv_trunc #(
 );
 
   if (P > 22) begin : gen_bad_p
-    $fatal(1, "fdiv_trunc: P must be in 0..22");
+    $error("fdiv_trunc: P must be in 0..22");
   end
 
   localparam logic [31:0] Mask = ~((32'd1 << P) - 32'd1);

@@ -14,7 +14,7 @@ module fmax #(
 );
 
   if (LATENCY > 1) begin : gen_bad_latency
-    $fatal(1, "fmax: LATENCY must be in 0..1");
+    $error("fmax: LATENCY must be in 0..1");
   end
 
   asnet_fminmax #(.Maximum(1'b1), .LATENCY(LATENCY)) u_fminmax (

@@ -14,7 +14,7 @@ module fmin #(
 );
 
   if (LATENCY > 1) begin : gen_bad_latency
-    $fatal(1, "fmin: LATENCY must be in 0..1");
+    $error("fmin: LATENCY must be in 0..1");
   end
 
   asnet_fminmax #(.Maximum(1'b0), .LATENCY(LATENCY)) u_fminmax (

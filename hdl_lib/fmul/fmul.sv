@@ -19,7 +19,7 @@ module fmul #(
   localparam int unsigned Cuts = 7;
 
   if (LATENCY > Cuts) begin : gen_bad_latency
-    $fatal(1, "fmul: LATENCY must be in 0..7");
+    $error("fmul: LATENCY must be in 0..7");
   end
 
   // ---- Operands. A subnormal has hidden bit 0 and the exponent of the smallest normal number, 1.

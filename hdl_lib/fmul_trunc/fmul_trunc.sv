@@ -19,7 +19,7 @@ module fmul_trunc #(
 );
 
   if (P > 22) begin : gen_bad_p
-    $fatal(1, "fmul_trunc: P must be in 0..22");
+    $error("fmul_trunc: P must be in 0..22");
   end
 
   localparam logic [31:0] Mask = ~((32'd1 << P) - 32'd1);

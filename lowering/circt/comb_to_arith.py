@@ -42,7 +42,8 @@ from widen_integers import widen  # beside this file
 __all__ = ["NetlistError", "build_function", "main"]
 
 _CANONICAL_NAN = 0x7FC00000
-_PIPELINE = "builtin.module(canonicalize,cse,convert-comb-to-arith,canonicalize,cse)"
+_SIMPLIFY = "builtin.module(canonicalize,cse)"
+_CONVERT = "builtin.module(convert-comb-to-arith,canonicalize,cse)"
 
 # comb.icmp predicates, unsigned; the signed ones are 4 lower.
 _EQ, _NE, _ULT, _ULE, _UGT, _UGE = 0, 1, 6, 7, 8, 9
@@ -422,6 +423,16 @@ def build_function(symbol: str, number_format: str | None, module: dict[str, Any
         func.ReturnOp([result])
 
 
+def _expand_parities(function: func.FuncOp) -> None:
+    """Replace what the canonicaliser made of exclusive ors of bits; arith has no such operation."""
+    for operation in list(function.entry_block.operations):
+        if operation.name == "comb.parity":
+            with InsertionPoint(operation):
+                value = _parity(operation.operands[0])
+            operation.results[0].replace_all_uses_with(value)
+            operation.operation.erase()
+
+
 def _run_job(job: dict[str, Any]) -> dict[str, str]:
     module = Module.create()
     try:
@@ -429,10 +440,15 @@ def _run_job(job: dict[str, Any]) -> dict[str, str]:
             build_function(job["symbol"], job["format"], job["module"])
     except NetlistError as error:
         return {"error": str(error), "cell": error.cell}
-    PassManager.parse(_PIPELINE).run(module.operation)
+    PassManager.parse(_SIMPLIFY).run(module.operation)
+    _expand_parities(module.body.operations[0])
+    PassManager.parse(_CONVERT).run(module.operation)
+    for operation in module.body.operations[0].entry_block.operations:
+        if not operation.name.startswith(("arith.", "func.")):
+            return {"error": f"CIRCT does not convert {operation.name} to arith", "cell": ""}
     with InsertionPoint(module.body):
         widen(module.body.operations[0])
-    PassManager.parse("builtin.module(canonicalize,cse)").run(module.operation)
+    PassManager.parse(_SIMPLIFY).run(module.operation)
     return {"text": str(module.body.operations[0]) + "\n"}
 
 

@@ -263,17 +263,19 @@ class _Reader:
 
     def operation(self, operation: ir.Operation, segment: Segment) -> None:
         attributes = operation.attributes
+        value = None
+        if not operation.results and "approx.memory" in attributes:
+            value = self.stored(operation)
         if "approx.memory" in attributes:
             memory = self.memories[_integer(operation, "approx.memory")]
-            write = not operation.results
             segment.accesses.append(
                 Access(
                     bank=memory.bank,
-                    write=write,
+                    write=not operation.results,
                     start=_integer(operation, "approx.start"),
                     base=_integer(operation, "approx.base"),
                     strides=tuple(ir.DenseI64ArrayAttr(attributes["approx.strides"])),
-                    value=self.stored(operation) if write else None,
+                    value=value,
                     memory=memory.name,
                 )
             )
@@ -285,7 +287,7 @@ class _Reader:
             else:
                 source = self.operand(operation.operands[0])
             start = _integer(operation, "approx.move")
-            result = self.stored(operation) if not operation.results else self.number(operation)
+            result = self.number(operation) if value is None else value
             segment.issues.append(Issue(start, "move", None, 0, source, None, None, result))
             return
         if "approx.memory" in attributes or "approx.start" not in attributes:
@@ -320,19 +322,12 @@ class _Reader:
     def stored(self, store: ir.Operation) -> int:
         """Return the number of the value that `store` writes: a move's own, else the operand's."""
         if "approx.move" in store.attributes:
-            # A move into memory has no SSA value; the access is read just before the move itself.
-            key = ("store", _integer(store, "approx.move"), str(store.attributes["approx.base"]))
-            return self._store_number(key, store)
+            self.moves += 1
+            return -self.moves
         operand = self.operand(store.operands[0])
         if not isinstance(operand, Value):
             raise ScheduleError("a store takes its value from neither a unit nor a move")
         return operand.number
-
-    def _store_number(self, key: object, store: ir.Operation) -> int:
-        if getattr(self, "_last_store", None) != (key, hash(store)):
-            self._last_store = (key, hash(store))
-            self.moves += 1
-        return -self.moves
 
     def operand(self, value: ir.Value) -> Operand:
         if isinstance(value, ir.BlockArgument) or isinstance(value.owner, ir.Block):

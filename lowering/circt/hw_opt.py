@@ -1,0 +1,133 @@
+"""asnet-hw-opt: the tool of CIRCT's process, from a scheduled network to SystemVerilog.
+
+Reads what `asnet-opt --approx-schedule --mlir-print-op-generic` prints and writes one stage:
+
+- `microcode`: the microprogram, one line a row;
+- `hw`: the machine in the hw, comb and seq dialects, before any pass;
+- `sv`: SystemVerilog;
+- `all`: a JSON object with all of these and what the bundle needs besides.
+
+It runs on its own, not as a part of the package, as CIRCT's and MLIR's Python packages cannot live
+in one process: `python lowering/circt/hw_opt.py --emit sv scheduled.mlir`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import circt
+from circt import ir
+from circt.passmanager import PassManager
+from machine import CorePorts, MachineOptions, build
+from microcode import Microprogram, assemble
+from scheduled import Program, ScheduleError, parse_module, read_program
+
+__all__ = ["main"]
+
+# This order matters: others crash the exporter.
+_PASSES = (
+    "builtin.module(hw.module(canonicalize,cse))",
+    "builtin.module(lower-seq-to-sv{disable-reg-randomization=true disable-mem-randomization=true})",
+    "builtin.module(hw.module(lower-hw-to-sv))",
+    "builtin.module(canonicalize,cse)",
+    "builtin.module(hw.module(prettify-verilog))",
+)
+
+
+def _export(hw_text: str) -> str:
+    with ir.Context() as context, ir.Location.unknown():
+        module = parse_module(hw_text, context)
+        module.operation.verify()
+        for pipeline in _PASSES:
+            PassManager.parse(pipeline).run(module.operation)
+        text = io.StringIO()
+        circt.export_verilog(module, text)
+    # External modules are the cores' and rtl/'s: the exporter leaves a comment for each.
+    return text.getvalue()
+
+
+def _summary(program: Program, code: Microprogram, name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "cycles": code.cycles,
+        "rows": len(code.words),
+        "row_bits": code.width,
+        "registers": code.registers,
+        "memory_latency": program.memory_latency,
+        "ram_words": program.words("ram"),
+        "rom_words": program.words("rom"),
+        "input_words": program.stream("input")[1],
+        "output_words": program.stream("output")[1],
+        "functions": list(code.functions),
+        "layer_cycles": [list(entry) for entry in code.layer_cycles],
+        "memories": [memory.__dict__ for memory in program.memories],
+        "units": [{**unit.__dict__, "parameters": dict(unit.parameters)} for unit in program.units],
+    }
+
+
+def _microcode_hex(code: Microprogram) -> str:
+    digits = (code.width + 3) // 4
+    return "".join(f"{word:0{digits}x}\n" for word in code.words)
+
+
+def _read_cores(path: Path | None) -> dict[int, CorePorts]:
+    if path is None:
+        return {}
+    cores = {}
+    for key, entry in json.loads(path.read_text()).items():
+        parameters = entry.pop("parameters", None)
+        if parameters is not None:
+            parameters = tuple(sorted(parameters.items()))
+        cores[int(key)] = CorePorts(**entry, parameters=parameters)
+    return cores
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tool; return its exit status."""
+    parser = argparse.ArgumentParser(prog="asnet-hw-opt", description=__doc__.splitlines()[0])
+    parser.add_argument("input", nargs="?", default="-", help="scheduled MLIR in generic form")
+    parser.add_argument("--emit", choices=("microcode", "hw", "sv", "all"), default="sv")
+    parser.add_argument("--name", default="", help="name of the top module")
+    parser.add_argument("--cores", type=Path, help="JSON: ports of the core of each instance")
+    parser.add_argument("-o", dest="output", default="-")
+    options = parser.parse_args(arguments)
+    text = sys.stdin.read() if options.input == "-" else Path(options.input).read_text()
+    try:
+        with ir.Context() as context, ir.Location.unknown():
+            program = read_program(parse_module(text, context))
+            code = assemble(program)
+    except (ScheduleError, ir.MLIRError) as error:
+        print(f"asnet-hw-opt: {error}", file=sys.stderr)
+        return 1
+    name = options.name or program.name
+    hw_text = build(program, code, MachineOptions(name), _read_cores(options.cores))
+    if options.emit == "microcode":
+        result = code.listing
+    elif options.emit == "hw":
+        result = hw_text
+    elif options.emit == "sv":
+        result = _export(hw_text)
+    else:
+        result = json.dumps(
+            {
+                "summary": _summary(program, code, name),
+                "microcode_listing": code.listing,
+                "microcode_hex": _microcode_hex(code),
+                "hw": hw_text,
+                "sv": _export(hw_text),
+            }
+        )
+    if options.output == "-":
+        sys.stdout.write(result)
+    else:
+        Path(options.output).write_text(result)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

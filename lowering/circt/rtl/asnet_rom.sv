@@ -1,0 +1,24 @@
+// ROM with contents from a file.
+//
+// Purpose:  block ROM that any synthesis infers: a synchronous read, contents loaded by an initial
+//           block that no macro guards, as a ROM without contents would be removed silently.
+// Latency:  1 cycle from address to word.
+// The file's path is relative to the folder in which the tool runs: the bundle's.
+module asnet_rom #(
+  parameter int unsigned Words       = 2,
+  parameter int unsigned Width       = 32,
+  parameter int unsigned AddressBits = 1,
+  parameter              File        = ""
+) (
+  input  logic                   clk_i,
+  input  logic [AddressBits-1:0] address_i,
+  output logic [Width-1:0]       data_o
+);
+
+  (* rom_style = "block" *) logic [Width-1:0] words[Words];
+
+  initial $readmemh(File, words);
+
+  always_ff @(posedge clk_i) data_o <= words[address_i];
+
+endmodule

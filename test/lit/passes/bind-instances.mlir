@@ -1,0 +1,65 @@
+// RUN: asnet-opt %s --approx-bind-instances=bindings=mulf=31,divf@dense=7,mulf@encoder/a=32,mulf@encoder=33,addf=0 | FileCheck %s
+// RUN: asnet-opt %s --pass-pipeline='builtin.module(approx-bind-instances{bindings=addf=0,mulf@encoder=33,mulf@encoder/a=32,divf@dense=7,mulf=31})' | FileCheck %s
+// RUN: asnet-opt %s --approx-bind-instances | FileCheck %s --check-prefix=NOTHING
+
+approx.library {
+  approx.core 7 "divf" @d {} latency 1 interval 1
+  approx.core 9 "addf" @a {} latency 1 interval 1
+  approx.core 31 "mulf" @m {P = 1} latency 1 interval 1
+  approx.core 32 "mulf" @m {P = 2} latency 1 interval 1
+  approx.core 33 "mulf" @m {P = 3} latency 1 interval 1
+}
+
+// NOTHING-LABEL: func.func @kinds
+// NOTHING: approx.mulf %{{.*}}, %{{.*}} : f32
+// NOTHING: approx.addf %{{.*}}, %{{.*}} {instance = 9} : f32
+
+// CHECK-LABEL: func.func @kinds
+func.func @kinds(%a: f32) {
+  // CHECK: approx.mulf %{{.*}}, %{{.*}} {instance = 31} : f32
+  %0 = approx.mulf %a, %a : f32
+  // 0 makes exact.
+  // CHECK: approx.addf %{{.*}}, %{{.*}} : f32
+  %1 = approx.addf %a, %a {instance = 9} : f32
+  // Not in the layer.
+  // CHECK: approx.divf %{{.*}}, %{{.*}} : f32
+  %2 = approx.divf %a, %a : f32
+  // CHECK: approx.subf %{{.*}}, %{{.*}} : f32
+  %3 = approx.subf %a, %a : f32
+  return
+}
+
+// CHECK-LABEL: func.func @layers
+func.func @layers(%a: f32) {
+  // CHECK: approx.divf {{.*}} {approx.layer = "dense", instance = 7}
+  %0 = approx.divf %a, %a {approx.layer = "dense"} : f32
+  // CHECK: approx.divf {{.*}} {approx.layer = "dense_1"}
+  %1 = approx.divf %a, %a {approx.layer = "dense_1"} : f32
+  // The most specific binding wins.
+  // CHECK: approx.mulf {{.*}} {approx.layer = "encoder/a", instance = 32}
+  %2 = approx.mulf %a, %a {approx.layer = "encoder/a"} : f32
+  // CHECK: approx.mulf {{.*}} {approx.layer = "encoder/a/inner", instance = 32}
+  %3 = approx.mulf %a, %a {approx.layer = "encoder/a/inner"} : f32
+  // CHECK: approx.mulf {{.*}} {approx.layer = "encoder/b", instance = 33}
+  %4 = approx.mulf %a, %a {approx.layer = "encoder/b"} : f32
+  // CHECK: approx.mulf {{.*}} {approx.layer = "encoder2", instance = 31}
+  %5 = approx.mulf %a, %a {approx.layer = "encoder2"} : f32
+  return
+}
+
+// The layer of the op around it, unless the op has its own.
+
+#id = affine_map<(i) -> (i)>
+// CHECK-LABEL: func.func @ancestor
+func.func @ancestor(%t: tensor<4xf32>) -> tensor<4xf32> {
+  %0 = linalg.generic {indexing_maps = [#id], iterator_types = ["parallel"]}
+      outs(%t : tensor<4xf32>) attrs = {approx.layer = "dense"} {
+  ^bb0(%x: f32):
+    // CHECK: approx.divf %{{.*}}, %{{.*}} {instance = 7} : f32
+    %y = approx.divf %x, %x : f32
+    // CHECK: approx.divf %{{.*}}, %{{.*}} {approx.layer = "other"} : f32
+    %z = approx.divf %y, %x {approx.layer = "other"} : f32
+    linalg.yield %z : f32
+  } -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}

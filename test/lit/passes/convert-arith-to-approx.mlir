@@ -1,0 +1,60 @@
+// RUN: asnet-opt %s --convert-arith-to-approx | FileCheck %s
+
+// CHECK-LABEL: func.func @every_op(
+// CHECK-SAME:  %[[A:.*]]: f32, %[[B:.*]]: f32
+func.func @every_op(%a: f32, %b: f32) {
+  // CHECK-NEXT: approx.addf %[[A]], %[[B]] : f32
+  %0 = arith.addf %a, %b : f32
+  // CHECK-NEXT: approx.subf %[[A]], %[[B]] : f32
+  %1 = arith.subf %a, %b : f32
+  // CHECK-NEXT: approx.mulf %[[A]], %[[B]] {approx.layer = "dense"} : f32
+  %2 = arith.mulf %a, %b {approx.layer = "dense"} : f32
+  // CHECK-NEXT: approx.divf %[[A]], %[[B]] : f32
+  %3 = arith.divf %a, %b : f32
+  // CHECK-NEXT: approx.maxf %[[A]], %[[B]] : f32
+  %4 = arith.maximumf %a, %b : f32
+  // CHECK-NEXT: approx.minf %[[A]], %[[B]] : f32
+  %5 = arith.minimumf %a, %b : f32
+  return
+}
+
+#mk = affine_map<(m, n, k) -> (m, k)>
+#kn = affine_map<(m, n, k) -> (k, n)>
+#mn = affine_map<(m, n, k) -> (m, n)>
+
+// The accumulator stays on the left.
+
+// CHECK-LABEL: func.func @matmul(
+func.func @matmul(%a: tensor<2x3xf32>, %b: tensor<3x4xf32>, %c: tensor<2x4xf32>) -> tensor<2x4xf32> {
+  // CHECK: ^bb0(%[[A:.*]]: f32, %[[B:.*]]: f32, %[[ACC:.*]]: f32):
+  // CHECK-NEXT: %[[P:.*]] = approx.mulf %[[A]], %[[B]] : f32
+  // CHECK-NEXT: %[[S:.*]] = approx.addf %[[ACC]], %[[P]] : f32
+  // CHECK-NEXT: linalg.yield %[[S]]
+  %0 = linalg.generic {indexing_maps = [#mk, #kn, #mn],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : tensor<2x3xf32>, tensor<3x4xf32>) outs(%c : tensor<2x4xf32>) {
+  ^bb0(%x: f32, %y: f32, %acc: f32):
+    %p = arith.mulf %x, %y : f32
+    %s = arith.addf %acc, %p : f32
+    linalg.yield %s : f32
+  } -> tensor<2x4xf32>
+  return %0 : tensor<2x4xf32>
+}
+
+// Nothing to do: exact ops and data movement, in any float type.
+
+// CHECK-LABEL: func.func @allowed(
+func.func @allowed(%a: f32, %i: i32, %c: i1, %n: i8, %t: tensor<4xf32>, %h: f16) {
+  // CHECK-NOT: approx.
+  %0 = arith.constant 1.0 : f64
+  %1 = arith.bitcast %a : f32 to i32
+  %2 = arith.negf %a : f32
+  %3 = arith.cmpf ogt, %a, %2 : f32
+  %4 = arith.select %3, %a, %2 : f32
+  %5 = arith.uitofp %c : i1 to f32
+  %6 = arith.sitofp %n : i8 to f32
+  %7 = arith.extf %h : f16 to f32
+  %8 = arith.addi %i, %1 : i32
+  %9 = linalg.fill ins(%a : f32) outs(%t : tensor<4xf32>) -> tensor<4xf32>
+  return
+}

@@ -1,0 +1,92 @@
+"""Bindings: text, JSON and back; what can't be meant is refused."""
+
+import pytest
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.compiler import bind, bind_for_hardware, to_approx
+from asnet_mlir.errors import InputError
+
+
+def test_text_and_json_round_trip(tmp_path):
+    binding = Binding.parse(["mulf=fmul_trunc:P=20", "divf@last=fdiv_trunc:P=22,LATENCY=3"])
+    path = tmp_path / "binding.json"
+    binding.save(path)
+    assert Binding.load(path) == binding
+    assert Binding.load(path).label == binding.label
+    assert Binding().label == "exact"
+
+
+def test_equal_instances_share_an_id():
+    binding = Binding.parse(
+        ["mulf=fmul_trunc:P=20", "mulf@a=fmul_trunc:P=7", "mulf@b=fmul_trunc:P=20"]
+    )
+    assert list(binding.instances) == [1, 2]
+    assert binding.pass_option == "mulf=1,mulf@a=2,mulf@b=1"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mulf", "write a binding as"),
+        ("mulf=", "write a binding as"),
+        ("mulf@=fmul", "write a binding as"),
+        ("mulf=fmul_trunk", "did you mean 'fmul_trunc'"),
+        ("mulf=fmul_trunc:P=23", "P = 23 is not in 0..22"),
+        ("mulf=fmul_trunc:P=x", "not an integer"),
+        ("mulf=fmul_trunc:Q=1", "unknown parameter 'Q'"),
+        ("divf=fmul_trunc:P=1", "computes mulf"),
+    ],
+)
+def test_bad_texts(text, message):
+    with pytest.raises(InputError, match=message):
+        Binding.parse([text])
+
+
+def test_two_rules_for_one_place():
+    with pytest.raises(InputError, match="two rules for mulf"):
+        Binding.parse(["mulf=fmul", "mulf=fmul_trunc:P=3"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "object with the list 'bindings'"),
+        ("{", "not JSON"),
+        ('{"bindings": [{"op": "mulf"}]}', r"bindings\[0\] lacks the key 'core'"),
+        ('{"bindings": [], "version": 9}', "version 9"),
+    ],
+)
+def test_bad_files(tmp_path, text, message):
+    path = tmp_path / "binding.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        Binding.load(path)
+
+
+def test_layers_win_and_the_rest_stays_exact(mlp):
+    binding = Binding.parse(["mulf=fmul_trunc:P=1", "mulf@layer1=fmul_trunc:P=2"])
+    text = bind(to_approx(mlp, 1), binding)
+    lines = [line for line in text.splitlines() if "approx.mulf" in line]
+    assert any("instance = 1" in line for line in lines)
+    assert any("instance = 2" in line for line in lines)
+    assert "approx.addf" in text and "approx.addf %" in text
+    assert not any("instance" in line for line in text.splitlines() if "approx.addf" in line)
+
+
+def test_hardware_binds_everything_and_shares_the_adder(mlp):
+    binding = Binding.parse(["mulf=fmul_trunc:P=1"])
+    text, instances = bind_for_hardware(to_approx(mlp, 1), binding)
+    arithmetic = [
+        line
+        for line in text.splitlines()
+        if any(f"approx.{op} " in line for op in ("addf", "subf", "mulf", "divf", "maxf", "minf"))
+    ]
+    assert arithmetic and all("instance" in line for line in arithmetic)
+    assert sorted(i.core.name for i in instances.values()) == ["fadd", "fdiv", "fmax", "fmul_trunc"]
+    assert "approx.subf" not in text
+
+
+def test_a_bound_subtraction_keeps_its_core(mlp):
+    text, instances = bind_for_hardware(to_approx(mlp, 1), Binding.parse(["subf=fsub"]))
+    assert "approx.subf" in text
+    assert sorted(i.core.name for i in instances.values()) == ["fadd", "fdiv", "fmax", "fmul", "fsub"]

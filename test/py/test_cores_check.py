@@ -1,0 +1,147 @@
+"""Checks: they pass what is right, and above all fail what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asnet_mlir.cores import Instance, core_from_verilog, load_core, parse_instance
+from asnet_mlir.cores.check import (
+    check,
+    corner_values,
+    differing,
+    ieee_reference,
+    random_pairs,
+    typical_pairs,
+)
+
+DATA = Path(__file__).parent / "data"
+BITS = random_pairs(1000, 5)[0]
+
+
+def test_comparator_accepts_equal_bits_and_nans() -> None:
+    assert differing(BITS, BITS.copy(), nan_equals_nan=False).size == 0
+    nans = np.array([0x7FC00000, 0x7F800001], np.uint32)
+    other = np.array([0xFFC00000, 0x7FFFFFFF], np.uint32)
+    assert differing(nans, other, nan_equals_nan=True).size == 0
+    assert differing(nans, other, nan_equals_nan=False).size == 2
+
+
+@pytest.mark.parametrize("nan_equals_nan", [True, False])
+def test_comparator_rejects(nan_equals_nan: bool) -> None:
+    values = np.arange(0x3F800000, 0x3F800000 + 100, dtype=np.uint32)
+    sign, ulp, nan = values.copy(), values.copy(), values.copy()
+    sign[3] ^= np.uint32(1 << 31)
+    ulp[99] += np.uint32(1)
+    nan[50] = 0x7FC00000
+    for wrong, where in ((sign, [3]), (ulp, [99]), (nan, [50])):
+        assert list(differing(values, wrong, nan_equals_nan=nan_equals_nan)) == where
+        assert list(differing(wrong, values, nan_equals_nan=nan_equals_nan)) == where
+    assert differing(values, np.roll(values, 1), nan_equals_nan=nan_equals_nan).size == 100
+    zeros = np.array([0, 1 << 31], np.uint32)
+    assert differing(zeros, zeros[::-1], nan_equals_nan=nan_equals_nan).size == 2
+
+
+def test_reference() -> None:
+    def f(op: str, a: int, b: int) -> int:
+        return int(ieee_reference(op, np.array([a], np.uint32), np.array([b], np.uint32))[0])
+
+    one, minus_zero, inf, nan = 0x3F800000, 1 << 31, 0x7F800000, 0xFFC12345
+    assert f("addf", one, one) == 0x40000000
+    assert f("mulf", inf, 0) == f("divf", 0, 0) == f("maxf", nan, one) == 0x7FC00000
+    assert f("maxf", minus_zero, 0) == f("maxf", 0, minus_zero) == 0
+    assert f("minf", minus_zero, 0) == f("minf", 0, minus_zero) == minus_zero
+    assert f("maxf", 0xBF800000, 0xC0000000) == 0xBF800000
+    assert f("minf", inf, one) == one
+    assert f("mulf", 0x00000001, 0x3F000001) == 1  # subnormals are neither flushed nor zeroed
+
+
+def test_operands_are_many_and_reproducible() -> None:
+    corners = corner_values()
+    assert len(set(corners.tolist())) == corners.size > 64
+    for pairs in (random_pairs, typical_pairs):
+        first, again, other = pairs(1003, 1), pairs(1003, 1), pairs(1003, 2)
+        np.testing.assert_array_equal(first, again)
+        assert (first[0] != other[0]).any()
+        assert first[0].shape == first[1].shape == (1003,)
+
+
+def test_library_passes() -> None:
+    names = ["fadd", "fsub", "fmul", "fmax", "fmin", "fmul_trunc:P=1", "fmul_trunc:P=22"]
+    for report in check([parse_instance(name) for name in names]):
+        assert report.passed, report.failures
+        assert report.vectors >= 64 * 64 + 100_000
+        assert report.simulators == ("verilator 5.052",)
+        assert report.strategy == "native"
+        assert set(report.metrics) == {
+            "max_relative_error",
+            "mean_relative_error",
+            "error_probability",
+        }
+        assert (report.metrics["error_probability"] == 0) == ("P" not in report.label)
+        json.dumps(report.to_json())
+
+
+def test_a_wrong_latency_is_found() -> None:
+    core = dataclasses.replace(load_core("fmax"), latency_cycles=2, in_library=False)
+    (report,) = check([core.instance({"LATENCY": 1})])
+    assert report.status == "fail"
+    assert report.failures == ("declares a latency of 2 cycles, its structure has 1",)
+
+
+def wrapper(tmp_path: Path, change: str, exact: bool) -> Instance:
+    """Return fmax behind a wrapper that changes its result."""
+    (tmp_path / "w.sv").write_text(
+        "module w(input [31:0] a, b, output [31:0] y);\nwire [31:0] r;\n"
+        "fmax #(.LATENCY(0)) u(.clk_i(1'b0), .a_i(a), .b_i(b), .result_o(r));\n"
+        f"assign y = {change};\nendmodule\n"
+    )
+    files = [tmp_path / "w.sv", *(source.path for source in load_core("fmax").sources)]
+    core = core_from_verilog(files, top="w", op="maxf", ports={"a": "a", "b": "b", "result": "y"})
+    return dataclasses.replace(core, exact=exact).instance()
+
+
+def test_an_exact_core_that_is_not_exact_is_found(tmp_path: Path) -> None:
+    change = "(a == 32'h3f800001 && b == 32'h3f800000) ? r + 1 : r"
+    (report,) = check([wrapper(tmp_path, change, exact=True)], random_vectors=1000)
+    assert report.status == "fail"
+    assert report.failures == (
+        f"1 of {report.vectors} operand pairs: simulation and IEEE-754 differ",
+        "a = 0x3f800001, b = 0x3f800000: simulation 0x3f800002, IEEE-754 0x3f800001",
+    )
+
+
+def test_a_nan_that_is_not_canonical_is_found_in_an_exact_core(tmp_path: Path) -> None:
+    change = "r == 32'h7fc00000 ? 32'h7fc00001 : r"
+    reports = [
+        check([wrapper(tmp_path, change, exact)], random_vectors=1000)[0] for exact in (True, False)
+    ]
+    assert not reports[0].passed
+    assert reports[1].passed  # its own business; the model has the same bits
+
+
+def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from asnet_mlir.cores import check as module
+
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
+    derive = module.models.derive_models
+
+    def tampered(instances: dict, strategy: object = None) -> dict:
+        return {
+            symbol: dataclasses.replace(model, text=model.text.replace("maximumf", "maxnumf"))
+            for symbol, model in derive(instances, strategy).items()
+        }
+
+    monkeypatch.setattr(module.models, "derive_models", tampered)
+    (report,) = check([parse_instance("fmax")], random_vectors=1000)
+    assert not report.passed
+    assert "simulation and model differ" in report.failures[0]
+
+
+def test_integer_functions_are_tried_exhaustively() -> None:
+    (report,) = check([core_from_verilog([DATA / "integer.v"]).instance()])
+    assert report.passed and report.vectors == 1 << 16 and report.metrics == {}

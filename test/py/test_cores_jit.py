@@ -1,0 +1,68 @@
+"""Calling compiled code: arguments are checked, threads run side by side."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import threading
+
+import numpy as np
+import pytest
+
+from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.jit import assert_default_rounding, compile_elementwise
+
+ADD = "func.func private @f(%a: f32, %b: f32) -> f32 {\n%r = arith.addf %a, %b : f32\nreturn %r : f32\n}"
+
+
+def test_elementwise() -> None:
+    kernel = compile_elementwise({"f": ADD})
+    a = np.linspace(0, 1, 1001, dtype=np.float32)
+    np.testing.assert_array_equal(kernel("f", a, a), a + a)
+    np.testing.assert_array_equal(kernel("f", a[::2], a[::2]), a[::2] * 2)
+    assert kernel("f", a[:0], a[:0]).shape == (0,)
+    with pytest.raises(InputError, match="one length"):
+        kernel("f", a, a[:3])
+    with pytest.raises(InputError, match="float64"):
+        kernel("f", a.astype(np.float64), a)
+
+
+def test_arguments_are_checked() -> None:
+    compiled = compile_elementwise({"f": ADD})._compiled
+    a = np.zeros(8, np.float32)
+    with pytest.raises(InputError, match="no function 'g'"):
+        compiled("g", a)
+    with pytest.raises(InputError, match="argument 1 is not C-contiguous"):
+        compiled("f_loop", a, a[::2], a)
+    with pytest.raises(InputError, match="argument 0 is not aligned"):
+        compiled("f_loop", np.frombuffer(bytes(33), np.uint8)[1:].view(np.float32), a, a)
+    with pytest.raises(InputError, match="argument 2 is list, not an array"):
+        compiled("f_loop", a, a, [0.0])  # type: ignore[arg-type]
+
+
+def test_threads_give_the_same_bits() -> None:
+    kernel = compile_elementwise({"f": ADD})
+    a = np.random.default_rng(0).random(1 << 18, dtype=np.float32)
+    results: list[np.ndarray] = []
+    threads = [threading.Thread(target=lambda: results.append(kernel("f", a, a))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(results) == 4
+    for result in results:
+        np.testing.assert_array_equal(result, a + a)
+
+
+def test_another_rounding_mode_is_refused() -> None:
+    library = ctypes.CDLL(ctypes.util.find_library("m"))
+    modes = {"downward": 0x400, "upward": 0x800, "towards zero": 0xC00}
+    for name, mode in modes.items():
+        try:
+            assert library.fesetround(mode) == 0
+            with pytest.raises(AsnetError, match="floating-point mode"):
+                assert_default_rounding()
+                pytest.fail(name)
+        finally:
+            library.fesetround(0)
+    assert_default_rounding()

@@ -1,0 +1,121 @@
+"""Models: the native proof and its near misses, and the two strategies against each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asnet_mlir.cores import Core, load_core, parse_instance
+from asnet_mlir.cores.check import corner_values, differing, random_pairs
+from asnet_mlir.cores.core import core_from_verilog
+from asnet_mlir.cores.model import derive_models, native_masks
+from asnet_mlir.errors import InputError
+from asnet_mlir.jit import compile_elementwise
+
+DATA = Path(__file__).parent / "data"
+
+
+def neighbour(files: list[Path]) -> Core:
+    return core_from_verilog(
+        files,
+        top="neighbours",
+        op="mulf",
+        ports={"a": "a_i", "b": "b_i", "result": "result_o", "clock": "clk_i"},
+        latency="LATENCY",
+    )
+
+
+@pytest.fixture(scope="module")
+def neighbours() -> Core:
+    return neighbour([DATA / "neighbours.sv", *(s.path for s in load_core("fmul").sources)])
+
+
+def test_wrappers_of_exact_cores_are_proved_native() -> None:
+    full = (1 << 32) - 1
+    for name in ("fmul_trunc", "fdiv_trunc"):
+        for p in (0, 7, 22):
+            mask = full ^ ((1 << p) - 1)
+            assert native_masks(load_core(name).instance({"P": p})) == (mask, mask)
+    for name in ("fadd", "fsub", "fmul", "fdiv"):
+        assert native_masks(load_core(name).instance({"LATENCY": 1})) == (full, full)
+
+
+def test_the_users_own_wrapper_is_proved_native(neighbours: Core) -> None:
+    assert native_masks(neighbours.instance({"KIND": 0})) == (0xFFFFF000, 0xFFFFF000)
+
+
+@pytest.mark.parametrize("kind", range(1, 7))
+def test_near_misses_are_not(neighbours: Core, kind: int) -> None:
+    instance = neighbours.instance({"KIND": kind})
+    assert native_masks(instance) is None
+    with pytest.raises(InputError, match="does not prove"):
+        derive_models({"f": instance}, "native")
+    assert derive_models({"f": instance})["f"].strategy == "word"
+
+
+def test_an_fmul_that_is_not_the_librarys_is_not_native(tmp_path: Path) -> None:
+    files = [DATA / "neighbours.sv"]
+    for source in load_core("fmul").sources:
+        text = source.text
+        if source.path.name == "fmul.sv":
+            assert "32'h7FC00000" in text
+            text = text.replace("32'h7FC00000", "32'h7FC00001")
+        files.append(tmp_path / source.path.name)
+        files[-1].write_text(text)
+    assert native_masks(neighbour(files).instance()) is None
+
+
+def test_macros_in_the_wrapper_forbid_the_proof(tmp_path: Path) -> None:
+    (tmp_path / "n.sv").write_text("`define X 1\n" + (DATA / "neighbours.sv").read_text())
+    files = [tmp_path / "n.sv", *(s.path for s in load_core("fmul").sources)]
+    assert native_masks(neighbour(files).instance()) is None
+
+
+@pytest.mark.parametrize("name", ["fmul_trunc:P=0", "fmul_trunc:P=13", "fdiv_trunc:P=20", "fadd",
+                                  "fsub", "fmax", "fmin"])  # fmt: skip
+def test_the_two_strategies_agree(name: str) -> None:
+    instance = parse_instance(name)
+    models = {s: derive_models({s: instance}, s)[s].text for s in ("native", "word")}
+    kernel = compile_elementwise(models)
+    corners = np.array([v for v in corner_values() if not 0x7F800000 < (v & 0x7FFFFFFF) < 0x7FC00000])
+    grid = [side.ravel() for side in np.meshgrid(corners, corners)]
+    a, b = (np.concatenate(pair) for pair in zip(grid, random_pairs(200_000, 3), strict=True))
+    # A signalling NaN never reaches a model: arithmetic makes quiet ones, data are read as quiet.
+    a, b = (np.where((v & 0x7FC00000) == 0x7F800000, v & 0xFF800000, v) for v in (a, b))
+    native, word = (
+        kernel(symbol, a.view(np.float32), b.view(np.float32)).view(np.uint32)
+        for symbol in ("native", "word")
+    )
+    assert differing(native, word, nan_equals_nan=True).size == 0
+
+
+def test_a_batch_keeps_symbols_apart() -> None:
+    models = derive_models({"x": parse_instance("fmul"), "y": parse_instance("fmul_trunc:P=4")})
+    for symbol, model in models.items():
+        assert model.symbol == symbol
+        assert f"func.func private @{symbol}(" in model.text
+
+
+def test_integer_functions_keep_their_widths() -> None:
+    core = core_from_verilog([DATA / "integer.v"])
+    text = derive_models({"f": core.instance()})["f"].text
+    assert "(%arg0: i8, %arg1: i8) -> i16" in text
+    a, b = (side.ravel().astype(np.uint8) for side in np.meshgrid(range(256), range(256)))
+    result = compile_elementwise({"f": text})("f", a, b)
+    assert result.dtype == np.uint16
+    np.testing.assert_array_equal(result, a.astype(np.uint16) * (b & 0xFE))
+
+
+def test_tables_are_read(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, 64)
+    (tmp_path / "table.hex").write_text("\n".join(f"{value:02x}" for value in values))
+    (tmp_path / "t.v").write_text(
+        "module t(input [2:0] a, input [2:0] b, output [7:0] y);\nreg [7:0] rom [0:63];\n"
+        'initial $readmemh("table.hex", rom);\nassign y = rom[{a, b}];\nendmodule\n'
+    )
+    text = derive_models({"f": core_from_verilog([tmp_path / "t.v"]).instance()})["f"].text
+    a, b = (side.ravel().astype(np.uint8) for side in np.meshgrid(range(8), range(8)))
+    result = compile_elementwise({"f": text})("f", a, b)
+    np.testing.assert_array_equal(result, values[a.astype(int) * 8 + b])

@@ -1,0 +1,100 @@
+"""Netlists: which pipelines are read, how deep they are, and why others are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from asnet_mlir.cores import core_from_verilog, load_core, parse_instance
+from asnet_mlir.cores.core import Core
+from asnet_mlir.cores.model import derive_models
+from asnet_mlir.cores.netlist import Netlist, elaborate, measure_latency
+from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def pipelines() -> Core:
+    return core_from_verilog([DATA / "pipelines.sv"], latency=0)
+
+
+@pytest.mark.parametrize(("kind", "depth"), [(0, 0), (1, 1), (2, 2), (13, 1)])
+def test_depth_of_pipelines(pipelines: Core, kind: int, depth: int) -> None:
+    assert measure_latency(pipelines.instance({"KIND": kind})) == depth
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "line", "message"),
+    [
+        (3, UnsupportedError, 15, "not a feed-forward pipeline: a register feeds itself"),
+        (4, UnsupportedError, 16, "not a feed-forward pipeline: a register feeds itself"),
+        (5, UnsupportedError, 17, "registers with enable or reset"),
+        (6, UnsupportedError, 19, "falling edge"),
+        (7, UnsupportedError, 20, "operands arrive here 0 and 1 registers deep"),
+        (8, InputError, 21, "a latch is inferred"),
+        (9, InputError, 22, "a combinational loop passes here"),
+        (10, InputError, 8, "net r is used but never driven"),
+        (11, InputError, 2, "bit 0 of result is undefined (x)"),
+        (14, UnsupportedError, 2, "bits of result are 1 and 2 registers deep"),
+    ],
+)
+def test_what_is_no_pipeline(
+    pipelines: Core, kind: int, error: type, line: int, message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        measure_latency(pipelines.instance({"KIND": kind}))
+    assert f"pipelines.sv:{line}: pipelines" in str(caught.value)
+    assert message in str(caught.value)
+
+
+def test_division_by_what_may_be_zero(pipelines: Core) -> None:
+    with pytest.raises(UnsupportedError, match=r"pipelines.sv:25: .*division by what may be zero"):
+        derive_models({"f": pipelines.instance({"KIND": 12})})
+
+
+def test_declared_latency_is_compared_with_the_structure(pipelines: Core) -> None:
+    with pytest.raises(InputError, match="declares a latency of 0 cycles.*structure has 1"):
+        derive_models({"f": pipelines.instance({"KIND": 1})})
+
+
+def test_every_latency_of_the_library_is_what_the_structure_has() -> None:
+    instances = [load_core("fmul").instance({"LATENCY": depth}) for depth in range(7)]
+    assert [measure_latency(instance) for instance in instances[:3]] == [0, 1, 2]
+    assert all(isinstance(netlist, Netlist) for netlist in elaborate(instances))
+
+
+def test_a_job_that_ends_yosys_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "bad.v").write_text(
+        "module bad #(parameter P = 0)(input a, b, output y);\n"
+        "generate if (P == 1) missing u(a, b, y); else assign y = a; endgenerate\nendmodule\n"
+    )
+    core = core_from_verilog([tmp_path / "bad.v"])
+    good = parse_instance("fmax")
+    results = elaborate([core.instance({"P": 1}), good, core.instance(), core.instance({"P": 1})])
+    assert [isinstance(result, AsnetError) for result in results] == [True, False, False, True]
+
+
+def test_wrong_port_widths_and_names(tmp_path: Path) -> None:
+    text = (Path(load_core("fmax").path or "").parent / "core.toml").read_text()
+    for old, new, message in (
+        ('result = "result_o"', 'result = "y_o"', "no port 'y_o' (result)"),
+        ('a = "a_i"', 'a = "result_o"', "port result_o"),
+    ):
+        folder = tmp_path / str(len(message))
+        (folder / "fmax").mkdir(parents=True)
+        (folder / "common").symlink_to(Path(load_core("fmax").path or "").parents[1] / "common")
+        for source in Path(load_core("fmax").path or "").parent.glob("*.sv"):
+            (folder / "fmax" / source.name).write_text(source.read_text())
+        (folder / "fmax" / "core.toml").write_text(text.replace(old, new))
+        with pytest.raises(InputError) as caught:
+            measure_latency(load_core(folder / "fmax").instance())
+        assert message in str(caught.value)
+    (tmp_path / "w.v").write_text("module w(input [7:0] a, b, output [7:0] y); assign y = a; endmodule")
+    (tmp_path / "core.toml").write_text(
+        'name = "w"\nmodule = "w"\nop = "mulf"\nsources = ["w.v"]\nlatency_cycles = 0\n'
+        '[ports]\na = "a"\nb = "b"\nresult = "y"\n'
+    )
+    with pytest.raises(InputError, match=r"w.v:1: w: port a has 8 bits, expected 32"):
+        measure_latency(load_core(tmp_path / "core.toml").instance())

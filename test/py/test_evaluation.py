@@ -1,0 +1,145 @@
+"""The evaluator: equal bits whatever the batch, the threads and the vectors."""
+
+import numpy as np
+import pytest
+from conftest import make_mlp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.compiler import bind, to_approx, to_native
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation import Evaluator, evaluate
+from asnet_mlir.evaluation.evaluate import accuracy
+from asnet_mlir.frontends import load_model
+from asnet_mlir.frontends.jax import from_jax_function
+
+SPECIAL = np.array(
+    [0.0, -0.0, 1e-40, -1e-45, 1.5, -3e38, 3e38, np.inf, -np.inf, np.nan], np.float32
+)
+
+
+def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal word for word, any NaN equal to any."""
+    nan = np.isnan(a) & np.isnan(b)
+    return bool(np.all((a.view(np.uint32) == b.view(np.uint32)) | nan))
+
+
+def test_the_comparison_rejects_what_it_must():
+    a = np.array([1.0, 2.0, np.nan], np.float32)
+    assert same_bits(a, a.copy())
+    assert not same_bits(np.float32([0.0]), np.float32([-0.0]))
+    assert not same_bits(a, a[[1, 0, 2]])
+    assert not same_bits(a, np.array([1.0, np.nextafter(np.float32(2), 3), np.nan], np.float32))
+    assert not same_bits(a, np.array([1.0, 2.0, 3.0], np.float32))
+
+
+def scalar_outputs(network, binding: Binding, x: np.ndarray) -> np.ndarray:
+    """The network as scalar loops in the defined order, all samples in one batch."""
+    text = bind(to_approx(network, len(x)), binding)
+    y = np.empty((len(x), *network.output_shape), np.float32)
+    weights = [w.value for w in network.weights]
+    to_native(text, binding, vectorize=False)("main", x, *weights, y)
+    return y
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=4),
+    count=st.integers(1, 70),
+    rules=st.sampled_from(
+        [[], ["mulf=fmul_trunc:P=11"], ["mulf@layer0=fmul_trunc:P=21", "divf=fdiv_trunc:P=22"]]
+    ),
+    seed=st.integers(0, 2**31),
+)
+def test_vectorized_equals_scalar(sizes, count, rules, seed):
+    function, arguments = make_mlp(tuple(sizes), seed)
+    network = from_jax_function(function, arguments, name="random")
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((count, sizes[0])).astype(np.float32)
+    special = rng.random(x.shape) < 0.02
+    x[special] = rng.choice(SPECIAL, special.sum())
+    binding = Binding.parse(rules)
+    assert same_bits(Evaluator(network, binding).outputs(x), scalar_outputs(network, binding, x))
+
+
+def test_dense_is_summed_in_order_without_fma():
+    """Against numpy, step by step: acc = acc + x * w, from zero, bias last."""
+    network = load_model("classification_mnist")
+    kernel, bias = (w.value for w in network.weights)
+    logits = from_jax_function(
+        lambda x, w, b: x @ w + b, (np.zeros((1, 784), np.float32), kernel, bias)
+    )
+    x = np.random.default_rng(3).random((50, 784), dtype=np.float32)
+    total = np.zeros((50, 10), np.float32)
+    for k in range(784):
+        total = total + x[:, k : k + 1] * kernel[k]
+    total = total + bias
+    assert same_bits(Evaluator(logits).outputs(x), total)
+    # The same products in another order differ, so that this test can fail.
+    reverse = np.zeros((50, 10), np.float32)
+    for k in reversed(range(784)):
+        reverse = reverse + x[:, k : k + 1] * kernel[k]
+    assert not same_bits(reverse + bias, total)
+
+
+def test_outputs_do_not_depend_on_batch_or_threads(mlp):
+    x = np.random.default_rng(0).standard_normal((600, 13)).astype(np.float32)
+    whole = Evaluator(mlp, threads=1).outputs(x)
+    assert same_bits(Evaluator(mlp, threads=3).outputs(x), whole)
+    single = Evaluator(mlp)
+    for i in (0, 1, 255, 256, 599):
+        assert same_bits(single.outputs(x[i : i + 1]), whole[i : i + 1])
+    assert same_bits(single.outputs(x[::-1].copy())[::-1].copy(), whole)
+
+
+def test_truncation_is_masking_of_both_operands(mlp):
+    """One product, by hand."""
+    product = from_jax_function(
+        lambda x, w: x * w, (np.zeros((1, 64), np.float32), np.ones(64, np.float32))
+    )
+    rng = np.random.default_rng(1)
+    x, w = (rng.standard_normal((1, 64)).astype(np.float32) for _ in range(2))
+    network = from_jax_function(lambda x, w: x * w, (x, w[0]))
+    assert product.input_shape == network.input_shape
+    for p in (0, 5, 22):
+        mask = np.uint32(0xFFFFFFFF << p & 0xFFFFFFFF)
+        expected = (x.view(np.uint32) & mask).view(np.float32) * (
+            w.view(np.uint32) & mask
+        ).view(np.float32)
+        got = Evaluator(network, Binding.parse([f"mulf=fmul_trunc:P={p}"])).outputs(x)
+        assert same_bits(got, expected)
+
+
+def test_accuracy_rules():
+    outputs = np.array([[1, 1, 0], [0, 1, 1], [np.nan, 5, 1], [0, 0, 7]], np.float32)
+    assert accuracy(outputs, np.array([0, 1, 1, 2])) == 0.75  # ties: lowest; a NaN row is wrong
+    assert accuracy(outputs, np.array([1, 2, 0, 0])) == 0.0
+
+
+def test_p0_equals_exact():
+    x = "mnist:test:2000"
+    exact = evaluate("classification_mnist", x).accuracy
+    for rules in (["mulf=fmul_trunc:P=0"], ["divf=fdiv_trunc:P=0"], ["addf=fadd", "maxf=fmax"]):
+        assert evaluate("classification_mnist", x, Binding.parse(rules)).accuracy == exact
+    assert exact > 0.9
+
+
+def test_wrong_inputs(mlp):
+    with pytest.raises(InputError, match="takes float32 samples of shape"):
+        Evaluator(mlp).outputs(np.zeros((2, 12), np.float32))
+    with pytest.raises(InputError, match="takes float32 samples"):
+        Evaluator(mlp).outputs(np.zeros((2, 13)))
+    with pytest.raises(InputError, match="samples have the shape 28x28x1"):
+        evaluate(mlp, "mnist:test:10")
+
+
+def test_labels_must_be_outputs(tmp_path, mlp):
+    np.savez(tmp_path / "d.npz", x=np.zeros((2, 13)), y=np.array([0, 5]))
+    with pytest.raises(InputError, match=r"labels are 0\.\.5, the network has the classes 0\.\.4"):
+        evaluate(mlp, str(tmp_path / "d.npz"))
+
+
+def test_unknown_layer_is_refused(mlp):
+    with pytest.raises(InputError, match="layer1"):
+        Evaluator(mlp, Binding.parse(["mulf@layer9=fmul_trunc:P=3"]))
