@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+from asnet_mlir.errors import InputError, UnsupportedError
 
 if TYPE_CHECKING:
     from asnet_mlir.binding import Binding
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from asnet_mlir.frontends import Network
     from asnet_mlir.jit import CompiledModule
 
-__all__ = ["STAGES", "bind", "bind_for_hardware", "compile", "to_approx", "to_llvm", "to_native"]
+__all__ = ["STAGES", "bind", "bind_for_hardware", "compile", "model_texts", "to_approx", "to_llvm", "to_native"]
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
 STAGES = ("linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
@@ -99,7 +99,7 @@ def compile(
     if emit == "bound":
         return bind(approx, binding)
     if emit == "llvm":
-        return to_llvm(bind(approx, binding), binding)
+        return to_llvm(bind(approx, binding), model_texts(binding.instances))
     from asnet_mlir.hardware import emit_hardware
 
     if batch != 1:
@@ -174,47 +174,52 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
                     ir.IntegerType.get_signless(32), number
                 )
         _declare(module, instances)
-        if not module.operation.verify():
-            raise CompileError("the fully bound module does not verify")
+        module.operation.verify()
         return str(module), instances
 
 
-def to_llvm(bound: str, binding: Binding) -> str:
+def model_texts(instances: Mapping[int, Instance]) -> str:
+    """Return the models of instances, functions named after their IDs, as one module's text."""
+    from asnet_mlir.cores import derive_models
+
+    models = derive_models({f"approx_core_{key}": value for key, value in instances.items()})
+    return "\n".join(model.text for model in models.values())
+
+
+def to_llvm(bound: str, models: str) -> str:
     """Lower a bound module to the LLVM dialect, models inlined and outputs vectorized.
 
     `@main` takes the input, the weights and the output as memrefs, through its C interface.
     """
-    with _llvm_module(bound, binding) as module:
+    with _llvm_module(bound, models) as module:
         return str(module)
 
 
-def to_native(bound: str, binding: Binding, *, vectorize: bool = True) -> CompiledModule:
+def to_native(bound: str, models: str, *, vectorize: bool = True) -> CompiledModule:
     """Compile a bound module for this processor; `("main", x, *weights, y)` runs it.
 
-    Without `vectorize` every op is a scalar loop nest in the defined order: the reference that the
-    vectorized code is tested against.
+    Args:
+      bound: what `bind` or `bind_for_hardware` returned.
+      models: what `model_texts` returned for the instances that are bound.
+
+      vectorize: without, every op is a scalar loop nest in the defined order: the reference that
+        the vectorized code is tested against.
     """
     from asnet_mlir.jit import CompiledModule
 
-    with _llvm_module(bound, binding, vectorize) as module:
+    with _llvm_module(bound, models, vectorize) as module:
         return CompiledModule(module)
 
 
 @contextlib.contextmanager
-def _llvm_module(bound: str, binding: Binding, vectorize: bool = True) -> Iterator[Any]:
-    from asnet_mlir.cores.model import derive_models
-
-    models = derive_models(
-        {f"approx_core_{number}": instance for number, instance in binding.instances.items()}
-    )
+def _llvm_module(bound: str, models: str, vectorize: bool = True) -> Iterator[Any]:
     with _module(bound) as module:
         from mlir import ir
 
-        for model in models.values():
-            # The module object must outlive the move of its operations.
-            parsed = ir.Module.parse(model.text)
-            for op in list(parsed.body.operations):
-                module.body.append(op)
+        # The module object must outlive the move of its operations.
+        parsed = ir.Module.parse(models)
+        for op in list(parsed.body.operations):
+            module.body.append(op)
         _main(module).attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
         vector_passes = (_VECTORIZE,) if vectorize else ()
         for pipeline in (_CALL_MODELS, *vector_passes, _BUFFERIZE, _TO_LLVM):
@@ -326,7 +331,3 @@ def _walk(op: Any) -> Iterator[Any]:
         for block in region:
             for child in block:
                 yield from _walk(child.operation)
-
-
-class CompileError(AsnetError):
-    """A stage failed for a reason that is not the user's input."""

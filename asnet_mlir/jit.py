@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.errors import AsnetError, InputError, ToolError
 
 __all__ = [
     "LOWER_LOOPS_TO_LLVM",
@@ -28,6 +28,10 @@ LOWER_LOOPS_TO_LLVM = (
     "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,"
     "convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse"
 )
+
+
+# Division of more than 64 bits is a call into the C compiler's runtime.
+_COMPILER_RUNTIME = "libgcc_s.so.1"
 
 
 def assert_default_rounding() -> None:
@@ -72,9 +76,17 @@ class CompiledModule:
         """Compile `module`, an `mlir.ir.Module` in the LLVM dialect, for this processor."""
         from mlir.execution_engine import ExecutionEngine
 
+        ctypes.CDLL(
+            _COMPILER_RUNTIME, mode=ctypes.RTLD_GLOBAL
+        )  # where the engine looks for symbols
         self._engine = ExecutionEngine(
             module, opt_level=opt_level, shared_libs=list(shared_libraries)
         )
+        self._names = {
+            operation.attributes["sym_name"].value.removeprefix("_mlir_ciface_")
+            for operation in module.body.operations
+            if "sym_name" in operation.attributes
+        }
         self._functions: dict[str, Any] = {}
         self._lock = threading.Lock()
 
@@ -86,6 +98,7 @@ class CompiledModule:
 
         Raises:
           InputError: no such function, or an array that is not contiguous, aligned and native.
+          ToolError: LLVM did not generate the function's code.
           AsnetError: this thread's floating-point mode is not the default.
         """
         assert_default_rounding()
@@ -104,6 +117,8 @@ class CompiledModule:
         if function is None:
             with self._lock:
                 address = self._engine.raw_lookup(f"_mlir_ciface_{name}")
+                if not address and name in self._names:
+                    raise ToolError(f"LLVM did not compile '{name}'; see standard error above")
                 if not address:
                     raise InputError(f"the compiled module has no function '{name}'")
                 # A prototype from CFUNCTYPE gives up the global lock for the length of the call.
@@ -148,9 +163,7 @@ def _descriptor(name: str, position: int, array: np.ndarray) -> ctypes.Structure
 class ElementwiseKernel:
     """Models compiled into loops over arrays; made by `compile_elementwise`."""
 
-    def __init__(
-        self, compiled: CompiledModule, dtypes: dict[str, tuple[np.dtype, np.dtype, np.dtype]]
-    ) -> None:
+    def __init__(self, compiled: CompiledModule, dtypes: dict[str, tuple[np.dtype, ...]]) -> None:
         self._compiled = compiled
         self._dtypes = dtypes
 
@@ -172,9 +185,7 @@ class ElementwiseKernel:
                 f"got {a.dtype}{a.shape} and {b.dtype}{b.shape}"
             )
         result = np.empty(a.shape, dtypes[2])
-        self._compiled(
-            f"{symbol}_loop", np.ascontiguousarray(a), np.ascontiguousarray(b), result
-        )
+        self._compiled(f"{symbol}_loop", np.ascontiguousarray(a), np.ascontiguousarray(b), result)
         return result
 
 

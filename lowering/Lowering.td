@@ -37,6 +37,22 @@ def LinalgToLoops : Pass<"approx-linalg-to-loops"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def ProtectWeights : Pass<"approx-protect-weights", "::mlir::ModuleOp"> {
+  let summary = "Forbid bufferization to compute in place in a weight";
+  let description = [{
+    Function arguments with `approx.weight` become `bufferization.writable = false`: hardware keeps
+    them in a ROM, and bufferization would take any argument for writable.
+
+    ```mlir
+    func.func @main(%w: tensor<10xf32> {approx.weight = "dense/bias"})
+    ==>
+    func.func @main(%w: tensor<10xf32> {approx.weight = "dense/bias",
+                                        bufferization.writable = false})
+    ```
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect"];
+}
+
 def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
   let summary = "Decide when and where each operation happens on the sequential machine";
   let description = [{

@@ -23,7 +23,7 @@ import numpy as np
 from asnet_mlir.cache import cache_directory, cached_text, content_hash
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores import netlist as netlists
-from asnet_mlir.cores.core import Instance, library_cores
+from asnet_mlir.cores.core import Core, Instance, library_cores, parse_instance
 from asnet_mlir.cores.verilator import SimulatedFamily, Widths, build_family, simulator_version
 from asnet_mlir.errors import AsnetError
 
@@ -31,6 +31,7 @@ __all__ = [
     "CANONICAL_NAN",
     "CheckReport",
     "check",
+    "check_core",
     "corner_values",
     "differing",
     "ieee_reference",
@@ -69,6 +70,19 @@ class CheckReport:
     def passed(self) -> bool:
         """Whether nothing was found."""
         return self.status == "pass"
+
+    def summary(self) -> str:
+        """Return the report as text: one line, and one more for each failure."""
+        parts = [f"{self.label}: {self.status}"]
+        if self.vectors:
+            parts.append(
+                f"{self.strategy} model, {self.vectors} operand pairs (seed {self.seed}), "
+                f"{', '.join(self.simulators)}, latency {self.latency_cycles}"
+            )
+        if self.metrics:
+            error = self.metrics["max_relative_error"]
+            parts.append(f"max relative error {'not finite' if error is None else f'{error:.3g}'}")
+        return "\n  ".join(["; ".join(parts), *self.failures])
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -121,7 +135,7 @@ def check(
     reports = []
     for instance in instances:
         key = instance.content_hash
-        entry = json.loads(cached_text("checks", name_of(key), lambda key=key: make(key)))
+        entry = json.loads(cached_text("checks", name_of(key), functools.partial(make, key)))
         entry |= {
             "label": instance.label,
             "simulators": tuple(entry["simulators"]),
@@ -129,6 +143,20 @@ def check(
         }
         reports.append(CheckReport(**entry))
     return reports
+
+
+def check_core(
+    core: str | Core | Instance, *, random_vectors: int = 100_000, seed: int = 0
+) -> CheckReport:
+    """Check one core, given as text for `parse_instance`, as a core (with its defaults) or fixed.
+
+    Raises:
+      InputError, ToolError: see `check` and `parse_instance`.
+    """
+    if isinstance(core, str):
+        core = parse_instance(core)
+    instance = core.instance() if isinstance(core, Core) else core
+    return check([instance], random_vectors=random_vectors, seed=seed)[0]
 
 
 def differing(left: np.ndarray, right: np.ndarray, *, nan_equals_nan: bool) -> np.ndarray:
@@ -153,9 +181,7 @@ def ieee_reference(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     x, y = a.view(np.float32), b.view(np.float32)
     if op in ("maxf", "minf"):
         # Sign and magnitude to an order in which -0 is below +0.
-        keys = [
-            np.where(v >> 31, ~v, v | np.uint32(1 << 31)).astype(np.uint32) for v in (a, b)
-        ]
+        keys = [np.where(v >> 31, ~v, v | np.uint32(1 << 31)).astype(np.uint32) for v in (a, b)]
         first = (keys[0] >= keys[1]) == (op == "maxf")
         result = np.where(first, a, b)
         nan = _is_nan(a) | _is_nan(b)
@@ -228,9 +254,14 @@ def random_pairs(count: int, seed: Sequence[int] | int) -> tuple[np.ndarray, np.
         pairs.append((a, b))
     short = np.uint32(0xFFFFF000)
     pairs.append((with_exponents(sizes[5], 100, 154) & short, with_exponents(sizes[5], 100, 154)))
-    pairs[-1] = (pairs[-1][0], pairs[-1][1] & (short << rng.integers(0, 8, sizes[5], dtype=np.uint32)))
+    pairs[-1] = (
+        pairs[-1][0],
+        pairs[-1][1] & (short << rng.integers(0, 8, sizes[5], dtype=np.uint32)),
+    )
     ones = (np.uint32(1) << rng.integers(0, 24, sizes[6], dtype=np.uint32)) - np.uint32(1)
-    pairs.append((with_exponents(sizes[6], 90, 160) | ones, with_exponents(sizes[6], 90, 160) | ones))
+    pairs.append(
+        (with_exponents(sizes[6], 90, 160) | ones, with_exponents(sizes[6], 90, 160) | ones)
+    )
     pairs.append((with_exponents(sizes[7], 0, 0), with_exponents(sizes[7], 60, 200)))
     order = rng.permutation(count)
     swap = rng.random(count) < 0.5
@@ -347,9 +378,7 @@ def _check_all(
         key = (instance.core.sources_hash, widths[instance.content_hash])
         families.setdefault(key, []).append(instance)
     with ThreadPoolExecutor(_SIMULATION_JOBS) as pool:
-        built = list(
-            pool.map(lambda item: build_family(item[1], item[0][1]), families.items())
-        )
+        built = list(pool.map(lambda item: build_family(item[1], item[0][1]), families.items()))
     texts = {s.content_hash: derived[f"m{i}"].text for i, s in enumerate(sound)}
     symbols = {s.content_hash: f"m{i}" for i, s in enumerate(sound)}
     for ((_, width), members), family in zip(families.items(), built, strict=True):
@@ -414,13 +443,17 @@ def _check_family(
             member.vectors += a.size
             if is_float:
                 # A native model relies on NaNs being quiet, which every NaN from arithmetic is.
-                operands = [np.where(_is_nan(v) & (v >> 22 & 1 == 0), s, v) if native else v
-                            for v, s in ((a, seen_a), (b, seen_b))]
+                operands = [
+                    np.where(_is_nan(v) & (v >> 22 & 1 == 0), s, v) if native else v
+                    for v, s in ((a, seen_a), (b, seen_b))
+                ]
                 got = kernel(symbol, *(v.astype(np.uint32).view(np.float32) for v in operands))
                 modelled = got.view(np.uint32)
             else:
-                kinds = [np.dtype(f"uint{max(8, 1 << (w - 1).bit_length())}")
-                         for w in (widths.a, widths.b)]
+                kinds = [
+                    np.dtype(f"uint{max(8, 1 << (w - 1).bit_length())}")
+                    for w in (widths.a, widths.b)
+                ]
                 modelled = kernel(symbol, a.astype(kinds[0]), b.astype(kinds[1])).astype(np.uint64)
             got_bits = results[position]
             member.compare("model", seen_a, seen_b, got_bits, modelled, native)

@@ -177,6 +177,7 @@ class Instance:
         core = self.core
         return {
             "core": core.name if core.in_library or core.path is None else str(core.path),
+            "sources": [] if core.in_library else [str(source.path) for source in core.sources],
             "module": core.module,
             "op": core.op,
             "format": core.format,
@@ -475,6 +476,10 @@ def _parse_manifest_cached(
         result=get(port_table, "result", str),
         clock=get(port_table, "clock", str, "") or None,
     )
+    named = [name for name in (ports.a, ports.b, ports.result, ports.clock) if name]
+    for port in named:
+        if named.count(port) > 1:
+            raise InputError(f"{path}: key 'ports' gives port '{port}' two roles")
     parameters = []
     prefix = "parameters"
     for key, entry in get(table, "parameters", dict, {}).items():
@@ -539,11 +544,7 @@ def _parse_manifest(path: Path, text: str, in_library: bool) -> Core:
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not valid TOML: {error}") from None
     names = table.get("sources")
-    if (
-        not isinstance(names, list)
-        or not names
-        or not all(isinstance(name, str) for name in names)
-    ):
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: key 'sources' must be an array of file names")
     sources = []
     for name in names:

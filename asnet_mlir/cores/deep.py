@@ -21,12 +21,14 @@ def deep_check(core: Core, vectors: int = 10_000_000, seed: int = 1) -> list[Che
       seed: of the random operands.
     """
     instances: dict[str, Instance] = {}
-    for values in [{}] + [
+    choices: list[dict[str, int]] = [{}]
+    choices += [
         {parameter.name: value}
         for parameter in core.parameters
         if parameter.low is not None and parameter.high is not None
         for value in (parameter.low, (parameter.low + parameter.high) // 2, parameter.high)
-    ]:
+    ]
+    for values in choices:
         instance = core.instance(values)
         instances[instance.content_hash] = instance
     return check(list(instances.values()), random_vectors=vectors, seed=seed)

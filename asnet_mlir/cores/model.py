@@ -34,6 +34,7 @@ __all__ = [
     "Strategy",
     "at_exact_parameters",
     "code_version",
+    "convert",
     "derive_models",
     "native_masks",
 ]
@@ -52,7 +53,9 @@ _NATIVE_OPERATIONS = {
     "maxf": "arith.maximumf",
     "minf": "arith.minimumf",
 }
-_DIRECTIVES = re.compile(r"`\s*(define|undef|undefineall|include|resetall)\b")
+_REACHES_ELSEWHERE = re.compile(
+    r"`\s*(define|undef|undefineall|include|resetall)\b|\b(bind|defparam)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,9 @@ def native_masks(instance: Instance, hierarchy: Netlist | None = None) -> tuple[
     own = library.get(core.name)
     full = (1 << 32) - 1
     if own is not None and own.exact and _same_sources(core, own):
-        return (full, full) if core.ports == own.ports and at_exact_parameters(own, instance) else None
+        return (
+            (full, full) if core.ports == own.ports and at_exact_parameters(own, instance) else None
+        )
     candidates = [
         other
         for other in library.values()
@@ -164,20 +169,20 @@ def at_exact_parameters(core: Core, instance: Instance) -> bool:
 def _contains(core: Core, other: Core) -> bool:
     """Whether all files of `other` are among those of `core`, and the rest cannot change them.
 
-    A file with a macro definition or an include could change what the library's text means.
+    A macro, an include, a bind or a defparam could change what the library's text means.
     """
     library = {source.text for source in other.sources}
     texts = {source.text for source in core.sources}
-    return library <= texts and not any(_DIRECTIVES.search(text) for text in texts - library)
+    return library <= texts and not any(_REACHES_ELSEWHERE.search(text) for text in texts - library)
 
 
-def _match_wrapper(
-    instance: Instance, hierarchy: Netlist, other: Core
-) -> tuple[int, int] | None:
+def _match_wrapper(instance: Instance, hierarchy: Netlist, other: Core) -> tuple[int, int] | None:
     core = instance.core
     top = hierarchy.module
     cells = [
-        cell for cell in top["cells"].values() if "output" in cell.get("port_directions", {}).values()
+        cell
+        for cell in top["cells"].values()
+        if "output" in cell.get("port_directions", {}).values()
     ] + [cell for cell in top["cells"].values() if "port_directions" not in cell]
     if len(cells) != 1:
         return None
@@ -309,7 +314,7 @@ def _derive_words(instances: Sequence[Instance]) -> dict[str, dict[str, Any]]:
         )
         latencies.append(latency)
         views.append(flat)
-    texts = _convert(jobs)
+    texts = convert(jobs)
     results = {}
     for instance, latency, view, text in zip(instances, latencies, views, texts, strict=True):
         if "error" in text:
@@ -323,7 +328,12 @@ def _derive_words(instances: Sequence[Instance]) -> dict[str, dict[str, Any]]:
     return results
 
 
-def _convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
+def convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Run `lowering/circt/comb_to_arith.py` on jobs, in one process of CIRCT.
+
+    Args:
+      jobs: `{"symbol", "format", "module"}` each, as described in that file.
+    """
     with tempfile.TemporaryDirectory(prefix="asnet-circt-") as name:
         request, answer = Path(name) / "jobs.json", Path(name) / "results.json"
         request.write_text(json.dumps(jobs))

@@ -145,9 +145,7 @@ def _clock_bits(modules: Mapping[str, Any], name: str, depth: int = 0) -> set[An
     return bits
 
 
-def elaborate(
-    instances: Sequence[Instance], *, flatten: bool = True
-) -> list[Netlist | AsnetError]:
+def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Netlist | AsnetError]:
     """Return the netlist of each instance, or the error that reading it gave.
 
     With `flatten` the netlist has one module without instances; without it the hierarchy is kept
@@ -157,17 +155,26 @@ def elaborate(
     for instance in instances:
         module = instance.core.module
         values = "".join(f" -chparam {name} {value}" for name, value in instance.parameters)
-        # Not `opt -full`: its -undriven and -mux_undef hide undriven nets, and opt_dff would turn
-        # the multiplexers before a pipeline's registers into enables and synchronous resets.
-        opt = "opt -fine -share_all -nosdff -nodffe"
+        # One round of what shrinks logic, not `opt -full`: its -undriven and -mux_undef hide undriven
+        # nets, opt_dff would turn the multiplexers before a pipeline's registers into enables and
+        # synchronous resets, and repeating the passes to a fixed point takes ten times as long.
         body = (
-            ("proc -norom", "flatten", "opt_clean", "memory", opt, "clean")
+            (
+                "proc -norom",
+                "flatten",
+                "opt_clean",
+                "memory",
+                "opt_expr -fine",
+                "opt_merge",
+                "opt_muxtree",
+                "opt_reduce",
+                "opt_expr -fine",
+                "opt_clean",
+            )
             if flatten
             else ("proc -norom", "opt_expr -fine", "opt_clean")
         )
-        jobs.append(
-            _Job(instance.core.sources, (f"hierarchy -check -top {module}{values}", *body))
-        )
+        jobs.append(_Job(instance.core.sources, (f"hierarchy -check -top {module}{values}", *body)))
     return _run(jobs)
 
 
@@ -255,9 +262,7 @@ def _run_pending(
             results[index] = Netlist(top, modules, copies[sources][1])
 
 
-def _copy_sources(
-    folder: Path, sources: tuple[Source, ...]
-) -> tuple[list[str], dict[str, str]]:
+def _copy_sources(folder: Path, sources: tuple[Source, ...]) -> tuple[list[str], dict[str, str]]:
     """Write sources under names without spaces; return the read commands and names back."""
     folder.mkdir()
     names = {}
@@ -329,7 +334,8 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
                 alias[q] = d
                 register_of[q] = name
     depth = _Depths(netlist, core, cells, driver, sources, clock)
-    depths = {depth.of(bit) for bit in ports["result"]} - {None}
+    found = [depth.of(bit) for bit in ports["result"]]
+    depths = {cycles for cycles in found if cycles is not None}
     for position, bit in enumerate(ports["result"]):
         if bit in ("x", "z"):
             raise InputError(

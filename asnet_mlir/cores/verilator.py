@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import itertools
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +97,9 @@ class SimulatedFamily:
     def run(self, a: np.ndarray, b: np.ndarray, latencies: Sequence[int]) -> np.ndarray:
         """Return the result of each pair for each instance, as uint64 (count, len(a))."""
         trace = self.trace(a, b, a.size + max(latencies))
-        return np.stack([row[lag : lag + a.size] for row, lag in zip(trace, latencies, strict=True)])
+        return np.stack(
+            [row[lag : lag + a.size] for row, lag in zip(trace, latencies, strict=True)]
+        )
 
     def measure_latencies(self, a: np.ndarray, b: np.ndarray) -> list[int | None]:
         """Return each instance's latency in cycles as observed; None where nothing ever changes.
@@ -111,14 +115,14 @@ class SimulatedFamily:
         latencies: list[int | None] = []
         for row in trace:
             segments = row.reshape(a.size, hold)
-            seen = set()
-            for before, after in zip(segments[:-1], segments[1:], strict=True):
+            seen: set[int] = set()
+            for before, after in itertools.pairwise(segments):
                 old, new = before[-1], after[-1]
                 if old != new:
-                    seen |= {int(np.argmax(after != old)), hold - int(np.argmax(after[::-1] != new))}
-                    # The second is the first cycle from which on the result is the new one; with no
-                    # old value in the segment argmax finds nothing and gives `hold`: cycle 0.
-            seen = {0 if cycles == hold else cycles for cycles in seen}
+                    stale = np.flatnonzero(after != new)
+                    first_change = int(np.argmax(after != old))
+                    settled = int(stale[-1]) + 1 if stale.size else 0
+                    seen |= {first_change, settled}
             if len(seen) > 1:
                 raise UnsupportedError(
                     f"simulation: results arrive after {min(seen)} to {max(seen)} cycles; a core is "
@@ -318,10 +322,12 @@ def _runtime_key() -> str:
 
 def _build_runtime(folder: Path) -> None:
     include = _root() / "include"
-    for stem in ("verilated", "verilated_threads"):
+
+    def compile_one(stem: str) -> None:
         processes.run(
             [
                 *_COMPILE,
+                "-O0",  # what a model calls in every cycle is inlined from headers
                 f"-I{include}",
                 f"-I{include}/vltstd",
                 "-c",
@@ -332,3 +338,6 @@ def _build_runtime(folder: Path) -> None:
             purpose="compiling Verilator's runtime",
             timeout_seconds=300.0,
         )
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(compile_one, ("verilated", "verilated_threads")))

@@ -14,8 +14,8 @@ from asnet_mlir.errors import AsnetError
 
 __all__ = ["load"]
 
-# Each of these, imported before MLIR, makes MLIR's libraries crash the process (docs/semantics.md
-# has nothing to do with it: they export the same unique symbols).  CIRCT does so in any order.
+# Each of these brings LLVM or MLIR symbols that the loader would merge with MLIR's own: where it
+# came first, importing MLIR ends the process with a segmentation fault.
 _CLASHES = ("tensorflow", "circt")
 
 

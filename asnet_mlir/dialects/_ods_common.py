@@ -1,4 +1,4 @@
 """What the generated builders import; upstream's module under the name that they expect."""
 
-from mlir.dialects._ods_common import *  # noqa: F403
-from mlir.dialects._ods_common import _cext as _cext
+from mlir.dialects._ods_common import *
+from mlir.dialects._ods_common import _cext  # noqa: F401

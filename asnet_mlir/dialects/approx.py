@@ -4,4 +4,4 @@ from asnet_mlir.dialects import load as _load
 
 _load()
 
-from ._approx_ops_gen import *  # noqa: E402, F403
+from ._approx_ops_gen import *

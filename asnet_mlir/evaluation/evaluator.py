@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind, to_approx, to_native
+from asnet_mlir.compiler import bind, model_texts, to_approx, to_native
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends import Network, load_model
 
@@ -58,7 +58,7 @@ class Evaluator:
         self._chunk = _batch(self.network)
         self._weights = [weight.value for weight in self.network.weights]
         bound = bind(lowered or self.lower(self.network), self.binding)
-        self._compiled = to_native(bound, self.binding)
+        self._compiled = to_native(bound, model_texts(self.binding.instances))
 
     @staticmethod
     def lower(network: Network) -> str:

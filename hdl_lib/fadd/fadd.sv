@@ -27,8 +27,8 @@ module fadd #(
   logic        swap;
   logic [31:0] big, big_1, lesser, lesser_1;
 
-  assign swap  = a_i[30:0] < b_i[30:0];
-  assign big   = swap ? b_i : a_i;
+  assign swap   = a_i[30:0] < b_i[30:0];
+  assign big    = swap ? b_i : a_i;
   assign lesser = swap ? a_i : b_i;
   asnet_pipe_reg #(.Width(64), .Cut(1), .Cuts(Cuts), .Latency(LATENCY)) u_swap_1 (
     .clk_i(clk_i), .d_i({big, lesser}), .q_o({big_1, lesser_1}));
@@ -39,14 +39,14 @@ module fadd #(
   logic [4:0]  align;
   logic [23:0] big_sig, lesser_sig;
 
-  assign big_tiny   = (big_1[30:23] == 8'h00);
+  assign big_tiny    = (big_1[30:23] == 8'h00);
   assign lesser_tiny = (lesser_1[30:23] == 8'h00);
-  assign big_sig    = {~big_tiny, big_1[22:0]};
+  assign big_sig     = {~big_tiny, big_1[22:0]};
   assign lesser_sig  = {~lesser_tiny, lesser_1[22:0]};
-  assign exp        = {big_1[30:24], big_1[23] | big_tiny};
+  assign exp         = {big_1[30:24], big_1[23] | big_tiny};
   assign lesser_exp  = {lesser_1[30:24], lesser_1[23] | lesser_tiny};
-  assign subtract   = big_1[31] ^ lesser_1[31];
-  assign sign       = big_1[31];
+  assign subtract    = big_1[31] ^ lesser_1[31];
+  assign sign        = big_1[31];
   // A NaN has the larger magnitude, or both operands have the top exponent.
   assign inf = (big_1[30:23] == 8'hFF);
   assign nan = inf & ((big_1[22:0] != '0) | (subtract & (lesser_1[30:23] == 8'hFF)));
@@ -77,8 +77,7 @@ module fadd #(
   assign by_1 = align_2[0] ? {1'b0, by_2[26:1]} : by_2;
   assign sticky_low = sticky_2 | (align_2[2] & (by_8_2[3:0] != '0)) |
                       (align_2[1] & (by_4[1:0] != '0)) | (align_2[0] & by_2[0]);
-
-  assign aligned = {by_1[26:1], by_1[0] | sticky_low};
+  assign aligned    = {by_1[26:1], by_1[0] | sticky_low};
 
   // ---- Sum: a carry above 27 bits, and one bit below them which carries the +1 of the complement
   // into a single carry chain.
@@ -103,7 +102,7 @@ module fadd #(
   asnet_clz32 u_clz32 (.word_i({sum_3, 4'hF}), .count_o(zeros));
   assign is_zero     = (zeros[4:2] == 3'd7);
   assign shift       = (exp_3 < {3'b0, zeros}) ? exp_3[4:0] : zeros;
-  assign sign_of_sum = sign_3 & ~(is_zero & subtract_3 & ~inf_3);
+  assign sign_of_sum = sign_3 & ~(is_zero & subtract_3);
   asnet_pipe_reg #(.Width(45), .Cut(4), .Cuts(Cuts), .Latency(LATENCY)) u_shift_4 (
     .clk_i(clk_i), .d_i({sign_of_sum, nan_3, inf_3, is_zero, exp_3, shift, sum_3}),
     .q_o({flags_4, exp_4, shift_4, sum_4}));

@@ -336,9 +336,8 @@ FailureOr<LinearForm> Scheduler::linearize(Operation *user, AffineExpr expr, Val
                       ? operands[cast<AffineDimExpr>(expr).getPosition()]
                       : operands[numDims + cast<AffineSymbolExpr>(expr).getPosition()];
     LinearForm form;
-    if (affine::AffineForOp loop = affine::getForInductionVarOwner(value)) {
-      form.constant = loop.getConstantLowerBound();
-      form.coefficients[value] = loop.getStepAsInt();
+    if (affine::getForInductionVarOwner(value)) {
+      form.coefficients[value] = 1;
       return form;
     }
     if (auto constant = value.getDefiningOp<arith::ConstantIndexOp>()) {
@@ -446,6 +445,14 @@ LogicalResult Scheduler::collectAccess(Operation *op, Value memref, AffineMap ma
   SmallVector<Value> operands(indices);
   affine::fullyComposeAffineMapAndOperands(&map, &operands);
   affine::canonicalizeMapAndOperands(&map, &operands);
+  // With each loop counted 0, 1, 2, .. divisions may cancel against its step.
+  SmallVector<AffineExpr> dims;
+  for (unsigned i = 0; i < map.getNumDims(); ++i) {
+    dims.push_back(builder.getAffineDimExpr(i));
+    if (affine::AffineForOp loop = affine::getForInductionVarOwner(operands[i]))
+      dims.back() = dims.back() * loop.getStepAsInt() + loop.getConstantLowerBound();
+  }
+  map = simplifyAffineMap(map.replaceDimsAndSymbols(dims, {}, map.getNumDims(), map.getNumSymbols()));
   Access access;
   access.memory = it->second;
   access.address.constant = offset;

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import circt
@@ -129,9 +130,7 @@ def _parity(value: Value) -> Value:
     return _extract(value, 0, 1)
 
 
-def _shift(
-    operation: Callable[[Value, Value], Any], value: Value, amount: Value
-) -> Value:
+def _shift(operation: Callable[[Value, Value], Any], value: Value, amount: Value) -> Value:
     """Shift by an unsigned amount of any width; an amount beyond the width counts as the width."""
     width = _width(value)
     needed = width.bit_length()
@@ -201,15 +200,15 @@ class _Builder:
                 if name in done:
                     stack.pop()
                     continue
-                waiting = {
+                waiting = [
                     driver[bit]
                     for port, bits in self._cells[name]["connections"].items()
                     if self._cells[name]["port_directions"][port] == "input"
                     for bit in bits
                     if bit in driver and driver[bit] not in done
-                }
+                ]
                 if waiting:
-                    stack.extend(waiting)
+                    stack.extend(dict.fromkeys(waiting))  # in order: the text is reproducible
                     continue
                 cell = self._cells[name]
                 output = cell["connections"]["Y"]
@@ -386,7 +385,22 @@ class _Builder:
 _GATES = {
     f"$_{gate}_"
     for gate in (
-        "AND NAND OR NOR XOR XNOR ANDNOT ORNOT MUX NMUX AOI3 OAI3 AOI4 OAI4".split()
+        [
+            "AND",
+            "NAND",
+            "OR",
+            "NOR",
+            "XOR",
+            "XNOR",
+            "ANDNOT",
+            "ORNOT",
+            "MUX",
+            "NMUX",
+            "AOI3",
+            "OAI3",
+            "AOI4",
+            "OAI4",
+        ]
     )
 }
 
@@ -456,6 +470,8 @@ def main(jobs_path: str, results_path: str) -> None:
     """Read jobs, write results in the same order."""
     with open(jobs_path, encoding="utf-8") as file:
         jobs = json.load(file)
+    # The wheel has no such module, and the bindings search the disk for it at every operation.
+    sys.modules.setdefault("circt.dialects.builtin", ModuleType("circt.dialects.builtin"))
     context = Context()
     circt.register_dialects(context)
     for name in ("func", "arith", "comb", "hw"):

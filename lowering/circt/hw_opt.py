@@ -14,10 +14,10 @@ in one process: `python lowering/circt/hw_opt.py --emit sv scheduled.mlir`.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import circt
@@ -39,16 +39,15 @@ _PASSES = (
 )
 
 
-def _export(hw_text: str) -> str:
-    with ir.Context() as context, ir.Location.unknown():
+def _export(hw_text: str) -> dict[str, str]:
+    """Return SystemVerilog by file name, one module a file."""
+    with ir.Context() as context, ir.Location.unknown(), TemporaryDirectory() as folder:
         module = parse_module(hw_text, context)
         module.operation.verify()
         for pipeline in _PASSES:
             PassManager.parse(pipeline).run(module.operation)
-        text = io.StringIO()
-        circt.export_verilog(module, text)
-    # External modules are the cores' and rtl/'s: the exporter leaves a comment for each.
-    return text.getvalue()
+        circt.export_split_verilog(module, folder)
+        return {path.name: path.read_text() for path in sorted(Path(folder).glob("*.sv"))}
 
 
 def _summary(program: Program, code: Microprogram, name: str) -> dict[str, Any]:
@@ -111,7 +110,9 @@ def main(arguments: list[str] | None = None) -> int:
     elif options.emit == "hw":
         result = hw_text
     elif options.emit == "sv":
-        result = _export(hw_text)
+        files = _export(hw_text)
+        last = files.pop(f"{name}.sv")
+        result = "\n".join([*files.values(), last])
     else:
         result = json.dumps(
             {

@@ -95,7 +95,8 @@ class _Module:
 
     def name_as(self, name: str, value: str) -> str:
         width = self.widths[value]
-        self.lines.append(f'%{name} = hw.wire {value} name "{name}" : i{width}')
+        # With a symbol, so that canonicalization keeps the wire and its name.
+        self.lines.append(f"%{name} = hw.wire {value} sym @{name} : i{width}")
         self.widths[f"%{name}"] = width
         return f"%{name}"
 
@@ -229,7 +230,7 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
     b = m.input("b", 32)
     condition = m.input("condition", 1)
     width = bits_for(len(functions))
-    index = m.input("function", max(width, 1))
+    index = m.input("operation", max(width, 1))
 
     chosen: dict[str, str] = {}
 
@@ -239,7 +240,8 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
         for name in names:
             if name in functions:
                 if name not in chosen:
-                    chosen[name] = m.equals(index, functions.index(name))
+                    is_name = m.equals(index, functions.index(name))
+                    chosen[name] = m.name_as(f"is_{name}", is_name)
                 terms.append(chosen[name])
         return m.or_(*terms) if terms else m.constant(0, 1)
 
@@ -287,10 +289,11 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
     elif sums == ["subi"]:
         groups.append((sums, m.sub(a, b)))
     elif sums:
+        # a - b = a + ~b + 1: one adder, whose lowest bit makes the carry.
         subtract = is_("subi")
-        inverted = m.xor(b, m.repeat(subtract, 32))
-        carry = m.concat(m.constant(0, 31), subtract)
-        groups.append((sums, m.add(m.add(a, inverted), carry)))
+        right = m.concat(m.xor(b, m.repeat(subtract, 32)), subtract)
+        total = m.add(m.concat(a, m.constant(1, 1)), right)
+        groups.append((sums, m.extract(total, 1, 32)))
 
     for name, operation in (("andi", "and"), ("ori", "or"), ("xori", "xor"), ("muli", "mul")):
         if have(name):
@@ -318,10 +321,15 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
             terms += _float_comparisons(m, comparisons, a, b, nan_a, is_)
         groups.append((comparisons, m.fit(m.or_(*terms), 32)))
 
-    result = groups[-1][1]
-    for names, value in groups[:-1]:
-        result = m.mux(is_(*names), value, result)
-    m.output("result", result)
+    # One function is chosen, so that the others can be masked instead of passed over in turn.
+    if len(groups) == 1:
+        m.output("result", groups[0][1])
+    else:
+        masked = [
+            m.and_(m.name_as(f"value_of_{names[0]}", value), m.repeat(is_(*names), 32))
+            for names, value in groups
+        ]
+        m.output("result", m.or_(*masked))
     return m
 
 
@@ -392,10 +400,13 @@ def build(
     plain = _plain_logic(code.functions) if code.functions else None
     externs: dict[str, str] = {}
     top = _Machine(program, code, options, cores, externs).build(plain is not None)
-    parts = ["".join(externs.values())]
+    parts = ["".join(externs.values()).rstrip()]
     if plain is not None:
         parts.append(plain.text())
-    return "\n".join([*parts, top.text()])
+    body = "\n".join([*parts, top.text()])
+    # Yosys' own reader knows no packed arrays of more than one dimension.
+    options_text = "locationInfoStyle=none,disallowLocalVariables,disallowPackedArrays"
+    return f'module attributes {{circt.loweringOptions = "{options_text}"}} {{\n{body}}}\n'
 
 
 class _Machine:
@@ -611,7 +622,7 @@ class _Machine:
                     "a": a,
                     "b": b,
                     "condition": condition,
-                    "function": m.fit(self.field("function", width), width),
+                    "operation": m.fit(self.field("function", width), width),
                 }
                 results.append(m.instance("plain", "plain_logic", inputs, {"result": 32})[0])
             else:

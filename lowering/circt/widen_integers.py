@@ -120,9 +120,7 @@ def _rewrite(function: func.FuncOp, wide: func.FuncOp) -> None:
     values: dict[Value, Value] = {}
     for old, new in zip(function.arguments, wide.arguments, strict=True):
         width = _width(old.type)
-        values[old] = (
-            new if width is None else _resized(new, _container(width), arith.ExtUIOp)
-        )
+        values[old] = new if width is None else _resized(new, _container(width), arith.ExtUIOp)
     for operation in function.entry_block.operations:
         if operation.name == "func.return":
             results = []

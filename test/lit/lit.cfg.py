@@ -1,5 +1,7 @@
 """`lit test/lit`: finds its tools in the environment that lit itself runs in."""
 
+# ruff: noqa: F821 (lit defines `config`)
+
 import importlib.util
 import os
 import sys

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from asnet_mlir.cache import cache_directory
 from asnet_mlir.cores import Instance, core_from_verilog, load_core, parse_instance
 from asnet_mlir.cores.check import (
     check,
@@ -84,6 +86,7 @@ def test_library_passes() -> None:
         }
         assert (report.metrics["error_probability"] == 0) == ("P" not in report.label)
         json.dumps(report.to_json())
+        assert report.summary().startswith(f"{report.label}: pass; native model, ")
 
 
 def test_a_wrong_latency_is_found() -> None:
@@ -125,8 +128,10 @@ def test_a_nan_that_is_not_canonical_is_found_in_an_exact_core(tmp_path: Path) -
 
 
 def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from asnet_mlir.cores import check as module
-
+    module = sys.modules["asnet_mlir.cores.check"]
+    for kind in ("verilator", "verilator-runtime"):  # the wrong report goes to a cache of its own
+        (cache_directory() / kind).mkdir(exist_ok=True)
+        (tmp_path / kind).symlink_to(cache_directory() / kind)
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
     derive = module.models.derive_models
 

@@ -120,9 +120,7 @@ def test_an_op_that_the_core_does_not_compute() -> None:
         ("[ports]", "[parameters.P]\nlow = 0\nhigh = 3\n[ports]", "'parameters.P.default' is miss"),
     ],
 )
-def test_malformed_manifests_name_the_key(
-    tmp_path: Path, old: str, new: str, message: str
-) -> None:
+def test_malformed_manifests_name_the_key(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in MANIFEST
     path = write_core(tmp_path, MANIFEST.replace(old, new, 1))
     with pytest.raises(InputError) as caught:
@@ -148,8 +146,8 @@ def test_verilog_without_manifest() -> None:
          ":2: syntax error, unexpected ';'"),
         ("module m(input [7:0] a, b, output [7:0] y);\nnot_there u(a, b, y);\nendmodule", {},
          "Module 'not_there' referenced in module 'm'"),
-        ("module m(input a, output y); assign y = a; endmodule\n"
-         "module n(input a, output y); assign y = a; endmodule", {},
+        (("module m(input a, output y); assign y = a; endmodule\n"
+          "module n(input a, output y); assign y = a; endmodule"), {},
          "several modules could be the top: m, n; name one"),
         ("module m(input a, b, output y); assign y = a & b; endmodule", {"top": "n"},
          "no module 'n'; it has m"),

@@ -40,6 +40,22 @@ def test_arguments_are_checked() -> None:
         compiled("f_loop", a, a, [0.0])  # type: ignore[arg-type]
 
 
+def test_wide_integers() -> None:
+    text = """func.func private @g(%a: i64, %b: i64) -> i64 {
+      %x = arith.extui %a : i64 to i96
+      %y = arith.extui %b : i64 to i96
+      %c = arith.constant 30 : i96
+      %s = arith.shli %x, %c : i96
+      %d = arith.divui %s, %y : i96
+      %r = arith.trunci %d : i96 to i64
+      return %r : i64
+    }"""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(1, 1 << 63, (2, 100), dtype=np.uint64)
+    want = [(int(x) << 30) // int(y) & ((1 << 64) - 1) for x, y in zip(a, b, strict=True)]
+    assert compile_elementwise({"g": text})("g", a, b).tolist() == want
+
+
 def test_threads_give_the_same_bits() -> None:
     kernel = compile_elementwise({"f": ADD})
     a = np.random.default_rng(0).random(1 << 18, dtype=np.float32)

@@ -79,7 +79,9 @@ def test_the_two_strategies_agree(name: str) -> None:
     instance = parse_instance(name)
     models = {s: derive_models({s: instance}, s)[s].text for s in ("native", "word")}
     kernel = compile_elementwise(models)
-    corners = np.array([v for v in corner_values() if not 0x7F800000 < (v & 0x7FFFFFFF) < 0x7FC00000])
+    corners = np.array(
+        [v for v in corner_values() if not 0x7F800000 < (v & 0x7FFFFFFF) < 0x7FC00000]
+    )
     grid = [side.ravel() for side in np.meshgrid(corners, corners)]
     a, b = (np.concatenate(pair) for pair in zip(grid, random_pairs(200_000, 3), strict=True))
     # A signalling NaN never reaches a model: arithmetic makes quiet ones, data are read as quiet.

@@ -80,7 +80,8 @@ def test_wrong_port_widths_and_names(tmp_path: Path) -> None:
     text = (Path(load_core("fmax").path or "").parent / "core.toml").read_text()
     for old, new, message in (
         ('result = "result_o"', 'result = "y_o"', "no port 'y_o' (result)"),
-        ('a = "a_i"', 'a = "result_o"', "port result_o"),
+        ('a = "a_i"', 'a = "result_o"', "key 'ports' gives port 'result_o' two roles"),
+        ('clock = "clk_i"', 'clock = "clock_i"', "no port 'clock_i' (clock)"),
     ):
         folder = tmp_path / str(len(message))
         (folder / "fmax").mkdir(parents=True)
@@ -91,7 +92,9 @@ def test_wrong_port_widths_and_names(tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             measure_latency(load_core(folder / "fmax").instance())
         assert message in str(caught.value)
-    (tmp_path / "w.v").write_text("module w(input [7:0] a, b, output [7:0] y); assign y = a; endmodule")
+    (tmp_path / "w.v").write_text(
+        "module w(input [7:0] a, b, output [7:0] y); assign y = a; endmodule"
+    )
     (tmp_path / "core.toml").write_text(
         'name = "w"\nmodule = "w"\nop = "mulf"\nsources = ["w.v"]\nlatency_cycles = 0\n'
         '[ports]\na = "a"\nb = "b"\nresult = "y"\n'

@@ -6,13 +6,15 @@ import subprocess
 import sys
 
 import pytest
+
 from asnet_mlir import _tools, dialects
 
 dialects.load()
 
-from asnet_mlir.dialects import approx  # noqa: E402
-from mlir import ir, passmanager  # noqa: E402
-from mlir.dialects import func  # noqa: E402
+from mlir import ir, passmanager
+from mlir.dialects import func
+
+from asnet_mlir.dialects import approx
 
 
 @pytest.fixture
@@ -28,7 +30,9 @@ def build_module() -> ir.Module:
     with ir.InsertionPoint(module.body):
         library = approx.LibraryOp()
         with ir.InsertionPoint(library.body.blocks.append()):
-            parameters = ir.DictAttr.get({"P": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 20)})
+            parameters = ir.DictAttr.get(
+                {"P": ir.IntegerAttr.get(ir.IntegerType.get_signless(64), 20)}
+            )
             approx.core(31, "mulf", "fmul_trunc", parameters, 4, 1)
 
         @func.FuncOp.from_py_func(f32, f32)
@@ -115,7 +119,10 @@ def test_clash_is_an_error_and_no_crash():
 def test_asnet_opt_runs_from_the_console_script():
     result = subprocess.run(
         [sys.executable, "-c", "from asnet_mlir import _tools; _tools.asnet_opt()", "--help"],
-        capture_output=True, text=True, timeout=120, check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     assert "--approx-bind-instances" in result.stdout

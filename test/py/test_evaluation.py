@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind, to_approx, to_native
+from asnet_mlir.compiler import bind, model_texts, to_approx, to_native
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator, evaluate
 from asnet_mlir.evaluation.evaluate import accuracy
@@ -39,7 +39,8 @@ def scalar_outputs(network, binding: Binding, x: np.ndarray) -> np.ndarray:
     text = bind(to_approx(network, len(x)), binding)
     y = np.empty((len(x), *network.output_shape), np.float32)
     weights = [w.value for w in network.weights]
-    to_native(text, binding, vectorize=False)("main", x, *weights, y)
+    models = model_texts(binding.instances)
+    to_native(text, models, vectorize=False)("main", x, *weights, y)
     return y
 
 

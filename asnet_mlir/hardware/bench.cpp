@@ -1,0 +1,118 @@
+// Testbench: streams samples through the machine and records what comes out, and when.
+//
+//   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT
+//
+// INPUT and OUTPUT are 32-bit words in the byte order of the host. A STALL_SEED other than 0 makes
+// both sides of the stream pause at random. Prints one JSON object; exit status 3: the limit of cycles
+// was reached, 4: an output frame ended in the wrong place.
+#include "Vtop.h"
+#include "verilated.h"
+
+#include <cinttypes>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+namespace {
+struct Random { // xorshift64*
+  uint64_t state;
+  uint32_t next() {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return uint32_t((state * 2685821657736338717ull) >> 32);
+  }
+};
+} // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 8) {
+    std::fprintf(stderr, "bench: seven arguments expected, got %d\n", argc - 1);
+    return 2;
+  }
+  const uint64_t samples = std::strtoull(argv[3], nullptr, 0);
+  const uint64_t inputWords = std::strtoull(argv[4], nullptr, 0);
+  const uint64_t outputWords = std::strtoull(argv[5], nullptr, 0);
+  const uint64_t seed = std::strtoull(argv[6], nullptr, 0);
+  const uint64_t limit = std::strtoull(argv[7], nullptr, 0);
+  std::vector<uint32_t> input(samples * inputWords), output(samples * outputWords);
+  std::FILE *file = std::fopen(argv[1], "rb");
+  if (!file || std::fread(input.data(), 4, input.size(), file) != input.size()) {
+    std::fprintf(stderr, "bench: cannot read %s\n", argv[1]);
+    return 2;
+  }
+  std::fclose(file);
+
+  VerilatedContext context;
+  Vtop top(&context);
+  Random random{seed * 0x9E3779B97F4A7C15ull + 1};
+  std::vector<uint64_t> starts(samples), ends(samples);
+  uint64_t cycle = 0, sent = 0, received = 0;
+  top.rst = 1;
+  top.s_axis_tvalid = 0;
+  top.s_axis_tlast = 0;
+  top.m_axis_tready = 0;
+  for (int i = 0; i < 4; ++i) {
+    top.clk = 0;
+    top.eval();
+    top.clk = 1;
+    top.eval();
+  }
+  top.rst = 0;
+  for (; received < output.size() && cycle < limit; ++cycle) {
+    // Once offered, a word stays on the bus until it is taken.
+    if (sent < input.size()) {
+      if (!top.s_axis_tvalid)
+        top.s_axis_tvalid = !seed || random.next() % 4 != 0;
+      top.s_axis_tdata = input[sent];
+      top.s_axis_tlast = sent % inputWords == inputWords - 1;
+    } else {
+      top.s_axis_tvalid = 0;
+    }
+    top.m_axis_tready = !seed || random.next() % 3 != 0;
+    top.clk = 0;
+    top.eval();
+    const bool in = top.s_axis_tvalid && top.s_axis_tready;
+    const bool out = top.m_axis_tvalid && top.m_axis_tready;
+    if (in && sent % inputWords == 0)
+      starts[sent / inputWords] = cycle;
+    if (out) {
+      const bool last = received % outputWords == outputWords - 1;
+      if (last != bool(top.m_axis_tlast)) {
+        std::fprintf(stderr, "bench: tlast is %d with output word %" PRIu64 "\n",
+                     int(top.m_axis_tlast), received);
+        return 4;
+      }
+      output[received] = top.m_axis_tdata;
+      if (last)
+        ends[received / outputWords] = cycle;
+      ++received;
+    }
+    top.clk = 1;
+    top.eval();
+    if (in) {
+      ++sent;
+      top.s_axis_tvalid = 0;
+    }
+  }
+  if (received < output.size()) {
+    std::fprintf(stderr, "bench: %" PRIu64 " of %zu words after %" PRIu64 " cycles\n", received,
+                 output.size(), cycle);
+    return 3;
+  }
+  file = std::fopen(argv[2], "wb");
+  if (!file || std::fwrite(output.data(), 4, output.size(), file) != output.size() ||
+      std::fclose(file) != 0) {
+    std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
+    return 2;
+  }
+  // From start to start; with one sample, as if the next could start right after its end.
+  const double between = samples > 1 ? double(starts[samples - 1] - starts[0]) / double(samples - 1)
+                                     : double(ends[0] + 1 - starts[0]);
+  std::printf("{\"cycles\": %" PRIu64 ", \"cycles_per_sample\": %.17g, \"latency_cycles\": %" PRIu64
+              ", \"frame_error\": %d}\n",
+              cycle, between, ends[0] + 1 - starts[0], int(top.frame_error));
+  top.final();
+  return 0;
+}

@@ -1,0 +1,318 @@
+"""Write a network's hardware as a bundle: a folder that simulates and synthesizes on its own."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir import __version__
+from asnet_mlir.errors import InputError
+from asnet_mlir.hardware import stages, verilog
+from asnet_mlir.resources import lowering_directory
+
+__all__ = ["CoreFiles", "attachment", "generate", "predicted_cycles", "read_manifest", "verify_files"]
+
+#: What the machine adds to a run: one cycle to leave the receiving phase, two to fill the fetch
+#: pipeline.
+_START_CYCLES = 2
+_CANONICAL_NAN = 0x7FC00000
+_HELPERS = ("asnet_ram", "asnet_register_file", "asnet_rom")
+
+
+@dataclass(frozen=True)
+class CoreFiles:
+    """A core with its parameters fixed, as the bundle needs it.
+
+    Attributes:
+      op: op kind (`mulf`).
+      module: its top module.
+      sources: file name and text of each Verilog source.
+      parameters: parameters of the module.
+      latency: clock cycles from operands to result.
+      canonical_nan: its only NaN result is 0x7FC00000; otherwise the machine forces it.
+      a, b, result, clock: port names; `clock` is None for a combinational core.
+      label: what the manifest calls it.
+    """
+
+    op: str
+    module: str
+    sources: tuple[tuple[str, str], ...]
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    latency: int = 0
+    canonical_nan: bool = False
+    a: str = "a_i"
+    b: str = "b_i"
+    result: str = "result_o"
+    clock: str | None = "clk_i"
+    label: str = ""
+
+
+def generate(
+    network: str,
+    weights: Mapping[str, np.ndarray],
+    cores: Mapping[int, CoreFiles],
+    out_dir: str | Path,
+    *,
+    name: str = "network",
+    force: bool = False,
+    memory_latency: int = 1,
+    models: str | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Generate the sequential machine of `network` into the new folder `out_dir`.
+
+    The same input gives the same bytes.  On any error nothing is left, and what was there stays.
+
+    Args:
+      network: bound network as MLIR text on tensors, batch 1 (see `stages.schedule`).
+      weights: float32 (or int32) arrays by the name that arguments carry in `approx.weight`.
+      cores: the core of each instance that the network's library declares.
+      name: top module and name of the design.
+      force: replace `out_dir` if it exists.
+      memory_latency: 1, or 2 for a register behind each memory (a higher clock, more cycles).
+      models: the software models of the instances, kept beside the network so that the software's
+        result can be computed from the bundle alone.
+      info: JSON values for the manifest (bindings, layers, ..).
+
+    Returns:
+      The manifest.
+
+    Raises:
+      InputError: `out_dir` exists; a weight or core is missing or of the wrong size; the network
+        has something that the machine cannot do.
+    """
+    out = Path(out_dir)
+    if out.exists() and not force:
+        raise InputError(f"{out}: exists; nothing was written (give --force to replace it)")
+    if out.exists() and not (out / "manifest.json").is_file() and (
+        not out.is_dir() or any(out.iterdir())
+    ):
+        raise InputError(f"{out}: exists and is no bundle; not replaced even with --force")
+    if not re.fullmatch(r"[A-Za-z_]\w*", name):
+        raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
+
+    scheduled = stages.schedule(network, memory_latency)
+    top = f"{name}_top" if name in _HELPERS or name == "plain_logic" else name
+    merged = verilog.merge_sources(
+        {key: (core.module, core.sources) for key, core in sorted(cores.items())},
+        reserved=(top, "plain_logic", *_HELPERS),
+    )
+    attachments = {key: attachment(core, merged.modules[key]) for key, core in cores.items()}
+    made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
+    summary = made["summary"]
+    _check_units(summary["units"], cores)
+
+    used = {unit["id"] for unit in summary["units"]}
+    merged = verilog.merge_sources(
+        {key: (core.module, core.sources) for key, core in sorted(cores.items()) if key in used},
+        reserved=(top, "plain_logic", *_HELPERS),
+    )
+    files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
+    for helper in _HELPERS:
+        path = lowering_directory() / "circt" / "rtl" / f"{helper}.sv"
+        files[f"rtl/{helper}.sv"] = path.read_bytes()
+    for file_name, text in merged.files:
+        files[f"cores/{file_name}"] = text.encode()
+    sources = [path for path in files if path.startswith("cores/")]
+    sources += sorted(path for path in files if path.startswith("rtl/") and path != f"rtl/{top}.sv")
+    sources.append(f"rtl/{top}.sv")
+    files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
+    files["rtl/microcode.lst"] = made["microcode_listing"].encode()
+    files["rom/microcode.hex"] = made["microcode_hex"].encode()
+    if summary["rom_words"]:
+        files["rom/weights.hex"] = _rom_image(summary["memories"], weights)
+    files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
+    files["network.mlir"] = network.encode()
+    if models is not None:
+        files["models.mlir"] = models.encode()
+    files["weights.npz"] = _npz(weights)
+
+    manifest = {
+        "format": 1,
+        "name": name,
+        "top": top,
+        "kind": "sequential",
+        "input_words": summary["input_words"],
+        "output_words": summary["output_words"],
+        "predicted_cycles_per_sample": predicted_cycles(summary),
+        "clock": "clk",
+        "reset": "rst",
+        "schedule": {
+            key: summary[key]
+            for key in ("cycles", "rows", "row_bits", "registers", "memory_latency", "functions")
+        },
+        "layers": [{"layer": layer, "cycles": cycles} for layer, cycles in summary["layer_cycles"]],
+        "memories": {
+            "ram": {"words": summary["ram_words"], "width": 32},
+            "weights": {"words": summary["rom_words"], "width": 32},
+            "microcode": {"words": summary["rows"], "width": summary["row_bits"]},
+        },
+        "buffers": [
+            {key: value for key, value in memory.items() if key != "contents"}
+            for memory in summary["memories"]
+        ],
+        "instances": [
+            {
+                "id": unit["id"],
+                "op": unit["op"],
+                "core": cores[unit["id"]].label or cores[unit["id"]].module,
+                "module": merged.modules[unit["id"]],
+                "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
+                "latency": unit["latency"],
+            }
+            for unit in summary["units"]
+        ],
+        "versions": {"asnet-mlir": __version__, "circt": version("circt")},
+        "info": dict(info or {}),
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+    }
+    files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+    _write(out, files)
+    return manifest
+
+
+def attachment(core: CoreFiles, module: str) -> dict[str, Any]:
+    """Return how `stages` attaches a core whose module is called `module` in the bundle."""
+    return {
+        "a": core.a,
+        "b": core.b,
+        "result": core.result,
+        "clock": core.clock,
+        "module": module,
+        "parameters": dict(core.parameters),
+        "canonical_nan": core.canonical_nan,
+    }
+
+
+def predicted_cycles(summary: Mapping[str, Any]) -> int:
+    """Return the clock cycles from one sample's start to the next without any back-pressure."""
+    answer = summary["memory_latency"] + 1  # a word leaves every so many cycles
+    return (
+        summary["input_words"]
+        + _START_CYCLES
+        + summary["cycles"]
+        + summary["output_words"] * answer
+    )
+
+
+def read_manifest(bundle_dir: str | Path) -> dict[str, Any]:
+    """Return the manifest of a bundle.
+
+    Raises:
+      InputError: the folder is no bundle.
+    """
+    path = Path(bundle_dir) / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{bundle_dir}: no manifest.json; make a bundle with 'asnet generate'") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if manifest.get("format") != 1:
+        raise InputError(f"{path}: format {manifest.get('format')!r}, this version reads 1")
+    return manifest
+
+
+def verify_files(bundle_dir: str | Path) -> list[str]:
+    """Return the files of a bundle whose content is not what was generated."""
+    folder = Path(bundle_dir)
+    changed = []
+    for name, digest in read_manifest(folder)["files"].items():
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            changed.append(name)
+    return changed
+
+
+def _check_units(units: list[dict[str, Any]], cores: Mapping[int, CoreFiles]) -> None:
+    for unit in units:
+        core = cores.get(unit["id"])
+        if core is None:
+            raise InputError(f"instance {unit['id']} ({unit['op']}): no core was given for it")
+        if core.op != unit["op"]:
+            raise InputError(
+                f"instance {unit['id']}: the network wants {unit['op']}, the core computes {core.op}"
+            )
+        if core.latency != unit["latency"]:
+            raise InputError(
+                f"instance {unit['id']} ({unit['op']}): the network's library declares latency "
+                f"{unit['latency']}, the core has {core.latency}"
+            )
+
+
+def _words(array: np.ndarray, name: str) -> np.ndarray:
+    """Return the bits of an array in row-major order, NaNs canonical."""
+    array = np.ascontiguousarray(array)
+    if array.dtype == np.float32:
+        bits = array.reshape(-1).view(np.uint32).copy()
+        bits[np.isnan(array.reshape(-1))] = _CANONICAL_NAN
+        return bits
+    if array.dtype in (np.int32, np.uint32):
+        return array.reshape(-1).view(np.uint32)
+    raise InputError(f"weight '{name}': {array.dtype} is not supported; float32 or int32")
+
+
+def _rom_image(memories: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> bytes:
+    lines = []
+    position = 0
+    for memory in sorted((m for m in memories if m["bank"] == "rom"), key=lambda m: m["base"]):
+        name = memory["name"]
+        if memory["contents"] is not None:
+            words = np.array(memory["contents"], np.uint32)
+        elif name in weights:
+            words = _words(weights[name], name)
+        else:
+            raise InputError(f"no weight '{name}' was given; there are {', '.join(weights)}")
+        if words.size != memory["words"]:
+            raise InputError(
+                f"weight '{name}' has {words.size} elements, the network wants {memory['words']}"
+            )
+        assert memory["base"] == position
+        lines.append(f"// {name}: {words.size} words from {position}")
+        lines += [f"{word:08x}" for word in words.tolist()]
+        position += words.size
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Like numpy.savez, with fixed times: the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            data = io.BytesIO()
+            np.lib.format.write_array(data, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue())
+    return buffer.getvalue()
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    try:
+        for name, data in files.items():
+            path = temporary / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        temporary.chmod(0o755)
+        if out.exists():
+            old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
+            os.rename(out, old / "bundle")
+            os.rename(temporary, out)
+            shutil.rmtree(old)
+        else:
+            os.rename(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,0 +1,225 @@
+"""The public verbs of the hardware side, in terms of networks, bindings and data sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx, to_native
+from asnet_mlir.cores import Instance, ensure_checked, native_masks, parse_instance
+from asnet_mlir.data import Dataset, load_data
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends import Network, load_model
+from asnet_mlir.hardware import bundle as bundles
+from asnet_mlir.hardware import simulate as simulation
+from asnet_mlir.hardware import stages
+from asnet_mlir.hardware import synth as synthesis
+
+__all__ = ["Comparison", "compare_words", "emit_hardware", "generate", "simulate", "synthesize"]
+
+_SHOWN_DIFFERENCES = 10
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A simulation's outputs beside the software's.
+
+    Attributes:
+      samples: how many were simulated.
+      mismatches: output words whose bits differ (a NaN equals any NaN).
+      cycles_per_sample: clock cycles between the starts of two samples.
+      latency_cycles: from a sample's first word in to its last word out.
+      differences: the first mismatches as lines with image, index and both words in hex.
+    """
+
+    samples: int
+    mismatches: int
+    cycles_per_sample: float
+    latency_cycles: int
+    differences: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON values."""
+        return {
+            "samples": self.samples,
+            "mismatches": self.mismatches,
+            "cycles_per_sample": self.cycles_per_sample,
+            "latency_cycles": self.latency_cycles,
+            "differences": list(self.differences),
+        }
+
+
+def generate(
+    model: Any,
+    binding: Binding | None = None,
+    *,
+    output: str | Path,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write the hardware of a network as a bundle.
+
+    Args:
+      model: whatever `load_model` takes.
+      binding: which cores compute which ops; the library's exact cores compute the rest.
+      output: a folder that does not exist yet (or with `force`, a bundle to replace).
+
+    Returns:
+      The bundle's manifest.
+
+    Raises:
+      InputError: see `load_model`, `compile`; or the folder exists: nothing in it is changed.
+      UnsupportedError: the network has something that hardware can't do, named with its layer.
+    """
+    network, binding = load_model(model), binding or Binding()
+    ensure_checked(binding.instances.values())
+    text, instances = bind_for_hardware(to_approx(network, 1), binding)
+    return bundles.generate(
+        text,
+        {weight.name: weight.value for weight in network.weights},
+        {key: _core_files(instance) for key, instance in instances.items()},
+        output,
+        name=_identifier(network.name),
+        force=force,
+        models=model_texts(instances),
+        info=_info(network, binding),
+    )
+
+
+def emit_hardware(network: Network, binding: Binding, stage: str) -> str:
+    """Return the text of a hardware stage: `scheduled`, `hw` or `sv`."""
+    text, instances = bind_for_hardware(to_approx(network, 1), binding)
+    cores = {key: _core_files(instance) for key, instance in instances.items()}
+    return stages.emit(
+        text,
+        stage,
+        _identifier(network.name),
+        {key: bundles.attachment(core, core.module) for key, core in cores.items()},
+    )
+
+
+def simulate(
+    bundle: str | Path,
+    data: str | Dataset,
+    *,
+    samples: int | None = None,
+    stall_seed: int = 0,
+) -> Comparison:
+    """Run a bundle in Verilator and compare every output word with the software's.
+
+    Args:
+      bundle: a folder that `generate` wrote.
+      data: whatever `load_data` takes; labels are not used.
+      samples: only the first so many.
+      stall_seed: other than 0, both streams pause at random, by this seed.
+
+    Raises:
+      InputError: no bundle, or data of another shape.
+      ToolError: Verilator failed, or the machine never answered.
+    """
+    manifest = bundles.read_manifest(bundle)
+    dataset = load_data(data)
+    if samples is not None:
+        if samples < 1:
+            raise InputError(f"the number of samples must be at least 1, not {samples}")
+        dataset = dataset.head(samples)
+    x = dataset.shaped(tuple(manifest["info"]["input_shape"])).x
+    expected = software_outputs(Path(bundle), x)
+    result = simulation.simulate(bundle, x, stall_seed=stall_seed)
+    different = compare_words(result.outputs, expected)
+    lines = [
+        f"image {image}, output {index}: hardware {result.outputs[image, index]:08x}, software "
+        f"{expected[image, index]:08x}"
+        for image, index in different[:_SHOWN_DIFFERENCES]
+    ]
+    if len(different) > len(lines):
+        lines.append(f"... and {len(different) - len(lines)} more")
+    return Comparison(
+        len(x), len(different), result.cycles_per_sample, result.latency_cycles, tuple(lines)
+    )
+
+
+def software_outputs(bundle: Path, x: np.ndarray) -> np.ndarray:
+    """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
+    manifest = bundles.read_manifest(bundle)
+    with np.load(bundle / "weights.npz") as archive:
+        weights = [archive[name] for name in manifest["info"]["weights"]]
+    compiled = to_native(
+        (bundle / "network.mlir").read_text(), (bundle / "models.mlir").read_text()
+    )
+    shape = tuple(manifest["info"]["output_shape"])
+    y = np.empty((len(x), *shape), np.float32)
+    for index in range(len(x)):
+        compiled("main", x[index : index + 1], *weights, y[index : index + 1])
+    return y.reshape(len(x), -1).view(np.uint32)
+
+
+def compare_words(got: np.ndarray, expected: np.ndarray) -> list[tuple[int, int]]:
+    """Return the places (image, index) at which uint32[n, words] differ; NaN equals NaN."""
+    if got.shape != expected.shape:
+        raise InputError(f"outputs of shape {got.shape} can't equal {expected.shape}")
+    nan = np.isnan(got.view(np.float32)) & np.isnan(expected.view(np.float32))
+    return [(int(i), int(j)) for i, j in np.argwhere((got != expected) & ~nan)]
+
+
+def synthesize(
+    design: str | Path | Instance, *, target: str = "ecp5", seed: int = 1, dsp: bool = False
+) -> dict[str, Any]:
+    """Return area and clock frequency of a bundle, or of a core between registers.
+
+    Args:
+      design: a bundle's folder, a core's text (`fmul_trunc:P=20`) or an instance.
+      target: `ecp5` (Yosys and nextpnr) or `cyclonev` (Yosys; no clock frequency).
+      seed: of place and route.
+      dsp: let multipliers use the device's DSP blocks; by default they are soft logic, where
+        approximation saves area.
+
+    Raises:
+      InputError: neither a bundle nor a core; an unknown target.
+      ToolError: Yosys or nextpnr failed, or a ROM was lost on the way.
+    """
+    if isinstance(design, Instance):
+        return synthesis.synthesize(_core_files(design), target, seed=seed, dsp=dsp)
+    if Path(design).is_dir():
+        return synthesis.synthesize(design, target, seed=seed, dsp=dsp)
+    instance = parse_instance(str(design))
+    return synthesis.synthesize(_core_files(instance), target, seed=seed, dsp=dsp)
+
+
+def _core_files(instance: Instance) -> bundles.CoreFiles:
+    core = instance.core
+    return bundles.CoreFiles(
+        op=core.op or "",
+        module=core.module,
+        sources=tuple((source.path.name, source.text) for source in core.sources),
+        parameters=dict(instance.parameters),
+        latency=instance.latency,
+        # An exact core behind masks gives the exact core's NaN.
+        canonical_nan=native_masks(instance) is not None,
+        a=core.ports.a,
+        b=core.ports.b,
+        result=core.ports.result,
+        clock=core.ports.clock,
+        label=instance.label,
+    )
+
+
+def _identifier(name: str) -> str:
+    """Return a Verilog identifier made of a network's name."""
+    text = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return text if re.match(r"[A-Za-z_]", text) else f"network_{text}"
+
+
+def _info(network: Network, binding: Binding) -> Mapping[str, Any]:
+    return {
+        "network": network.name,
+        "binding": binding.to_json(),
+        "input_shape": list(network.input_shape),
+        "output_shape": list(network.output_shape),
+        "weights": [weight.name for weight in network.weights],
+    }

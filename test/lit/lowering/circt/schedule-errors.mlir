@@ -1,0 +1,89 @@
+// RUN: asnet-opt --approx-schedule --split-input-file --verify-diagnostics %s
+
+func.func @unbound(%x: memref<4xf32> {approx.role = "input"},
+                   %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    %a = affine.load %x[%i] : memref<4xf32>
+    // expected-error @below {{'approx.addf' op is not bound to an instance; hardware needs a core for every operation, exact ones included (layer 'dense')}}
+    %b = approx.addf %a, %a : f32
+    affine.store %b, %y[%i] : memref<4xf32>
+  } {approx.layer = "dense"}
+  return
+}
+
+// -----
+
+func.func @arithmetic(%x: memref<4xf32> {approx.role = "input"},
+                      %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    %a = affine.load %x[%i] : memref<4xf32>
+    // expected-error @below {{'arith.addf' op has no hardware}}
+    %b = arith.addf %a, %a : f32
+    affine.store %b, %y[%i] : memref<4xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @not_linear(%x: memref<4xf32> {approx.role = "input"},
+                      %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    // expected-error @below {{has an index with a division or remainder; hardware addresses are linear in the loop counters (layer 'pool')}}
+    %a = affine.load %x[%i floordiv 2] : memref<4xf32>
+    affine.store %a, %y[%i] : memref<4xf32>
+  } {approx.layer = "pool"}
+  return
+}
+
+// -----
+
+func.func @rom(%x: memref<4xf32> {approx.role = "input"},
+               %w: memref<4xf32> {approx.weight = "kernel"}) {
+  affine.for %i = 0 to 4 {
+    %a = affine.load %x[%i] : memref<4xf32>
+    // expected-error @below {{writes to 'kernel', which is read-only}}
+    affine.store %a, %w[%i] : memref<4xf32>
+  }
+  return
+}
+
+// -----
+
+func.func @bounds(%x: memref<4xf32> {approx.role = "input"},
+                  %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    // expected-error @below {{must have constant bounds}}
+    affine.for %j = 0 to affine_map<(d0) -> (d0)>(%i) {
+      %a = affine.load %x[%j] : memref<4xf32>
+      affine.store %a, %y[%i] : memref<4xf32>
+    }
+  }
+  return
+}
+
+// -----
+
+func.func @control(%x: memref<4xf32> {approx.role = "input"},
+                   %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    // expected-error @below {{is no static affine loop; hardware needs static control flow}}
+    affine.if affine_set<(d0) : (d0 - 2 >= 0)>(%i) {
+      %a = affine.load %x[%i] : memref<4xf32>
+      affine.store %a, %y[%i] : memref<4xf32>
+    }
+  }
+  return
+}
+
+// -----
+
+// expected-error @below {{has no output that it accesses}}
+func.func @no_output(%x: memref<4xf32> {approx.role = "input"}) {
+  %y = memref.alloc() : memref<4xf32>
+  affine.for %i = 0 to 4 {
+    %a = affine.load %x[%i] : memref<4xf32>
+    affine.store %a, %y[%i] : memref<4xf32>
+  }
+  return
+}

@@ -1,0 +1,182 @@
+"""The command line: JSON and nothing else on standard output, one line and a status for errors."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from asnet_mlir import cli
+
+
+def run(capfd, *arguments):
+    """Return (status, standard output, standard error) of one command."""
+    status = cli.main([str(a) for a in arguments])
+    captured = capfd.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_evaluate_json(capfd):
+    status, out, _ = run(
+        capfd,
+        *("evaluate", "classification_mnist", "--data", "mnist:test:500", "--json"),
+        *("--bind", "mulf=fmul_trunc:P=20"),
+    )
+    value = json.loads(out)
+    assert status == 0
+    assert value["samples"] == 500 and 0.9 < value["accuracy"] <= 1 and value["seconds"] > 0
+    assert value["binding"]["bindings"][0]["parameters"]["P"] == 20
+
+
+def test_explore_chooses_and_saves(capfd, tmp_path):
+    constraints = tmp_path / "c.json"
+    constraints.write_text(
+        json.dumps(
+            {
+                "cores": [
+                    {
+                        "op": "mulf",
+                        "core": "fmul_trunc",
+                        "parameters": {"P": {"ParamLow": 18, "ParamHigh": 22, "ParamStep": 4}},
+                    }
+                ]
+            }
+        )
+    )
+    chosen, plot = tmp_path / "chosen.json", tmp_path / "plot.png"
+    arguments = (
+        *("explore", "classification_mnist", "--data", "mnist:test:500"),
+        *("--constraints", constraints, "--store", tmp_path / "s.sqlite"),
+        *("--choose", "accuracy>=0.5", "--save", chosen, "--plot", plot, "--json"),
+    )
+    status, out, _ = run(capfd, *arguments)
+    value = json.loads(out)
+    assert status == 0 and value["evaluated"] == 3
+    assert value["chosen"]["label"] == "mulf=fmul_trunc:P=22"
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    status, out, _ = run(capfd, *arguments)
+    assert json.loads(out)["evaluated"] == 0
+    status, out, _ = run(
+        capfd,
+        *("evaluate", "classification_mnist", "--data", "mnist:test:500", "--json"),
+        *("--binding", chosen),
+    )
+    assert json.loads(out)["accuracy"] == value["chosen"]["accuracy"]
+
+
+def test_compile_prints_every_stage(capfd):
+    marks = {
+        "linalg": "linalg.matmul",
+        "approx": "approx.mulf %",
+        "bound": "{instance = 1}",
+        "llvm": "llvm.func",
+        "scheduled": "affine.for",
+        "hw": "hw.module",
+        "sv": "module classification_mnist",
+    }
+    for stage, mark in marks.items():
+        status, out, err = run(
+            capfd,
+            *("compile", "classification_mnist", "--emit", stage, "--bind", "mulf=fmul_trunc:P=3"),
+        )
+        assert status == 0 and mark in out, (stage, err)
+
+
+def test_cores_list(capfd):
+    status, out, _ = run(capfd, "cores", "list", "--json")
+    cores = {core["name"]: core for core in json.loads(out)["cores"]}
+    assert status == 0
+    assert cores["fmul_trunc"]["parameters"]["P"] == {"low": 0, "high": 22, "default": 0}
+    assert cores["fdiv"]["exact"] is True
+
+
+BAD_VERILOG = "module m(input [31:0] a, b, output [31:0] y);\n  assign y = a +;\nendmodule\n"
+NARROW_VERILOG = (
+    "module m(input [15:0] a, b, output [31:0] y);\n  assign y = a * b;\nendmodule\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "required"),
+        (("fly",), "invalid choice"),
+        (("evaluate", "classification_mnist"), "--data"),
+        (("evaluate", "classification_mnist", "--data", "cifar"), "unknown data set"),
+        (("evaluate", "clasification", "--data", "mnist:test:9"), "unknown model 'clasification'"),
+        (
+            ("evaluate", "classification_mnist", "--data", "mnist:test:9", "--bind", "mulf=fmull"),
+            "did you mean",
+        ),
+        (
+            ("evaluate", "classification_mnist", "--data", "mnist:test:9")
+            + ("--bind", "mulf=fmul_trunc:P=23"),
+            "P = 23 is not in 0..22",
+        ),
+        (
+            ("evaluate", "classification_mnist", "--data", "mnist:test:9")
+            + ("--bind", "mulf@conv9=fmul_trunc:P=2"),
+            "conv9",
+        ),
+        (
+            ("evaluate", "classification_mnist", "--data", "mnist:test:9", "--threads", "0"),
+            "at least 1",
+        ),
+        (("compile", "classification_mnist", "--emit", "gates"), "unknown stage 'gates'"),
+        (("compile", "classification_mnist", "--batch", "0"), "at least 1"),
+        (("compile", "classification_mnist", "--emit", "sv", "--batch", "2"), "batch of 1"),
+        (("simulate", "no_such_bundle", "--data", "mnist:test:1"), "manifest.json"),
+        (("synth", "no_such_core"), "unknown core"),
+        (("synth", "fmul", "--target", "z80"), "z80"),
+        (("cores", "check", "BAD.v", "--op", "mulf"), "BAD.v:2"),
+        (("cores", "check", "NARROW.v", "--op", "mulf"), "16 bits"),
+        (("cores", "check", "MISSING.v"), "MISSING.v"),
+        (("cores", "check", "fmul", "--param", "LATENCY"), "write NAME=VALUE"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(capfd, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "BAD.v").write_text(BAD_VERILOG)
+    (tmp_path / "NARROW.v").write_text(NARROW_VERILOG)
+    status, out, err = run(capfd, *arguments)
+    assert (status, out) == (2, ""), err
+    assert message in err and len(err.strip().splitlines()) == 1, err
+
+
+def test_unsupported_op_is_named_with_its_location(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strange_net.py").write_text(
+        "import jax, jax.numpy as jnp, numpy as np\n"
+        "def net():\n"
+        "    def fn(x):\n"
+        "        with jax.named_scope('odd'):\n"
+        "            return jnp.log(x)\n"
+        "    return fn, (np.ones((1, 2), np.float32),)\n"
+    )
+    status, _, err = run(capfd, "compile", "strange_net:net", "--emit", "approx")
+    assert status == 2 and re.search(r"math\.log.*odd", err), err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_data_of_the_wrong_shape(capfd, tmp_path):
+    path = tmp_path / "d.npz"
+    np.savez(path, x=np.zeros((2, 5)), y=np.zeros(2, int))
+    status, _, err = run(capfd, "evaluate", "classification_mnist", "--data", path)
+    assert status == 2 and "samples have the shape 5, the network takes 784" in err
+
+
+def test_import_is_light_and_works_in_any_order():
+    """`import asnet_mlir` loads no framework; JAX before or after it makes no difference."""
+    script = (
+        "import sys, asnet_mlir\n"
+        "heavy = {'jax', 'keras', 'mlir', 'circt', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    for order in ("import jax, asnet_mlir", "import asnet_mlir, jax", "import keras, asnet_mlir"):
+        script = f"{order}\nasnet_mlir.compile('classification_mnist', 'approx')\n"
+        subprocess.run(
+            [sys.executable, "-c", script], check=True, env={"KERAS_BACKEND": "jax", "HOME": "/tmp"}
+        )
