@@ -15,7 +15,7 @@ import numpy as np
 import asnet_mlir
 from asnet_mlir.binding import Binding
 from asnet_mlir.cache import content_hash
-from asnet_mlir.cores.model import derive_models
+from asnet_mlir.cores import derive_models, ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.evaluate import accuracy, prepare_data
@@ -200,7 +200,7 @@ def progress_line(done: int, total: int, result: Result, seconds: float) -> None
 def _prepare_cores(space: Constraints) -> None:
     """Check all instances and derive their models together: tools start once, not once each."""
     instances = [i for choice in space.choices.values() for i in choice if i is not None]
-    pass
+    ensure_checked(instances)
     derive_models({f"core_{index}": instance for index, instance in enumerate(instances)})
 
 

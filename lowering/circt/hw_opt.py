@@ -100,8 +100,15 @@ def main(arguments: list[str] | None = None) -> int:
         with ir.Context() as context, ir.Location.unknown():
             program = read_program(parse_module(text, context))
             code = assemble(program)
-    except (ScheduleError, ir.MLIRError) as error:
+    except ScheduleError as error:
         print(f"asnet-hw-opt: {error}", file=sys.stderr)
+        return 1
+    except ir.MLIRError as error:
+        print(
+            f"asnet-hw-opt: {error}\nasnet-hw-opt: the input must be in generic form; "
+            "print it with --mlir-print-op-generic",
+            file=sys.stderr,
+        )
         return 1
     name = options.name or program.name
     hw_text = build(program, code, MachineOptions(name), _read_cores(options.cores))

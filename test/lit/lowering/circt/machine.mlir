@@ -4,7 +4,7 @@
 // RUN: %python %S/../../../../lowering/circt/hw_opt.py --emit=sv --name=net %t | FileCheck %s --check-prefix=SV
 // RUN: not %python %S/../../../../lowering/circt/hw_opt.py --emit=sv %s 2>&1 | FileCheck %s --check-prefix=ERROR
 
-// ERROR: asnet-hw-opt: expected one scheduled function, got 0; run approx-schedule first
+// ERROR: asnet-hw-opt: the input must be in generic form
 
 approx.library {
   approx.core 1 "mulf" @fmul_trunc {LATENCY = 1, P = 20} latency 1 interval 1

@@ -61,11 +61,10 @@ func.func @convolution(%x: memref<1x9x9x2xf32> {approx.role = "input"},
     affine.for %j = 0 to 4 {
       affine.for %u = 0 to 3 {
         affine.for %v = 0 to 3 {
-          // CHECK: affine.load {{.*}} approx.base = 1 : i64, {{.*}} approx.strides = array<i64: 36, 4, 18, 2>
+          // CHECK: affine.load {{.*}} {approx.base = 1 : i64, {{.*}} approx.start = 2 : i64, approx.strides = array<i64: 36, 4, 18, 2>
           %a = affine.load %x[0, %i * 2 + %u, %j * 2 + %v, 1] : memref<1x9x9x2xf32>
-          // Two words of one memory: one is read early and kept.
+          // Two words of one memory: one is read early and moved to a register.
           // CHECK: affine.load {{.*}} approx.move = 1 : i64, approx.start = 0 : i64
-          // CHECK: affine.load {{.*}} approx.start = 2 : i64
           %b = affine.load %y[%i, %j] : memref<4x4xf32>
           %p = approx.mulf %a, %b {instance = 1} : f32
           affine.store %p, %y[%i, %j] : memref<4x4xf32>
@@ -102,7 +101,7 @@ func.func @views(%x: memref<4x4xf32> {approx.role = "input"},
     %a = affine.load %flat[%i] : memref<36xf32>
     // CHECK: arith.negf {{.*}} {approx.alu = "negf", approx.start = 1 : i64}
     %n = arith.negf %a : f32
-    // CHECK: affine.store {{.*}} approx.base = 16 : i64, {{.*}} approx.strides = array<i64: 1>
+    // CHECK: affine.store {{.*}} {approx.base = 16 : i64, {{.*}} approx.strides = array<i64: 1>
     affine.store %n, %y[%i floordiv 3 - 1] : memref<9xf32>
     // CHECK: approx.trip = 9 : i64
   }
@@ -129,11 +128,11 @@ func.func @reduction(%x: memref<8xf32> {approx.role = "input"},
   affine.for %i = 0 to 8 {
     %a = affine.load %x[%i] : memref<8xf32>
     %b = affine.load %m[] : memref<f32>
-    // CHECK: approx.maxf {{.*}} approx.start = 2 : i64
+    // CHECK: approx.maxf {{.*}} approx.start = 3 : i64
     %c = approx.maxf %b, %a {instance = 4} : f32
-    // CHECK: affine.store {{.*}} approx.start = 5 : i64
+    // CHECK: affine.store {{.*}} approx.start = 6 : i64
     affine.store %c, %m[] : memref<f32>
-    // CHECK: approx.lengths = array<i64: 6>
+    // CHECK: approx.lengths = array<i64: 7>
   }
   affine.for %i = 0 to 8 {
     %b = affine.load %m[] : memref<f32>
