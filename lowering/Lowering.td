@@ -65,6 +65,7 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
     | on | attribute | meaning |
     |---|---|---|
     | function | `approx.memories` | name, role, bank (`ram`, `rom`), base, words of each memory |
+    | | `approx.memory_latency`, `approx.plain_latency` | the pass's options |
     | | `approx.units` | id, op, module, parameters and latency of each instance in use |
     | function, loop | `approx.lengths` | cycles of each stretch between nested loops |
     | loop | `approx.trip` | iterations |
@@ -93,6 +94,8 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
   let options = [
     Option<"memoryLatency", "memory-latency", "int64_t", "1",
            "Cycles from an address to the word as an operand">,
+    Option<"plainLatency", "plain-latency", "int64_t", "1",
+           "Registers inside the plain logic (0 or 1)">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
 }

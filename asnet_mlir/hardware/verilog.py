@@ -24,10 +24,14 @@ _DEFINES = ("module", "macromodule", "package", "interface", "primitive")
 
 @dataclass(frozen=True)
 class MergedSources:
-    """Files by name, in an order that works, and the name of each core's module in them."""
+    """Files by name, in an order that works, and what became of each core's names.
+
+    `modules` are the top modules; `renamed` all identifiers that changed, which may be ports too.
+    """
 
     files: tuple[tuple[str, str], ...]
     modules: Mapping[int, str]
+    renamed: Mapping[int, Mapping[str, str]]
 
 
 def _tokens(text: str) -> list[str]:
@@ -50,14 +54,8 @@ def _defined(text: str) -> set[str]:
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:
-    """Rename identifiers, but not those after a dot: these are ports and members."""
-    result = []
-    before = ""
-    for token in _tokens(text):
-        result.append(names.get(token, token) if before != "." else token)
-        if not token.isspace():
-            before = token
-    return "".join(result)
+    """Rename identifiers wherever they are, so that ports and signals of the same name agree."""
+    return "".join(names.get(token, token) for token in _tokens(text))
 
 
 def merge_sources(
@@ -84,6 +82,7 @@ def merge_sources(
     )
     merged: dict[str, str] = {}
     modules: dict[int, str] = {}
+    renamed: dict[int, Mapping[str, str]] = {}
     for key, (top, files) in cores.items():
         group = groups[key]
         # Whoever uses a renamed module changes too, and must be told apart from other users.
@@ -99,6 +98,7 @@ def merge_sources(
         digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
         names = {name: f"{name}_{digest}" for name in changed}
         modules[key] = names.get(top, top)
+        renamed[key] = names
         for file_name, text in files:
             text = _renamed(text, names)
             stem, dot, suffix = file_name.rpartition(".")
@@ -114,4 +114,4 @@ def merge_sources(
         if text not in seen:
             seen.add(text)
             result.append((name, text))
-    return MergedSources(tuple(result), modules)
+    return MergedSources(tuple(result), modules, renamed)

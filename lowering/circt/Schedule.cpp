@@ -62,7 +62,7 @@ struct Access {
 struct Node {
   Operation *op;                     // the operation, or what is moved (load, constant, store)
   bool isMove = false;
-  int64_t latency = 0;               // cycles inside the unit; 0 for plain logic
+  int64_t latency = 0;               // cycles inside the unit or the plain logic
   std::optional<int64_t> unit;       // none: plain logic
   int64_t interval = 1;
   SmallVector<Operation *, 2> loads; // read just in time as operands
@@ -74,8 +74,9 @@ struct Node {
 
 class Scheduler {
 public:
-  Scheduler(func::FuncOp func, int64_t memoryLatency)
-      : func(func), memoryLatency(memoryLatency), builder(func.getContext()) {}
+  Scheduler(func::FuncOp func, int64_t memoryLatency, int64_t plainLatency)
+      : func(func), memoryLatency(memoryLatency), plainLatency(plainLatency),
+        builder(func.getContext()) {}
 
   LogicalResult run();
 
@@ -106,7 +107,7 @@ private:
   }
 
   func::FuncOp func;
-  int64_t memoryLatency;
+  int64_t memoryLatency, plainLatency;
   Builder builder;
   SmallVector<Memory> memories;
   DenseMap<Value, unsigned> memoryOf;
@@ -251,6 +252,7 @@ LogicalResult Scheduler::run() {
   }
   func->setDiscardableAttr("approx.units", builder.getArrayAttr(unitAttrs));
   setInt(func, "approx.memory_latency", memoryLatency);
+  setInt(func, "approx.plain_latency", plainLatency);
   return success();
 }
 
@@ -686,6 +688,7 @@ LogicalResult Scheduler::scheduleSegment(ArrayRef<Operation *> ops, int64_t &len
   for (Operation *op : ops) {
     Node node;
     node.op = op;
+    node.latency = plainLatency;
     if (isLoad(op)) {
       if (readJustInTime(op))
         continue;
@@ -828,8 +831,13 @@ struct Schedule : impl::ScheduleBase<Schedule> {
           << static_cast<int64_t>(memoryLatency);
       return signalPassFailure();
     }
+    if (plainLatency < 0 || plainLatency > 1) {
+      getOperation().emitError("'plain-latency' must be 0 or 1, got ")
+          << static_cast<int64_t>(plainLatency);
+      return signalPassFailure();
+    }
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (!func.isDeclaration() && failed(Scheduler(func, memoryLatency).run()))
+      if (!func.isDeclaration() && failed(Scheduler(func, memoryLatency, plainLatency).run()))
         return signalPassFailure();
   }
 };

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from microcode import PORTS, Microprogram, bits_for
+from microcode import PORTS, Microprogram, bits_for, issue_field
 from scheduled import Program, Unit
 
 __all__ = ["CorePorts", "MachineOptions", "build"]
@@ -178,7 +178,12 @@ class _Module:
         return level[0]
 
     def register(
-        self, name: str, value: str, clock: str, reset: str | None = None, enable: str | None = None
+        self,
+        name: str,
+        value: str,
+        clock: str,
+        reset: str | None = None,
+        enable: str | None = None,
     ) -> str:
         width = self.widths[value]
         initial = f" reset {reset}, {self.constant(0, width)}" if reset else ""
@@ -289,11 +294,9 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
     elif sums == ["subi"]:
         groups.append((sums, m.sub(a, b)))
     elif sums:
-        # a - b = a + ~b + 1: one adder, whose lowest bit makes the carry.
-        subtract = is_("subi")
-        right = m.concat(m.xor(b, m.repeat(subtract, 32)), subtract)
-        total = m.add(m.concat(a, m.constant(1, 1)), right)
-        groups.append((sums, m.extract(total, 1, 32)))
+        # a - b = ~(~a + b): one adder for both.
+        flip = m.repeat(is_("subi"), 32)
+        groups.append((sums, m.xor(m.add(m.xor(a, flip), b), flip)))
 
     for name, operation in (("andi", "and"), ("ori", "or"), ("xori", "xor"), ("muli", "mul")):
         if have(name):
@@ -546,9 +549,7 @@ class _Machine:
         pc_bits = max(bits_for(len(code.words)), 1)
         pc = m.forward("pc", pc_bits)
         taken = m.forward("taken", 1)
-        stored = self.rom(
-            "microcode", len(code.words), code.width, self.options.microcode_file, pc
-        )
+        stored = self.rom("microcode", len(code.words), code.width, self.options.microcode_file, pc)
         target = m.fit(self.field("target", pc_bits), pc_bits)
         following = m.mux(taken, target, m.add(pc, m.constant(1, pc_bits)))
         m.register("pc", following, clk, m.not_(running))
@@ -602,35 +603,39 @@ class _Machine:
             sources["rom"] = self.delayed("rom_word", rom, clk)
         sources["immediate"] = self.field("immediate", 32)
 
-        # Operands: one issue a cycle, so that all units share them.
-        a = m.register("a", self.operand("a", code.a_sources, sources), clk)
+        # Operands: one issue a cycle, so that all units share the choice. Each has registers of its
+        # own, which lie where it lies and keep still while it is not used.
+        a = m.name_as("a", self.operand("a", code.a_sources, sources))
         b = a
         if code.b_sources:
-            b = m.register("b", self.operand("b", code.b_sources, sources), clk)
-        condition = m.constant(0, 1)
-        if code.condition_sources:
-            value = self.operand("condition", code.condition_sources, sources)
-            condition = m.register("condition", m.extract(value, 0, 1), clk)
+            b = m.name_as("b", self.operand("b", code.b_sources, sources))
 
         # Units and plain logic; one result a cycle.
         results = []
         for source in code.result_sources:
+            name = "plain" if source is None else self.unit_name(program.units[source])
+            issue = self.field(issue_field(program, source))
+            unit_a = m.register(f"{name}_a", a, clk, enable=issue)
+            unit_b = m.register(f"{name}_b", b, clk, enable=issue)
             if source is None:
                 assert has_plain
+                condition = m.constant(0, 1)
+                if code.condition_sources:
+                    value = self.operand("condition", code.condition_sources, sources)
+                    value = m.extract(value, 0, 1)
+                    condition = m.register("condition", value, clk, enable=issue)
                 width = max(bits_for(len(code.functions)), 1)
                 inputs = {
-                    "a": a,
-                    "b": b,
+                    "a": unit_a,
+                    "b": unit_b,
                     "condition": condition,
                     "operation": m.fit(self.field("function", width), width),
                 }
                 results.append(m.instance("plain", "plain_logic", inputs, {"result": 32})[0])
             else:
-                results.append(self.unit(program.units[source], a, b))
+                results.append(self.unit(program.units[source], unit_a, unit_b))
         index = self.field("result_source") if len(results) > 1 else None
-        m.register(
-            "result", m.select(index, results), clk, enable=self.field("result_enable")
-        )
+        m.register("result", m.select(index, results), clk, enable=self.field("result_enable"))
 
         m.output("s_axis_tready", receiving)
         m.output("m_axis_tdata", sources["ram"])
@@ -703,6 +708,10 @@ class _Machine:
         index = self.field(f"{port}_source") if len(values) > 1 else None
         return m.select(index, values)
 
+    @staticmethod
+    def unit_name(unit: Unit) -> str:
+        return f"unit_{unit.id}_{unit.op}"
+
     def unit(self, unit: Unit, a: str, b: str) -> str:
         m = self.m
         ports = self.cores.get(unit.id, CorePorts())
@@ -717,6 +726,5 @@ class _Machine:
         self.externs[module] = _extern(
             module, [*declarations, f"out {ports.result} : i32"], declared
         )
-        name = f"unit_{unit.id}_{unit.op}"
-        word = m.instance(name, module, inputs, {ports.result: 32}, given)[0]
+        word = m.instance(self.unit_name(unit), module, inputs, {ports.result: 32}, given)[0]
         return word if ports.canonical_nan else _canonical(m, word)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from scheduled import Access, Constant, Issue, Loaded, Loop, Operand, Program, Segment, Value
+from scheduled import Access, Constant, Issue, Loaded, Loop, Operand, Program, Segment
 
-__all__ = ["BRANCH_DELAY", "PORTS", "Field", "Microprogram", "assemble"]
+__all__ = ["BRANCH_DELAY", "PORTS", "Field", "Microprogram", "assemble", "bits_for", "issue_field"]
 
 #: Rows behind a branch that are executed whether or not it is taken: those already fetched.
 BRANCH_DELAY = 2
@@ -70,6 +70,11 @@ class Microprogram:
 def bits_for(count: int) -> int:
     """Return the width that tells `count` things apart (0 for one)."""
     return max(count - 1, 0).bit_length()
+
+
+def issue_field(program: Program, unit: int | None) -> str:
+    """Return the name of the field that starts a unit, or the plain logic."""
+    return "issue_plain" if unit is None else f"issue_unit_{program.units[unit].id}"
 
 
 class _Assembler:
@@ -234,6 +239,7 @@ class _Assembler:
                 name = f"unit {unit.id} ({unit.op})"
             else:
                 self.functions.add(function)
+            row.put(**{issue_field(self.program, issue.unit): 1})
             row.notes.append(f"issue {name}")
             self.result_sources.add(issue.unit)
             self.issue_rows.append((result, Issue(**{**issue.__dict__, "function": function})))
@@ -349,12 +355,16 @@ def assemble(program: Program) -> Microprogram:
     for name in ("a_register", "b_register", "condition_register", "register_index"):
         widths[name] = bits_for(registers)
     widths["immediate"] = 32
+    for source in result_sources:
+        widths[issue_field(program, source)] = 1
     widths["result_enable"] = widths["register_enable"] = 1
     widths["result_source"] = bits_for(len(result_sources))
     widths["function"] = bits_for(len(functions))
     widths["loop_set"] = widths["loop_next"] = widths["done"] = 1
     widths["loop_index"] = bits_for(assembler.loop_counters)
-    widths["loop_count"] = max(row.slots.get("loop_count", 0) for row in assembler.rows).bit_length()
+    widths["loop_count"] = max(
+        row.slots.get("loop_count", 0) for row in assembler.rows
+    ).bit_length()
     widths["target"] = bits_for(len(assembler.rows))
 
     # A field that is zero in every row needs no bits.

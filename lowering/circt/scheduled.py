@@ -139,6 +139,7 @@ class Program:
     memories: tuple[Memory, ...]
     units: tuple[Unit, ...]
     memory_latency: int
+    plain_latency: int
     body: list[Segment | Loop]
 
     def words(self, bank: str) -> int:
@@ -230,6 +231,7 @@ class _Reader:
         )
         self.unit_index = {unit.id: index for index, unit in enumerate(self.units)}
         self.numbers: dict[ir.Value, int] = {}
+        self.plain_latency = _integer(function, "approx.plain_latency")
         self.moves = 0
 
     def program(self) -> Program:
@@ -238,6 +240,7 @@ class _Reader:
             memories=self.memories,
             units=self.units,
             memory_latency=_integer(self.function, "approx.memory_latency"),
+            plain_latency=self.plain_latency,
             body=self.block(self.function),
         )
 
@@ -288,7 +291,9 @@ class _Reader:
                 source = self.operand(operation.operands[0])
             start = _integer(operation, "approx.move")
             result = self.number(operation) if value is None else value
-            segment.issues.append(Issue(start, "move", None, 0, source, None, None, result))
+            segment.issues.append(
+                Issue(start, "move", None, self.plain_latency, source, None, None, result)
+            )
             return
         if "approx.memory" in attributes or "approx.start" not in attributes:
             return
@@ -296,7 +301,7 @@ class _Reader:
         condition = operands.pop(0) if len(operands) == 3 else None
         unit = None
         function = "operate"
-        latency = 0
+        latency = self.plain_latency
         if "approx.unit" in attributes:
             unit = self.unit_index[_integer(operation, "approx.unit")]
             latency = _integer(operation, "approx.latency")

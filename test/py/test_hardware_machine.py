@@ -59,7 +59,11 @@ def op(kind: str) -> str:
 
 def dense_network(cores: dict[int, CoreFiles], inputs: int = 12, outputs: int = 4) -> str:
     """Dense, ReLU, then each output less their maximum, divided by their sum."""
-    x, w, y = f"tensor<1x{inputs}xf32>", f"tensor<{inputs}x{outputs}xf32>", f"tensor<1x{outputs}xf32>"
+    x, w, y = (
+        f"tensor<1x{inputs}xf32>",
+        f"tensor<{inputs}x{outputs}xf32>",
+        f"tensor<1x{outputs}xf32>",
+    )
     m = "tensor<1xf32>"
     row = "affine_map<(n, j) -> (n, j)>"
     each = "affine_map<(n, j) -> (n)>"
@@ -139,14 +143,16 @@ def maximum(a: F32, b: F32) -> F32:
         return canonical(F32(np.nan))
     if a == b:
         return a if not np.signbit(a) else b
-    return a if a > b else b
+    return max(a, b)
 
 
 def from_bits(bits: int) -> F32:
     return canonical(np.uint32(bits & 0xFFFFFFFF).view(F32))
 
 
-def dense_reference(x: np.ndarray, w: np.ndarray, b: np.ndarray, reverse: bool = False) -> np.ndarray:
+def dense_reference(
+    x: np.ndarray, w: np.ndarray, b: np.ndarray, reverse: bool = False
+) -> np.ndarray:
     inputs, outputs = w.shape
     order = range(inputs)[::-1] if reverse else range(inputs)
     y = []
@@ -252,14 +258,24 @@ def special_inputs(rng: np.random.Generator, samples: int, words: int) -> np.nda
     """Random samples; all but the first few have something special in them."""
     x = rng.standard_normal((samples, words)).astype(F32)
     specials = np.array(
-        [0, 1 << 31, 1, 0x807FFFFF, 0x00800000, 0x7F800000, 0xFF800000, 0x7F7FFFFF, 0x7F800001, 0xFFFFFFFF],
+        [
+            0,
+            1 << 31,
+            1,
+            0x807FFFFF,
+            0x00800000,
+            0x7F800000,
+            0xFF800000,
+            0x7F7FFFFF,
+            0x7F800001,
+            0xFFFFFFFF,
+        ],
         np.uint32,
     ).view(F32)
     for index in range(4, samples):
         x[index, rng.integers(words)] = specials[(index - 4) % len(specials)]
     x[3] = 0
     return x
-
 
 
 @dataclasses.dataclass(frozen=True)
@@ -319,7 +335,8 @@ def convolution(tmp_path_factory: pytest.TempPathFactory) -> Case:
 def assert_equal(got: np.ndarray, expected: np.ndarray) -> None:
     different = np.argwhere(got != expected)
     assert not len(different), [
-        f"sample {i} word {j}: {got[i, j]:08x}, expected {expected[i, j]:08x}" for i, j in different[:5]
+        f"sample {i} word {j}: {got[i, j]:08x}, expected {expected[i, j]:08x}"
+        for i, j in different[:5]
     ]
 
 
@@ -387,8 +404,13 @@ def test_equal_input_gives_equal_bytes(dense: Case, tmp_path: Path) -> None:
         if path.is_file():
             other = tmp_path / "again" / path.relative_to(dense.folder)
             assert other.read_bytes() == path.read_bytes(), path.name
-    names = {str(path.relative_to(dense.folder)) for path in dense.folder.rglob("*") if path.is_file()}
-    assert names == {*json.loads((dense.folder / "manifest.json").read_text())["files"], "manifest.json"}
+    names = {
+        str(path.relative_to(dense.folder)) for path in dense.folder.rglob("*") if path.is_file()
+    }
+    assert names == {
+        *json.loads((dense.folder / "manifest.json").read_text())["files"],
+        "manifest.json",
+    }
 
 
 def test_an_existing_folder_is_not_touched(dense: Case, tmp_path: Path) -> None:
@@ -413,7 +435,12 @@ def test_an_existing_folder_is_not_touched(dense: Case, tmp_path: Path) -> None:
 
 def test_what_does_not_fit_is_named(dense: Case, tmp_path: Path) -> None:
     def generate(**changes: object) -> None:
-        given = {"network": dense.network, "weights": dense.weights, "cores": dense.cores, **changes}
+        given = {
+            "network": dense.network,
+            "weights": dense.weights,
+            "cores": dense.cores,
+            **changes,
+        }
         bundles.generate(out_dir=tmp_path / "bundle", name="net", **given)  # type: ignore[arg-type]
 
     with pytest.raises(InputError, match="no weight 'dense/bias'"):
@@ -422,7 +449,9 @@ def test_what_does_not_fit_is_named(dense: Case, tmp_path: Path) -> None:
         generate(weights=dense.weights | {"dense/bias": np.zeros(5, F32)})
     with pytest.raises(InputError, match=r"instance 2 \(addf\): no core"):
         generate(cores={key: core for key, core in dense.cores.items() if key != 2})
-    with pytest.raises(InputError, match="instance 1: the network wants mulf, the core computes addf"):
+    with pytest.raises(
+        InputError, match="instance 1: the network wants mulf, the core computes addf"
+    ):
         generate(cores=dense.cores | {1: dense.cores[2]})
     with pytest.raises(InputError, match="declares latency"):
         generate(cores=dense.cores | {1: core_files("fmul", LATENCY=7)})
