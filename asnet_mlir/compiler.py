@@ -41,7 +41,9 @@ _TO_APPROX = (
     "approx-expand-math,convert-arith-to-approx,cse)"
 )
 
-_CALL_MODELS = "builtin.module(convert-approx-to-calls,inline,symbol-dce,canonicalize,cse)"
+_CALL_MODELS = "builtin.module(convert-approx-to-calls)"
+_PROMOTE_PARAMETERS = "builtin.module(approx-promote-parameters)"
+_INLINE_MODELS = "builtin.module(inline,symbol-dce,canonicalize,cse)"
 
 # Subset hoisting keeps the block of accumulators in registers over the reduction's loop.
 _VECTORIZE = (
@@ -195,7 +197,9 @@ def to_llvm(bound: str, models: str) -> str:
         return str(module)
 
 
-def to_native(bound: str, models: str, *, vectorize: bool = True) -> CompiledModule:
+def to_native(
+    bound: str, models: str, *, vectorize: bool = True, parametric: bool = False
+) -> CompiledModule:
     """Compile a bound module for this processor; `("main", x, *weights, y)` runs it.
 
     Args:
@@ -204,15 +208,19 @@ def to_native(bound: str, models: str, *, vectorize: bool = True) -> CompiledMod
 
       vectorize: without, every op is a scalar loop nest in the defined order: the reference that
         the vectorized code is tested against.
+      parametric: `models` are parametric texts (`Model.parametric_text`); after the weights comes
+        an int32 array of their parameters.
     """
     from asnet_mlir.jit import CompiledModule
 
-    with _llvm_module(bound, models, vectorize) as module:
+    with _llvm_module(bound, models, vectorize, parametric) as module:
         return CompiledModule(module)
 
 
 @contextlib.contextmanager
-def _llvm_module(bound: str, models: str, vectorize: bool = True) -> Iterator[Any]:
+def _llvm_module(
+    bound: str, models: str, vectorize: bool = True, parametric: bool = False
+) -> Iterator[Any]:
     with _module(bound) as module:
         from mlir import ir
 
@@ -221,8 +229,15 @@ def _llvm_module(bound: str, models: str, vectorize: bool = True) -> Iterator[An
         for op in list(parsed.body.operations):
             module.body.append(op)
         _main(module).attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
-        vector_passes = (_VECTORIZE,) if vectorize else ()
-        for pipeline in (_CALL_MODELS, *vector_passes, _BUFFERIZE, _TO_LLVM):
+        pipelines = [
+            _CALL_MODELS,
+            *([_PROMOTE_PARAMETERS] if parametric else []),
+            _INLINE_MODELS,
+            *([_VECTORIZE] if vectorize else []),
+            _BUFFERIZE,
+            _TO_LLVM,
+        ]
+        for pipeline in pipelines:
             _run(module, pipeline, "lowering to LLVM")
         yield module
 

@@ -134,4 +134,32 @@ def VectorizeOutputs : Pass<"approx-vectorize-outputs"> {
                            "::mlir::tensor::TensorDialect", "::mlir::vector::VectorDialect"];
 }
 
+def PromoteParameters : Pass<"approx-promote-parameters", "::mlir::ModuleOp"> {
+  let summary = "Make the marked constants of models an argument of the network";
+  let description = [{
+    Every `arith.constant` of type i32 in a model that is marked `approx.parameter` becomes an
+    argument of the model; `@main` takes a last memref with all of them, in the order of the functions
+    and of the constants in them, reads them once at its start, and passes them on. Configurations
+    that differ in such constants only (the masks of truncating cores) then share native code.
+
+    - Before: models are called from `@main` only (`convert-approx-to-calls`), not inlined.
+    - After: no marked constant; `@main` has one argument more.
+
+    ```mlir
+    func.func private @approx_core_1(%a: f32, %b: f32) -> f32 {
+      %mask = arith.constant {approx.parameter} -4096 : i32
+      ...
+    }
+    func.func @main(%x: f32) -> f32 { %0 = call @approx_core_1(%x, %x) .. }
+    ==>
+    func.func private @approx_core_1(%a: f32, %b: f32, %mask: i32) -> f32 { ... }
+    func.func @main(%x: f32, %parameters: memref<1xi32>) -> f32 {
+      %mask = memref.load %parameters[%c0] : memref<1xi32>
+      %0 = call @approx_core_1(%x, %x, %mask) ..
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
+}
+
 #endif // LOWERING_LOWERING_TD

@@ -64,12 +64,32 @@ class Model:
 
     It takes two f32 and returns f32 or, for a core without operation, integers of its ports' widths.
     `latency` is the depth of the pipeline by structure; None where the native proof needed none.
+    `masks` are those of the operands of a native model, and `operation` is what it applies to them.
     """
 
     symbol: str
     text: str
     strategy: Strategy
     latency: int | None = None
+    operation: str | None = None
+    masks: tuple[int, int] | None = None
+
+    @property
+    def parametric_text(self) -> str:
+        """The same function with its masks as constants marked for `approx-promote-parameters`.
+
+        Two native models of one operation and symbol have equal parametric texts: what tells them
+        apart is `parameters`.
+        """
+        if self.operation is None or self.masks is None:
+            return self.text
+        text = _native_text(self.operation, (0, 0), marked=True)
+        return text.replace(f"@{_PLACEHOLDER}(", f"@{self.symbol}(")
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """The values of the marked constants of `parametric_text`, in their order, as uint32."""
+        return self.masks or ()
 
 
 def derive_models(
@@ -108,6 +128,8 @@ def derive_models(
             text=entry["text"].replace(f"@{_PLACEHOLDER}(", f"@{symbol}("),
             strategy=entry["strategy"],
             latency=entry["latency"],
+            operation=entry.get("operation"),
+            masks=tuple(entry["masks"]) if entry.get("masks") else None,
         )
     return models
 
@@ -226,7 +248,8 @@ def _match_wrapper(instance: Instance, hierarchy: Netlist, other: Core) -> tuple
     return masks[0], masks[1]
 
 
-def _native_text(operation: str, masks: tuple[int, int]) -> str:
+def _native_text(operation: str, masks: tuple[int, int], marked: bool = False) -> str:
+    mark = "{approx.parameter} " if marked else ""
     lines = [f"func.func private @{_PLACEHOLDER}(%a: f32, %b: f32) -> f32 {{"]
     operands = []
     for name, mask in zip("ab", masks, strict=True):
@@ -235,7 +258,7 @@ def _native_text(operation: str, masks: tuple[int, int]) -> str:
             continue
         signed = mask - (1 << 32) if mask >> 31 else mask
         lines += [
-            f"  %{name}_mask = arith.constant {signed} : i32",
+            f"  %{name}_mask = arith.constant {mark}{signed} : i32",
             f"  %{name}_bits = arith.bitcast %{name} : f32 to i32",
             f"  %{name}_kept = arith.andi %{name}_bits, %{name}_mask : i32",
             f"  %{name}_used = arith.bitcast %{name}_kept : i32 to f32",
@@ -258,11 +281,13 @@ def _derive(instances: Sequence[Instance], strategy: Strategy | None) -> dict[st
         for instance in instances:
             masks = native_masks(instance, views.get(instance.content_hash))
             if masks is not None and instance.core.op is not None:
-                text = _native_text(_NATIVE_OPERATIONS[instance.core.op], masks)
+                operation = _NATIVE_OPERATIONS[instance.core.op]
                 results[instance.content_hash] = {
-                    "text": text,
+                    "text": _native_text(operation, masks),
                     "strategy": "native",
                     "latency": None,
+                    "operation": operation,
+                    "masks": masks,
                 }
             elif strategy == "native":
                 raise InputError(

@@ -1,6 +1,6 @@
 """The evaluator: a bound network by JIT on a test set (the paper's Approximate Design Evaluator)."""
 
 from asnet_mlir.evaluation.evaluate import Evaluation, evaluate
-from asnet_mlir.evaluation.evaluator import Evaluator
+from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 
-__all__ = ["Evaluation", "Evaluator", "evaluate"]
+__all__ = ["CompiledNetwork", "Evaluation", "Evaluator", "evaluate"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
+from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import Evaluator
@@ -78,7 +79,6 @@ def evaluate(
     binding: Binding | None = None,
     *,
     threads: int | None = None,
-    lowered: str | None = None,
 ) -> Evaluation:
     """Compile `model` under `binding` and measure its accuracy on `data`.
 
@@ -86,15 +86,17 @@ def evaluate(
       model: whatever `load_model` takes.
       data: whatever `load_data` takes.
       binding: which instances compute which ops; exact without.
-      threads, lowered: see `Evaluator`.
+      threads: see `Evaluator`.
 
     Raises:
       InputError, UnsupportedError: see `load_model`, `load_data`, `asnet_mlir.compile`.
     """
     network = load_model(model)
     dataset = prepare_data(data, network)
+    binding = binding or Binding()
+    ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    evaluator = Evaluator(network, binding, threads=threads, lowered=lowered)
+    evaluator = Evaluator(network, binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)
     end = time.perf_counter()

@@ -9,20 +9,50 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind, model_texts, to_approx, to_native
+from asnet_mlir.cache import content_hash
+from asnet_mlir.compiler import bind, to_approx, to_native
+from asnet_mlir.cores import derive_models
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends import Network, load_model
+from asnet_mlir.jit import CompiledModule
 
-__all__ = ["Evaluator", "default_threads"]
+__all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
 
 #: Samples in one call: their inputs stay in the second-level cache, and many blocks of the
 #: vectorizer fit (its tiles are powers of two that divide the batch).
-_CHUNK = 256
+_BATCH = 256
 
 
 def default_threads() -> int:
     """Return the number of processors this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+class CompiledNetwork:
+    """A network lowered once, and the native code of its configurations.
+
+    Configurations that differ only in the masks of truncating cores share native code: a mask is an
+    argument of it, so that sweeping a parameter compiles nothing.
+    """
+
+    def __init__(self, model: Any) -> None:
+        """Lower `model`, whatever `load_model` takes, to the approx dialect."""
+        self.network: Network = load_model(model)
+        self.batch = self.network.fixed_batch or _BATCH
+        self.lowered = to_approx(self.network, self.batch)
+        self._native: dict[str, CompiledModule] = {}
+
+    def native(self, binding: Binding) -> tuple[CompiledModule, np.ndarray]:
+        """Return native code for `binding` and the int32 parameters that it takes."""
+        models = derive_models(
+            {f"approx_core_{key}": value for key, value in binding.instances.items()}
+        )
+        texts = "\n".join(model.parametric_text for model in models.values())
+        key = content_hash(binding.pass_option, texts)
+        if key not in self._native:
+            self._native[key] = to_native(bind(self.lowered, binding), texts, parametric=True)
+        parameters = [value for model in models.values() for value in model.parameters]
+        return self._native[key], np.array(parameters, np.uint32).view(np.int32)
 
 
 class Evaluator:
@@ -37,33 +67,26 @@ class Evaluator:
         binding: Binding | None = None,
         *,
         threads: int | None = None,
-        lowered: str | None = None,
     ) -> None:
         """Compile `model` under `binding`.
 
         Args:
-          model: whatever `load_model` takes.
+          model: whatever `load_model` takes, or a `CompiledNetwork`, whose native code is reused.
           binding: which instances compute which ops; exact without.
           threads: at most this many run at once; by default one per processor.
-          lowered: what `lower` returned for the model, to save its time for each configuration.
 
         Raises:
           InputError, UnsupportedError: see `asnet_mlir.compile`.
         """
-        self.network: Network = load_model(model)
-        self.binding = binding or Binding()
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise InputError(f"the number of threads must be at least 1, not {threads}")
-        self._chunk = _batch(self.network)
-        self._weights = [weight.value for weight in self.network.weights]
-        bound = bind(lowered or self.lower(self.network), self.binding)
-        self._compiled = to_native(bound, model_texts(self.binding.instances))
-
-    @staticmethod
-    def lower(network: Network) -> str:
-        """Lower a network to the approx dialect, for the batch that evaluators use."""
-        return to_approx(network, _batch(network))
+        compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
+        self.network = compiled.network
+        self.binding = binding or Binding()
+        self._batch = compiled.batch
+        self._compiled, parameters = compiled.native(self.binding)
+        self._constants = [*(weight.value for weight in self.network.weights), parameters]
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Return float32[n, *output_shape] for float32[n, *input_shape].
@@ -81,18 +104,18 @@ class Evaluator:
         result = np.empty((len(x), *network.output_shape), np.float32)
 
         def run(start: int) -> None:
-            part = x[start : start + self._chunk]
-            if len(part) == self._chunk:
-                self._call(part, result[start : start + self._chunk])
+            part = x[start : start + self._batch]
+            if len(part) == self._batch:
+                self._call(part, result[start : start + self._batch])
                 return
             # The compiled batch is fixed: the rest is filled up with zeros, whose outputs are dropped.
-            padded = np.zeros((self._chunk, *network.input_shape), np.float32)
+            padded = np.zeros((self._batch, *network.input_shape), np.float32)
             padded[: len(part)] = part
-            whole = np.empty((self._chunk, *network.output_shape), np.float32)
+            whole = np.empty((self._batch, *network.output_shape), np.float32)
             self._call(padded, whole)
             result[start:] = whole[: len(part)]
 
-        starts = range(0, len(x), self._chunk)
+        starts = range(0, len(x), self._batch)
         if self.threads == 1 or len(starts) == 1:
             for start in starts:
                 run(start)
@@ -102,8 +125,5 @@ class Evaluator:
         return result
 
     def _call(self, x: np.ndarray, y: np.ndarray) -> None:
-        self._compiled("main", x, *self._weights, y)
+        self._compiled("main", x, *self._constants, y)
 
-
-def _batch(network: Network) -> int:
-    return network.fixed_batch or _CHUNK

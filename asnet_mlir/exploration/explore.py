@@ -19,10 +19,10 @@ from asnet_mlir.cores import derive_models, ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.evaluate import accuracy, prepare_data
-from asnet_mlir.evaluation.evaluator import Evaluator
+from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
 from asnet_mlir.exploration.store import Store
-from asnet_mlir.frontends import Network, load_model
+from asnet_mlir.frontends import load_model
 
 __all__ = ["Exploration", "Result", "choose", "explore", "progress_line"]
 
@@ -106,16 +106,16 @@ def explore(
     space = constraints if isinstance(constraints, Constraints) else load_constraints(constraints)
     bindings = list(space.axes() if only_axes else space.bindings())
     begin = time.perf_counter()
-    lowered = Evaluator.lower(network)
+    compiled = CompiledNetwork(network)
     _prepare_cores(space)
-    base = _base_key(network, lowered, dataset)
+    base = _base_key(compiled, dataset)
     results, evaluated = [], 0
     with Store(store) as kept:
         for binding in bindings:
             key = content_hash(base, binding.pass_option, *_hashes(binding))
             known = kept.get(key)
             if known is None:
-                evaluator = Evaluator(network, binding, threads=threads, lowered=lowered)
+                evaluator = Evaluator(compiled, binding, threads=threads)
                 reached = accuracy(evaluator.outputs(dataset.x), dataset.y)
                 kept.put(key, network.name, dataset.name, binding.label, {"accuracy": reached})
                 evaluated += 1
@@ -208,8 +208,10 @@ def _hashes(binding: Binding) -> Iterable[str]:
     return (instance.content_hash for instance in binding.instances.values())
 
 
-def _base_key(network: Network, lowered: str, dataset: Dataset) -> str:
-    arrays = [*(w.value for w in network.weights), dataset.x, dataset.y]
+def _base_key(compiled: CompiledNetwork, dataset: Dataset) -> str:
+    arrays = [*(w.value for w in compiled.network.weights), dataset.x, dataset.y]
     return content_hash(
-        asnet_mlir.__version__, lowered, *(np.ascontiguousarray(a).tobytes() for a in arrays)
+        asnet_mlir.__version__,
+        compiled.lowered,
+        *(np.ascontiguousarray(a).tobytes() for a in arrays),
     )

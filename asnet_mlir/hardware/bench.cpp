@@ -3,8 +3,8 @@
 //   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT
 //
 // INPUT and OUTPUT are 32-bit words in the byte order of the host. A STALL_SEED other than 0 makes
-// both sides of the stream pause at random. Prints one JSON object; exit status 3: the limit of cycles
-// was reached, 4: an output frame ended in the wrong place.
+// both sides of the stream pause at random. Prints one JSON object; exit status 3: the limit of
+// cycles was reached, 4: an output frame ended in the wrong place.
 #include "Vtop.h"
 #include "verilated.h"
 

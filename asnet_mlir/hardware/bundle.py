@@ -264,7 +264,8 @@ def _check_units(units: list[dict[str, Any]], cores: Mapping[int, CoreFiles]) ->
             raise InputError(f"instance {unit['id']} ({unit['op']}): no core was given for it")
         if core.op != unit["op"]:
             raise InputError(
-                f"instance {unit['id']}: the network wants {unit['op']}, the core computes {core.op}"
+                f"instance {unit['id']}: the network wants {unit['op']}, "
+                f"the core computes {core.op}"
             )
         if core.latency != unit["latency"]:
             raise InputError(

@@ -1,7 +1,7 @@
 """Put the sources of several cores beside each other so that one elaboration can read all.
 
 Cores come from different places: helper modules of one name recur, with one content or several
-(EvoApproxLib's do).  Equal files are kept once; of modules that differ, each gets a name of its own.
+(EvoApproxLib's do).  Equal files are kept once; of modules that differ, each gets its own name.
 """
 
 from __future__ import annotations

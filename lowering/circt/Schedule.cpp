@@ -454,7 +454,8 @@ LogicalResult Scheduler::collectAccess(Operation *op, Value memref, AffineMap ma
     if (affine::AffineForOp loop = affine::getForInductionVarOwner(operands[i]))
       dims.back() = dims.back() * loop.getStepAsInt() + loop.getConstantLowerBound();
   }
-  map = simplifyAffineMap(map.replaceDimsAndSymbols(dims, {}, map.getNumDims(), map.getNumSymbols()));
+  map = simplifyAffineMap(
+      map.replaceDimsAndSymbols(dims, {}, map.getNumDims(), map.getNumSymbols()));
   Access access;
   access.memory = it->second;
   access.address.constant = offset;

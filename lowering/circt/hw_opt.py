@@ -29,10 +29,11 @@ from scheduled import Program, ScheduleError, parse_module, read_program
 
 __all__ = ["main"]
 
+_NO_RANDOM = "disable-reg-randomization=true disable-mem-randomization=true"
 # This order matters: others crash the exporter.
 _PASSES = (
     "builtin.module(hw.module(canonicalize,cse))",
-    "builtin.module(lower-seq-to-sv{disable-reg-randomization=true disable-mem-randomization=true})",
+    f"builtin.module(lower-seq-to-sv{{{_NO_RANDOM}}})",
     "builtin.module(hw.module(lower-hw-to-sv))",
     "builtin.module(canonicalize,cse)",
     "builtin.module(hw.module(prettify-verilog))",

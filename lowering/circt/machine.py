@@ -6,7 +6,7 @@ docs/decisions/0005-sequential-machine.md has the block diagram and the timing.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from microcode import PORTS, Microprogram, bits_for, issue_field
@@ -228,9 +228,14 @@ def _canonical(m: _Module, word: str) -> str:
     return m.mux(_is_nan(m, word), m.constant(_NAN, 32), word)
 
 
-def _plain_logic(functions: Sequence[str]) -> _Module:
-    """The plain logic: one function of two words and a condition, chosen by its index."""
+def _plain_logic(functions: Sequence[str], latency: int) -> _Module:
+    """The plain logic: one function of two words and a condition, chosen by its index.
+
+    With a latency of 1 there are registers behind what is deep (carries, shifts), before what comes
+    of it: choices by comparisons, and float comparisons from several integer ones.
+    """
     m = _Module("plain_logic", "Plain logic of the network: moves, integers, comparisons.")
+    clock = m.clock("clk") if latency else None
     a = m.input("a", 32)
     b = m.input("b", 32)
     condition = m.input("condition", 1)
@@ -252,6 +257,9 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
 
     def have(*names: str) -> list[str]:
         return [name for name in names if name in functions]
+
+    def cut(name: str, value: str) -> str:
+        return m.register(f"{name}_q", value, clock) if clock else value
 
     groups: list[tuple[list[str], str]] = []  # functions, their common result
 
@@ -283,9 +291,12 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
     if have("canon"):
         assert nan_a is not None
         groups.append((["canon"], m.mux(nan_a, m.constant(_NAN, 32), a)))
-    if picks:
-        only_a = set(picks) == {"move"}
-        groups.append((picks, a if only_a else m.mux(m.or_(*take_a), a, b)))
+    late: list[str] = []  # results that are made behind the registers
+    if picks == ["move"]:
+        groups.append((picks, a))
+    elif picks:
+        picked = m.mux(cut("take_a", m.or_(*take_a)), cut("a", a), cut("b", b))
+        late.append(m.and_(picked, m.repeat(cut("is_picked", is_(*picks)), 32)))
 
     # Sums.
     sums = have("addi", "subi")
@@ -311,28 +322,26 @@ def _plain_logic(functions: Sequence[str]) -> _Module:
     if have("trunci"):
         groups.append((["trunci"], m.fit(m.extract(a, 0, 1), 32)))
 
-    # Comparisons: one bit.
-    comparisons = [name for name in functions if name.startswith(("cmpi_", "cmpf_"))]
-    if comparisons:
-        terms = []
-        for name in comparisons:
-            kind, predicate = name.split("_")
-            if kind == "cmpi":
-                terms.append(m.and_(is_(name), m.compare(predicate, a, b)))
-        if _uses_cmpf(functions):
-            assert nan_a is not None
-            terms += _float_comparisons(m, comparisons, a, b, nan_a, is_)
-        groups.append((comparisons, m.fit(m.or_(*terms), 32)))
-
     # One function is chosen, so that the others can be masked instead of passed over in turn.
-    if len(groups) == 1:
-        m.output("result", groups[0][1])
-    else:
-        masked = [
-            m.and_(m.name_as(f"value_of_{names[0]}", value), m.repeat(is_(*names), 32))
-            for names, value in groups
-        ]
-        m.output("result", m.or_(*masked))
+    masked = [
+        m.and_(m.name_as(f"value_of_{names[0]}", value), m.repeat(is_(*names), 32))
+        for names, value in groups
+    ]
+    if masked:
+        late.append(cut("word", m.or_(*masked)))
+
+    # Comparisons: one bit.
+    integer = have(*(name for name in functions if name.startswith("cmpi_")))
+    terms = []
+    if integer:
+        bits = [m.and_(is_(name), m.compare(name.split("_")[1], a, b)) for name in integer]
+        terms.append(cut("compared", m.or_(*bits)))
+    if _uses_cmpf(functions):
+        assert nan_a is not None
+        terms += _float_comparisons(m, functions, a, b, nan_a, is_, cut)
+    if terms:
+        late.append(m.fit(m.or_(*terms), 32))
+    m.output("result", m.or_(*late))
     return m
 
 
@@ -341,16 +350,24 @@ def _uses_cmpf(functions: Sequence[str]) -> bool:
 
 
 def _float_comparisons(
-    m: _Module, comparisons: Sequence[str], a: str, b: str, nan_a: str, is_: object
+    m: _Module,
+    functions: Sequence[str],
+    a: str,
+    b: str,
+    nan_a: str,
+    is_: Callable[..., str],
+    cut: Callable[[str, str], str],
 ) -> list[str]:
     """IEEE 754 comparisons from one comparison of integers (-0 equals +0, NaN is unordered)."""
-    unordered = m.or_(nan_a, _is_nan(m, b))
+    unordered = cut("unordered", m.or_(nan_a, _is_nan(m, b)))
     zero = m.constant(0, 31)
     magnitudes = m.extract(a, 0, 31), m.extract(b, 0, 31)
-    both_zero = m.and_(*(m.compare("eq", magnitude, zero) for magnitude in magnitudes))
-    equal = m.or_(both_zero, m.compare("eq", a, b))
-    signs = m.extract(a, 31, 1), m.extract(b, 31, 1)
-    below = m.compare("ult", *magnitudes)
+    both_zero = cut(
+        "both_zero", m.and_(*(m.compare("eq", magnitude, zero) for magnitude in magnitudes))
+    )
+    equal = m.or_(both_zero, cut("same_bits", m.compare("eq", a, b)))
+    signs = cut("sign_a", m.extract(a, 31, 1)), cut("sign_b", m.extract(b, 31, 1))
+    below = cut("below", m.compare("ult", *magnitudes))
     same_sign_less = m.mux(signs[0], m.and_(m.not_(below), m.not_(equal)), below)
     less = m.and_(
         m.not_(both_zero), m.mux(m.xor(*signs), signs[0], same_sign_less), m.not_(unordered)
@@ -360,10 +377,10 @@ def _float_comparisons(
     basic = {"lt": [less], "gt": [greater], "eq": [equal], "le": [less, equal]}
     basic |= {"ge": [greater, equal], "ne": [less, greater]}
     terms = []
-    for name in comparisons:
-        kind, predicate = name.split("_")
-        if kind != "cmpf":
+    for name in functions:
+        if not name.startswith("cmpf_"):
             continue
+        predicate = name.removeprefix("cmpf_")
         if predicate == "true":
             value = m.constant(1, 1)
         elif predicate == "false":
@@ -375,7 +392,7 @@ def _float_comparisons(
         else:
             parts = list(basic[predicate[1:]])
             value = m.or_(*parts, *([unordered] if predicate[0] == "u" else []))
-        terms.append(m.and_(is_(name), value))  # type: ignore[operator]
+        terms.append(m.and_(cut(f"is_{name}", is_(name)), value))
     return terms
 
 
@@ -400,7 +417,7 @@ def build(
     cores: Mapping[int, CorePorts],
 ) -> str:
     """Return the machine as text of the hw, comb, seq and sv dialects."""
-    plain = _plain_logic(code.functions) if code.functions else None
+    plain = _plain_logic(code.functions, program.plain_latency) if code.functions else None
     externs: dict[str, str] = {}
     top = _Machine(program, code, options, cores, externs).build(plain is not None)
     parts = ["".join(externs.values()).rstrip()]
@@ -631,7 +648,9 @@ class _Machine:
                     "condition": condition,
                     "operation": m.fit(self.field("function", width), width),
                 }
-                results.append(m.instance("plain", "plain_logic", inputs, {"result": 32})[0])
+                clocks = {"clk": clk} if program.plain_latency else {}
+                outputs = {"result": 32}
+                results += m.instance("plain", "plain_logic", inputs, outputs, clocks=clocks)
             else:
                 results.append(self.unit(program.units[source], unit_a, unit_b))
         index = self.field("result_source") if len(results) > 1 else None

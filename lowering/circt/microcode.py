@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from scheduled import Access, Constant, Issue, Loaded, Loop, Operand, Program, Segment
+from scheduled import Access, Constant, Loaded, Loop, Operand, Program, Segment
 
 __all__ = ["BRANCH_DELAY", "PORTS", "Field", "Microprogram", "assemble", "bits_for", "issue_field"]
 
@@ -91,7 +91,8 @@ class _Assembler:
         self.result_sources: set[int | None] = set()
         self.address_registers = dict.fromkeys(PORTS, 0)
         self.loop_counters = 0
-        self.issue_rows: list[tuple[_Row, Issue]] = []
+        self.result_rows: list[tuple[_Row, int | None]] = []
+        self.function_rows: list[tuple[_Row, str]] = []
         self.layer_cycles: list[tuple[str, int]] = []
 
     # ---- Rows.
@@ -242,7 +243,10 @@ class _Assembler:
             row.put(**{issue_field(self.program, issue.unit): 1})
             row.notes.append(f"issue {name}")
             self.result_sources.add(issue.unit)
-            self.issue_rows.append((result, Issue(**{**issue.__dict__, "function": function})))
+            operate = self.rows[base + issue.start + 1]
+            if issue.unit is None:
+                self.function_rows.append((operate, function))
+            self.result_rows.append((result, issue.unit))
             result.put(result_enable=1)
             result.notes.append(f"result of {name}")
         return segment.length
@@ -336,10 +340,10 @@ def assemble(program: Program) -> Microprogram:
             source = row.slots.pop(f"{port}_source_name", None)
             if source is not None:
                 row.put(**{f"{port}_source": names.index(source)})  # type: ignore[arg-type]
-    for row, issue in assembler.issue_rows:
-        row.put(result_source=result_sources.index(issue.unit))
-        if issue.unit is None:
-            row.put(function=functions.index(issue.function))
+    for row, unit in assembler.result_rows:
+        row.put(result_source=result_sources.index(unit))
+    for row, function in assembler.function_rows:
+        row.put(function=functions.index(function))
 
     ram_bits = max(bits_for(program.words("ram")), 1)
     rom_bits = max(bits_for(program.words("rom")), 1)

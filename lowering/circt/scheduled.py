@@ -178,6 +178,10 @@ def read_program(module: ir.Module) -> Program:
 
 
 def _integer(operation: ir.Operation, name: str) -> int:
+    if name not in operation.attributes:
+        raise ScheduleError(
+            f"'{operation.name}' has no '{name}'; run this version's approx-schedule"
+        )
     return ir.IntegerAttr(operation.attributes[name]).value
 
 

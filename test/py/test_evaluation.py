@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, model_texts, to_approx, to_native
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation import Evaluator, evaluate
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator, evaluate
 from asnet_mlir.evaluation.evaluate import accuracy
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
@@ -110,6 +110,19 @@ def test_truncation_is_masking_of_both_operands(mlp):
         ).view(np.float32)
         got = Evaluator(network, Binding.parse([f"mulf=fmul_trunc:P={p}"])).outputs(x)
         assert same_bits(got, expected)
+
+
+def test_masks_as_arguments_equal_masks_as_constants(mlp):
+    """One piece of native code serves every P; each gives what its own constants give."""
+    compiled = CompiledNetwork(mlp)
+    x = np.random.default_rng(2).standard_normal((64, 13)).astype(np.float32)
+    seen = set()
+    for p, q in ((0, 22), (3, 0), (22, 22), (12, 7)):
+        binding = Binding.parse([f"mulf=fmul_trunc:P={p}", f"divf=fdiv_trunc:P={q}"])
+        got = Evaluator(compiled, binding).outputs(x)
+        assert same_bits(got, scalar_outputs(mlp, binding, x)), (p, q)
+        seen.add(got.tobytes())
+    assert len(seen) == 4 and len(compiled._native) == 1
 
 
 def test_accuracy_rules():

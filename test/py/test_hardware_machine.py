@@ -357,7 +357,7 @@ def test_pauses_of_the_streams_change_nothing_but_time(dense: Case) -> None:
     results = [run_simulation(dense.folder, dense.inputs, stall_seed=seed) for seed in (1, 2)]
     for result in results:
         assert_equal(result.outputs, dense.expected)
-        assert result.cycles_per_sample > dense.manifest["predicted_cycles_per_sample"]  # type: ignore[operator]
+        assert result.cycles_per_sample > float(str(dense.manifest["predicted_cycles_per_sample"]))
     assert results[0].cycles_per_sample != results[1].cycles_per_sample
 
 

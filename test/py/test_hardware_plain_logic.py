@@ -1,4 +1,4 @@
-"""Every function of the machine's plain logic against its definition, on corner and random words."""
+"""Every function of the machine's plain logic against its definition, corners included."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 // RAM with one read port and one write port.
 //
 // Purpose:  block RAM that any synthesis infers: a synchronous read, no write mask.
-// Latency:  1 cycle from address to word. Reading and writing one word in one cycle is undefined; the
-//           schedule never does.
+// Latency:  1 cycle from address to word. Reading and writing one word in one cycle is undefined;
+//           the schedule never does.
 module asnet_ram #(
   parameter int unsigned Words       = 2,
   parameter int unsigned AddressBits = 1
