@@ -217,7 +217,9 @@ def _explore(options: Any) -> None:
         f"{exploration.samples} samples in {exploration.seconds:.1f} s"
     )
     if chosen:
-        print(f"chosen for {options.choose}: {chosen.binding.label}, accuracy {chosen.accuracy:.4f}")
+        print(
+            f"chosen for {options.choose}: {chosen.binding.label}, accuracy {chosen.accuracy:.4f}"
+        )
 
 
 def _generate(options: Any) -> None:
@@ -238,7 +240,9 @@ def _simulate(options: Any) -> int:
         for line in result.differences:
             print(line)
         print(f"{result.samples} images simulated, {result.mismatches} mismatching words")
-        print(f"{result.cycles_per_sample} cycles per image, latency {result.latency_cycles} cycles")
+        print(
+            f"{result.cycles_per_sample} cycles per image, latency {result.latency_cycles} cycles"
+        )
     return 1 if result.mismatches else 0
 
 
@@ -277,11 +281,12 @@ def _cores_list(options: Any) -> None:
         return
     for core in cores:
         ranges = ", ".join(f"{p.name} {p.low}..{p.high}" for p in core.parameters)
-        print(f"{core.name:12} {core.op:5} {'exact ' if core.exact else '      '} {ranges:28} {core.summary}")
+        exact = "exact" if core.exact else ""
+        print(f"{core.name:12} {core.op:5} {exact:6} {ranges:28} {core.summary}")
 
 
-def _pairs(texts: Sequence[str], what: str) -> dict[str, str]:
-    pairs = {}
+def _pairs(texts: Sequence[str], what: str) -> dict[str, Any]:
+    pairs: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key or not value:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from asnet_mlir.frontends import Network
     from asnet_mlir.jit import CompiledModule
 
-__all__ = ["STAGES", "bind", "bind_for_hardware", "compile", "model_texts", "to_approx", "to_llvm", "to_native"]
+__all__ = [
+    "STAGES",
+    "bind",
+    "bind_for_hardware",
+    "compile",
+    "model_texts",
+    "to_approx",
+    "to_llvm",
+    "to_native",
+]
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
 STAGES = ("linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
@@ -282,8 +291,7 @@ def _diagnostic(error: Any) -> str:
 
 def _main(module: Any) -> Any:
     for op in module.body.operations:
-        name = op.attributes["sym_name"] if "sym_name" in op.attributes else None
-        if name is not None and name.value == "main":
+        if "sym_name" in op.attributes and op.attributes["sym_name"].value == "main":
             return op
     raise InputError("the module lacks the function @main")
 
@@ -326,11 +334,12 @@ def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
         return
     i64 = ir.IntegerType.get_signless(64)
     with ir.InsertionPoint.at_block_begin(module.body):
-        block = approx.LibraryOp().regions[0].blocks.append()
+        library = approx.LibraryOp()  # type: ignore[attr-defined]
+        block = library.regions[0].blocks.append()
     with ir.InsertionPoint(block):
         for number, instance in instances.items():
             parameters = {key: ir.IntegerAttr.get(i64, value) for key, value in instance.parameters}
-            approx.CoreOp(
+            approx.CoreOp(  # type: ignore[attr-defined]
                 number,
                 instance.core.op,
                 instance.core.module,

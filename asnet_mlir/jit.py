@@ -38,8 +38,9 @@ def assert_default_rounding() -> None:
     """Check that this thread rounds to nearest and neither flushes nor zeroes subnormals.
 
     Another library may have changed the processor's MXCSR register (code built with `-ffast-math`
-    does when it is loaded), and results would then differ from what the hardware computes.  Python's
-    own floats obey the same register, so a few operations on doubles show it in a microsecond.
+    does when it is loaded), and results would then differ from what the hardware computes.
+    Python's own floats obey the same register, so a few operations on doubles show it in a
+    microsecond.
 
     Raises:
       AsnetError: the mode is not the default one.
@@ -193,8 +194,8 @@ def compile_elementwise(models: dict[str, str], opt_level: int = 3) -> Elementwi
     """Compile models into loops over arrays, one kernel for all of them.
 
     Args:
-      models: text of `func.func private @symbol(%a, %b) -> r` by symbol, as in `Model.text`; f32, or
-        integers of up to 64 bits (carried in the next wider unsigned dtype).
+      models: text of `func.func private @symbol(%a, %b) -> r` by symbol, as in `Model.text`; f32,
+        or integers of up to 64 bits (carried in the next wider unsigned dtype).
 
     Raises:
       InputError: a model is not such a function.

@@ -3,8 +3,8 @@
 A check passes when
 
 * the latency declared, that of the structure and that observed in simulation are one number;
-* the derived model and Verilator give the same bits for every operand pair tried, NaN operands being
-  0x7FC00000 where the core sees them (`docs/semantics.md`);
+* the derived model and Verilator give the same bits for every operand pair tried, NaN operands
+  being 0x7FC00000 where the core sees them (`docs/semantics.md`);
 * a core that claims to be exact gives the bits of the host's IEEE-754 operation, NaN as 0x7FC00000.
 """
 
@@ -52,7 +52,8 @@ class CheckReport:
     """What checking one instance found.
 
     `vectors` is the number of operand pairs, `seed` that of the random ones; `metrics` compares the
-    core with the exact operation over `typical_pairs` whose exact result is a normal number: `max_relative_error`, `mean_relative_error` (None where a result is not finite) and
+    core with the exact operation over `typical_pairs` whose exact result is a normal number:
+    `max_relative_error`, `mean_relative_error` (None where a result is not finite) and
     `error_probability`.  Empty for integer functions.
     """
 

@@ -196,7 +196,7 @@ def library_cores() -> dict[str, Core]:
 
 
 def load_core(name_or_path: str | Path) -> Core:
-    """Return a core of the library by name, or the one that a `core.toml` or Verilog file describes.
+    """Return a core of the library by name, or the one that a `core.toml` or Verilog file holds.
 
     Raises:
       InputError: no such core or file, or a malformed manifest (the message names the key).

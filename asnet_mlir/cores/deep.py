@@ -13,7 +13,7 @@ __all__ = ["deep_check", "main"]
 
 
 def deep_check(core: Core, vectors: int = 10_000_000, seed: int = 1) -> list[CheckReport]:
-    """Check a core with every parameter, one at a time, at both ends and in the middle of its range.
+    """Check a core with every parameter, one at a time, at both ends and the middle of its range.
 
     Args:
       core: what to check.

@@ -62,7 +62,7 @@ _REACHES_ELSEWHERE = re.compile(
 class Model:
     """One `func.func private @symbol` in MLIR 22's text, and how it was found.
 
-    It takes two f32 and returns f32 or, for a core without operation, integers of its ports' widths.
+    It takes two f32 and returns f32; for a core without operation, integers of its ports' widths.
     `latency` is the depth of the pipeline by structure; None where the native proof needed none.
     `masks` are those of the operands of a native model, and `operation` is what it applies to them.
     """
@@ -376,7 +376,7 @@ def _converter() -> Path:
 
 @functools.cache
 def code_version() -> str:
-    """Return a hash of what cached models depend on besides the instance: this code, the tools, the library."""
+    """Return a hash of what models depend on besides the instance: code, tools, the library."""
     here = Path(__file__).parent
     files = [here / f"{stem}.py" for stem in ("core", "model", "netlist", "yosys_worker")]
     texts = [

@@ -125,8 +125,8 @@ class SimulatedFamily:
                     seen |= {first_change, settled}
             if len(seen) > 1:
                 raise UnsupportedError(
-                    f"simulation: results arrive after {min(seen)} to {max(seen)} cycles; a core is "
-                    "a pipeline of one depth"
+                    f"simulation: results arrive after {min(seen)} to {max(seen)} cycles; a core "
+                    "is a pipeline of one depth"
                 )
             latencies.append(seen.pop() if seen else None)
         return latencies

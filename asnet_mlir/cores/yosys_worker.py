@@ -2,8 +2,8 @@
 
 A process of its own because a Yosys error ends the process.  It imports nothing of this package.
 JOBS.json is a list of lists of jobs; the jobs of one inner list share their sources, which are read
-once.  A job is `{"output": FILE, "script": [COMMAND, ..]}`; its netlist goes to FILE, so that a FILE
-that is missing tells the parent which job ended the process.
+once.  A job is `{"output": FILE, "script": [COMMAND, ..]}`; its netlist goes to FILE, so that a
+FILE that is missing tells the parent which job ended the process.
 """
 
 import json

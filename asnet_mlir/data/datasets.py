@@ -1,7 +1,7 @@
 """Loading of labelled data sets, named as on the command line.
 
-`mnist:train[:N]` and `mnist:test[:N]` are the shipped MNIST database (LeCun, Cortes, Burges), pixels
-scaled to 0..1; a path that ends in `.npz` is a file with the arrays `x` and `y`.
+`mnist:train[:N]` and `mnist:test[:N]` are the shipped MNIST database (LeCun, Cortes, Burges), its
+pixels scaled to 0..1; a path that ends in `.npz` is a file with the arrays `x` and `y`.
 """
 
 from __future__ import annotations
@@ -131,7 +131,9 @@ def _load_npz(path: Path) -> Dataset:
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable .npz file ({error})") from None
     if x.dtype.kind not in "fiu" or x.ndim < 2:
-        raise InputError(f"{path}: 'x' must be numbers with a sample a row, got {x.dtype} {x.shape}")
+        raise InputError(
+            f"{path}: 'x' must be numbers with a sample a row, got {x.dtype} {x.shape}"
+        )
     if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
         raise InputError(
             f"{path}: 'y' must be {len(x)} class indices, got {y.dtype} of shape {y.shape}"

@@ -41,7 +41,7 @@ def load() -> None:
     from mlir import ir  # noqa: F401
     from mlir._mlir_libs import _mlir, get_dialect_registry
 
-    from asnet_mlir._mlir_libs import _asnet
+    from asnet_mlir._mlir_libs import _asnet  # type: ignore[attr-defined]
 
     _asnet.register_dialects(get_dialect_registry())
     _mlir.globals.append_dialect_search_prefix("asnet_mlir.dialects")

@@ -1,4 +1,6 @@
-"""The evaluator: a bound network by JIT on a test set (the paper's Approximate Design Evaluator)."""
+"""The evaluator: a bound network by JIT on a test set (the paper's Approximate Design Evaluator,
+ADE).
+"""
 
 from asnet_mlir.evaluation.evaluate import Evaluation, evaluate
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator

@@ -47,7 +47,10 @@ class Evaluation:
 
 
 def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of rows of float32[n, classes] whose argmax is the label (see `Evaluation`)."""
+    """Return the share of rows of float32[n, classes] whose argmax is the label.
+
+    See `Evaluation` for ties and NaNs.
+    """
     right = np.argmax(outputs, axis=1) == labels
     return float(np.mean(right & ~np.isnan(outputs).any(axis=1)))
 

@@ -108,7 +108,7 @@ class Evaluator:
             if len(part) == self._batch:
                 self._call(part, result[start : start + self._batch])
                 return
-            # The compiled batch is fixed: the rest is filled up with zeros, whose outputs are dropped.
+            # The compiled batch is fixed: the rest is filled up with zeros, their outputs dropped.
             padded = np.zeros((self._batch, *network.input_shape), np.float32)
             padded[: len(part)] = part
             whole = np.empty((self._batch, *network.output_shape), np.float32)

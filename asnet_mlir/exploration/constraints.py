@@ -176,7 +176,8 @@ def _check_keys(
     for key in value:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; known are {', '.join(sorted(known))}"
+            listing = f"; known are {', '.join(sorted(known))}"
+            hint = f"; did you mean '{near[0]}'?" if near else listing
             raise InputError(f"{prefix}unknown key '{key}'{hint}")
     for key in sorted(required - set(value)):
         raise InputError(f"{prefix}lacks the key '{key}'")

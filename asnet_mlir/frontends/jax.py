@@ -39,7 +39,7 @@ def from_jax_function(
     """
     import jax
 
-    name = name or getattr(function, "__name__", "network")
+    name = name or str(getattr(function, "__name__", "network"))
     if not example_arguments:
         raise InputError(f"{name}: the example arguments must hold at least the input batch")
     x, *weight_trees = example_arguments

@@ -44,10 +44,12 @@ def linalg_from_stablehlo(module: Any) -> str:
         # JAX caches the module it hands out, so passes must run on a copy.
         copy = module.operation.clone()
         messages: list[str] = []
-        handler = context.attach_diagnostic_handler(
-            lambda diagnostic: messages.append(f"{diagnostic.location}: {diagnostic.message}")
-            or True
-        )
+
+        def keep(diagnostic: Any) -> bool:
+            messages.append(f"{diagnostic.location}: {diagnostic.message}")
+            return True
+
+        handler = context.attach_diagnostic_handler(keep)
         try:
             passmanager.PassManager.parse(_PIPELINE).run(copy.operation)
         except ir.MLIRError as error:

@@ -1,4 +1,4 @@
-"""The hardware generator: a bound network as a bundle of SystemVerilog, simulated and synthesised."""
+"""The hardware generator: a bound network as a bundle of SystemVerilog."""
 
 from asnet_mlir.hardware.verbs import (
     Comparison,

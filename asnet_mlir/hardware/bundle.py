@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -330,10 +329,10 @@ def _write(out: Path, files: Mapping[str, bytes]) -> None:
         temporary.chmod(0o755)
         if out.exists():
             old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
-            os.rename(out, old / "bundle")
-            os.rename(temporary, out)
+            out.rename(old / "bundle")
+            temporary.rename(out)
             shutil.rmtree(old)
         else:
-            os.rename(temporary, out)
+            temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

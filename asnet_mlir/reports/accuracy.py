@@ -52,7 +52,8 @@ def accuracy_table(exploration: Exploration) -> str:
     """Return a table of the configurations in which one op kind alone is approximated."""
     series = _series(exploration)
     lines = [
-        f"{exploration.network} on {exploration.data}: exact {100 * exploration.exact.accuracy:.2f} %",
+        f"{exploration.network} on {exploration.data}: exact "
+        f"{100 * exploration.exact.accuracy:.2f} %",
         "",
         "  ".join(f"{_TITLES[op] + ' alone':>28}" for op in series),
     ]
@@ -81,7 +82,8 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
         if not points:
             continue
         numbers = [_single_number(text) for text, _ in points]
-        x = numbers if None not in numbers else list(range(len(points)))
+        known = [number for number in numbers if number is not None]
+        x = known if len(known) == len(points) else list(range(len(points)))
         axes.plot(x, [value for _, value in points], marker=marker, ms=5, label=_TITLES[op])
     exact = 100 * exploration.exact.accuracy
     axes.axhline(exact, color="0.6", lw=1, ls="--", zorder=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -16,7 +17,7 @@ def make_mlp(sizes: tuple[int, ...], seed: int = 0, softmax: bool = True):
 
     rng = np.random.default_rng(seed)
     weights = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         kernel = rng.standard_normal((inputs, outputs)).astype(np.float32) / np.sqrt(
             np.float32(inputs)
         )

@@ -46,8 +46,8 @@ class _Generator:
         if kind == 3:
             return f"({a} {self.random.choice(_COMPARE)} {b})"
         if kind in (4, 5):
-            # An amount of any width, so that it often exceeds the operand's.  Not a constant one for
-            # >>>: Verilator 5.052 shifts in zeros where a constant amount exceeds the width.
+            # An amount of any width, so that it often exceeds the operand's.  Not a constant one
+            # for >>>: Verilator 5.052 shifts in zeros where a constant amount exceeds the width.
             operator = self.random.choice(_SHIFTS)
             amount = self.operand() if operator == ">>>" else self.leaf()
             return f"({a} {operator} {amount})"

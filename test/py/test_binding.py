@@ -89,4 +89,5 @@ def test_hardware_binds_everything_and_shares_the_adder(mlp):
 def test_a_bound_subtraction_keeps_its_core(mlp):
     text, instances = bind_for_hardware(to_approx(mlp, 1), Binding.parse(["subf=fsub"]))
     assert "approx.subf" in text
-    assert sorted(i.core.name for i in instances.values()) == ["fadd", "fdiv", "fmax", "fmul", "fsub"]
+    names = sorted(i.core.name for i in instances.values())
+    assert names == ["fadd", "fdiv", "fmax", "fmul", "fsub"]

@@ -12,7 +12,10 @@ import pytest
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.jit import assert_default_rounding, compile_elementwise
 
-ADD = "func.func private @f(%a: f32, %b: f32) -> f32 {\n%r = arith.addf %a, %b : f32\nreturn %r : f32\n}"
+ADD = (
+    "func.func private @f(%a: f32, %b: f32) -> f32 {\n"
+    "%r = arith.addf %a, %b : f32\nreturn %r : f32\n}"
+)
 
 
 def test_elementwise() -> None:

@@ -101,7 +101,10 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_package_itself_imports_nothing_heavy():
-    code = "import sys, asnet_mlir; print([m for m in ('mlir', 'jax', 'circt', 'numpy') if m in sys.modules])"
+    code = (
+        "import sys, asnet_mlir; "
+        "print([m for m in ('mlir', 'jax', 'circt', 'numpy') if m in sys.modules])"
+    )
     assert run(code).stdout.strip() == "[]"
 
 

@@ -456,7 +456,7 @@ def test_what_does_not_fit_is_named(dense: Case, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="declares latency"):
         generate(cores=dense.cores | {1: core_files("fmul", LATENCY=7)})
     unbound = dense.network.replace(f"approx.divf %a, %c {op('divf')}", "approx.divf %a, %c : f32")
-    with pytest.raises(InputError, match="'approx.divf' op is not bound .*layer 'softmax'"):
+    with pytest.raises(InputError, match=r"'approx.divf' op is not bound .*layer 'softmax'"):
         generate(network=unbound)
     assert not (tmp_path / "bundle").exists()
 
@@ -475,3 +475,37 @@ def test_a_machine_that_never_answers_is_an_error(dense: Case, tmp_path: Path) -
     code.write_text("\n".join(["0" * len(lines[0])] * len(lines)) + "\n")
     with pytest.raises(ToolError, match="words after"):
         run_simulation(folder, dense.inputs[:1])
+
+
+def test_a_core_may_make_any_nan(tmp_path: Path) -> None:
+    """What a core returns becomes the canonical NaN unless the core promises it."""
+    ports = "input logic [31:0] x, y, output logic [31:0] z"
+    verilog = f"module xor_core({ports}); assign z = x ^ y; endmodule\n"
+    sources = (("xor.sv", verilog),)
+    core = CoreFiles("addf", "xor_core", sources, a="x", b="y", result="z", clock=None)
+    text = """
+approx.library { approx.core 9 "addf" @xor_core {} latency 0 interval 1 }
+func.func @main(%x: tensor<1x64xf32> {approx.role = "input"}) -> tensor<1x63xf32> {
+  %e = tensor.empty() : tensor<1x63xf32>
+  %l = tensor.extract_slice %x[0, 0] [1, 63] [1, 1] : tensor<1x64xf32> to tensor<1x63xf32>
+  %h = tensor.extract_slice %x[0, 1] [1, 63] [1, 1] : tensor<1x64xf32> to tensor<1x63xf32>
+  %r = linalg.generic {indexing_maps = [affine_map<(n, j) -> (n, j)>,
+      affine_map<(n, j) -> (n, j)>, affine_map<(n, j) -> (n, j)>],
+      iterator_types = ["parallel", "parallel"]}
+      ins(%l, %h : tensor<1x63xf32>, tensor<1x63xf32>) outs(%e : tensor<1x63xf32>) {
+  ^bb0(%a: f32, %b: f32, %o: f32):
+    %s = approx.addf %a, %b {instance = 9} : f32
+    linalg.yield %s : f32
+  } -> tensor<1x63xf32>
+  return %r : tensor<1x63xf32>
+}
+"""
+    bundles.generate(text, {}, {9: core}, tmp_path / "bundle", name="net")
+    # Signs and exponents that often differ in all bits of the exponent.
+    rng = np.random.default_rng(13)
+    x = rng.choice(np.array([0x00812345, 0x7F012345, 0xFF000001, 0x3F800000], np.uint32), (20, 64))
+    raw = x[:, :-1] ^ x[:, 1:]
+    nan = np.isnan(raw.view(F32))
+    assert nan.any() and (raw[nan] != NAN).any()
+    got = run_simulation(tmp_path / "bundle", x.view(F32)).outputs
+    assert_equal(got, np.where(nan, np.uint32(NAN), raw))
