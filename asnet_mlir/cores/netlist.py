@@ -157,7 +157,8 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
         values = "".join(f" -chparam {name} {value}" for name, value in instance.parameters)
         # One round of what shrinks logic, not `opt -full`: its -undriven and -mux_undef hide
         # undriven nets, opt_dff would turn the multiplexers before a pipeline's registers into
-        # enables and synchronous resets, and repeating the passes to a fixed point takes ten times as long.
+        # enables and synchronous resets, and repeating the passes to a fixed point takes ten times
+        # as long.
         body = (
             (
                 "proc -norom",
