@@ -163,9 +163,7 @@ def _write_new(path: str, text: str) -> None:
 def _compile(options: Any) -> None:
     if options.batch < 1:
         raise InputError(f"--batch must be at least 1, not {options.batch}")
-    text = asnet_mlir.compile(
-        options.model, options.emit, _binding(options), batch=options.batch
-    )
+    text = asnet_mlir.compile(options.model, options.emit, _binding(options), batch=options.batch)
     if options.output:
         _write_new(options.output, text)
     elif options.json:

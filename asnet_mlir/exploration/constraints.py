@@ -87,9 +87,7 @@ def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text") from None
     except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}"
-        ) from None
+        raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     try:
         return _parse(content, path.parent)
     except InputError as error:
@@ -126,9 +124,7 @@ def _parse(content: Any, folder: Path) -> Constraints:
     return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope)
 
 
-def _instances(
-    entry: Mapping[str, Any], op: str, folder: Path, place: str
-) -> Iterator[Instance]:
+def _instances(entry: Mapping[str, Any], op: str, folder: Path, place: str) -> Iterator[Instance]:
     reference = entry["core"]
     if not isinstance(reference, str):
         raise InputError(f"{place}.core: must be a name or a path, not {reference!r}")
@@ -169,9 +165,7 @@ def _range(value: Any, place: str) -> range | tuple[int, ...]:
     return range(low, high + 1, step)
 
 
-def _check_keys(
-    place: str, value: Mapping[str, Any], known: set[str], required: set[str]
-) -> None:
+def _check_keys(place: str, value: Mapping[str, Any], known: set[str], required: set[str]) -> None:
     prefix = f"{place}: " if place else ""
     for key in value:
         if key not in known:

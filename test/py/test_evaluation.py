@@ -105,9 +105,9 @@ def test_truncation_is_masking_of_both_operands(mlp):
     assert product.input_shape == network.input_shape
     for p in (0, 5, 22):
         mask = np.uint32(0xFFFFFFFF << p & 0xFFFFFFFF)
-        expected = (x.view(np.uint32) & mask).view(np.float32) * (
-            w.view(np.uint32) & mask
-        ).view(np.float32)
+        expected = (x.view(np.uint32) & mask).view(np.float32) * (w.view(np.uint32) & mask).view(
+            np.float32
+        )
         got = Evaluator(network, Binding.parse([f"mulf=fmul_trunc:P={p}"])).outputs(x)
         assert same_bits(got, expected)
 

