@@ -36,7 +36,7 @@ def main() -> None:
     import numpy as np
 
     from asnet_mlir.binding import Binding
-    from asnet_mlir.evaluation import Evaluator
+    from asnet_mlir.evaluation import CompiledNetwork, Evaluator
     from asnet_mlir.evaluation.evaluate import prepare_data
     from asnet_mlir.frontends import load_model
 
@@ -45,9 +45,13 @@ def main() -> None:
     kernel, bias = (jax.numpy.asarray(weight.value) for weight in network.weights)
     xla = jax.jit(lambda batch: jax.nn.softmax(batch @ kernel + bias))
     device_x = jax.numpy.asarray(x)
+    compiled = CompiledNetwork(network, samples=len(x))
     evaluators = {
-        "exact": Evaluator(network, threads=options.threads),
-        options.bind: Evaluator(network, Binding.parse([options.bind]), threads=options.threads),
+        label: Evaluator(compiled, binding, threads=options.threads)
+        for label, binding in (
+            ("exact", Binding()),
+            (options.bind, Binding.parse([options.bind])),
+        )
     }
     runs = {"jax.jit": lambda: np.asarray(xla(device_x).block_until_ready())}
     runs |= {name: lambda e=e: e.outputs(x) for name, e in evaluators.items()}

@@ -12,7 +12,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.evaluator import Evaluator
+from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
 
 __all__ = ["Evaluation", "accuracy", "evaluate", "prepare_data"]
@@ -99,7 +99,7 @@ def evaluate(
     binding = binding or Binding()
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    evaluator = Evaluator(network, binding, threads=threads)
+    evaluator = Evaluator(CompiledNetwork(network, samples=len(dataset)), binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)
     end = time.perf_counter()

@@ -18,9 +18,10 @@ from asnet_mlir.jit import CompiledModule
 
 __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
 
-#: Samples in one call: their inputs stay in the second-level cache, and many blocks of the
-#: vectorizer fit (its tiles are powers of two that divide the batch).
-_BATCH = 256
+#: Samples in one call.  Both are multiples of 8, so that the vectorizer's tiles divide them; the
+#: large one has fewer calls, the small one wastes less on what fills up the last call.
+_SMALL_BATCH = 256
+_LARGE_BATCH = 1000
 
 
 def default_threads() -> int:
@@ -35,10 +36,11 @@ class CompiledNetwork:
     argument of it, so that sweeping a parameter compiles nothing.
     """
 
-    def __init__(self, model: Any) -> None:
-        """Lower `model`, whatever `load_model` takes, to the approx dialect."""
+    def __init__(self, model: Any, *, samples: int = 0) -> None:
+        """Lower `model`, whatever `load_model` takes, for about `samples` samples at a time."""
         self.network: Network = load_model(model)
-        self.batch = self.network.fixed_batch or _BATCH
+        batch = _LARGE_BATCH if samples >= _LARGE_BATCH else _SMALL_BATCH
+        self.batch = self.network.fixed_batch or batch
         self.lowered = to_approx(self.network, self.batch)
         self._native: dict[str, CompiledModule] = {}
 
