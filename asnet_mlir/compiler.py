@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
-STAGES = ("linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
+STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
 
 #: Instances of the exact library cores that hardware binds to ops without a rule.
 EXACT_CORES = {
@@ -102,6 +102,8 @@ def compile(
     if emit not in STAGES:
         raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
     network, binding = load_model(model), binding or Binding()
+    if emit == "stablehlo":
+        return network.stablehlo(batch)
     if emit == "linalg":
         return network.lower(batch)
     approx = to_approx(network, batch)

@@ -76,15 +76,20 @@ def from_jax_function(
     if result.dtype != np.float32:
         raise UnsupportedError(f"{name}: returns {result.dtype}; only float32 is supported")
 
-    def lower(batch: int) -> str:
-        module = jitted.lower(*specification(batch)).compiler_ir("stablehlo")
-        return linalg_from_stablehlo(module)
+    def module(batch: int) -> Any:
+        return jitted.lower(*specification(batch)).compiler_ir("stablehlo")
 
     def reference(batch: np.ndarray) -> np.ndarray:
         return np.asarray(jitted(batch, *(w.value for w in weights)))
 
     return Network(
-        name, tuple(x_shape[1:]), tuple(result.shape[1:]), weights, lower, reference=reference
+        name,
+        tuple(x_shape[1:]),
+        tuple(result.shape[1:]),
+        weights,
+        stablehlo=lambda batch: str(module(batch)),
+        lower=lambda batch: linalg_from_stablehlo(module(batch)),
+        reference=reference,
     )
 
 

@@ -31,6 +31,7 @@ class Network:
       name: for messages and file names.
       input_shape, output_shape: of one sample, without the batch dimension.
       weights: in the order in which the lowered function takes them.
+      stablehlo: batch size -> text of the StableHLO module that the framework gives.
       lower: batch size -> text of a linalg-on-tensors module with one public function
         `@main(input, *weights)`, locations included (layer names live in them).
       fixed_batch: the only batch size that `lower` takes, or None for any.
@@ -41,6 +42,7 @@ class Network:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     weights: tuple[Weight, ...]
+    stablehlo: Callable[[int], str]
     lower: Callable[[int], str]
     fixed_batch: int | None = None
     reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)

@@ -103,15 +103,23 @@ def from_stablehlo_file(path: Path) -> Network:
             shapes.append(tuple(ranked.shape))
         if any(len(shape) < 2 or shape[0] != shapes[0][0] for shape in shapes):
             raise InputError(f"{path}: the first dimension of @main's tensors must be the batch")
-        text = linalg_from_stablehlo(module)
+        stablehlo, linalg = str(module), linalg_from_stablehlo(module)
     batch = shapes[0][0]
 
-    def lower(size: int) -> str:
+    def fixed(size: int, text: str) -> str:
         if size != batch:
             raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
         return text
 
-    return Network(path.stem, shapes[0][1:], shapes[1][1:], (), lower, fixed_batch=batch)
+    return Network(
+        path.stem,
+        shapes[0][1:],
+        shapes[1][1:],
+        (),
+        stablehlo=lambda size: fixed(size, stablehlo),
+        lower=lambda size: fixed(size, linalg),
+        fixed_batch=batch,
+    )
 
 
 def _walk(op: Any) -> Any:
