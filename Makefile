@@ -21,12 +21,12 @@ help: ## list the commands
 setup: $(VENV)/.built ## install everything into .venv (Python 3.13, g++ and make are all it needs)
 
 $(VENV)/.installed: requirements/lock.txt
-	@python=$$(tools/find-python) && \
-	  command -v g++ >/dev/null || { echo "g++ was not found: install it (Debian/Ubuntu: g++)" >&2; exit 1; } && \
-	  echo "setting up $(VENV) with $$python" && \
-	  { [ -x $(BIN)/python ] || "$$python" -m venv $(VENV); } && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	    --require-hashes -r requirements/lock.txt
+	@command -v g++ >/dev/null || \
+	  { echo "g++ was not found: install it (Debian/Ubuntu: g++)" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || { python=$$(tools/find-python) && \
+	  echo "setting up $(VENV) with $$python" && "$$python" -m venv $(VENV); }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --require-hashes -r requirements/lock.txt
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.installed $(CPP) CMakeLists.txt pyproject.toml $(FILE_LIST)
