@@ -33,13 +33,19 @@ class Dataset:
 
     Attributes:
       name: what the user called it.
-      x: float32[n, ...], one sample a row, C order; NaNs are canonical (0x7FC00000).
+      x: float32[n, ...], one sample a row, C order; NaNs become canonical (0x7FC00000), as the
+        hardware's input stage makes them (docs/semantics.md).
       y: int64[n], class indices.
     """
 
     name: str
     x: np.ndarray
     y: np.ndarray
+
+    def __post_init__(self) -> None:
+        nan = np.isnan(self.x)
+        if nan.any():
+            object.__setattr__(self, "x", np.where(nan, np.float32(np.nan), self.x))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -141,8 +147,4 @@ def _load_npz(path: Path) -> Dataset:
     if len(x) == 0:
         raise InputError(f"{path}: holds no samples")
     x = np.ascontiguousarray(x, np.float32)
-    nan = np.isnan(x)
-    if nan.any():
-        x = x.copy()
-        x[nan] = np.nan  # one NaN, as the hardware's input stage makes it (docs/semantics.md)
     return Dataset(str(path), x, y.astype(np.int64))

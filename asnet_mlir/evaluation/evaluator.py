@@ -93,6 +93,8 @@ class Evaluator:
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Return float32[n, *output_shape] for float32[n, *input_shape].
 
+        NaNs in `x` must be quiet (numpy's own are); a `Dataset` makes them so.
+
         Raises:
           InputError: `x` has another shape or dtype.
         """

@@ -143,4 +143,5 @@ def as_float32(name: str, value: Any) -> np.ndarray:
     array = np.asarray(value)
     if array.dtype != np.float32:
         raise UnsupportedError(f"weight '{name}' is {array.dtype}; only float32 is supported")
-    return np.ascontiguousarray(array)
+    # One NaN, as in the hardware's memory: a mask could make another one an infinity.
+    return np.ascontiguousarray(np.where(np.isnan(array), np.float32(np.nan), array))
