@@ -85,3 +85,49 @@ def test_another_rounding_mode_is_refused() -> None:
         finally:
             library.fesetround(0)
     assert_default_rounding()
+
+
+def test_flushing_of_subnormals_is_refused():
+    """A library that sets FTZ or DAZ in MXCSR (bits 15 and 6) would change results."""
+    from mlir import ir
+
+    from asnet_mlir.jit import CompiledModule
+
+    text = """
+    llvm.func @load(%bits: !llvm.ptr) attributes {llvm.emit_c_interface} {
+      llvm.call_intrinsic "llvm.x86.sse.ldmxcsr"(%bits) : (!llvm.ptr) -> ()
+      llvm.return
+    }
+    """
+    with ir.Context(), ir.Location.unknown():
+        module = CompiledModule(ir.Module.parse(text))
+    address = module._engine.raw_lookup("load")
+    assert address
+    load = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+    default, outcome = 0x1F80, {}
+
+    def run(name, mode):
+        # The register belongs to a thread, which ends after this.
+        bits = ctypes.c_uint32(mode)
+        pointer = ctypes.c_void_p(ctypes.addressof(bits))
+        packed = ctypes.c_void_p(ctypes.addressof(pointer))  # the packed interface
+        load(ctypes.addressof(packed))
+        try:
+            assert_default_rounding()
+            outcome[name] = "accepted"
+        except AsnetError:
+            outcome[name] = "refused"
+
+    for name, mode in {
+        "default": default,
+        "ftz": default | 1 << 15,
+        "daz": default | 1 << 6,
+        "down": default | 1 << 13,
+        "up": default | 1 << 14,
+        "zero": default | 3 << 13,
+    }.items():
+        thread = threading.Thread(target=run, args=(name, mode))
+        thread.start()
+        thread.join()
+    assert outcome == {name: "refused" for name in outcome} | {"default": "accepted"}
+    assert len(outcome) == 6
