@@ -107,15 +107,18 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
 def VectorizeOutputs : Pass<"approx-vectorize-outputs"> {
   let summary = "Tile and vectorize linalg over outputs, never over a reduction";
   let description = [{
-    Every `linalg.generic` on tensors of static shape whose indexing maps are projected permutations
+    Every `linalg.generic` on tensors of static shape whose operands are read at sums of iterators
     becomes a loop nest around vector ops: the loops over outputs outside, each computing a block of
     about `elements` outputs, the loops over reductions inside, one step at a time. Each output sees
     its reduction in the order that `docs/semantics.md` defines, so the result is that of the scalar
     loop nest, bit for bit, at any tile size.
 
     - Before: bodies of scalar ops (models inlined).
-    - After: ops that don't fit (windows, `linalg.index`, dynamic shapes) are unchanged; they can be
-      lowered to scalar loops.
+    - After: ops that don't fit (`linalg.index`, dynamic shapes, maps with `mod` or `floordiv`) are
+      unchanged; they can be lowered to scalar loops.
+
+    A window with stride 1 is contiguous at each step of the reduction, so blocks extend along its
+    outputs; with a stride they extend along the other dimensions, such as channels and samples.
 
     ```mlir
     linalg.generic {indexing_maps = [(n,j,k)->(n,k), (n,j,k)->(k,j), (n,j,k)->(n,j)]} ..

@@ -32,43 +32,84 @@ int64_t chooseSize(int64_t range, int64_t limit) {
   return size;
 }
 
+/// Collects the dimensions of a sum of dimensions with constant factors; fails on anything else.
+LogicalResult collectTerms(AffineExpr expr, int64_t factor,
+                           SmallVectorImpl<std::pair<unsigned, int64_t>> &terms) {
+  if (auto dim = dyn_cast<AffineDimExpr>(expr)) {
+    terms.emplace_back(dim.getPosition(), factor);
+    return success();
+  }
+  if (isa<AffineConstantExpr>(expr))
+    return success();
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  if (!binary)
+    return failure();
+  if (binary.getKind() == AffineExprKind::Add)
+    return success(succeeded(collectTerms(binary.getLHS(), factor, terms)) &&
+                   succeeded(collectTerms(binary.getRHS(), factor, terms)));
+  auto constant = dyn_cast<AffineConstantExpr>(binary.getRHS());
+  if (binary.getKind() == AffineExprKind::Mul && constant)
+    return collectTerms(binary.getLHS(), factor * constant.getValue(), terms);
+  return failure();
+}
+
+/// Finds the outputs' dimensions that a block may extend along.  Of a window, `i + k` with k a
+/// reduction, one step is an interval of i: it may.  A stride, `2 * i + k`, or two dimensions of
+/// outputs in one sum leave gaps: they may not.  Fails where an operand is not read by such sums.
+FailureOr<SmallVector<bool>> findBlockDims(linalg::GenericOp op) {
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
+  SmallVector<bool> mayBlock;
+  for (utils::IteratorType iterator : iterators)
+    mayBlock.push_back(iterator == utils::IteratorType::parallel);
+  for (AffineMap map : op.getIndexingMapsArray()) {
+    for (AffineExpr expr : map.getResults()) {
+      SmallVector<std::pair<unsigned, int64_t>> terms;
+      if (failed(collectTerms(expr, 1, terms)))
+        return failure();
+      llvm::erase_if(terms, [&](auto term) {
+        return iterators[term.first] != utils::IteratorType::parallel;
+      });
+      if (terms.size() > 1 || (terms.size() == 1 && terms.front().second != 1))
+        for (auto [position, factor] : terms)
+          mayBlock[position] = false;
+    }
+  }
+  return mayBlock;
+}
+
 /// Tile sizes that leave a block of outputs of about `budget` elements, one step of every reduction.
 /// Tiles divide their dimensions, so that no remainder needs code of its own.
-SmallVector<int64_t> chooseTile(linalg::GenericOp op, ArrayRef<int64_t> ranges, int64_t budget) {
+SmallVector<int64_t> chooseTile(linalg::GenericOp op, ArrayRef<int64_t> ranges,
+                                ArrayRef<bool> mayBlock, int64_t budget) {
   SmallVector<int64_t> tile(ranges.size(), 1);
   AffineMap output = op.getMatchingIndexingMap(op.getDpsInitOperand(0));
   // The last dimension of the output is contiguous: it gets its share first.
   for (AffineExpr result : llvm::reverse(output.getResults())) {
     auto dim = dyn_cast<AffineDimExpr>(result);
-    if (!dim)
+    if (!dim || !mayBlock[dim.getPosition()])
       continue;
     unsigned position = dim.getPosition();
     tile[position] = chooseSize(ranges[position], budget);
     budget /= tile[position];
-    // A dimension that is cut ends the block: what lies further out is not contiguous with it.
-    if (tile[position] != ranges[position])
-      break;
   }
   return tile;
 }
 
 bool isCandidate(linalg::GenericOp op, ArrayRef<int64_t> ranges) {
-  if (!op.hasPureTensorSemantics() || op.getNumDpsInits() != 1 || op.hasIndexSemantics() ||
-      llvm::any_of(ranges, ShapedType::isDynamic))
-    return false;
-  // Windows (d0 * 2 + d1) are not projections; they stay loops.
-  return llvm::all_of(op.getIndexingMapsArray(), [](AffineMap map) {
-    return map.isProjectedPermutation(/*allowZeroInResults=*/true);
-  });
+  return op.hasPureTensorSemantics() && op.getNumDpsInits() == 1 && !op.hasIndexSemantics() &&
+         llvm::none_of(ranges, ShapedType::isDynamic);
 }
 
 LogicalResult vectorizeOutputs(IRRewriter &rewriter, linalg::GenericOp op, int64_t elements) {
   SmallVector<int64_t> ranges = op.getStaticLoopRanges();
   if (!isCandidate(op, ranges))
     return failure();
+  FailureOr<SmallVector<bool>> mayBlock = findBlockDims(op);
+  if (failed(mayBlock))
+    return failure();
   unsigned bodySize = llvm::range_size(op.getBody()->without_terminator());
   int64_t budget = bodySize > kLargeBody ? std::min<int64_t>(elements, 16) : elements;
-  SmallVector<int64_t> tile = chooseTile(op, ranges, budget);
+  SmallVector<int64_t> tile = chooseTile(op, ranges, *mayBlock, budget);
   int64_t block = 1;
   for (int64_t size : tile)
     block *= size;

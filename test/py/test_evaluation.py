@@ -64,6 +64,37 @@ def test_vectorized_equals_scalar(sizes, count, rules, seed):
     assert same_bits(Evaluator(network, binding).outputs(x), scalar_outputs(network, binding, x))
 
 
+@pytest.mark.parametrize(
+    ("strides", "padding", "dilation", "groups"),
+    [(1, "VALID", 1, 1), (2, "SAME", 1, 1), (1, "SAME", 2, 2), ((2, 1), "VALID", 1, 4)],
+)
+def test_convolutions_vectorized_equal_scalar(strides, padding, dilation, groups):
+    import jax
+
+    strides = (strides, strides) if isinstance(strides, int) else strides
+    rng = np.random.default_rng(8)
+    kernel = rng.standard_normal((3, 2, 4 // groups, 12)).astype(np.float32)
+
+    def forward(x, w):
+        y = jax.lax.conv_general_dilated(
+            *(x, w, strides, padding),
+            rhs_dilation=(dilation, dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=groups,
+        )
+        y = jax.lax.reduce_window(y, -np.inf, jax.lax.max, (1, 2, 3, 1), (1, 2, 1, 1), "VALID")
+        return y.sum(axis=(1, 2))
+
+    network = from_jax_function(forward, (np.zeros((1, 9, 11, 4), np.float32), kernel))
+    x = rng.standard_normal((19, 9, 11, 4)).astype(np.float32)
+    x[3, 2, 1] = [np.inf, -0.0, 1e-40, np.nan]
+    binding = Binding.parse(["mulf=fmul_trunc:P=13"])
+    got = Evaluator(network, binding).outputs(x)
+    assert same_bits(got, scalar_outputs(network, binding, x))
+    exact = Evaluator(network).outputs(x)
+    np.testing.assert_allclose(exact[:3], np.asarray(forward(x, kernel))[:3], rtol=1e-4, atol=1e-4)
+
+
 def test_dense_is_summed_in_order_without_fma():
     """Against numpy, step by step: acc = acc + x * w, from zero, bias last."""
     network = load_model("classification_mnist")

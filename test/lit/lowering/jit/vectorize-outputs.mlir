@@ -56,12 +56,53 @@ func.func @masked(%x: tensor<4x16xf32>) -> tensor<4x16xf32> {
 #k = affine_map<(i, k) -> (k)>
 #i = affine_map<(i, k) -> (i)>
 
-// Windows stay as they are.
+// One step of a window is an interval: blocks extend along it.
 // CHECK-LABEL: func.func @window
-// CHECK-NOT: vector.
-// CHECK: linalg.generic
+// CHECK: scf.for
+// CHECK:   arith.mulf {{.*}} : vector<8xf32>
+// CHECK:   arith.addf {{.*}} : vector<8xf32>
 func.func @window(%x: tensor<10xf32>, %w: tensor<3xf32>, %y: tensor<8xf32>) -> tensor<8xf32> {
   %0 = linalg.generic {indexing_maps = [#window, #k, #i], iterator_types = ["parallel", "reduction"]}
+      ins(%x, %w : tensor<10xf32>, tensor<3xf32>) outs(%y : tensor<8xf32>) {
+    ^bb0(%a: f32, %b: f32, %c: f32):
+      %p = arith.mulf %a, %b : f32
+      %s = arith.addf %c, %p : f32
+      linalg.yield %s : f32
+  } -> tensor<8xf32>
+  return %0 : tensor<8xf32>
+}
+
+// -----
+
+#strided = affine_map<(i, c, k) -> (2 * i + k, c)>
+#k = affine_map<(i, c, k) -> (k)>
+#out = affine_map<(i, c, k) -> (i, c)>
+
+// With a stride there are gaps: the channels are the block, positions are a loop.
+// CHECK-LABEL: func.func @stride
+// CHECK: arith.maximumf {{.*}} : vector<4xf32>
+func.func @stride(%x: tensor<16x4xf32>, %w: tensor<2xf32>, %y: tensor<8x4xf32>) -> tensor<8x4xf32> {
+  %0 = linalg.generic {indexing_maps = [#strided, #k, #out], iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : tensor<16x4xf32>, tensor<2xf32>) outs(%y : tensor<8x4xf32>) {
+    ^bb0(%a: f32, %b: f32, %c: f32):
+      %s = arith.maximumf %c, %a : f32
+      linalg.yield %s : f32
+  } -> tensor<8x4xf32>
+  return %0 : tensor<8x4xf32>
+}
+
+// -----
+
+#mod = affine_map<(i, k) -> (i mod 2 + k)>
+#k = affine_map<(i, k) -> (k)>
+#i = affine_map<(i, k) -> (i)>
+
+// What is no sum of dimensions stays as it is.
+// CHECK-LABEL: func.func @no_sum
+// CHECK-NOT: vector.
+// CHECK: linalg.generic
+func.func @no_sum(%x: tensor<10xf32>, %w: tensor<3xf32>, %y: tensor<8xf32>) -> tensor<8xf32> {
+  %0 = linalg.generic {indexing_maps = [#mod, #k, #i], iterator_types = ["parallel", "reduction"]}
       ins(%x, %w : tensor<10xf32>, tensor<3xf32>) outs(%y : tensor<8xf32>) {
     ^bb0(%a: f32, %b: f32, %c: f32):
       %p = arith.mulf %a, %b : f32
