@@ -225,7 +225,9 @@ def to_native(
     from asnet_mlir.jit import CompiledModule
 
     with _llvm_module(bound, models, vectorize, parametric) as module:
-        return CompiledModule(module)
+        compiled = CompiledModule(module)
+    compiled.prepare("main")
+    return compiled
 
 
 @contextlib.contextmanager

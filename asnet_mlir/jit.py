@@ -113,6 +113,10 @@ class CompiledModule:
         packed = vector(*(start + position * size for position in range(len(arrays))))
         self._function(name)(packed)
 
+    def prepare(self, name: str) -> None:
+        """Generate the native code of function `name` now rather than at its first call."""
+        self._function(name)
+
     def _function(self, name: str) -> Any:
         function = self._functions.get(name)
         if function is None:
