@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,10 +12,14 @@ from typing import Any
 
 from asnet_mlir.cores import Instance, parse_instance
 from asnet_mlir.errors import InputError
+from asnet_mlir.json_input import check_keys
 
 __all__ = ["Binding", "Rule"]
 
 _FORMAT_VERSION = 1
+_RULE_KEYS = {"op", "layer", "core", "parameters"}
+#: What separates the parts of a rule; `approx-annotate-layers` puts underscores for them.
+_NOT_IN_LAYERS = re.compile(r"[\s,=@{}'\"]")
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,11 @@ class Rule:
     layer: str | None = None
 
     def __post_init__(self) -> None:
+        if self.layer is not None and (not self.layer or _NOT_IN_LAYERS.search(self.layer)):
+            raise InputError(
+                f"layer '{self.layer}': a binding names layers with '_' for spaces and any of "
+                ",=@{}'\""
+            )
         if self.instance.core.op != self.op:
             raise InputError(
                 f"{self.instance.label}: computes {self.instance.core.op}, it can't be bound to "
@@ -80,7 +90,7 @@ class Binding:
             return cls.from_json(json.loads(path.read_text()))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror}") from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
             raise InputError(f"{path}: not JSON: {error}") from None
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
@@ -90,20 +100,27 @@ class Binding:
         """Make a binding of what `to_json` returns."""
         if not isinstance(value, Mapping) or not isinstance(value.get("bindings"), list):
             raise InputError("a binding is an object with the list 'bindings'")
+        check_keys("", value, {"version", "bindings"}, required={"bindings"})
         version = value.get("version", _FORMAT_VERSION)
-        if version != _FORMAT_VERSION:
+        if version is True or version != _FORMAT_VERSION:
             raise InputError(f"binding of version {version}; this program reads {_FORMAT_VERSION}")
         rules = []
         for index, entry in enumerate(value["bindings"]):
+            place = f"bindings[{index}]"
             if not isinstance(entry, Mapping):
-                raise InputError(f"bindings[{index}] is not an object")
-            missing = {"op", "core"} - set(entry)
-            if missing:
-                raise InputError(f"bindings[{index}] lacks the key '{min(missing)}'")
-            op, layer = entry["op"], entry.get("layer")
-            base = parse_instance(entry["core"], op=op)
-            instance = base.core.instance(entry.get("parameters", {}))
-            rules.append(Rule(op, instance, layer))
+                raise InputError(f"{place}: must be an object")
+            check_keys(place, entry, _RULE_KEYS, required={"op", "core"})
+            for key in ("op", "core", "layer"):
+                if key in entry and not (isinstance(entry[key], str) and entry[key]):
+                    raise InputError(f"{place}.{key}: must be a text, not {entry[key]!r}")
+            parameters = entry.get("parameters", {})
+            if not isinstance(parameters, Mapping):
+                raise InputError(f"{place}.parameters: must be an object, not {parameters!r}")
+            base = parse_instance(entry["core"], op=entry["op"])
+            if parameters and base != base.core.instance():
+                raise InputError(f"{place}: parameters belong into 'parameters', not into 'core'")
+            instance = base.core.instance(parameters) if parameters else base
+            rules.append(Rule(entry["op"], instance, entry.get("layer")))
         return cls(tuple(rules))
 
     def to_json(self) -> dict[str, Any]:

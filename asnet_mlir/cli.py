@@ -142,9 +142,9 @@ def _parser() -> argparse.ArgumentParser:
 def _binding(options: Any) -> Any:
     from asnet_mlir.binding import Binding
 
-    if options.bind and options.binding:
+    if options.bind and options.binding is not None:
         raise InputError("give either --bind or --binding, not both")
-    if options.binding:
+    if options.binding is not None:
         return Binding.load(options.binding)
     return Binding.parse(options.bind)
 
@@ -190,6 +190,8 @@ def _explore(options: Any) -> None:
     from asnet_mlir.exploration.explore import progress_line
     from asnet_mlir.reports import accuracy_table, plot_accuracy
 
+    if options.store == "":
+        raise InputError("--store needs a file name")
     if options.save and not options.choose:
         raise InputError("--save needs --choose: it saves the chosen binding")
     exploration = asnet_mlir.explore(

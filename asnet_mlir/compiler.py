@@ -204,7 +204,7 @@ def to_llvm(bound: str, models: str) -> str:
 
     `@main` takes the input, the weights and the output as memrefs, through its C interface.
     """
-    with _llvm_module(bound, models) as module:
+    with _llvm_module(bound, models) as (module, _):
         return str(module)
 
 
@@ -224,8 +224,8 @@ def to_native(
     """
     from asnet_mlir.jit import CompiledModule
 
-    with _llvm_module(bound, models, vectorize, parametric) as module:
-        compiled = CompiledModule(module)
+    with _llvm_module(bound, models, vectorize, parametric) as (module, shapes):
+        compiled = CompiledModule(module, shapes={"main": shapes})
     compiled.prepare("main")
     return compiled
 
@@ -233,7 +233,8 @@ def to_native(
 @contextlib.contextmanager
 def _llvm_module(
     bound: str, models: str, vectorize: bool = True, parametric: bool = False
-) -> Iterator[Any]:
+) -> Iterator[tuple[Any, list[tuple[int, ...]]]]:
+    """Yield the module in the LLVM dialect and the shapes of the arrays that `@main` takes."""
     with _module(bound) as module:
         from mlir import ir
 
@@ -248,11 +249,13 @@ def _llvm_module(
             _INLINE_MODELS,
             *([_VECTORIZE] if vectorize else []),
             _BUFFERIZE,
-            _TO_LLVM,
         ]
         for pipeline in pipelines:
             _run(module, pipeline, "lowering to LLVM")
-        yield module
+        inputs = _main(module).attributes["function_type"].value.inputs
+        shapes = [tuple(ir.MemRefType(kind).shape) for kind in inputs]
+        _run(module, _TO_LLVM, "lowering to LLVM")
+        yield module, shapes
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,8 +73,13 @@ class CompiledModule:
         module: Any,
         opt_level: int = 3,
         shared_libraries: Sequence[str] = (),
+        shapes: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
     ) -> None:
-        """Compile `module`, an `mlir.ir.Module` in the LLVM dialect, for this processor."""
+        """Compile `module`, an `mlir.ir.Module` in the LLVM dialect, for this processor.
+
+        Args:
+          shapes: shapes of a function's arguments by its name; calls are checked against them.
+        """
         from mlir.execution_engine import ExecutionEngine
 
         ctypes.CDLL(
@@ -89,20 +94,26 @@ class CompiledModule:
             if "sym_name" in operation.attributes
         }
         self._functions: dict[str, Any] = {}
+        self._shapes = dict(shapes or {})
         self._lock = threading.Lock()
 
     def __call__(self, name: str, *arrays: np.ndarray) -> None:
         """Call function `name` on `arrays`, each a memref of the array's rank.
 
-        The caller answers for shapes and dtypes that fit the function's signature; the arrays must
-        be C-contiguous and aligned to their elements.
+        The caller answers for dtypes (and, where the constructor was not told, shapes) that fit the
+        function's signature; the arrays must be C-contiguous and aligned to their elements.
 
         Raises:
-          InputError: no such function, or an array that is not contiguous, aligned and native.
+          InputError: no such function, an array of another shape, or one that is not contiguous,
+            aligned and native.
           ToolError: LLVM did not generate the function's code.
           AsnetError: this thread's floating-point mode is not the default.
         """
         assert_default_rounding()
+        given = [np.shape(array) for array in arrays]
+        expected = self._shapes.get(name)
+        if expected is not None and given != list(expected):
+            raise InputError(f"{name}: takes arrays of shapes {list(expected)}, got {given}")
         descriptors = [_descriptor(name, position, a) for position, a in enumerate(arrays)]
         # The engine's packed interface: an array of addresses of arguments, where an argument is
         # itself the address of a descriptor.

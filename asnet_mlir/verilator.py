@@ -17,7 +17,7 @@ from asnet_mlir import processes
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.errors import ToolError
 
-__all__ = ["compile_model", "translate", "version"]
+__all__ = ["compile_model", "preprocess", "translate", "version"]
 
 _RUNTIME = ("verilated", "verilated_threads")
 _COMPILE = (
@@ -43,6 +43,36 @@ def version() -> str:
     """
     done = processes.run([_binary(), "--version"], purpose="asking Verilator for its version")
     return " ".join(done.stdout.split()[:2]).lower()
+
+
+def preprocess(
+    sources: Sequence[str | os.PathLike[str]],
+    *,
+    includes: Sequence[str | os.PathLike[str]] = (),
+    cwd: Path,
+    purpose: str,
+) -> str:
+    """Return the text of Verilog files, read in order, with macros and includes expanded.
+
+    Comments stay: some are read by tools.
+
+    Args:
+      sources: files, relative to `cwd`.
+      includes: folders for files that are included.
+      purpose: what for, named in errors.
+
+    Raises:
+      ToolError: Verilator failed or took too long.
+    """
+    folders = [f"-I{os.fspath(folder)}" for folder in includes]
+    done = processes.run(
+        [_binary(), "-E", "-P", "--pp-comments", *folders, *sources],
+        purpose=purpose,
+        cwd=cwd,
+        env={"VERILATOR_ROOT": str(_root())},
+        timeout_seconds=300.0,
+    )
+    return done.stdout
 
 
 def translate(

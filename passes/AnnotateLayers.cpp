@@ -75,6 +75,15 @@ Scopes getScopes(Location loc) {
   return {};
 }
 
+/// A binding must be able to name a layer: what separates its parts becomes an underscore.
+std::string makeLayerName(ArrayRef<StringRef> scopes) {
+  std::string name = llvm::join(scopes, "/");
+  for (char &c : name)
+    if (llvm::isSpace(c) || StringRef(",=@{}'\"").contains(c))
+      c = '_';
+  return name;
+}
+
 bool belongsToLayer(Operation *op) {
   return isa<linalg::LinalgOp, tensor::PadOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
              tensor::ExtractSliceOp, tensor::InsertSliceOp, tensor::ConcatOp>(op);
@@ -87,7 +96,7 @@ struct AnnotateLayers : impl::AnnotateLayersBase<AnnotateLayers> {
         return;
       if (Scopes scopes = getScopes(op->getLoc()); !scopes.empty())
         op->setAttr(approx::kLayerAttrName,
-                    StringAttr::get(&getContext(), llvm::join(scopes, "/")));
+                    StringAttr::get(&getContext(), makeLayerName(scopes)));
     });
   }
 };

@@ -50,10 +50,34 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
+/// A body that reads one constant for every element gets it as a scalar, which folds with what the
+/// body does to it: StableHLO converts the integer 0 of a padding to a float in such a body.
+struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(linalg::GenericOp op, PatternRewriter &rewriter) const override {
+    for (OpOperand *operand : op.getDpsInputOperands()) {
+      DenseElementsAttr elements;
+      BlockArgument argument = op.getMatchingBlockArgument(operand);
+      if (argument.use_empty() || !matchPattern(operand->get(), m_Constant(&elements)) ||
+          !elements.isSplat())
+        continue;
+      auto value = dyn_cast<TypedAttr>(elements.getSplatValue<Attribute>());
+      if (!value || !isa<IntegerAttr, FloatAttr>(value))
+        continue;
+      rewriter.setInsertionPoint(op);
+      Value scalar = arith::ConstantOp::create(rewriter, op.getLoc(), value);
+      rewriter.replaceAllUsesWith(argument, scalar);
+      return success();
+    }
+    return failure();
+  }
+};
+
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoConsumer>(&getContext());
+    patterns.add<FuseIntoConsumer, InlineSplatConstant>(&getContext());
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))

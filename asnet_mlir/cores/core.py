@@ -202,7 +202,7 @@ def load_core(name_or_path: str | Path) -> Core:
       InputError: no such core or file, or a malformed manifest (the message names the key).
     """
     text = str(name_or_path)
-    path = Path(text).expanduser()
+    path = _user_path(text)
     if path.suffix == ".toml" or (path / "core.toml").is_file():
         return _read_manifest(path if path.suffix == ".toml" else path / "core.toml")
     if path.suffix in (".v", ".sv"):
@@ -248,7 +248,7 @@ def parse_instance(
             raise InputError(f"'{text}': parameter '{key}' is given twice")
         values[key] = value
     if Path(name).suffix in (".v", ".sv"):
-        core = core_from_verilog([Path(name).expanduser()], top=top, op=op, ports=ports)
+        core = core_from_verilog([_user_path(name)], top=top, op=op, ports=ports)
     else:
         core = load_core(name)
         if op is not None and core.op != op:
@@ -391,8 +391,19 @@ def _checked(core: str, parameter: Parameter, value: object) -> int:
     return int(number)
 
 
+def _user_path(name: str | Path) -> Path:
+    """Return a path as the user wrote it, `~` expanded where that means somebody."""
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{name}: {error}") from None
+    if "\0" in str(path) or any(len(part.encode()) > 255 for part in path.parts):
+        raise InputError(f"'{str(name)[:60]}': no name that a file can have")
+    return path
+
+
 def _read_source(path: Path) -> Source:
-    path = path.expanduser()
+    path = _user_path(path)
     try:
         if path.stat().st_size > _MAX_SOURCE_BYTES:
             raise InputError(f"{path}: more than {_MAX_SOURCE_BYTES >> 20} MiB of Verilog")

@@ -154,7 +154,11 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
     jobs = []
     for instance in instances:
         module = instance.core.module
-        values = "".join(f" -chparam {name} {value}" for name, value in instance.parameters)
+        # Yosys reads no minus sign here.
+        values = "".join(
+            f" -chparam {name} {value if value >= 0 else f"32'sh{value & 0xFFFFFFFF:08x}"}"
+            for name, value in instance.parameters
+        )
         # One round of what shrinks logic, not `opt -full`: its -undriven and -mux_undef hide
         # undriven nets, opt_dff would turn the multiplexers before a pipeline's registers into
         # enables and synchronous resets, and repeating the passes to a fixed point takes ten times

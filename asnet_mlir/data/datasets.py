@@ -89,13 +89,13 @@ def load_data(name: str | Dataset) -> Dataset:
         raise InputError(
             f"unknown data set '{name}'; known are mnist:train[:N], mnist:test[:N] and FILE.npz"
         )
-    part, _, limit = rest.partition(":")
+    part, colon, limit = rest.partition(":")
     if part not in _MNIST_FILES:
         raise InputError(f"{name}: MNIST has the parts 'train' and 'test', not '{part}'")
     dataset = _load_mnist(name, part)
-    if not limit:
+    if not colon:
         return dataset
-    if not limit.isdecimal() or not 1 <= int(limit) <= len(dataset):
+    if not (limit.isascii() and limit.isdecimal()) or not 1 <= int(limit) <= len(dataset):
         raise InputError(f"{name}: the number of samples must be in 1..{len(dataset)}")
     return dataset.head(int(limit))
 
@@ -134,7 +134,7 @@ def _load_npz(path: Path) -> Dataset:
                     f"{path}: lacks the array '{min(missing)}'; it must hold 'x' and 'y'"
                 )
             x, y = archive["x"], archive["y"]
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a readable .npz file ({error})") from None
     if x.dtype.kind not in "fiu" or x.ndim < 2:
         raise InputError(
@@ -146,5 +146,6 @@ def _load_npz(path: Path) -> Dataset:
         )
     if len(x) == 0:
         raise InputError(f"{path}: holds no samples")
-    x = np.ascontiguousarray(x, np.float32)
+    with np.errstate(over="ignore"):  # what float32 can't hold is infinite
+        x = np.ascontiguousarray(x, np.float32)
     return Dataset(str(path), x, y.astype(np.int64))

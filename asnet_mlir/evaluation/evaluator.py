@@ -22,6 +22,7 @@ __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
 #: large one has fewer calls, the small one wastes less on what fills up the last call.
 _SMALL_BATCH = 256
 _LARGE_BATCH = 1000
+_MOST_THREADS = 256
 
 
 def default_threads() -> int:
@@ -83,6 +84,8 @@ class Evaluator:
         self.threads = default_threads() if threads is None else threads
         if self.threads < 1:
             raise InputError(f"the number of threads must be at least 1, not {threads}")
+        # More threads than batches in flight never help; a pool of a million ends the process.
+        self.threads = min(self.threads, _MOST_THREADS)
         compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.network = compiled.network
         self.binding = binding or Binding()

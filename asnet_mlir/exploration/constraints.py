@@ -6,7 +6,6 @@ described in `docs/constraints.md`.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from typing import Any
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cores import OPS, Instance, core_from_verilog, load_core
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.json_input import check_keys
 
 __all__ = ["Constraints", "load_constraints"]
 
@@ -86,6 +86,8 @@ def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:
         raise InputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8 text") from None
+    except RecursionError:
+        raise InputError(f"{path}: not JSON that this program reads: nested too deeply") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     try:
@@ -97,7 +99,7 @@ def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:
 def _parse(content: Any, folder: Path) -> Constraints:
     if not isinstance(content, Mapping):
         raise InputError("the constraints must be an object with the key 'cores'")
-    _check_keys("", content, _TOP_KEYS, required={"cores"})
+    check_keys("", content, _TOP_KEYS, required={"cores"})
     scope = content.get("scope", "network")
     if scope == "layer":
         raise UnsupportedError("scope 'layer' is not supported yet; use 'network'")
@@ -110,7 +112,7 @@ def _parse(content: Any, folder: Path) -> Constraints:
         place = f"cores[{index}]"
         if not isinstance(entry, Mapping):
             raise InputError(f"{place}: must be an object")
-        _check_keys(place, entry, _CORE_KEYS, required={"op", "core"})
+        check_keys(place, entry, _CORE_KEYS, required={"op", "core"})
         op = entry["op"]
         if op not in OPS:
             raise InputError(f"{place}.op: unknown op {op!r}; known are {', '.join(OPS)}")
@@ -128,11 +130,17 @@ def _instances(entry: Mapping[str, Any], op: str, folder: Path, place: str) -> I
     reference = entry["core"]
     if not isinstance(reference, str):
         raise InputError(f"{place}.core: must be a name or a path, not {reference!r}")
-    path = Path(reference).expanduser()
+    for key in ("top", "ports"):
+        if key in entry and not reference.endswith((".v", ".sv")):
+            raise InputError(f"{place}.{key}: is for cores that are Verilog files")
+    ports = entry.get("ports", {})
+    if not isinstance(ports, Mapping) or not all(isinstance(name, str) for name in ports.values()):
+        raise InputError(f"{place}.ports: must be an object of port names, not {ports!r}")
+    path = Path(reference)
     if path.suffix in (".v", ".sv", ".toml"):
         path = path if path.is_absolute() else folder / path
     if path.suffix in (".v", ".sv"):
-        core = core_from_verilog([path], top=entry.get("top"), op=op, ports=entry.get("ports"))
+        core = core_from_verilog([path], top=entry.get("top"), op=op, ports=ports)
     else:
         core = load_core(path if path.suffix == ".toml" else reference)
     if core.op != op:
@@ -153,7 +161,7 @@ def _range(value: Any, place: str) -> range | tuple[int, ...]:
         return (value,)
     if not isinstance(value, Mapping):
         raise InputError(f"{place}: must be an integer or an object with ParamLow and ParamHigh")
-    _check_keys(place, value, _RANGE_KEYS, required={"ParamLow", "ParamHigh"})
+    check_keys(place, value, _RANGE_KEYS, required={"ParamLow", "ParamHigh"})
     for key, number in value.items():
         if not isinstance(number, int) or isinstance(number, bool):
             raise InputError(f"{place}.{key}: must be an integer, not {number!r}")
@@ -163,15 +171,3 @@ def _range(value: Any, place: str) -> range | tuple[int, ...]:
     if step < 1:
         raise InputError(f"{place}.ParamStep: must be at least 1, not {step}")
     return range(low, high + 1, step)
-
-
-def _check_keys(place: str, value: Mapping[str, Any], known: set[str], required: set[str]) -> None:
-    prefix = f"{place}: " if place else ""
-    for key in value:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            listing = f"; known are {', '.join(sorted(known))}"
-            hint = f"; did you mean '{near[0]}'?" if near else listing
-            raise InputError(f"{prefix}unknown key '{key}'{hint}")
-    for key in sorted(required - set(value)):
-        raise InputError(f"{prefix}lacks the key '{key}'")

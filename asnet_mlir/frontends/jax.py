@@ -102,6 +102,8 @@ def from_module_function(reference: str) -> Network:
       InputError: the module or function is missing or returns something else.
     """
     module_name, _, function_name = reference.partition(":")
+    if not all(part.isidentifier() for part in (*module_name.split("."), function_name)):
+        raise InputError(f"unknown model '{reference}': name a function as module:function")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:

@@ -13,6 +13,9 @@ from asnet_mlir.resources import data_directory
 __all__ = ["builtin_models", "load_model"]
 
 
+_LONGEST_NAME = 1000
+
+
 def builtin_models() -> dict[str, Path]:
     """Return the networks that come with trained weights, by name."""
     return {path.stem: path for path in sorted((data_directory() / "models").glob("*.keras"))}
@@ -36,6 +39,8 @@ def load_model(model: Any) -> Network:
 
         return from_keras_model(model)
     text = str(model)
+    if len(text) > _LONGEST_NAME:
+        raise InputError(f"unknown model '{text[:60]}...': the name is too long")
     builtin = builtin_models()
     if text in builtin:
         from asnet_mlir.frontends.keras import from_keras_file

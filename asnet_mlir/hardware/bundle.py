@@ -35,6 +35,15 @@ __all__ = [
 #: pipeline.
 _START_CYCLES = 2
 _CANONICAL_NAN = 0x7FC00000
+_MANIFEST_KINDS: dict[str, type] = {
+    "top": str,
+    "input_words": int,
+    "output_words": int,
+    "predicted_cycles_per_sample": int,
+    "memories": dict,
+    "info": dict,
+    "files": dict,
+}
 _HELPERS = ("asnet_ram", "asnet_register_file", "asnet_rom")
 
 
@@ -101,6 +110,8 @@ def generate(
         has something that the machine cannot do.
     """
     out = Path(out_dir)
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"{out}: is a link to nothing; nothing was written")
     if out.exists() and not force:
         raise InputError(f"{out}: exists; nothing was written (give --force to replace it)")
     if (
@@ -234,14 +245,23 @@ def read_manifest(bundle_dir: str | Path) -> dict[str, Any]:
     path = Path(bundle_dir) / "manifest.json"
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+    except OSError:
         raise InputError(
             f"{bundle_dir}: no manifest.json; make a bundle with 'asnet generate'"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON: {error}") from None
-    if manifest.get("format") != 1:
-        raise InputError(f"{path}: format {manifest.get('format')!r}, this version reads 1")
+    if not isinstance(manifest, dict) or manifest.get("format") != 1:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise InputError(f"{path}: format {found!r}, this version reads 1")
+    for key, kind in _MANIFEST_KINDS.items():
+        value = manifest.get(key)
+        wrong_number = isinstance(value, int) and (value is True or not 0 < value < 1 << 40)
+        if not isinstance(value, kind) or wrong_number:
+            raise InputError(f"{path}: the key '{key}' is missing or not what 'generate' wrote")
+    for name in manifest["files"]:
+        if not (Path(bundle_dir) / name).is_file():
+            raise InputError(f"{bundle_dir}: lacks the file '{name}'; generate the bundle anew")
     return manifest
 
 
@@ -319,7 +339,10 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def _write(out: Path, files: Mapping[str, bytes]) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: its folder can't be made: {error.strerror}") from None
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     try:
         for name, data in files.items():

@@ -122,7 +122,11 @@ def simulate(
             cwd=bundle,
             timeout_seconds=timeout_seconds,
         )
-        report = json.loads(result.stdout)
+        try:
+            report = json.loads(result.stdout)
+        except ValueError:
+            said = " ".join(result.stdout.split())[:200]
+            raise ToolError(f"simulating {bundle}: the bench said: {said}") from None
         if report["frame_error"]:
             raise ToolError(f"simulating {bundle}: the machine reported a wrong tlast")
         outputs = np.frombuffer(target.read_bytes(), np.uint32).reshape(samples, words_out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +129,10 @@ def simulate(
         if samples < 1:
             raise InputError(f"the number of samples must be at least 1, not {samples}")
         dataset = dataset.head(samples)
-    x = dataset.shaped(tuple(manifest["info"]["input_shape"])).x
+    shape = manifest["info"].get("input_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
+        raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
+    x = dataset.shaped(tuple(shape)).x
     expected = software_outputs(Path(bundle), x)
     result = simulation.simulate(bundle, x, stall_seed=stall_seed)
     different = compare_words(result.outputs, expected)
@@ -146,13 +150,16 @@ def simulate(
 
 def software_outputs(bundle: Path, x: np.ndarray) -> np.ndarray:
     """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
-    manifest = bundles.read_manifest(bundle)
-    with np.load(bundle / "weights.npz") as archive:
-        weights = [archive[name] for name in manifest["info"]["weights"]]
-    compiled = to_native(
-        (bundle / "network.mlir").read_text(), (bundle / "models.mlir").read_text()
-    )
-    shape = tuple(manifest["info"]["output_shape"])
+    info = bundles.read_manifest(bundle)["info"]
+    try:
+        with np.load(bundle / "weights.npz") as archive:
+            weights = [np.ascontiguousarray(archive[name]) for name in info["weights"]]
+        network = (bundle / "network.mlir").read_text()
+        models = (bundle / "models.mlir").read_text()
+        shape = tuple(int(size) for size in info["output_shape"])
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
+    compiled = to_native(network, models)
     y = np.empty((len(x), *shape), np.float32)
     for index in range(len(x)):
         compiled("main", x[index : index + 1], *weights, y[index : index + 1])
