@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from asnet_mlir import verilator
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx, to_native
-from asnet_mlir.cores import Instance, ensure_checked, native_masks, parse_instance
+from asnet_mlir.cores import Core, Instance, ensure_checked, native_masks, parse_instance
 from asnet_mlir.data import Dataset, load_data
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import stages
+from asnet_mlir.hardware import stages, verilog
 from asnet_mlir.hardware import synth as synthesis
 
 __all__ = ["Comparison", "compare_words", "emit_hardware", "generate", "simulate", "synthesize"]
@@ -203,7 +205,7 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
     return bundles.CoreFiles(
         op=core.op or "",
         module=core.module,
-        sources=tuple((source.path.name, source.text) for source in core.sources),
+        sources=_sources(core),
         parameters=dict(instance.parameters),
         latency=instance.latency,
         # An exact core behind masks gives the exact core's NaN.
@@ -216,10 +218,53 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
     )
 
 
+def _sources(core: Core) -> tuple[tuple[str, str], ...]:
+    """Return name and text of each of a core's files, such that they can stand beside others.
+
+    Macros would reach from one core into the next, and included files would be missing: a core that
+    has such things becomes one file without them, of all its files in the order they are read.
+    """
+    path = core.sources[0].path
+    files = [
+        (re.sub(r"[^\w.-]", "_", source.path.name, flags=re.ASCII), source.text)
+        for source in core.sources
+    ]
+    several = len(files) > 1
+    if any(
+        verilog.directives(text) or (several and "`default_nettype" in text) for _, text in files
+    ):
+        with tempfile.TemporaryDirectory(prefix="asnet-verilog-") as name:
+            names = [f"f{number}.sv" for number in range(len(files))]
+            for copy, (_, text) in zip(names, files, strict=True):
+                (Path(name) / copy).write_text(text, encoding="utf-8")
+            text = verilator.preprocess(
+                names,
+                includes=list(dict.fromkeys(source.path.parent for source in core.sources)),
+                cwd=Path(name),
+                purpose=f"expanding the macros of {path}",
+            )
+        files = [(files[0][0], text)]
+        left = verilog.directives(text)
+        if left:
+            raise UnsupportedError(
+                f"{path}: {core.name} uses {min(left)}, whose effect would reach other cores of a "
+                "bundle; remove it"
+            )
+    for _, text in files:
+        data = verilog.data_file(text)
+        if data is not None:
+            raise UnsupportedError(
+                f"{path}: {core.name} reads the data file '{data}'; a bundle holds logic only, "
+                "write the table as a case statement"
+            )
+    return tuple(files)
+
+
 def _identifier(name: str) -> str:
     """Return a Verilog identifier made of a network's name."""
     text = re.sub(r"\W", "_", name, flags=re.ASCII)
-    return text if re.match(r"[A-Za-z_]", text) else f"network_{text}"
+    text = text if re.match(r"[A-Za-z_]", text) else f"network_{text}"
+    return f"{text}_network" if text in verilog.KEYWORDS else text
 
 
 def _info(network: Network, binding: Binding) -> Mapping[str, Any]:

@@ -7,18 +7,70 @@ Cores come from different places: helper modules of one name recur, with one con
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["MergedSources", "merge_sources"]
+from asnet_mlir.errors import UnsupportedError
 
-# Comments and strings are passed over as one piece, so that only code is renamed.
+__all__ = [
+    "KEYWORDS",
+    "MergedSources",
+    "data_file",
+    "directives",
+    "merge_sources",
+]
+
+_KEYWORDS = """
+accept_on alias always always_comb always_ff always_latch and assert assign assume automatic before
+begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class
+clocking cmos config const constraint context continue cover covergroup coverpoint cross deassign
+default defparam design disable dist do edge else end endcase endchecker endclass endclocking
+endconfig endfunction endgenerate endgroup endinterface endmodule endpackage endprimitive endprogram
+endproperty endspecify endsequence endtable endtask enum event eventually expect export extends
+extern final first_match for force foreach forever fork forkjoin function generate genvar global
+highz0 highz1 if iff ifnone ignore_bins illegal_bins implements implies import incdir include
+initial inout input inside instance int integer interconnect interface intersect join join_any
+join_none large let liblist library local localparam logic longint macromodule matches medium
+modport module nand negedge nettype new nexttime nmos nor noshowcancelled not notif0 notif1 null or
+output package packed parameter pmos posedge primitive priority program property protected pull0
+pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent pure rand randc randcase randsequence
+rcmos real realtime ref reg reject_on release repeat restrict return rnmos rpmos rtran rtranif0
+rtranif1 s_always s_eventually s_nexttime s_until s_until_with scalared sequence shortint shortreal
+showcancelled signed small soft solve specify specparam static string strong strong0 strong1 struct
+super supply0 supply1 sync_accept_on sync_reject_on table tagged task this throughout time
+timeprecision timeunit tran tranif0 tranif1 tri tri0 tri1 triand trior trireg type typedef union
+unique unique0 unsigned until until_with untyped use uwire var vectored virtual void wait wait_order
+wand weak weak0 weak1 while wildcard wire with within wor xnor xor
+"""
+#: The reserved words of IEEE 1800-2017 (annex B).
+KEYWORDS = frozenset(_KEYWORDS.split())
+
+#: Compiler directives that change nothing in another core, and so may stay in its text.
+_HARMLESS = frozenset(
+    {
+        "`timescale",
+        "`default_nettype",
+        "`resetall",
+        "`celldefine",
+        "`endcelldefine",
+        "`begin_keywords",
+        "`end_keywords",
+    }
+)
+
+# Comments, strings and numbers are passed over as one piece, so that only code is renamed.
 _TOKEN = re.compile(
-    r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\\n])*\"|\\\S+|`?[A-Za-z_][A-Za-z0-9_$]*|.",
+    r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|\\\S+|[`$]?[A-Za-z_][A-Za-z0-9_$]*"
+    r"|'[sS]?[bodhBODH]\s*[0-9a-fA-FxXzZ?_]+|[0-9]\w*(?:\.[0-9]\w*)?|.",
     re.DOTALL,
 )
+_DIRECTIVE = re.compile(
+    r"`timescale\s+\d+\s*\w+\s*/\s*\d+\s*\w+|`default_nettype\s+\w+|`begin_keywords\s*\"[^\"]*\"|`\w+"
+)
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+_BLOCKS = ("module", "macromodule", "package", "interface", "primitive", "program")
 _DEFINES = ("module", "macromodule", "package", "interface", "primitive")
 
 
@@ -38,24 +90,149 @@ def _tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
-def _defined(text: str) -> set[str]:
-    """Return the names of the modules and packages that `text` defines."""
+def _code(text: str) -> list[str]:
+    """Return the tokens of `text` without comments and white space."""
+    return [
+        token
+        for token in _tokens(text)
+        if not token.isspace() and not token.startswith(("//", "/*"))
+    ]
+
+
+def directives(text: str) -> set[str]:
+    """Return the compiler directives and macros in `text` whose effect would reach other files."""
+    return {token for token in _tokens(text) if token[0] == "`" and token not in _HARMLESS}
+
+
+def data_file(text: str) -> str | None:
+    """Return what `text` gives $readmemh or $readmemb as its first file, if it calls them."""
+    code = _code(text)
+    for index, token in enumerate(code):
+        if token in ("$readmemh", "$readmemb"):
+            name = "".join(code[index + 2 : index + 3])
+            return name.strip('"')
+    return None
+
+
+def _defined(text: str, where: str = "Verilog") -> set[str]:
+    """Return the names of the modules and packages that `text`, the file `where`, defines.
+
+    Raises:
+      UnsupportedError: a name is escaped or reserved.
+    """
     names: set[str] = set()
-    expect = False
-    for token in _tokens(text):
+    expect = ""
+    for token in _code(text):
         if token in _DEFINES:
-            expect = True
+            expect = token
         elif expect and token in ("automatic", "static"):
             continue
-        elif expect and _IDENTIFIER.fullmatch(token):
-            names.add(token)
-            expect = False
+        elif expect:
+            if token.startswith("\\"):
+                raise UnsupportedError(
+                    f"{where}: the {expect} '{token}' has an escaped name, which hardware bundles "
+                    "do not support; give it a plain name"
+                )
+            if token in KEYWORDS and expect != "interface":  # `interface class`
+                raise UnsupportedError(
+                    f"{where}: the {expect} '{token}' is named like a keyword of SystemVerilog, in "
+                    "which bundles are written; rename it"
+                )
+            if _IDENTIFIER.fullmatch(token) and token not in KEYWORDS:
+                names.add(token)
+            expect = ""
     return names
+
+
+def _declared_outside(text: str) -> str | None:
+    """Return the name of a declaration in `text` that is in no module or package, if there is one.
+
+    Imports, time units and directives are none.
+    """
+    code = _code(_DIRECTIVE.sub(" ", _without_comments(text)))
+    index = 0
+    while index < len(code):
+        token = code[index]
+        if token in _BLOCKS:
+            end = f"end{token.removeprefix('macro')}"
+            depth = 1
+            while index + 1 < len(code) and depth:
+                index += 1
+                depth += (code[index] == token) - (code[index] == end)
+            index += 1
+            if code[index : index + 1] == [":"]:
+                index += 2
+        elif token == ";":
+            index += 1
+        elif token in ("import", "export", "timeunit", "timeprecision"):
+            while index < len(code) and code[index] != ";":
+                index += 1
+        elif token == "(" and code[index + 1 : index + 2] == ["*"]:
+            index += 2
+            while index < len(code) and code[index - 1 : index + 1] != ["*", ")"]:
+                index += 1
+            index += 1
+        else:
+            return _declared_name(code[index:])
+    return None
+
+
+def _without_comments(text: str) -> str:
+    return "".join(" " if token.startswith(("//", "/*")) else token for token in _tokens(text))
+
+
+def _declared_name(code: Sequence[str]) -> str:
+    """Return the name that the declaration at the start of `code` gives."""
+    name = code[0]
+    depth = 0
+    stops = {"function": "(;", "task": "(;", "class": ";#"}.get(code[0], ";=")
+    for token in code:
+        if depth == 0 and token in stops:
+            break
+        depth += (token in "[{(") - (token in "]})")
+        if depth == 0 and _IDENTIFIER.fullmatch(token) and token not in KEYWORDS:
+            name = token
+    return name
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:
     """Rename identifiers wherever they are, so that ports and signals of the same name agree."""
-    return "".join(names.get(token, token) for token in _tokens(text))
+    # An escaped identifier, as in `\\adder `, is the same as a plain one.
+    return "".join(names.get(token.removeprefix("\\"), token) for token in _tokens(text))
+
+
+def _identifiers(text: str) -> set[str]:
+    return {token.removeprefix("\\") for token in _tokens(text)}
+
+
+def _closed(text: str) -> str:
+    """Return `text` with the default net type at its end as it is at the start of every file."""
+    code = _code(text)
+    kinds = [after for token, after in itertools.pairwise(code) if token == "`default_nettype"]
+    if kinds and kinds[-1] != "wire":
+        return text.rstrip("\n") + "\n`default_nettype wire\n"
+    return text
+
+
+def _check_outside(cores: Mapping[int, tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    """Refuse declarations outside of modules and packages in two cores: all share one scope."""
+    first: tuple[str, ...] | None = None
+    for _, files in cores.values():
+        declares = [
+            (file_name, name, text)
+            for file_name, text in files
+            if (name := _declared_outside(text)) is not None
+        ]
+        texts = tuple(text for _, _, text in declares)
+        if not texts or texts == first:
+            continue
+        if first is not None:
+            file_name, name, _ = declares[0]
+            raise UnsupportedError(
+                f"{file_name}: declares '{name}' outside of modules and packages, as another core "
+                "does; move it into a package"
+            )
+        first = texts
 
 
 def merge_sources(
@@ -64,15 +241,20 @@ def merge_sources(
     """Merge the sources of `cores` (instance: top module, files as (name, text)).
 
     `reserved` are module names that the machine takes for itself.
+
+    Raises:
+      UnsupportedError: a module has an escaped name or a keyword's; two cores declare something
+        outside of modules and packages.
     """
+    _check_outside(cores)
     # A module's identity is the text of all files of its core that could change what it is: the
     # file that defines it and, as a file may instantiate what another defines, those as well.
     definitions: dict[str, set[str]] = {}
     groups: dict[int, dict[str, str]] = {}
     for key, (_, files) in cores.items():
         group: dict[str, str] = {}
-        for _, text in files:
-            for name in _defined(text):
+        for file_name, text in files:
+            for name in _defined(text, file_name):
                 group[name] = text
         groups[key] = group
         for name, text in group.items():
@@ -91,7 +273,7 @@ def merge_sources(
         while grew:
             grew = False
             for name, text in group.items():
-                if name not in changed and changed & set(_tokens(text)):
+                if name not in changed and changed & _identifiers(text):
                     changed.add(name)
                     grew = True
         texts = sorted({group[name] for name in changed})
@@ -100,7 +282,7 @@ def merge_sources(
         modules[key] = names.get(top, top)
         renamed[key] = names
         for file_name, text in files:
-            text = _renamed(text, names)
+            text = _closed(_renamed(text, names))
             stem, dot, suffix = file_name.rpartition(".")
             target = file_name
             if merged.get(target, text) != text:
@@ -110,7 +292,8 @@ def merge_sources(
     # Equal texts under two names would define a module twice.
     seen: set[str] = set()
     result = []
-    for name, text in sorted(merged.items(), key=lambda item: ("package" not in item[1], item[0])):
+    # Every file comes after those that come before it in its core, so packages before their users.
+    for name, text in merged.items():
         if text not in seen:
             seen.add(text)
             result.append((name, text))

@@ -52,8 +52,23 @@ def test_two_rules_for_one_place():
     [
         ("[]", "object with the list 'bindings'"),
         ("{", "not JSON"),
-        ('{"bindings": [{"op": "mulf"}]}', r"bindings\[0\] lacks the key 'core'"),
+        ('{"bindings": [{"op": "mulf"}]}', r"bindings\[0\]: lacks the key 'core'"),
         ('{"bindings": [], "version": 9}', "version 9"),
+        ('{"bindings": [], "version": true}', "version True"),
+        ('{"bindings": [], "extra": 1}', "unknown key 'extra'"),
+        ('{"bindings": [{"op": "mulf", "core": "fmul", "Layer": "d"}]}', "did you mean 'layer'"),
+        ('{"bindings": [{"op": "mulf", "core": 1}]}', r"bindings\[0\].core: must be a text"),
+        ('{"bindings": [{"op": "mulf", "core": "fmul", "layer": ""}]}', "layer: must be a text"),
+        ('{"bindings": [{"op": "mulf", "core": "fmul", "parameters": 1}]}', "must be an object"),
+        (
+            '{"bindings": [{"op": "mulf", "core": "fmul_trunc:P=3", "parameters": {"P": 9}}]}',
+            "belong into 'parameters'",
+        ),
+        (
+            '{"bindings": [{"op": "mulf", "core": "fmul", "layer": "x=1,addf"}]}',
+            "names layers with '_'",
+        ),
+        ("[" * 100_000, "not JSON"),
     ],
 )
 def test_bad_files(tmp_path, text, message):

@@ -41,6 +41,28 @@ def test_keras_model_keeps_layer_names_and_values():
     np.testing.assert_allclose(got, model.predict(x, verbose=0), rtol=0, atol=1e-6)
 
 
+def test_layers_can_be_named_in_bindings_and_padding_is_a_constant():
+    from asnet_mlir.binding import Binding
+    from asnet_mlir.frontends.keras import import_keras
+
+    keras = import_keras()
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((4, 5, 1)),
+            layers.ZeroPadding2D(((1, 0), (2, 1))),
+            layers.ReLU(max_value=6.0, negative_slope=0.1),
+            layers.Conv2D(2, 2, name="my first, conv"),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+    x = np.random.default_rng(0).standard_normal((6, 4, 5, 1)).astype(np.float32)
+    got = Evaluator(model, Binding.parse(["mulf@my_first__conv=fmul_trunc:P=0"])).outputs(x)
+    np.testing.assert_allclose(got, model.predict(x, verbose=0), rtol=0, atol=1e-6)
+
+
 def test_keras_file_is_read_without_running_its_code(tmp_path):
     from asnet_mlir.frontends.keras import import_keras
 

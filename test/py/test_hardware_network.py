@@ -177,6 +177,38 @@ def test_an_existing_folder_is_left_alone(bundle, tmp_path, capfd):
     assert (precious / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda m: m["info"].update(weights=[]),
+        lambda m: m["info"].update(weights=["zz"]),
+        lambda m: m["info"].update(output_shape="x"),
+        lambda m: m["info"].update(input_shape=3),
+        lambda m: m.update(info=3),
+        lambda m: m.update(output_words=-1),
+        lambda m: m.update(format=2),
+        lambda m: m.pop("memories"),
+        lambda m: m["files"].update({"rom/none.hex": "0"}),
+    ],
+)
+def test_a_damaged_manifest_is_refused(bundle, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    damage(manifest)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError):
+        simulate(copy, "mnist:test", samples=1)
+
+
+def test_a_file_that_is_gone_is_named(bundle, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    (copy / "rom" / "weights.hex").unlink()
+    with pytest.raises(InputError, match="weights"):
+        simulate(copy, "mnist:test", samples=1)
+
+
 def test_data_of_another_shape(bundle, tmp_path):
     np.savez(tmp_path / "d.npz", x=np.zeros((2, 783)), y=np.zeros(2, int))
     with pytest.raises(InputError, match="samples have the shape 783, the network takes 784"):

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+from pathlib import Path
 
-from asnet_mlir.hardware.verilog import merge_sources
+import numpy as np
+import pytest
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores import Instance, core_from_verilog, library_cores, load_core
+from asnet_mlir.cores.core import Source
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends import load_model
+from asnet_mlir.hardware import generate, simulate
+from asnet_mlir.hardware.verbs import _core_files, _identifier
+from asnet_mlir.hardware.verilog import KEYWORDS, directives, merge_sources
 
 
 def top(name: str, helper: str = "helper") -> str:
@@ -70,3 +82,136 @@ def test_names_of_the_machine_are_reserved() -> None:
     )
     assert merged.modules[1].startswith("asnet_ram_")
     assert modules(merged.files[0][1]) == [merged.modules[1]]
+
+
+def core_of(tmp_path: Path, name: str, *texts: str, **others: str) -> Instance:
+    """Return a core made of Verilog files in a folder of its own."""
+    folder = tmp_path / name
+    folder.mkdir()
+    for file_name, text in others.items():
+        (folder / file_name.replace("_dot_", ".")).write_text(text)
+    files = []
+    for number, text in enumerate(texts):
+        files.append(folder / f"{name}{number or ''}.v")
+        files[-1].write_text(text)
+    return core_from_verilog(files, top=name, op="addf").instance()
+
+
+def user_core(name: str, value: str, before: str = "") -> str:
+    return (
+        f"{before}module {name}(input [31:0] x, input [31:0] y, output [31:0] z);\n"
+        f"  assign z = {value}; // not expanded: `KK\nendmodule\n"
+    )
+
+
+def test_macros_end_with_their_core(tmp_path: Path, mlp: object) -> None:
+    guard = "`ifndef KK\n`define KK {}\n`endif\n"
+    (tmp_path / "g1.v").write_text(user_core("g1", "x ^ `KK", guard.format("32'h1")))
+    (tmp_path / "g2.v").write_text(user_core("g2", "y ^ `KK", guard.format("32'h7000000")))
+    binding = Binding.parse([f"mulf={tmp_path / 'g1.v'}", f"addf={tmp_path / 'g2.v'}"])
+    network = load_model(mlp)
+    generate(network, binding, output=tmp_path / "b")
+    for path in (tmp_path / "b" / "cores").iterdir():
+        assert not directives(path.read_text()), path
+    x = np.random.default_rng(1).standard_normal((2, *network.input_shape[1:]), np.float32)
+    np.savez(tmp_path / "d.npz", x=x, y=np.zeros(2, int))
+    assert simulate(tmp_path / "b", str(tmp_path / "d.npz")).mismatches == 0
+
+
+def test_a_core_with_directives_becomes_one_file(tmp_path: Path) -> None:
+    instance = core_of(
+        tmp_path,
+        "c",
+        '`timescale 1ns/1ps\n`include "k.vh"\n`include "k.vh"\n`define fadd(x) (x + 1)\n',
+        user_core("`NAME", "`fadd(x) ^ `KK"),
+        user_core("fadd", "x"),
+        k_dot_vh="`ifndef K\n`define K\n`define NAME c\n`define KK 32'h1\n`endif\n",
+    )
+    ((name, text),) = _core_files(instance).sources
+    assert name == "c.v"
+    assert text.count("module c(") == 1
+    assert "(x + 1) ^ 32'h1; // not expanded: `KK" in text
+    # A module of the macro's name is renamed, and nothing else is.
+    merged = merge_sources({1: ("c", [(name, text)])}, ["fadd"])
+    ((_, renamed),) = merged.files
+    assert len(modules(renamed)) == 2 and "(x + 1) ^ 32'h1;" in renamed
+    assert modules(renamed)[1] == merged.renamed[1]["fadd"]
+
+
+def test_sources_without_directives_are_verbatim(tmp_path: Path) -> None:
+    text = user_core("v", "x", "`timescale 1ns/1ps\n`default_nettype none\n")
+    text = text.replace("input", "input wire").replace("output", "output wire")
+    assert _core_files(core_of(tmp_path, "v", text)).sources == (("v.v", text),)
+    # Its default net type does not reach the next file.
+    ((_, kept),) = merge_sources({1: ("v", [("v.v", text)])}).files
+    assert kept == text + "`default_nettype wire\n"
+    for name in library_cores():
+        core = library_cores()[name]
+        assert [text for _, text in _core_files(core.instance()).sources] == [
+            source.text for source in core.sources
+        ]
+
+
+def test_data_files_are_refused(tmp_path: Path) -> None:
+    table = '  reg [31:0] t [0:1];\n  initial `READ("m.hex", t);\n  assign z = t[x[0]];\n'
+    text = user_core("m", "0", "`define READ $readmemh\n").replace("  assign z = 0;", table)
+    path = tmp_path / "m.v"
+    path.write_text(text)
+    core = dataclasses.replace(
+        load_core("fadd"), name="m", sources=(Source(path, text),), in_library=False
+    )
+    with pytest.raises(UnsupportedError, match=r"m\.v: m reads the data file 'm\.hex'; a bundle"):
+        _core_files(core.instance())
+
+
+def test_names_that_are_keywords() -> None:
+    assert len(KEYWORDS) == 248
+    for name in ("real", "table", "nettype"):
+        assert _identifier(name) == f"{name}_network"
+    assert (_identifier("my-net"), _identifier("3d")) == ("my_net", "network_3d")
+    with pytest.raises(UnsupportedError, match=r"c\.v: the module 'iff' is named like a keyword"):
+        merge_sources({1: ("c", [("c.v", top("c", "x") + user_core("iff", "x"))])})
+
+
+def test_escaped_module_names_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"e\.v: the module '\\e1' has an escaped name"):
+        merge_sources({1: ("e1", [("e.v", user_core("\\e1 ", "x"))])})
+
+
+def test_only_whole_identifiers_are_renamed() -> None:
+    text = user_core("h1", "32'h1 ^ $h1(x) ^ 4 'h 1") + user_core("u", "z0").replace(
+        "assign z = z0;", "\\h1 inner(x, y, z);"
+    )
+    merged = merge_sources({1: ("u", [("u.v", text)])}, ["h1"])
+    ((_, renamed),) = merged.files
+    assert "z = 32'h1 ^ $h1(x) ^ 4 'h 1;" in renamed
+    assert f"  {merged.renamed[1]['h1']} inner(x, y, z);" in renamed
+
+
+@pytest.mark.parametrize(
+    ("declaration", "name"),
+    [
+        ("function automatic [31:0] f(input [31:0] x); f = x; endfunction", "f"),
+        ("typedef struct packed {logic [3:0] g; logic h;} pair_t;", "pair_t"),
+        ("localparam int W = 8;", "W"),
+        ("(* keep *) parameter [3:0] W = 8, V = 9;", "W"),
+    ],
+)
+def test_declarations_outside_of_modules(declaration: str, name: str) -> None:
+    fine = "`timescale 1 ns/1ps package p; localparam W = 1; endpackage : p\nimport p::*; // f\n"
+    one = ("one", [("one.sv", fine + user_core("one", "x", declaration + "\n"))])
+    two = ("two", [("two.sv", user_core("two", "x", declaration + "\n"))])
+    assert len(merge_sources({1: one, 2: one, 3: ("t", [("t.sv", fine)])}).files) == 2
+    match = f"two.sv: declares '{name}' outside of modules and packages"
+    with pytest.raises(UnsupportedError, match=match):
+        merge_sources({1: one, 2: two})
+
+
+def test_files_stay_in_the_order_of_their_core() -> None:
+    files = [
+        ("z.sv", "package z; localparam int A = 1; endpackage\n"),
+        ("b.sv", "package b; localparam int B = z::A; endpackage\n"),
+        ("a.sv", user_core("a", "b::B")),
+    ]
+    merged = merge_sources({1: ("a", files)})
+    assert merged.files == tuple(files)

@@ -13,6 +13,11 @@ func.func @names(%a: !t) -> !t {
   %0 = linalg.matmul ins(%a, %a : !t, !t) outs(%empty : !t) -> !t
     loc("jit(f)/sequential/dense/dot_general")
 
+  // What a binding's text could not hold becomes underscores.
+  // CHECK: linalg.exp {approx.layer = "my_layer__of_mine"}
+  %odd = linalg.exp ins(%a : !t) outs(%empty : !t) -> !t
+    loc("jit(f)/my layer, of=mine/exp")
+
   // A name that wraps the Python frames, whose names are functions.
   // CHECK: linalg.exp {approx.layer = "softmax"}
   %1 = linalg.exp ins(%a : !t) outs(%empty : !t) -> !t

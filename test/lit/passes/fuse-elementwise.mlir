@@ -95,3 +95,26 @@ func.func @no_repeated_work(%x: tensor<4xf32>, %y: tensor<4x8xf32>) -> tensor<4x
   } -> tensor<4xf32>
   return %2 : tensor<4xf32>
 }
+
+// -----
+
+#id = affine_map<(i) -> (i)>
+#scalar = affine_map<(i) -> ()>
+
+// A constant operand becomes a scalar and folds: this is how StableHLO writes a padding's zero.
+// CHECK-LABEL: func.func @constant
+// CHECK: %[[ZERO:.*]] = arith.constant 0.000000e+00 : f32
+// CHECK: linalg.generic
+// CHECK-NOT: ins(
+// CHECK: linalg.yield %[[ZERO]]
+func.func @constant() -> tensor<4xf32> {
+  %zero = arith.constant dense<0> : tensor<i32>
+  %e = tensor.empty() : tensor<4xf32>
+  %0 = linalg.generic {indexing_maps = [#scalar, #id], iterator_types = ["parallel"]}
+      ins(%zero : tensor<i32>) outs(%e : tensor<4xf32>) {
+    ^bb0(%in: i32, %out: f32):
+      %f = arith.sitofp %in : i32 to f32
+      linalg.yield %f : f32
+  } -> tensor<4xf32>
+  return %0 : tensor<4xf32>
+}
