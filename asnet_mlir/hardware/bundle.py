@@ -220,7 +220,7 @@ def attachment(
         "result": names.get(core.result, core.result),
         "clock": names.get(core.clock, core.clock) if core.clock else None,
         "module": module,
-        "parameters": dict(core.parameters),
+        "parameters": {names.get(key, key): value for key, value in core.parameters.items()},
         "canonical_nan": core.canonical_nan,
     }
 

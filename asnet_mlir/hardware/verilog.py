@@ -144,11 +144,9 @@ def _defined(text: str, where: str = "Verilog") -> set[str]:
     return names
 
 
-def _declared_outside(text: str) -> str | None:
-    """Return the name of a declaration in `text` that is in no module or package, if there is one.
-
-    Imports, time units and directives are none.
-    """
+def _outside(text: str) -> tuple[set[str], str | None]:
+    """Return what `text` has in no module or package: imports, and the first declaration's name."""
+    imports: set[str] = set()
     code = _code(_DIRECTIVE.sub(" ", _without_comments(text)))
     index = 0
     while index < len(code):
@@ -164,17 +162,20 @@ def _declared_outside(text: str) -> str | None:
                 index += 2
         elif token == ";":
             index += 1
-        elif token in ("import", "export", "timeunit", "timeprecision"):
+        elif token in ("import", "timeunit", "timeprecision"):
+            start = index + 1
             while index < len(code) and code[index] != ";":
                 index += 1
+            if token == "import":
+                imports.add("".join(code[start:index]))
         elif token == "(" and code[index + 1 : index + 2] == ["*"]:
             index += 2
             while index < len(code) and code[index - 1 : index + 1] != ["*", ")"]:
                 index += 1
             index += 1
         else:
-            return _declared_name(code[index:])
-    return None
+            return imports, _declared_name(code[index:])
+    return imports, None
 
 
 def _without_comments(text: str) -> str:
@@ -214,25 +215,35 @@ def _closed(text: str) -> str:
     return text
 
 
-def _check_outside(cores: Mapping[int, tuple[str, Sequence[tuple[str, str]]]]) -> None:
-    """Refuse declarations outside of modules and packages in two cores: all share one scope."""
-    first: tuple[str, ...] | None = None
-    for _, files in cores.values():
-        declares = [
-            (file_name, name, text)
-            for file_name, text in files
-            if (name := _declared_outside(text)) is not None
-        ]
-        texts = tuple(text for _, _, text in declares)
-        if not texts or texts == first:
+def _check_outside(cores: Sequence[Sequence[tuple[str, str]]]) -> None:
+    """Refuse what two cores have outside of modules and packages: all share one scope there.
+
+    Imports count too, because a name could then come from the other core's package.
+    """
+    first: tuple[frozenset[str], tuple[str, ...]] | None = None
+    for files in cores:
+        imported: dict[str, str] = {}
+        declared: dict[str, tuple[str, str]] = {}
+        for file_name, text in files:
+            imports, name = _outside(text)
+            imported.update(dict.fromkeys(imports, file_name))
+            if name is not None:
+                declared[text] = (file_name, name)
+        scope = (frozenset(imported), tuple(declared))
+        if not (imported or declared) or scope == first:
             continue
         if first is not None:
-            file_name, name, _ = declares[0]
+            for file_name, name in declared.values():
+                raise UnsupportedError(
+                    f"{file_name}: declares '{name}' outside of modules and packages, where "
+                    "another core has names, too; move it into a package or module"
+                )
+            name, file_name = min(imported.items())
             raise UnsupportedError(
-                f"{file_name}: declares '{name}' outside of modules and packages, as another core "
-                "does; move it into a package"
+                f"{file_name}: imports '{name}' outside of modules, where another core has other "
+                f"names; write {name.partition('::')[0]}::NAME wherever a name is used"
             )
-        first = texts
+        first = scope
 
 
 def merge_sources(
@@ -243,10 +254,9 @@ def merge_sources(
     `reserved` are module names that the machine takes for itself.
 
     Raises:
-      UnsupportedError: a module has an escaped name or a keyword's; two cores declare something
-        outside of modules and packages.
+      UnsupportedError: a module has an escaped name or a keyword's; two cores have declarations
+        or imports outside of modules and packages.
     """
-    _check_outside(cores)
     # A module's identity is the text of all files of its core that could change what it is: the
     # file that defines it and, as a file may instantiate what another defines, those as well.
     definitions: dict[str, set[str]] = {}
@@ -265,6 +275,7 @@ def merge_sources(
     merged: dict[str, str] = {}
     modules: dict[int, str] = {}
     renamed: dict[int, Mapping[str, str]] = {}
+    placed: list[list[tuple[str, str]]] = []
     for key, (top, files) in cores.items():
         group = groups[key]
         # Whoever uses a renamed module changes too, and must be told apart from other users.
@@ -281,14 +292,15 @@ def merge_sources(
         names = {name: f"{name}_{digest}" for name in changed}
         modules[key] = names.get(top, top)
         renamed[key] = names
-        for file_name, text in files:
-            text = _closed(_renamed(text, names))
+        placed.append([(name, _closed(_renamed(text, names))) for name, text in files])
+        for file_name, text in placed[-1]:
             stem, dot, suffix = file_name.rpartition(".")
             target = file_name
             if merged.get(target, text) != text:
                 mark = hashlib.sha256(text.encode()).hexdigest()[:8]
                 target = f"{stem or file_name}_{mark}{dot}{suffix if dot else ''}"
             merged[target] = text
+    _check_outside(placed)
     # Equal texts under two names would define a module twice.
     seen: set[str] = set()
     result = []

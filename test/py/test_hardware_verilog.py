@@ -113,7 +113,7 @@ def test_macros_end_with_their_core(tmp_path: Path, mlp: object) -> None:
     generate(network, binding, output=tmp_path / "b")
     for path in (tmp_path / "b" / "cores").iterdir():
         assert not directives(path.read_text()), path
-    x = np.random.default_rng(1).standard_normal((2, *network.input_shape[1:]), np.float32)
+    x = np.random.default_rng(1).standard_normal((2, *network.input_shape), np.float32)
     np.savez(tmp_path / "d.npz", x=x, y=np.zeros(2, int))
     assert simulate(tmp_path / "b", str(tmp_path / "d.npz")).mismatches == 0
 
@@ -201,10 +201,25 @@ def test_declarations_outside_of_modules(declaration: str, name: str) -> None:
     fine = "`timescale 1 ns/1ps package p; localparam W = 1; endpackage : p\nimport p::*; // f\n"
     one = ("one", [("one.sv", fine + user_core("one", "x", declaration + "\n"))])
     two = ("two", [("two.sv", user_core("two", "x", declaration + "\n"))])
-    assert len(merge_sources({1: one, 2: one, 3: ("t", [("t.sv", fine)])}).files) == 2
+    assert len(merge_sources({1: one, 2: one}).files) == 1
     match = f"two.sv: declares '{name}' outside of modules and packages"
     with pytest.raises(UnsupportedError, match=match):
         merge_sources({1: one, 2: two})
+
+
+def test_imports_outside_of_modules() -> None:
+    def core(name: str, package: str, value: int) -> tuple[str, list[tuple[str, str]]]:
+        text = f"package {package}; localparam W = {value}; endpackage\n"
+        use = user_core(name, "x ^ W", f"import {package}::*;\n")
+        return name, [(f"{package}.sv", text), (f"{name}.sv", use)]
+
+    # One package in two cores is one file.
+    assert len(merge_sources({1: core("one", "p", 1), 2: core("two", "p", 1)}).files) == 3
+    for package in ("p", "q"):
+        with pytest.raises(
+            UnsupportedError, match=r"two\.sv: imports '\w+::\*' outside of modules"
+        ):
+            merge_sources({1: core("one", "p", 1), 2: core("two", package, 2)})
 
 
 def test_files_stay_in_the_order_of_their_core() -> None:
