@@ -17,7 +17,7 @@ from asnet_mlir.json_input import check_keys
 __all__ = ["Binding", "Rule"]
 
 _FORMAT_VERSION = 1
-_RULE_KEYS = {"op", "layer", "core", "parameters"}
+_RULE_KEYS = {"op", "layer", "core", "top", "ports", "parameters"}
 #: What separates the parts of a rule; `approx-annotate-layers` puts underscores for them.
 _NOT_IN_LAYERS = re.compile(r"[\s,=@{}'\"]")
 
@@ -110,13 +110,18 @@ class Binding:
             if not isinstance(entry, Mapping):
                 raise InputError(f"{place}: must be an object")
             check_keys(place, entry, _RULE_KEYS, required={"op", "core"})
-            for key in ("op", "core", "layer"):
+            for key in ("op", "core", "layer", "top"):
                 if key in entry and not (isinstance(entry[key], str) and entry[key]):
                     raise InputError(f"{place}.{key}: must be a text, not {entry[key]!r}")
             parameters = entry.get("parameters", {})
             if not isinstance(parameters, Mapping):
                 raise InputError(f"{place}.parameters: must be an object, not {parameters!r}")
-            base = parse_instance(entry["core"], op=entry["op"])
+            ports = entry.get("ports", {})
+            if not isinstance(ports, Mapping) or not all(
+                isinstance(name, str) for name in ports.values()
+            ):
+                raise InputError(f"{place}.ports: must be an object of port names, not {ports!r}")
+            base = parse_instance(entry["core"], op=entry["op"], top=entry.get("top"), ports=ports)
             if parameters and base != base.core.instance():
                 raise InputError(f"{place}: parameters belong into 'parameters', not into 'core'")
             instance = base.core.instance(parameters) if parameters else base
@@ -132,6 +137,7 @@ class Binding:
                     "op": rule.op,
                     **({"layer": rule.layer} if rule.layer else {}),
                     "core": rule.instance.to_json()["core"],
+                    **_verilog_keys(rule.instance),
                     "parameters": dict(rule.instance.parameters),
                 }
                 for rule in self.rules
@@ -163,3 +169,17 @@ class Binding:
     def label(self) -> str:
         """One line for people: `mulf=fmul_trunc:P=20 divf=fdiv_trunc:P=22`, or `exact`."""
         return " ".join(rule.label for rule in self.rules) or "exact"
+
+
+def _verilog_keys(instance: Instance) -> dict[str, Any]:
+    """Return the module and the ports' roles of a core that is a Verilog file without a manifest.
+
+    The file alone may not tell which operand is which.
+    """
+    core = instance.core
+    if core.path is None or core.path.suffix not in (".v", ".sv"):
+        return {}
+    roles = {"a": core.ports.a, "b": core.ports.b, "result": core.ports.result}
+    if core.ports.clock:
+        roles["clock"] = core.ports.clock
+    return {"top": core.module, "ports": roles}

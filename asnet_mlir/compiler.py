@@ -216,7 +216,6 @@ def to_native(
     Args:
       bound: what `bind` or `bind_for_hardware` returned.
       models: what `model_texts` returned for the instances that are bound.
-
       vectorize: without, every op is a scalar loop nest in the defined order: the reference that
         the vectorized code is tested against.
       parametric: `models` are parametric texts (`Model.parametric_text`); after the weights comes

@@ -2,7 +2,7 @@
 
 import pytest
 
-from asnet_mlir.binding import Binding
+from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.compiler import bind, bind_for_hardware, to_approx
 from asnet_mlir.errors import InputError
 
@@ -22,6 +22,23 @@ def test_equal_instances_share_an_id():
     )
     assert list(binding.instances) == [1, 2]
     assert binding.pass_option == "mulf=1,mulf@a=2,mulf@b=1"
+
+
+def test_the_roles_of_ports_survive_saving(tmp_path):
+    """Operands the other way round, in a file with two modules: the file alone does not say so."""
+    from asnet_mlir.cores import core_from_verilog
+
+    source = tmp_path / "own.v"
+    source.write_text(
+        "module first(input [31:0] p, input [31:0] q, output [31:0] r); assign r = p; endmodule\n"
+        "module other(input [31:0] p, input [31:0] q, output [31:0] r); assign r = q; endmodule\n"
+    )
+    core = core_from_verilog([source], top="first", op="mulf", ports={"a": "q", "b": "p"})
+    binding = Binding((Rule("mulf", core.instance()),))
+    binding.save(tmp_path / "binding.json")
+    loaded = Binding.load(tmp_path / "binding.json")
+    assert loaded.rules[0].instance.content_hash == binding.rules[0].instance.content_hash
+    assert loaded.rules[0].instance.core.ports.a == "q"
 
 
 @pytest.mark.parametrize(
