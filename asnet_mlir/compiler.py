@@ -67,6 +67,8 @@ _BUFFERIZE = (
     "fold-memref-alias-ops,canonicalize,cse,buffer-deallocation-pipeline)"
 )
 
+_BLOCK_CALLS = "builtin.module(approx-block-calls,canonicalize,cse)"
+
 # No pass here forms an FMA or reorders floating-point operations.
 _TO_LLVM = (
     "builtin.module(approx-linalg-to-loops,convert-vector-to-scf{full-unroll=true},canonicalize,"
@@ -248,6 +250,7 @@ def _llvm_module(
             _INLINE_MODELS,
             *([_VECTORIZE] if vectorize else []),
             _BUFFERIZE,
+            _BLOCK_CALLS,
         ]
         for pipeline in pipelines:
             _run(module, pipeline, "lowering to LLVM")

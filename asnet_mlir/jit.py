@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asnet_mlir.errors import AsnetError, InputError, ToolError
+
+if TYPE_CHECKING:
+    from asnet_mlir.cores.model import Model
 
 __all__ = [
     "LOWER_LOOPS_TO_LLVM",
@@ -88,6 +91,7 @@ class CompiledModule:
         self._engine = ExecutionEngine(
             module, opt_level=opt_level, shared_libs=list(shared_libraries)
         )
+        self._libraries = list(_register_libraries(self._engine, module))
         self._names = {
             operation.attributes["sym_name"].value.removeprefix("_mlir_ciface_")
             for operation in module.body.operations
@@ -143,6 +147,16 @@ class CompiledModule:
         return function
 
 
+def _register_libraries(engine: Any, module: Any) -> Iterator[ctypes.CDLL]:
+    """Load what `llvm.func`s with the attribute `approx.library` are implemented by."""
+    for operation in module.body.operations:
+        if "approx.library" in operation.attributes:
+            library = ctypes.CDLL(operation.attributes["approx.library"].value)
+            address = ctypes.cast(library.asnet_block, ctypes.c_void_p)
+            engine.raw_register_runtime(operation.attributes["sym_name"].value, address)
+            yield library
+
+
 _DESCRIPTORS: dict[int, type[ctypes.Structure]] = {}
 
 
@@ -183,6 +197,10 @@ class ElementwiseKernel:
         self._compiled = compiled
         self._dtypes = dtypes
 
+    def dtypes(self, symbol: str) -> tuple[np.dtype, ...]:
+        """Return the dtypes of the operands and the result of model `symbol`."""
+        return self._dtypes[symbol]
+
     def __call__(self, symbol: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Return model `symbol` of each pair of elements.
 
@@ -205,30 +223,41 @@ class ElementwiseKernel:
         return result
 
 
-def compile_elementwise(models: dict[str, str], opt_level: int = 3) -> ElementwiseKernel:
+def compile_elementwise(
+    models: Mapping[str, Model | str], opt_level: int = 3
+) -> ElementwiseKernel:
     """Compile models into loops over arrays, one kernel for all of them.
 
     Args:
-      models: text of `func.func private @symbol(%a, %b) -> r` by symbol, as in `Model.text`; f32,
-        or integers of up to 64 bits (carried in the next wider unsigned dtype).
+      models: by symbol, a model or its text: `func.func private @symbol(%a, %b) -> r`, on f32 or
+        integers of up to 64 bits (carried in the next wider unsigned dtype), with `approx.block`
+        where another function computes whole arrays.
 
     Raises:
       InputError: a model is not such a function.
     """
+    from asnet_mlir import dialects
+
+    dialects.load()
     from mlir import ir
     from mlir.dialects import arith, func, memref, scf
     from mlir.passmanager import PassManager
 
     dtypes = {}
+    texts = [model if isinstance(model, str) else model.text for model in models.values()]
     with ir.Context(), ir.Location.unknown():
-        module = ir.Module.parse("\n".join(models.values()))
-        functions = {op.name.value: op for op in module.body.operations}
+        module = ir.Module.parse("\n".join(texts))
+        functions = {
+            op.attributes["sym_name"].value: op
+            for op in module.body.operations
+            if isinstance(op, func.FuncOp)
+        }
         index = ir.IndexType.get()
         for symbol in models:
             if symbol not in functions:
                 raise InputError(f"the model text has no function '{symbol}'")
-            signature = functions[symbol].type
-            types = [*signature.inputs, *signature.results]
+            function = functions[symbol]
+            types = [*function.type.inputs, *function.type.results]
             if len(types) != 3:
                 raise InputError(f"{symbol}: a model takes two operands and gives one result")
             storage = [_storage(ir, symbol, kind) for kind in types]
@@ -240,19 +269,22 @@ def compile_elementwise(models: dict[str, str], opt_level: int = 3) -> Elementwi
                 loop = func.FuncOp(f"{symbol}_loop", ir.FunctionType.get(buffers, []))
             loop.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
             with ir.InsertionPoint(loop.add_entry_block()):
-                zero = arith.constant(index, 0)
-                one = arith.constant(index, 1)
-                count = memref.dim(loop.arguments[0], zero)
-                for position in scf.for_(zero, count, one):
-                    operands = [
-                        _convert(arith, memref.load(buffer, [position]), kind)
-                        for buffer, kind in zip(loop.arguments[:2], types[:2], strict=True)
-                    ]
-                    result = func.CallOp(functions[symbol], operands).result
-                    memref.store(
-                        _convert(arith, result, storage[2][1]), loop.arguments[2], [position]
-                    )
-                    scf.yield_([])
+                if "approx.block" in function.attributes:
+                    block = ir.FlatSymbolRefAttr(function.attributes["approx.block"])
+                    func.CallOp([], block, list(loop.arguments))
+                else:
+                    zero = arith.constant(index, 0)
+                    one = arith.constant(index, 1)
+                    count = memref.dim(loop.arguments[0], zero)
+                    for position in scf.for_(zero, count, one):
+                        operands = [
+                            _convert(arith, memref.load(buffer, [position]), kind)
+                            for buffer, kind in zip(loop.arguments[:2], types[:2], strict=True)
+                        ]
+                        value = func.CallOp(function, operands).result
+                        result = _convert(arith, value, storage[2][1])
+                        memref.store(result, loop.arguments[2], [position])
+                        scf.yield_([])
                 func.ReturnOp([])
         module.operation.verify()
         passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"

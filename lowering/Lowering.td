@@ -137,6 +137,38 @@ def VectorizeOutputs : Pass<"approx-vectorize-outputs"> {
                            "::mlir::tensor::TensorDialect", "::mlir::vector::VectorDialect"];
 }
 
+def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
+  let summary = "Call models that compute arrays once for a block of elements";
+  let description = [{
+    A model whose function carries `approx.block = @F` is called for single pairs in the bodies of
+    linalg ops.  `@F` takes 1-D memrefs of operands and results, which is how bit-sliced and simulated
+    models work.  A `linalg.generic` with such calls becomes a loop nest over tiles of about `elements`
+    elements: the operands of a call are written to buffers, `@F` is called once, and the rest of the
+    body reads its results.
+
+    - Before: linalg on memrefs of static shape; each output's reduction in the order of
+      `docs/semantics.md`.
+    - After: the same values.  A tile spans several steps of a reduction only where no call depends on
+      the accumulated output.  Ops of dynamic shape are unchanged, and call for single pairs.
+
+    ```mlir
+    linalg.generic .. { %0 = func.call @m(%x, %w) : (f32, f32) -> f32   %1 = arith.addf %acc, %0 .. }
+    ==>
+    scf.for %tile .. {
+      scf.for %i .. { %a[%i] = x[..]   %b[%i] = w[..] }
+      func.call @m_block(%a, %b, %r) : (memref<?xf32>, memref<?xf32>, memref<?xf32>) -> ()
+      scf.for %i .. { out[..] = out[..] + %r[%i] }
+    ```
+  }];
+  let options = [
+    Option<"elements", "elements", "int64_t", "2048",
+           "Elements of a tile; the buffers of a call should fit the first-level cache">,
+  ];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
 def PromoteParameters : Pass<"approx-promote-parameters", "::mlir::ModuleOp"> {
   let summary = "Make the marked constants of models an argument of the network";
   let description = [{

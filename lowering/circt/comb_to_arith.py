@@ -4,7 +4,8 @@
 `circt` and `mlir` cannot live in one process.
 
 A job is `{"symbol": .., "format": "f32" | null, "module": {"ports": .., "cells": ..}}`, where the
-module is in the format of Yosys' `write_json` with ports `a`, `b` and `result` and no registers.
+module is in the format of Yosys' `write_json`, without registers.  Its ports are the function's
+operands and results in their order; with a format, `a`, `b` and `result` are floats.
 A result is `{"text": ..}` (one `func.func private`) or `{"error": .., "cell": ..}`.
 
 What a cell computes follows Yosys' "Internal cell library" and IEEE 1364-2005, section 5:
@@ -406,35 +407,45 @@ _GATES = {
 
 
 def build_function(symbol: str, number_format: str | None, module: dict[str, Any]) -> None:
-    """Build `func.func private @symbol(%a, %b) -> result` at the insertion point.
+    """Build `func.func private @symbol(inputs) -> outputs` at the insertion point.
 
-    With `number_format` "f32" operands and result are f32, and a NaN operand reads as 0x7FC00000,
-    whose bits a processor does not promise (x86 makes 0xFFC00000).  Without it they are integers of
-    the ports' widths.
+    With `number_format` "f32" the ports `a`, `b` and `result` are f32, and a NaN operand reads as
+    0x7FC00000, whose bits a processor does not promise (x86 makes 0xFFC00000).  All others are
+    integers of the ports' widths.
     """
-    ports = {name: port["bits"] for name, port in module["ports"].items()}
-    is_float = number_format == "f32"
-    types = [F32Type.get() if is_float else _int(len(ports[name])) for name in ("a", "b")]
-    result_type = F32Type.get() if is_float else _int(len(ports["result"]))
-    function = func.FuncOp(symbol, FunctionType.get(types, [result_type]), visibility="private")
+    ports = module["ports"]
+    inputs = {n: p["bits"] for n, p in ports.items() if p["direction"] == "input"}
+    outputs = {n: p["bits"] for n, p in ports.items() if p["direction"] == "output"}
+
+    def is_float(name: str) -> bool:
+        return number_format == "f32" and name in ("a", "b", "result")
+
+    def types(group: dict[str, list[Any]]) -> list[Any]:
+        return [F32Type.get() if is_float(name) else _int(len(group[name])) for name in group]
+
+    signature = FunctionType.get(types(inputs), types(outputs))
+    function = func.FuncOp(symbol, signature, visibility="private")
     with InsertionPoint(function.add_entry_block()):
-        inputs = {}
-        for name, argument in zip(("a", "b"), function.arguments, strict=True):
+        values: dict[str, tuple[list[Any], Value]] = {}
+        for name, argument in zip(inputs, function.arguments, strict=True):
             value: Value = argument
-            if is_float:
+            if is_float(name):
                 unordered = arith.CmpFOp(
                     IntegerAttr.get(IntegerType.get_signless(64), 14), argument, argument
                 ).result
                 as_bits = arith.BitcastOp(_int(32), argument).result
                 nan = arith.ConstantOp(_int(32), _CANONICAL_NAN).result
                 value = arith.SelectOp(unordered, nan, as_bits).result
-            inputs[name] = (ports[name], value)
-        builder = _Builder(module["cells"], inputs)
+            values[name] = (inputs[name], value)
+        builder = _Builder(module["cells"], values)
         builder.build_all()
-        result = builder.gather(ports["result"])
-        if is_float:
-            result = arith.BitcastOp(F32Type.get(), result).result
-        func.ReturnOp([result])
+        results = []
+        for name, bits in outputs.items():
+            value = builder.gather(bits)
+            if is_float(name):
+                value = arith.BitcastOp(F32Type.get(), value).result
+            results.append(value)
+        func.ReturnOp(results)
 
 
 def _expand_parities(function: func.FuncOp) -> None:

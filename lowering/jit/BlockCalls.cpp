@@ -1,0 +1,300 @@
+#include "lowering/Lowering.h"
+
+#include "mlir/Analysis/TopologicalSortUtils.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/IR/PatternMatch.h"
+
+using namespace mlir;
+
+namespace asnet {
+#define GEN_PASS_DEF_BLOCKCALLS
+#include "lowering/Lowering.h.inc"
+
+namespace {
+constexpr StringLiteral kBlock = "approx.block";
+
+/// The function over arrays behind a call of a model that has one.
+FlatSymbolRefAttr getBlock(func::CallOp call, SymbolTable &symbols) {
+  auto model = symbols.lookup<func::FuncOp>(call.getCallee());
+  return model ? model->getAttrOfType<FlatSymbolRefAttr>(kBlock) : FlatSymbolRefAttr();
+}
+
+/// Emits one linalg.generic as loops over tiles; in each tile, every call of its body is one call
+/// for all elements.
+class TiledCalls {
+public:
+  TiledCalls(OpBuilder &b, linalg::GenericOp op, SymbolTable &symbols, int64_t budget)
+      : b(b), op(op), loc(op.getLoc()), ranges(op.getStaticLoopRanges()) {
+    for (auto call : op.getBody()->getOps<func::CallOp>())
+      if (auto block = getBlock(call, symbols))
+        calls.emplace_back(call, block);
+    chooseTile(budget);
+  }
+
+  void emit() {
+    createBuffers();
+    SmallVector<Value> outer(ranges.size());
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+    for (Value &value : outer)
+      value = zero;
+    // Loops over outputs outside, reductions inside: each output sees its reduction in order.
+    SmallVector<unsigned> order = loopOrder();
+    emitLoops(order, 0, /*inTile=*/false, outer, [&] { emitTile(outer); });
+  }
+
+private:
+  using Indices = SmallVectorImpl<Value>;
+
+  bool isReduction(unsigned dim) {
+    return op.getIteratorTypesArray()[dim] == utils::IteratorType::reduction;
+  }
+
+  SmallVector<unsigned> loopOrder() {
+    SmallVector<unsigned> order;
+    for (bool reductions : {false, true})
+      for (unsigned dim = 0; dim < ranges.size(); ++dim)
+        if (isReduction(dim) == reductions)
+          order.push_back(dim);
+    return order;
+  }
+
+  /// What of the body computes `values`, in order, up to the block's arguments and results of calls
+  /// made before.
+  SetVector<Operation *> slice(ValueRange values) {
+    SetVector<Operation *> found;
+    SmallVector<Value> pending(values);
+    while (!pending.empty()) {
+      Operation *def = pending.pop_back_val().getDefiningOp();
+      if (!def || def->getBlock() != op.getBody() || isBlockCall(def) || !found.insert(def))
+        continue;
+      def->walk([&](Operation *nested) { llvm::append_range(pending, nested->getOperands()); });
+    }
+    return topologicalSort(found);
+  }
+
+  bool isBlockCall(Operation *candidate) {
+    return llvm::any_of(calls, [&](auto &entry) { return entry.first == candidate; });
+  }
+
+  /// Whether what a call takes depends on the accumulated outputs.
+  bool callsReadOutputs() {
+    SmallVector<Value> pending;
+    for (auto &[call, block] : calls)
+      llvm::append_range(pending, call->getOperands());
+    DenseSet<Value> seen;
+    unsigned inputs = op.getNumDpsInputs();
+    while (!pending.empty()) {
+      Value value = pending.pop_back_val();
+      if (!seen.insert(value).second)
+        continue;
+      if (auto argument = dyn_cast<BlockArgument>(value)) {
+        if (argument.getOwner() == op.getBody() && argument.getArgNumber() >= inputs)
+          return true;
+        continue;
+      }
+      if (Operation *def = value.getDefiningOp(); def->getBlock() == op.getBody())
+        def->walk([&](Operation *nested) { llvm::append_range(pending, nested->getOperands()); });
+    }
+    return false;
+  }
+
+  /// The largest divisor of `range` that is at most `limit`: tiles leave no remainder.
+  static int64_t largestDivisor(int64_t range, int64_t limit) {
+    for (int64_t size = std::min(range, limit); size > 1; --size)
+      if (range % size == 0)
+        return size;
+    return 1;
+  }
+
+  void chooseTile(int64_t budget) {
+    tile.assign(ranges.size(), 1);
+    for (unsigned dim : llvm::reverse(loopOrder())) {
+      if (isReduction(dim))
+        continue;
+      tile[dim] = largestDivisor(ranges[dim], budget);
+      budget /= tile[dim];
+    }
+    // A tile spans steps of a reduction only where no call waits for the step before, and only whole
+    // inner reductions: so the steps stay in order.
+    if (callsReadOutputs())
+      return;
+    for (unsigned dim : llvm::reverse(loopOrder())) {
+      if (!isReduction(dim))
+        break;
+      tile[dim] = largestDivisor(ranges[dim], budget);
+      budget /= tile[dim];
+      if (tile[dim] != ranges[dim])
+        break;
+    }
+  }
+
+  void createBuffers() {
+    elements = 1;
+    for (int64_t size : tile)
+      elements *= size;
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
+    auto create = [&](Type type) -> Value {
+      auto buffer = memref::AllocaOp::create(b, loc, MemRefType::get({elements}, type), ValueRange(),
+                                             b.getI64IntegerAttr(64));
+      return buffer;
+    };
+    for (auto &[call, block] : calls) {
+      // Operands are dead after their call; results may be read by all that follow.
+      for (auto [position, operand] : llvm::enumerate(call->getOperands()))
+        if (operandBuffers.size() <= position)
+          operandBuffers.push_back(create(operand.getType()));
+      resultBuffers[call.getResult(0)] = create(call.getResult(0).getType());
+    }
+  }
+
+  /// Emits the loops of `order` from `depth` on; `indices` are those inside.
+  void emitLoops(ArrayRef<unsigned> order, unsigned depth, bool inTile, Indices &indices,
+                 function_ref<void()> body) {
+    if (depth == order.size())
+      return body();
+    unsigned dim = order[depth];
+    int64_t end = inTile ? tile[dim] : ranges[dim], step = inTile ? 1 : tile[dim];
+    if (end == step)
+      return emitLoops(order, depth + 1, inTile, indices, body);
+    Value lower = arith::ConstantIndexOp::create(b, loc, 0);
+    Value upper = arith::ConstantIndexOp::create(b, loc, end);
+    Value stride = arith::ConstantIndexOp::create(b, loc, step);
+    auto loop = scf::ForOp::create(b, loc, lower, upper, stride);
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(loop.getBody()->getTerminator());
+    Value before = indices[dim];
+    indices[dim] = loop.getInductionVar();
+    emitLoops(order, depth + 1, inTile, indices, body);
+    indices[dim] = before;
+  }
+
+  void emitTile(ArrayRef<Value> outer) {
+    for (auto &[call, block] : calls) {
+      emitElements(outer, [&](ArrayRef<Value> at, Value position) {
+        IRMapping values = evaluate(call->getOperands(), at, position);
+        for (auto [operand, buffer] : llvm::zip(call->getOperands(), operandBuffers))
+          memref::StoreOp::create(b, loc, values.lookupOrDefault(operand), buffer, position);
+      });
+      SmallVector<Value> arrays;
+      for (Value buffer : ArrayRef(operandBuffers).take_front(call->getNumOperands()))
+        arrays.push_back(asDynamic(buffer));
+      arrays.push_back(asDynamic(resultBuffers[call.getResult(0)]));
+      func::CallOp::create(b, loc, block, TypeRange(), arrays);
+    }
+    emitElements(outer, [&](ArrayRef<Value> at, Value position) {
+      Operation *yield = op.getBody()->getTerminator();
+      IRMapping values = evaluate(yield->getOperands(), at, position);
+      for (auto [result, output] :
+           llvm::zip(yield->getOperands(), op.getDpsInitsMutable()))
+        memref::StoreOp::create(b, loc, values.lookupOrDefault(result), output.get(),
+                                subscripts(op.getMatchingIndexingMap(&output), at));
+    });
+  }
+
+  Value asDynamic(Value buffer) {
+    Type element = cast<MemRefType>(buffer.getType()).getElementType();
+    return memref::CastOp::create(b, loc, MemRefType::get({ShapedType::kDynamic}, element), buffer);
+  }
+
+  /// Emits `body` for each element of a tile, with its indices and its position in the buffers.
+  void emitElements(ArrayRef<Value> outer,
+                    function_ref<void(ArrayRef<Value>, Value)> body) {
+    Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+    SmallVector<Value> inner(ranges.size(), zero);
+    SmallVector<unsigned> order = loopOrder();
+    emitLoops(order, 0, /*inTile=*/true, inner, [&] {
+      SmallVector<Value> at;
+      for (auto [start, offset] : llvm::zip(outer, inner))
+        at.push_back(offset == zero ? start
+                                    : (start.getDefiningOp<arith::ConstantIndexOp>()
+                                           ? offset
+                                           : arith::AddIOp::create(b, loc, start, offset)
+                                                 .getResult()));
+      AffineExpr linear = b.getAffineConstantExpr(0);
+      for (unsigned dim : order)
+        linear = linear * tile[dim] + b.getAffineDimExpr(dim);
+      Value position = affine::AffineApplyOp::create(
+          b, loc, AffineMap::get(ranges.size(), 0, linear), inner);
+      body(at, position);
+    });
+  }
+
+  SmallVector<Value> subscripts(AffineMap map, ArrayRef<Value> at) {
+    SmallVector<Value> result;
+    for (AffineExpr expr : map.getResults())
+      result.push_back(affine::AffineApplyOp::create(
+          b, loc, AffineMap::get(map.getNumDims(), map.getNumSymbols(), expr), at));
+    return result;
+  }
+
+  /// Emits what `wanted`, values of the body, need for one element.
+  IRMapping evaluate(ValueRange wanted, ArrayRef<Value> at, Value position) {
+    IRMapping values;
+    SetVector<Operation *> needed = slice(wanted);
+    SmallVector<Value> read(wanted);
+    for (Operation *needing : needed)
+      needing->walk([&](Operation *nested) { llvm::append_range(read, nested->getOperands()); });
+    for (Value value : read) {
+      if (values.contains(value))
+        continue;
+      if (auto argument = dyn_cast<BlockArgument>(value)) {
+        if (argument.getOwner() != op.getBody())
+          continue;
+        OpOperand *operand = op.getMatchingOpOperand(argument);
+        if (!isa<MemRefType>(operand->get().getType()))
+          values.map(value, operand->get());
+        else
+          values.map(value, memref::LoadOp::create(
+                                b, loc, operand->get(),
+                                subscripts(op.getMatchingIndexingMap(operand), at)));
+      } else if (auto buffer = resultBuffers.find(value); buffer != resultBuffers.end()) {
+        values.map(value, memref::LoadOp::create(b, loc, buffer->second, position));
+      }
+    }
+    for (Operation *needing : needed) {
+      if (auto index = dyn_cast<linalg::IndexOp>(needing))
+        values.map(index.getResult(), at[index.getDim()]);
+      else
+        b.clone(*needing, values);
+    }
+    return values;
+  }
+
+  OpBuilder &b;
+  linalg::GenericOp op;
+  Location loc;
+  SmallVector<int64_t> ranges;
+  SmallVector<int64_t> tile;
+  int64_t elements = 1;
+  SmallVector<std::pair<func::CallOp, FlatSymbolRefAttr>> calls;
+  SmallVector<Value> operandBuffers;
+  DenseMap<Value, Value> resultBuffers;
+};
+
+struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
+  using Base::Base;
+
+  void runOnOperation() override {
+    SymbolTable symbols(getOperation());
+    SmallVector<linalg::GenericOp> ops;
+    getOperation().walk([&](linalg::GenericOp op) {
+      bool calls = llvm::any_of(op.getBody()->getOps<func::CallOp>(), [&](func::CallOp call) {
+        return static_cast<bool>(getBlock(call, symbols));
+      });
+      // Anything else calls the model for single pairs.
+      if (calls && op.hasPureBufferSemantics() &&
+          llvm::none_of(op.getStaticLoopRanges(), ShapedType::isDynamic))
+        ops.push_back(op);
+    });
+    IRRewriter rewriter(&getContext());
+    for (linalg::GenericOp op : ops) {
+      rewriter.setInsertionPoint(op);
+      TiledCalls(rewriter, op, symbols, elements).emit();
+      rewriter.eraseOp(op);
+    }
+  }
+};
+} // namespace
+} // namespace asnet

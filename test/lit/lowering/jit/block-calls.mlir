@@ -1,0 +1,103 @@
+// RUN: asnet-opt %s --approx-block-calls=elements=16 --split-input-file | FileCheck %s
+
+func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
+func.func private @m(f32, f32) -> f32 attributes {no_inline, approx.block = @m_block}
+
+// Outputs in tiles of 8 x 2, one step of the reduction each: two loops over outputs, one over the
+// reduction, then the block's operands, the call and the sum in the defined order.
+
+// CHECK-LABEL: func.func @product
+// CHECK-DAG:     %[[A:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16xf32>
+// CHECK-DAG:     %[[B:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16xf32>
+// CHECK-DAG:     %[[R:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16xf32>
+// CHECK:         scf.for %[[N:.*]] = %c0{{.*}} to %c16{{.*}} step %c8
+// CHECK:           scf.for %[[K:.*]] = %c0{{.*}} to %c5{{.*}} step %c1
+// CHECK:             scf.for
+// CHECK:               scf.for
+// CHECK:                 memref.load %arg0
+// CHECK:                 memref.load %arg1
+// CHECK-DAG:             memref.store %{{.*}}, %{{.*}}[%[[AT:.*]]] : memref<16xf32>
+// CHECK:             call @m_block(%{{.*}}, %{{.*}}, %{{.*}}) : (memref<?xf32>, memref<?xf32>, memref<?xf32>) -> ()
+// CHECK:             scf.for
+// CHECK:               scf.for
+// CHECK:                 %[[ACC:.*]] = memref.load %arg2
+// CHECK:                 %[[P:.*]] = memref.load %{{.*}} : memref<16xf32>
+// CHECK:                 %[[SUM:.*]] = arith.addf %[[ACC]], %[[P]] : f32
+// CHECK:                 memref.store %[[SUM]], %arg2
+// CHECK-NOT:     linalg.generic
+func.func @product(%x: memref<16x5xf32>, %w: memref<5x2xf32>, %y: memref<16x2xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(n, j, k) -> (n, k)>,
+                                   affine_map<(n, j, k) -> (k, j)>,
+                                   affine_map<(n, j, k) -> (n, j)>],
+                  iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%x, %w : memref<16x5xf32>, memref<5x2xf32>) outs(%y : memref<16x2xf32>) {
+  ^bb0(%a: f32, %b: f32, %acc: f32):
+    %0 = func.call @m(%a, %b) : (f32, f32) -> f32
+    %1 = arith.addf %acc, %0 : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
+// -----
+
+func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
+func.func private @m(f32, f32) -> f32 attributes {no_inline, approx.block = @m_block}
+
+// Few outputs: a tile takes several steps of the reduction.
+
+// CHECK-LABEL: func.func @few
+// CHECK:         scf.for %{{.*}} = %c0{{.*}} to %c40{{.*}} step %c10
+// CHECK:           call @m_block
+func.func @few(%x: memref<40xf32>, %y: memref<f32>) {
+  linalg.generic {indexing_maps = [affine_map<(k) -> (k)>, affine_map<(k) -> ()>],
+                  iterator_types = ["reduction"]}
+      ins(%x : memref<40xf32>) outs(%y : memref<f32>) {
+  ^bb0(%a: f32, %acc: f32):
+    %0 = func.call @m(%a, %a) : (f32, f32) -> f32
+    %1 = arith.addf %acc, %0 : f32
+    linalg.yield %1 : f32
+  }
+  return
+}
+
+// -----
+
+func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
+func.func private @m(f32, f32) -> f32 attributes {no_inline, approx.block = @m_block}
+
+// The sum itself is the call: one step at a time.
+
+// CHECK-LABEL: func.func @sum
+// CHECK:         scf.for %{{.*}} = %c0{{.*}} to %c40{{.*}} step %c1
+// CHECK:           call @m_block
+func.func @sum(%x: memref<40xf32>, %y: memref<f32>) {
+  linalg.generic {indexing_maps = [affine_map<(k) -> (k)>, affine_map<(k) -> ()>],
+                  iterator_types = ["reduction"]}
+      ins(%x : memref<40xf32>) outs(%y : memref<f32>) {
+  ^bb0(%a: f32, %acc: f32):
+    %0 = func.call @m(%acc, %a) : (f32, f32) -> f32
+    linalg.yield %0 : f32
+  }
+  return
+}
+
+// -----
+
+func.func private @m(f32, f32) -> f32
+
+// A model without a function over arrays stays as it is.
+
+// CHECK-LABEL: func.func @scalar
+// CHECK:         linalg.generic
+// CHECK:           func.call @m
+func.func @scalar(%x: memref<40xf32>, %y: memref<f32>) {
+  linalg.generic {indexing_maps = [affine_map<(k) -> (k)>, affine_map<(k) -> ()>],
+                  iterator_types = ["reduction"]}
+      ins(%x : memref<40xf32>) outs(%y : memref<f32>) {
+  ^bb0(%a: f32, %acc: f32):
+    %0 = func.call @m(%acc, %a) : (f32, f32) -> f32
+    linalg.yield %0 : f32
+  }
+  return
+}
