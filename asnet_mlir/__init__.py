@@ -22,6 +22,7 @@ _VERBS = {
     "simulate": "asnet_mlir.hardware",
     "synthesize": "asnet_mlir.hardware",
     "check_core": "asnet_mlir.cores",
+    "characterize_core": "asnet_mlir.cores.characterize",
 }
 
 __all__ = ["__version__", *sorted(_VERBS)]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import asnet_mlir
 from asnet_mlir.errors import AsnetError, InputError
@@ -122,21 +123,91 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seed", type=int, default=1, help="of place and route")
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
-    cores = verbs.add_parser("cores", help="list or check cores", description="list or check cores")
-    core_verbs = cores.add_subparsers(dest="core_verb", required=True, metavar="VERB")
-    command = core_verbs.add_parser("list", help="the library's cores", parents=[common])
-    command.set_defaults(run=_cores_list)
-    command = core_verbs.add_parser(
-        "check", help="check a core against its contract", parents=[common]
-    )
-    command.set_defaults(run=_cores_check)
-    command.add_argument("core", nargs="+", metavar="CORE[:P=20]|FILE.v")
-    command.add_argument("--top", metavar="M")
-    command.add_argument("--op", metavar="OP")
-    command.add_argument("--port", action="append", default=[], metavar="ROLE=NAME")
-    command.add_argument("--param", action="append", default=[], metavar="P=20")
-    command.add_argument("--latency", type=int, metavar="CYCLES")
+    _add_cores_verbs(verbs, common)
     return parser
+
+
+def _integer(text: str) -> int:
+    """Return the integer that a command line names; only ASCII digits are digits here."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer")
+    return int(text)
+
+
+def _add_cores_verbs(verbs: Any, common: Any) -> None:
+    """Add `asnet cores list|check|characterize`."""
+    text = "list, check or characterize cores"
+    cores = verbs.add_parser("cores", help=text, description=text)
+    core_verbs = cores.add_subparsers(dest="core_verb", required=True, metavar="VERB")
+
+    which = _Parser(add_help=False)
+    which.add_argument(
+        "core",
+        nargs="+",
+        metavar="CORE[:P=20]|FILE.v",
+        help="cores of the library, core.toml files, or the Verilog files of one core",
+    )
+    which.add_argument(
+        "--op", metavar="OP", help="what it computes: mulf, addf, .., muli, addi, .."
+    )
+    which.add_argument("--param", action="append", default=[], metavar="P=20")
+    which.add_argument("--strategy", metavar="S", help="force that of the model: word, native, ..")
+    which.add_argument("--seed", type=_integer, default=0, metavar="N", help="of random operands")
+    files = which.add_argument_group("for Verilog files")
+    files.add_argument("--top", metavar="M", help="the module; by default the only top")
+    files.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        metavar="ROLE=NAME",
+        help="a, b, result, clock, enable, reset, start or done; may be repeated",
+    )
+    files.add_argument("--latency", metavar="CYCLES|PARAM", help="by default as measured")
+    files.add_argument(
+        "--interval", type=_integer, metavar="N", help="cycles for which operands are held"
+    )
+    files.add_argument(
+        "--include", action="append", default=[], metavar="DIR", help="may be repeated"
+    )
+    files.add_argument(
+        "--level",
+        metavar="LEVEL",
+        help="float, significand (an integer unit for the wrapper of --op) or integer",
+    )
+    files.add_argument(
+        "--align", metavar="right|left", help="of a significand in a wider unit (default: right)"
+    )
+    files.add_argument("--format", metavar="F", help="f32 (default), bf16 or f16")
+
+    def verb(name: str, run: Callable[[Any], int | None], help: str, *parents: Any) -> Any:
+        parents = (common, *parents)
+        command = core_verbs.add_parser(name, help=help, description=help, parents=parents)
+        command.set_defaults(run=run)
+        return command
+
+    verb("list", _cores_list, "the library's cores")
+
+    command = verb("check", _cores_check, "check a core against its contract", which)
+    command.add_argument("--vectors", type=_integer, metavar="N", help="random operand pairs")
+    command.add_argument(
+        "--model", metavar="FILE.c[:FUNCTION]", help="a C model to check against the Verilog"
+    )
+
+    command = verb("characterize", _cores_characterize, "error metrics of a core", which)
+    command.add_argument(
+        "--distribution", metavar="D", help="of the operands: uniform, normal or typical"
+    )
+    command.add_argument(
+        "--operands", metavar="FILE.npz", help="operand pairs: arrays a and b, maybe weight"
+    )
+    command.add_argument("--network", metavar="MODEL", help="operands as they occur in a network")
+    command.add_argument("--data", metavar="DATA", help="what --network runs on")
+    command.add_argument("--layer", metavar="LAYER", help="of --network; by default all")
+    command.add_argument("--samples", metavar="N|all", help="operand pairs")
+    command.add_argument("--threads", type=_integer, metavar="N")
+    command.add_argument(
+        "-o", "--output", metavar="PREFIX", help="write PREFIX.json and PREFIX.png"
+    )
 
 
 def _binding(options: Any) -> Any:
@@ -258,31 +329,54 @@ def _synth(options: Any) -> None:
 
 def _cores_list(options: Any) -> None:
     from asnet_mlir.cores import library_cores
+    from asnet_mlir.cores.characterize import port_widths
 
-    cores = library_cores().values()
+    cores = list(library_cores().values())
+    widths = port_widths([core.instance() for core in cores])
     if options.json:
         _print_json(
             {
                 "cores": [
                     {
                         "name": core.name,
+                        "level": core.level,
                         "op": core.op,
+                        "format": core.format,
+                        "widths": width,
+                        "signed": core.signed,
                         "exact": core.exact,
+                        "latency_cycles": core.latency_cycles,
+                        "initiation_interval": core.initiation_interval,
                         "summary": core.summary,
                         "parameters": {
                             p.name: {"low": p.low, "high": p.high, "default": p.default}
                             for p in core.parameters
                         },
                     }
-                    for core in cores
+                    for core, width in zip(cores, widths, strict=True)
                 ]
             }
         )
         return
-    for core in cores:
-        ranges = ", ".join(f"{p.name} {p.low}..{p.high}" for p in core.parameters)
-        exact = "exact" if core.exact else ""
-        print(f"{core.name:12} {core.op:5} {exact:6} {ranges:28} {core.summary}")
+    rows = [("core", "level", "op", "format", "widths", "latency", "", "parameters", "summary")]
+    for core, width in zip(cores, widths, strict=True):
+        rows.append(
+            (
+                core.name,
+                core.level,
+                core.op or "-",
+                core.format or "-",
+                f"{width['a']} x {width['b']} -> {width['result']}",
+                str(core.latency_cycles),
+                "exact" if core.exact else "",
+                ", ".join(f"{p.name} {p.legal}" for p in core.parameters),
+                core.summary,
+            )
+        )
+    columns = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [f"{cell:{size}}" for cell, size in zip(row, columns, strict=True)]
+        print("  ".join(cells).rstrip())
 
 
 def _pairs(texts: Sequence[str], what: str) -> dict[str, Any]:
@@ -291,32 +385,159 @@ def _pairs(texts: Sequence[str], what: str) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key or not value:
             raise InputError(f"{what} '{text}': write NAME=VALUE")
+        if not text.isascii() and what == "--param":
+            raise InputError(f"{what} '{text}': a parameter's value is written in ASCII digits")
+        if key in pairs:
+            raise InputError(f"{what} '{text}': {key} is given twice")
         pairs[key] = value
     return pairs
 
 
-def _cores_check(options: Any) -> int:
-    from asnet_mlir.cores import check, core_from_verilog, parse_instance
+def _instances(options: Any) -> list[Any]:
+    """Return the instances that the arguments of `cores check|characterize` name."""
+    from asnet_mlir.cores import core_from_verilog, parse_instance
 
     ports, parameters = _pairs(options.port, "--port"), _pairs(options.param, "--param")
+    given = {
+        "top": options.top,
+        "ports": ports or None,
+        "latency": _latency(options.latency),
+        "interval": options.interval,
+        "includes": tuple(options.include) or None,
+        "level": options.level,
+        "align": options.align,
+        "format": options.format,
+    }
+    for name, choices in (
+        ("level", ("float", "significand", "integer")),
+        ("align", ("right", "left")),
+    ):
+        if given[name] is not None and given[name] not in choices:
+            raise InputError(f"--{name} '{given[name]}': one of {', '.join(choices)}")
+    description = {name: value for name, value in given.items() if value is not None}
     if all(Path(name).suffix in (".v", ".sv") for name in options.core):
-        core = core_from_verilog(
-            options.core, top=options.top, op=options.op, ports=ports, latency=options.latency
+        core = core_from_verilog(options.core, op=options.op, **description)
+        return [core.instance(parameters)]
+    if description:
+        flags = {"ports": "port", "includes": "include"}
+        flag = flags.get(next(iter(description)), next(iter(description)))
+        raise InputError(
+            f"--{flag} describes Verilog files, but '{options.core[0]}' is "
+            "not one (parameters of a file are given with --param)"
         )
-        instances = [core.instance(parameters)]
-    else:
-        instances = [
-            base.core.instance({**dict(base.parameters), **parameters})
-            for base in (parse_instance(name, op=options.op) for name in options.core)
-        ]
-    reports = check(instances)
+    return [
+        base.core.instance({**dict(base.parameters), **parameters})
+        for base in (parse_instance(name, op=options.op) for name in options.core)
+    ]
+
+
+def _latency(text: str | None) -> int | str | None:
+    """Return cycles, or the name of a parameter."""
+    if text is None or re.fullmatch(r"[A-Za-z_]\w*", text, re.ASCII):
+        return text
+    if not re.fullmatch(r"[0-9]+", text, re.ASCII):
+        raise InputError(f"--latency '{text}': give clock cycles or a parameter's name")
+    return int(text)
+
+
+def _strategy(options: Any) -> Any:
+    from asnet_mlir.cores.model import Strategy
+
+    names = get_args(Strategy)
+    if options.strategy is not None and options.strategy not in names:
+        raise InputError(f"--strategy '{options.strategy}': one of {', '.join(names)}")
+    return options.strategy
+
+
+def _cores_check(options: Any) -> int:
+    from asnet_mlir.cores import check
+
+    strategy = _strategy(options)
+    count = {} if options.vectors is None else {"random_vectors": options.vectors}
+    if options.vectors is not None and not 0 <= options.vectors <= 1 << 32:
+        raise InputError(f"--vectors must be from 0 to {1 << 32}, not {options.vectors}")
+    if options.seed < 0:
+        raise InputError(f"--seed must not be negative, but is {options.seed}")
+    instances = _instances(options)
+    if options.model is not None and len(instances) != 1:
+        raise InputError("--model is for one core at a time")
+    reports = check(instances, seed=options.seed, strategy=strategy, **count)
+    values = [report.to_json() for report in reports]
+    passed = all(report.passed for report in reports)
+    lines = [report.summary() for report in reports]
+    if options.model is not None:
+        from asnet_mlir.cores.c_model import check_c_model
+
+        file, function = _c_model(options.model)
+        found = check_c_model(instances[0], file, function)
+        values[0]["c_model"] = found.to_json()
+        passed &= found.passed
+        lines.append(found.summary())
     if options.json:
-        values = [report.to_json() for report in reports]
         _print_json(values[0] if len(values) == 1 else {"reports": values})
     else:
-        for report in reports:
-            print(report.summary())
-    return 0 if all(report.status == "pass" for report in reports) else 1
+        print("\n".join(lines))
+    return 0 if passed else 1
+
+
+def _c_model(text: str) -> tuple[str, str | None]:
+    """Split `FILE.c[:FUNCTION]`."""
+    file, colon, function = text.rpartition(":")
+    if not colon or Path(text).exists():
+        return text, None
+    if not re.fullmatch(r"[A-Za-z_]\w*", function, re.ASCII):
+        raise InputError(f"--model '{text}': write FILE.c or FILE.c:FUNCTION")
+    return file, function
+
+
+def _cores_characterize(options: Any) -> None:
+    from asnet_mlir.cores.characterize import (
+        Histogram,
+        characterize,
+        error_map,
+        operand_samples,
+    )
+
+    strategy = _strategy(options)
+    chosen = [
+        f"--{name}"
+        for name in ("distribution", "operands", "network")
+        if getattr(options, name) is not None
+    ]
+    if len(chosen) > 1:
+        raise InputError(f"give one of {' and '.join(chosen)}, not both")
+    for name, needed in (("data", "network"), ("layer", "network")):
+        if getattr(options, name) is not None and getattr(options, needed) is None:
+            raise InputError(f"--{name} is for --{needed}")
+    if options.network is not None and options.data is None:
+        raise InputError("--network needs --data: what the network runs on")
+    samples = options.samples
+    if samples not in (None, "all"):
+        if not re.fullmatch(r"[0-9]+", samples, re.ASCII):
+            raise InputError(f"--samples '{samples}': give a number or 'all'")
+        samples = int(samples)
+    instances = _instances(options)
+    if len(instances) != 1:
+        raise InputError("characterizes one core at a time (several Verilog files are one core)")
+    instance = instances[0]
+    distribution: Any = options.distribution
+    if options.operands is not None:
+        distribution = Histogram.load(options.operands)
+    if options.network is not None:
+        distribution = operand_samples(
+            options.network, options.data, instance.core.op, options.layer, seed=options.seed
+        )
+    arguments = {"distribution": distribution, "seed": options.seed, "strategy": strategy}
+    found = characterize(instance, samples=samples, threads=options.threads, **arguments)
+    if options.output is not None:
+        from asnet_mlir.reports import plot_errors
+
+        _write_new(f"{options.output}.json", json.dumps(found.to_json(), indent=2) + "\n")
+        plot_errors(found, error_map(instance, **arguments), Path(f"{options.output}.png"))
+    if options.json:
+        _print_json(found.to_json())
+    else:
+        print(found.summary())
 
 
 if __name__ == "__main__":

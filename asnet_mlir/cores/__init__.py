@@ -2,11 +2,13 @@
 
 from asnet_mlir.cores.check import CheckReport, check, check_core
 from asnet_mlir.cores.core import (
+    INTEGER_OPS,
     OPS,
     Core,
     Instance,
     Parameter,
     Ports,
+    Unit,
     core_from_verilog,
     library_cores,
     load_core,
@@ -16,6 +18,7 @@ from asnet_mlir.cores.model import Model, derive_models, native_masks
 from asnet_mlir.cores.registration import ensure_checked
 
 __all__ = [
+    "INTEGER_OPS",
     "OPS",
     "CheckReport",
     "Core",
@@ -23,6 +26,7 @@ __all__ = [
     "Model",
     "Parameter",
     "Ports",
+    "Unit",
     "check",
     "check_core",
     "core_from_verilog",

@@ -1,11 +1,17 @@
-"""Checks of instances against their contract, an independent simulator and IEEE-754.
+"""Checks of instances against their contract, two independent simulators and exact arithmetic.
 
 A check passes when
 
-* the latency declared, that of the structure and that observed in simulation are one number;
-* the derived model and Verilator give the same bits for every operand pair tried, NaN operands
-  being 0x7FC00000 where the core sees them (`docs/semantics.md`);
-* a core that claims to be exact gives the bits of the host's IEEE-754 operation, NaN as 0x7FC00000.
+* the latency declared, that of the structure and that observed in simulation are one number (for a
+  core with a handshake: the most cycles that were seen are not more than declared);
+* the derived model, Verilator and Yosys' CXXRTL give the same bits for every operand pair tried,
+  NaN operands being the canonical one where the core sees them (`docs/semantics.md`);
+* no result depends on what Verilog leaves undefined or, for a core with a state, on earlier
+  operands;
+* a core that claims to be exact gives the bits of the host's IEEE-754 operation with NaN as the
+  canonical one, or of the integer operation.
+
+Everything that comes out of the user's Verilog runs in processes with limits (`simulation.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +29,33 @@ import numpy as np
 from asnet_mlir.cache import cache_directory, cached_text, content_hash
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores import netlist as netlists
-from asnet_mlir.cores.core import Core, Instance, library_cores, parse_instance
-from asnet_mlir.cores.verilator import SimulatedFamily, Widths, build_family
+from asnet_mlir.cores.core import INTEGER_OPS, Core, Instance, library_cores, parse_instance
+from asnet_mlir.cores.family import Widths, make_family
+from asnet_mlir.cores.operands import (
+    FORMATS,
+    NumberFormat,
+    corner_pairs,
+    corner_values,
+    exact_float,
+    exact_integer,
+    ieee_reference,
+    integer_corner_pairs,
+    random_operands,
+    random_pairs,
+    typical_pairs,
+)
+from asnet_mlir.cores.simulation import (
+    Simulation,
+    build,
+    observed_latencies,
+    widths_of,
+)
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.verilator import version as simulator_version
 
 __all__ = [
     "CANONICAL_NAN",
+    "DEFAULT_VECTORS",
     "CheckReport",
     "check",
     "check_core",
@@ -40,20 +66,36 @@ __all__ = [
     "typical_pairs",
 ]
 
-#: The NaN that a core sees and that an exact core gives.
-CANONICAL_NAN = 0x7FC00000
+#: The NaN that an f32 core sees and that an exact core gives.
+CANONICAL_NAN = FORMATS["f32"].canonical_nan
 
-_CHUNK = 1 << 18
+#: Random operand pairs tried besides the corners.
+DEFAULT_VECTORS = 1_000_000
+
+_CHUNK = 1 << 20
 _SHOWN_MISMATCHES = 5
-_SIMULATION_JOBS = 2
+# Instances in one library of CXXRTL, whose code takes long to compile: several are compiled and run
+# side by side.  Verilator's code for many instances is compiled as fast as that for one.
+_CXXRTL_GROUP = 6
+_JOBS = 2
+# Operand bits up to which every pair is tried: always, and in a check of full length.
+_ALWAYS_EXHAUSTIVE_BITS = 16
+_EXHAUSTIVE_BITS = 24
+# An iterative core is tried on fewer pairs where they would take more clock cycles than this, but
+# never on fewer than these.
+_MOST_CYCLES = 200_000_000
+_FEWEST_PAIRS = 1 << 16
+# Pairs that are tried once more in another order.
+_REORDERED_PAIRS = 1 << 15
 
 
 @dataclass(frozen=True)
 class CheckReport:
     """What checking one instance found.
 
-    `vectors` is the number of operand pairs, `seed` that of the random ones; `metrics` compares the
-    core with the exact operation over `typical_pairs` whose exact result is a normal number:
+    `vectors` is the number of operand pairs, `seed` that of the random ones; `simulator_vectors`
+    says for each simulator how many of them it was given.  `metrics` compares a floating-point core
+    with the exact operation over `typical_pairs` whose exact result is a normal number:
     `max_relative_error`, `mean_relative_error` (None where a result is not finite) and
     `error_probability`.  Empty for integer functions.
     """
@@ -67,6 +109,7 @@ class CheckReport:
     latency_cycles: int
     metrics: dict[str, float | None] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
+    simulator_vectors: dict[str, int] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -77,9 +120,13 @@ class CheckReport:
         """Return the report as text: one line, and one more for each failure."""
         parts = [f"{self.label}: {self.status}"]
         if self.vectors:
+            simulators = [
+                name if count == self.vectors else f"{name} ({count} of them)"
+                for name, count in self.simulator_vectors.items()
+            ]
             parts.append(
                 f"{self.strategy} model, {self.vectors} operand pairs (seed {self.seed}), "
-                f"{', '.join(self.simulators)}, latency {self.latency_cycles}"
+                f"{', '.join(simulators)}, latency {self.latency_cycles}"
             )
         if self.metrics:
             error = self.metrics["max_relative_error"]
@@ -98,7 +145,7 @@ class CheckReport:
 def check(
     instances: Sequence[Instance],
     *,
-    random_vectors: int = 100_000,
+    random_vectors: int = DEFAULT_VECTORS,
     seed: int = 0,
     strategy: models.Strategy | None = None,
 ) -> list[CheckReport]:
@@ -107,12 +154,15 @@ def check(
     Args:
       instances: those of one core are simulated together.
       random_vectors: operand pairs tried besides the grid of corner values.  Integer functions of
-        at most 16 operand bits are tried exhaustively instead.
+        at most 16 operand bits, and of at most 24 unless fewer vectors than by default are asked
+        for, are tried exhaustively instead (by Verilator; CXXRTL gets a random part of at least
+        this number).  Cores that take many cycles are tried on fewer, which the report says.
       seed: of the random operands.
       strategy: force that of the model, as in `derive_models`.
 
     Raises:
-      InputError: Verilog that cannot be read or that breaks the contract of ports.
+      InputError: Verilog that cannot be read, that breaks the contract of ports, that ends or
+        hangs its simulation, or that is never done.
       ToolError: a tool is missing or failed.
     """
     unique = {instance.content_hash: instance for instance in instances}
@@ -148,7 +198,7 @@ def check(
 
 
 def check_core(
-    core: str | Core | Instance, *, random_vectors: int = 100_000, seed: int = 0
+    core: str | Core | Instance, *, random_vectors: int = DEFAULT_VECTORS, seed: int = 0
 ) -> CheckReport:
     """Check one core, given as text for `parse_instance`, as a core (with its defaults) or fixed.
 
@@ -170,142 +220,22 @@ def differing(left: np.ndarray, right: np.ndarray, *, nan_equals_nan: bool) -> n
     """
     unequal = left != right
     if nan_equals_nan:
-        unequal &= ~(_is_nan(left) & _is_nan(right))
+        unequal &= ~(FORMATS["f32"].is_nan(left) & FORMATS["f32"].is_nan(right))
     return np.flatnonzero(unequal)
-
-
-def ieee_reference(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the bits of the exact operation on f32 bits (uint32), every NaN as 0x7FC00000.
-
-    The four basic operations are the host's own (IEEE 754-2019, 5.4.1); maximum and minimum (9.6)
-    are found by comparing integers, because hosts disagree on signed zeros.
-    """
-    x, y = a.view(np.float32), b.view(np.float32)
-    if op in ("maxf", "minf"):
-        # Sign and magnitude to an order in which -0 is below +0.
-        keys = [np.where(v >> 31, ~v, v | np.uint32(1 << 31)).astype(np.uint32) for v in (a, b)]
-        first = (keys[0] >= keys[1]) == (op == "maxf")
-        result = np.where(first, a, b)
-        nan = _is_nan(a) | _is_nan(b)
-    else:
-        operation = {
-            "addf": np.add,
-            "subf": np.subtract,
-            "mulf": np.multiply,
-            "divf": np.divide,
-        }[op]
-        with np.errstate(all="ignore"):
-            result = operation(x, y).view(np.uint32)
-        nan = _is_nan(result)
-    return np.where(nan, np.uint32(CANONICAL_NAN), result).astype(np.uint32)
-
-
-@functools.cache
-def corner_values() -> np.ndarray:
-    """Return the bits of special f32 values, both signs of each (uint32, more than 64 of them)."""
-    magnitudes = [
-        0x00000000,  # zero
-        *(0x00000001, 0x00000002, 0x00000003, 0x00400000, 0x007FFFFE, 0x007FFFFF),  # subnormal
-        *(0x00800000, 0x00800001, 0x00FFFFFF, 0x01000000, 0x01000001),  # least normal ones
-        *(0x0B800000, 0x0C000000, 0x1F800000, 0x20000000),  # products around the subnormals
-        *(0x34000000, 0x33800000, 0x33800001),  # ulp of one, its half, and just above
-        *(0x3E800000, 0x3F000000, 0x3F7FFFFE, 0x3F7FFFFF, 0x3F800000, 0x3F800001, 0x3F800002),
-        *(0x3FC00000, 0x3FFFFFFF, 0x40000000, 0x40400000, 0x3EAAAAAB, 0x40490FDB),
-        *(0x3F800800, 0x3F801000, 0x3F802000, 0x3FFFF000, 0x3FFFF800),  # halfway products
-        *(0x3FB504F3, 0x3F9E3779, 0x3F955555, 0x3FEAAAAA),
-        *(0x4B000000, 0x4B7FFFFF, 0x4B800000, 0x4B800001, 0x5F000000, 0x5F800000),
-        *(0x7E800000, 0x7EFFFFFF, 0x7F000000, 0x7F7FFFFE, 0x7F7FFFFF),  # greatest
-        0x7F800000,  # infinity
-        *(0x7FC00000, 0x7FC00001, 0x7FFFFFFF),  # quiet NaNs
-        *(0x7F800001, 0x7FA00000, 0x7FBFFFFF),  # signalling NaNs
-    ]
-    return np.array([m | s for m in magnitudes for s in (0, 1 << 31)], np.uint32)
-
-
-def random_pairs(count: int, seed: Sequence[int] | int) -> tuple[np.ndarray, np.ndarray]:
-    """Return f32 bits of random operands: eight distributions in equal parts, shuffled.
-
-    Uniform bits; magnitudes about one; near exponents (cancellation); products and quotients
-    around the subnormals and around overflow; few significant bits (exact results, ties); long runs
-    of ones; a subnormal operand.
-    """
-    rng = np.random.default_rng(seed)
-
-    def bits(n: int) -> np.ndarray:
-        return rng.integers(0, 1 << 32, n, dtype=np.uint32)
-
-    def with_exponents(n: int, low: int, high: int) -> np.ndarray:
-        exponents = rng.integers(low, high + 1, n).clip(0, 254).astype(np.uint32)
-        return (bits(n) & np.uint32(0x807FFFFF)) | (exponents << 23)
-
-    sizes = [count // 8 + (index < count % 8) for index in range(8)]
-    pairs = [
-        (bits(sizes[0]), bits(sizes[0])),
-        (with_exponents(sizes[1], 119, 134), with_exponents(sizes[1], 119, 134)),
-    ]
-    for distance, n in zip((2, 0, 1), sizes[2:5], strict=True):
-        a = with_exponents(n, 1, 254)
-        exponents = (a >> 23 & 0xFF).astype(np.int64)
-        jitter = rng.integers(-26, 27, n)
-        partner = [
-            127 - exponents + (0 if distance == 0 else 127) + jitter,
-            exponents + 127 * rng.choice((-1, 1), n) + jitter,
-            exponents + rng.integers(-3, 4, n),
-        ][distance]
-        b = with_exponents(n, 0, 0) | (partner.clip(0, 254).astype(np.uint32) << 23)
-        pairs.append((a, b))
-    short = np.uint32(0xFFFFF000)
-    pairs.append((with_exponents(sizes[5], 100, 154) & short, with_exponents(sizes[5], 100, 154)))
-    pairs[-1] = (
-        pairs[-1][0],
-        pairs[-1][1] & (short << rng.integers(0, 8, sizes[5], dtype=np.uint32)),
-    )
-    ones = (np.uint32(1) << rng.integers(0, 24, sizes[6], dtype=np.uint32)) - np.uint32(1)
-    pairs.append(
-        (with_exponents(sizes[6], 90, 160) | ones, with_exponents(sizes[6], 90, 160) | ones)
-    )
-    pairs.append((with_exponents(sizes[7], 0, 0), with_exponents(sizes[7], 60, 200)))
-    order = rng.permutation(count)
-    swap = rng.random(count) < 0.5
-    a, b = (np.concatenate([pair[side] for pair in pairs])[order] for side in (0, 1))
-    return np.where(swap, b, a), np.where(swap, a, b)
-
-
-def typical_pairs(count: int, seed: Sequence[int] | int) -> tuple[np.ndarray, np.ndarray]:
-    """Return f32 bits of normal operands: uniform sign and fraction, exponents -8..7 uniform.
-
-    Errors are measured on these, so that figures of different cores can be compared.
-    """
-    rng = np.random.default_rng(seed)
-    a, b = (
-        rng.integers(0, 1 << 32, count, dtype=np.uint32) & np.uint32(0x807FFFFF)
-        | rng.integers(119, 135, count, dtype=np.uint32) << 23
-        for _ in range(2)
-    )
-    return a, b
-
-
-def _is_nan(bits: np.ndarray) -> np.ndarray:
-    return (bits & 0x7FFFFFFF) > 0x7F800000
-
-
-def _is_normal(bits: np.ndarray) -> np.ndarray:
-    exponents = bits >> 23 & 0xFF
-    return (exponents != 0) & (exponents != 0xFF)
-
-
-def _canonical(bits: np.ndarray) -> np.ndarray:
-    return np.where(_is_nan(bits), np.uint32(CANONICAL_NAN), bits)
 
 
 class _Findings:
     """What has been seen of one instance so far."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Instance, widths: Widths) -> None:
         self.instance = instance
+        self.widths = widths
+        self.strategy: str | None = None
         self.failures: list[str] = []
-        self.mismatches = {"model": 0, "IEEE-754": 0}
+        self.mismatches: dict[str, int] = {}
         self.vectors = 0
+        self.simulators: dict[str, int] = {}
+        self.cycles: set[int] = set()
         self.normal = 0
         self.wrong = 0
         self.error_sum = 0.0
@@ -314,24 +244,34 @@ class _Findings:
     def compare(
         self, other: str, a: np.ndarray, b: np.ndarray, got: np.ndarray, want: np.ndarray, nan: bool
     ) -> None:
-        """Compare the simulation with the `other` result bits."""
+        """Compare the first simulation's result bits with the `other` ones."""
         where = differing(got, want, nan_equals_nan=nan)
-        shown = self.mismatches[other]
-        self.mismatches[other] += where.size
+        shown = self.mismatches.get(other, 0)
+        if where.size:
+            self.mismatches[other] = shown + where.size
+        widths = self.widths
         for index in where[: max(0, _SHOWN_MISMATCHES - shown)]:
             self.failures.append(
-                f"a = {int(a[index]):#010x}, b = {int(b[index]):#010x}: simulation "
-                f"{int(got[index]):#010x}, {other} {int(want[index]):#010x}"
+                f"a = {_hex(a[index], widths.a)}, b = {_hex(b[index], widths.b)}: simulation "
+                f"{_hex(got[index], widths.result)}, {other} {_hex(want[index], widths.result)}"
             )
 
-    def measure(self, a: np.ndarray, b: np.ndarray, got: np.ndarray, exact: np.ndarray) -> None:
+    def measure(
+        self,
+        kind: NumberFormat,
+        a: np.ndarray,
+        b: np.ndarray,
+        got: np.ndarray,
+        exact: np.ndarray,
+    ) -> None:
         """Add up the errors against the exact operation."""
-        usable = _is_normal(a) & _is_normal(b) & _is_normal(exact)
+        usable = kind.is_normal(a) & kind.is_normal(b) & kind.is_normal(exact)
         got, exact = got[usable], exact[usable]
         self.normal += got.size
-        self.wrong += int(np.count_nonzero(got != exact))
+        wrong = got != exact
+        self.wrong += int(np.count_nonzero(wrong))
         with np.errstate(all="ignore"):  # NaNs are among what a core may return
-            value, truth = (bits.view(np.float32).astype(np.float64) for bits in (got, exact))
+            value, truth = (kind.to_float64(bits[wrong]) for bits in (got, exact))
             errors = np.abs(value - truth) / np.abs(truth)
         if errors.size:
             self.error_sum += float(errors.sum())
@@ -351,6 +291,30 @@ class _Findings:
             "error_probability": self.wrong / self.normal,
         }
 
+    def report(self, seed: int) -> CheckReport:
+        """Return the report."""
+        summary = [
+            f"{count} of {self.vectors} operand pairs: simulation and {other} differ"
+            for other, count in self.mismatches.items()
+        ]
+        failures = (*summary, *self.failures)
+        return CheckReport(
+            label=self.instance.label,
+            status="fail" if failures else "pass",
+            strategy=self.strategy,
+            vectors=self.vectors,
+            seed=seed,
+            simulators=tuple(self.simulators),
+            latency_cycles=self.instance.latency,
+            metrics=self.metrics(),
+            failures=failures,
+            simulator_vectors=self.simulators,
+        )
+
+
+def _hex(value: Any, width: int) -> str:
+    return f"{int(value):#0{2 + (width + 3) // 4}x}"
+
 
 def _check_all(
     instances: Sequence[Instance],
@@ -358,181 +322,311 @@ def _check_all(
     seed: int,
     strategy: models.Strategy | None,
 ) -> list[CheckReport]:
-    findings = {instance.content_hash: _Findings(instance) for instance in instances}
-    widths: dict[str, Widths] = {}
+    findings: dict[str, _Findings] = {}
     sound = []
     for instance, result in zip(instances, netlists.elaborate(instances), strict=True):
         if isinstance(result, AsnetError):
             raise result
-        flat, depth = netlists.remove_registers(result, instance)
-        ports = {role: len(port["bits"]) for role, port in flat.module["ports"].items()}
-        widths[instance.content_hash] = Widths(ports["a"], ports["b"], ports["result"])
-        if depth == instance.latency:
-            sound.append(instance)
-        else:
-            findings[instance.content_hash].failures.append(
-                f"declares a latency of {instance.latency} cycles, its structure has {depth}"
-            )
-    derived = models.derive_models({f"m{i}": s for i, s in enumerate(sound)}, strategy)
-    strategies = {s.content_hash: derived[f"m{i}"].strategy for i, s in enumerate(sound)}
-    families: dict[tuple[str, Widths], list[Instance]] = {}
-    for instance in sound:
-        key = (instance.core.sources_hash, widths[instance.content_hash])
-        families.setdefault(key, []).append(instance)
-    with ThreadPoolExecutor(_SIMULATION_JOBS) as pool:
-        built = list(pool.map(lambda item: build_family(item[1], item[0][1]), families.items()))
-    texts = {s.content_hash: derived[f"m{i}"].text for i, s in enumerate(sound)}
-    symbols = {s.content_hash: f"m{i}" for i, s in enumerate(sound)}
-    for ((_, width), members), family in zip(families.items(), built, strict=True):
-        _check_family(
-            family,
-            [findings[member.content_hash] for member in members],
-            width,
-            {symbols[m.content_hash]: texts[m.content_hash] for m in members},
-            [strategies[member.content_hash] for member in members],
-            random_vectors,
-            seed,
-        )
-    reports = []
-    for instance in instances:
-        found = findings[instance.content_hash]
-        summary = [
-            f"{count} of {found.vectors} operand pairs: simulation and {other} differ"
-            for other, count in found.mismatches.items()
-            if count
-        ]
-        failures = (*summary, *found.failures)
-        reports.append(
-            CheckReport(
-                label=instance.label,
-                status="fail" if failures else "pass",
-                strategy=strategies.get(instance.content_hash),
-                vectors=found.vectors,
-                seed=seed,
-                simulators=(simulator_version(),) if found.vectors else (),
-                latency_cycles=instance.latency,
-                metrics=found.metrics(),
-                failures=failures,
-            )
-        )
-    return reports
-
-
-def _check_family(
-    family: SimulatedFamily,
-    members: Sequence[_Findings],
-    widths: Widths,
-    texts: dict[str, str],
-    strategies: Sequence[str],
-    random_vectors: int,
-    seed: int,
-) -> None:
-    from asnet_mlir.jit import compile_elementwise
-
-    core = members[0].instance.core
-    is_float = core.op is not None
-    kernel = compile_elementwise(texts)
-    exact = [_claims_ieee(member.instance) for member in members]
-    declared = [member.instance.latency for member in members]
-    for is_typical, a, b in _vectors(is_float, widths, random_vectors, seed):
-        seen_a, seen_b = (_canonical(a), _canonical(b)) if is_float else (a, b)
-        if not members[0].vectors:
-            _check_latency(family, members, seen_a, seen_b)
-        results = family.run(seen_a, seen_b, declared).astype(np.uint32 if is_float else np.uint64)
-        reference = ieee_reference(core.op, seen_a, seen_b) if core.op is not None else None
-        for position, (member, symbol) in enumerate(zip(members, texts, strict=True)):
-            native = strategies[position] == "native"
-            member.vectors += a.size
-            if is_float:
-                # A native model relies on NaNs being quiet, which every NaN from arithmetic is.
-                operands = [
-                    np.where(_is_nan(v) & (v >> 22 & 1 == 0), s, v) if native else v
-                    for v, s in ((a, seen_a), (b, seen_b))
-                ]
-                got = kernel(symbol, *(v.astype(np.uint32).view(np.float32) for v in operands))
-                modelled = got.view(np.uint32)
-            else:
-                kinds = [
-                    np.dtype(f"uint{max(8, 1 << (w - 1).bit_length())}")
-                    for w in (widths.a, widths.b)
-                ]
-                modelled = kernel(symbol, a.astype(kinds[0]), b.astype(kinds[1])).astype(np.uint64)
-            got_bits = results[position]
-            member.compare("model", seen_a, seen_b, got_bits, modelled, native)
-            if reference is not None:
-                if exact[position]:
-                    member.compare("IEEE-754", seen_a, seen_b, got_bits, reference, False)
-                if is_typical:
-                    member.measure(seen_a, seen_b, got_bits, reference)
-
-
-def _check_latency(
-    family: SimulatedFamily, members: Sequence[_Findings], a: np.ndarray, b: np.ndarray
-) -> None:
-    """Compare declared latencies with those observed on some of the first operands."""
-    picked = np.random.default_rng(0).permutation(a.size)[:48]
+        found = _Findings(instance, widths_of(result, instance))
+        findings[instance.content_hash] = found
+        if not instance.core.is_stateful:
+            _, depth = netlists.remove_registers(result, instance)
+            if depth != instance.latency:
+                found.failures.append(
+                    f"declares a latency of {instance.latency} cycles, its structure has {depth}"
+                )
+                continue
+        sound.append(found)
+    families: dict[tuple[Any, ...], list[_Findings]] = {}
+    for found in sound:
+        core = found.instance.core
+        key = (core.sources_hash, core.ports, core.initiation_interval, core.op, core.format)
+        alone = found.instance.content_hash if core.has_handshake else ""
+        families.setdefault((*key, core.signed, core.exact, found.widths, alone), []).append(found)
+    # What takes long are the C++ compilers: they run while models are derived.
+    pool = ThreadPoolExecutor(_JOBS)
     try:
-        observed = family.measure_latencies(a[picked], b[picked])
-    except AsnetError as error:
-        for member in members:
-            member.failures.append(str(error))
-        return
-    for member, cycles in zip(members, observed, strict=True):
-        if cycles is not None and cycles != member.instance.latency:
-            member.failures.append(
-                f"declares a latency of {member.instance.latency} cycles, simulation shows {cycles}"
+        building = []
+        for members in families.values():
+            chosen, widths = [m.instance for m in members], members[0].widths
+            groups = [
+                make_family(chosen[start : start + _CXXRTL_GROUP], widths)
+                for start in range(0, len(chosen), _CXXRTL_GROUP)
+            ]
+            building.append(
+                [
+                    pool.submit(build, make_family(chosen, widths), "verilator"),
+                    *(pool.submit(build, group, "cxxrtl") for group in groups),
+                ]
             )
+        symbols = {
+            f"m{i}": found.instance
+            for i, found in enumerate(sound)
+            if not found.instance.core.is_stateful
+        }
+        derived = models.derive_models(symbols, strategy) if symbols else {}
+        by_hash = {symbols[symbol].content_hash: m for symbol, m in derived.items()}
+        for members, futures in zip(families.values(), building, strict=True):
+            check = _FamilyCheck(
+                members, [f.result() for f in futures], by_hash, random_vectors, seed, pool
+            )
+            check.run()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [findings[instance.content_hash].report(seed) for instance in instances]
 
 
-def _claims_ieee(instance: Instance) -> bool:
-    core = instance.core
-    return core.exact and models.at_exact_parameters(core, instance)
+class _FamilyCheck:
+    """The check of instances that are simulated together: by Verilator, and in groups by CXXRTL."""
 
+    def __init__(
+        self,
+        members: Sequence[_Findings],
+        simulations: Sequence[Simulation],
+        derived: dict[str, models.Model],
+        random_vectors: int,
+        seed: int,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self._members = members
+        self._core = members[0].instance.core
+        self._widths = members[0].widths
+        self._simulations = simulations
+        self._models = [derived.get(member.instance.content_hash) for member in members]
+        self._random_vectors = random_vectors
+        self._seed = seed
+        self._pool = pool
+        self._format = FORMATS[self._core.format] if self._core.format else None
+        self._exact = [
+            self._core.exact and models.at_exact_parameters(self._core, member.instance)
+            for member in members
+        ]
+        for member, model in zip(members, self._models, strict=True):
+            member.strategy = model.strategy if model else "simulated"
 
-def _vectors(
-    is_float: bool, widths: Widths, count: int, seed: int
-) -> Iterator[tuple[bool, np.ndarray, np.ndarray]]:
-    """Give operands in chunks, and whether errors are measured on them: corners, then random."""
-    if is_float:
-        corners = corner_values()
-        a, b = (grid.ravel() for grid in np.meshgrid(corners, corners, indexing="ij"))
-        yield False, a, b
+    def run(self) -> None:
+        """Try the instances on all operands; what is found goes to the members."""
+        kernel = None
+        for number, chunk in enumerate(self._chunks()):
+            a, b, part, typical = chunk
+            kinds = self._widths.dtypes
+            a, b = a.astype(kinds[0], copy=False), b.astype(kinds[1], copy=False)
+            seen_a, seen_b = a, b
+            if self._format is not None:
+                seen_a, seen_b = self._format.canonical(a), self._format.canonical(b)
+            if not number and not self._latency_is_right(seen_a, seen_b):
+                return
+            results = self._simulate(seen_a, seen_b, part)
+            if not number:
+                self._compare_other_seed(seen_a, seen_b, results)
+            if self._core.is_stateful and number < 2:
+                self._compare_other_order(seen_a, seen_b, results)
+            if kernel is None:
+                kernel = self._compile()
+            reference, defined = self._reference(seen_a, seen_b)
+            for position, member in enumerate(self._members):
+                member.vectors += a.size
+                got = results[position]
+                model = self._models[position]
+                if model is not None:
+                    want = self._modelled(kernel, model, (a, b), (seen_a, seen_b))
+                    native = model.strategy == "native"
+                    member.compare("model", seen_a, seen_b, got, want, native)
+                if reference is None:
+                    continue
+                if self._exact[position]:
+                    name = "IEEE-754" if self._format else f"exact {self._core.op}"
+                    want = reference if defined is None else np.where(defined, reference, got)
+                    member.compare(name, seen_a, seen_b, got, want, False)
+                if self._format is not None and typical < a.size:
+                    member.measure(
+                        self._format,
+                        *(v[typical:] for v in (seen_a, seen_b, got, reference)),
+                    )
+
+    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray, int, int]]:
+        """Give operands, how many of them the second simulator gets, where typical ones begin."""
+        widths, total = self._widths, self._widths.a + self._widths.b
+        count, seed = self._random_vectors, self._seed
+        pace = self._core.initiation_interval
+        if self._core.is_stateful:
+            pace = max(pace, *(member.instance.latency for member in self._members))
+            count = min(count, max(_FEWEST_PAIRS, _MOST_CYCLES // pace))
+        bits = _EXHAUSTIVE_BITS if count >= DEFAULT_VECTORS else _ALWAYS_EXHAUSTIVE_BITS
+        if total <= bits and pace << total <= max(_MOST_CYCLES, _FEWEST_PAIRS * pace):
+            every = 1 << total
+            for start in range(0, every, _CHUNK):
+                pairs = np.arange(start, min(start + _CHUNK, every), dtype=np.uint32)
+                part = min(pairs.size, -(-pairs.size * max(count, 1 << 16) // every))
+                mask = np.uint32((1 << widths.b) - 1)
+                yield pairs >> np.uint32(widths.b), pairs & mask, part, pairs.size
+            return
+        if self._format is not None:
+            a, b = corner_pairs(self._format)
+        else:
+            a, b = integer_corner_pairs(widths.a, widths.b)
+        limit = max(_FEWEST_PAIRS, _MOST_CYCLES // pace)
+        yield a[:limit], b[:limit], min(a.size, limit), a.size
         for number, start in enumerate(range(0, count, _CHUNK)):
             size = min(_CHUNK, count - start)
-            yield False, *random_pairs(size - size // 4, (seed, number))
-            yield True, *typical_pairs(size // 4, (seed, number))
-        return
-    if widths.a + widths.b <= 16:
-        a, b = np.meshgrid(
-            np.arange(1 << widths.a, dtype=np.uint64),
-            np.arange(1 << widths.b, dtype=np.uint64),
-            indexing="ij",
-        )
-        yield False, a.ravel(), b.ravel()
-        return
-    corners_of = []
-    for width in (widths.a, widths.b):
-        top = (1 << width) - 1
-        values = {0, 1, 2, 3, top, top - 1, top >> 1, (top >> 1) + 1}
-        values |= {0x5555555555555555 & top, 0xAAAAAAAAAAAAAAAA & top}
-        values |= {1 << k for k in range(width)} | {top >> k for k in range(width)}
-        corners_of.append(np.array(sorted(values), np.uint64))
-    a, b = np.meshgrid(*corners_of, indexing="ij")
-    yield False, a.ravel(), b.ravel()
-    for number, start in enumerate(range(0, count, _CHUNK)):
-        rng = np.random.default_rng((seed, number))
-        n = min(_CHUNK, count - start)
-        yield (
-            True,
-            rng.integers(0, (1 << widths.a) - 1, n, dtype=np.uint64, endpoint=True),
-            rng.integers(0, (1 << widths.b) - 1, n, dtype=np.uint64, endpoint=True),
-        )
+            a, b, typical = _random_chunk(
+                self._core.format, widths.a, widths.b, size, (seed, number)
+            )
+            yield a, b, size, typical
+
+    def _simulate(self, a: np.ndarray, b: np.ndarray, part: int) -> np.ndarray:
+        """Run both simulators side by side, compare them and return the first one's results."""
+        core = self._core
+        chosen: Any = slice(None)
+        if part < a.size:
+            rng = np.random.default_rng(self._seed)
+            chosen = np.sort(rng.choice(a.size, part, replace=False))
+        first, *groups = self._simulations
+        jobs: list[Future[tuple[np.ndarray, np.ndarray]]] = [
+            self._pool.submit(simulation.run_with_cycles, a[where], b[where])
+            for simulation, where in ((first, slice(None)), *((group, chosen) for group in groups))
+        ]
+        (results, cycles), *parts = (job.result() for job in jobs)
+        others = np.concatenate([rows for rows, _ in parts])
+        other_cycles = parts[0][1]
+        name = groups[0].name
+        for position, member in enumerate(self._members):
+            for simulator, size in ((first.name, a.size), (name, others.shape[1])):
+                member.simulators[simulator] = member.simulators.get(simulator, 0) + size
+            got = results[position][chosen]
+            member.compare(name, a[chosen], b[chosen], got, others[position], False)
+        if core.has_handshake:
+            self._compare_cycles(a, b, cycles, cycles[chosen] != other_cycles)
+        return results
+
+    def _compare_cycles(
+        self, a: np.ndarray, b: np.ndarray, cycles: np.ndarray, unequal: np.ndarray
+    ) -> None:
+        """Check the times that a handshake took."""
+        (member,) = self._members
+        declared = member.instance.latency
+        slowest = int(np.argmax(cycles))
+        if int(cycles[slowest]) > declared and not any("takes" in f for f in member.failures):
+            member.failures.append(
+                f"declares a latency of at most {declared} cycles, takes {int(cycles[slowest])} "
+                f"for a = {_hex(a[slowest], self._widths.a)}, "
+                f"b = {_hex(b[slowest], self._widths.b)}"
+            )
+        if unequal.any():
+            member.failures.append("the simulators see done in different cycles")
+
+    def _compare_other_seed(self, a: np.ndarray, b: np.ndarray, results: np.ndarray) -> None:
+        """Simulate the corners again with other values for what Verilog leaves undefined."""
+        again = self._simulations[0].run(a, b, seed=2)
+        for member, got, other in zip(self._members, results, again, strict=True):
+            where = np.flatnonzero(got != other)
+            if where.size:
+                first = where[0]
+                member.failures.append(
+                    f"a = {_hex(a[first], self._widths.a)}, b = {_hex(b[first], self._widths.b)}: "
+                    "the result depends on undefined (x) values"
+                )
+
+    def _compare_other_order(self, a: np.ndarray, b: np.ndarray, results: np.ndarray) -> None:
+        """Simulate some pairs again in another order, with other pauses."""
+        rng = np.random.default_rng((self._seed, 1))
+        order = rng.permutation(a.size)[:_REORDERED_PAIRS]
+        again = self._simulations[0].run(a[order], b[order], waiting=self._seed + 1)
+        for member, got, other in zip(self._members, results, again, strict=True):
+            where = np.flatnonzero(got[order] != other)
+            if where.size:
+                first = order[where[0]]
+                member.failures.append(
+                    f"a = {_hex(a[first], self._widths.a)}, b = {_hex(b[first], self._widths.b)}: "
+                    "its result depends on earlier operands"
+                )
+
+    def _latency_is_right(self, a: np.ndarray, b: np.ndarray) -> bool:
+        """Compare declared latencies with those observed on some of the first operands."""
+        if self._core.has_handshake:
+            return True  # its cycles are counted everywhere
+        picked = np.random.default_rng(0).permutation(a.size)[:48]
+        iterative = self._core.is_stateful
+        try:
+            observed = observed_latencies(self._simulations[0], a[picked], b[picked])
+        except AsnetError as error:
+            if iterative and "rest" in str(error):
+                return True  # results pass by; they are picked at the declared time
+            if "took longer" in str(error) or "by itself" in str(error) or "settle" in str(error):
+                raise
+            for member in self._members:
+                member.failures.append(str(error))
+            return True
+        for member, cycles in zip(self._members, observed, strict=True):
+            if cycles is not None and cycles != member.instance.latency:
+                member.failures.append(
+                    f"declares a latency of {member.instance.latency} cycles, "
+                    f"simulation shows {cycles}"
+                )
+        return True
+
+    def _compile(self) -> Any:
+        from asnet_mlir.jit import compile_elementwise
+
+        known = {model.symbol: model for model in self._models if model is not None}
+        return compile_elementwise(known) if known else None
+
+    def _modelled(
+        self,
+        kernel: Any,
+        model: models.Model,
+        raw: tuple[np.ndarray, np.ndarray],
+        seen: tuple[np.ndarray, np.ndarray],
+    ) -> np.ndarray:
+        """Return the model's result bits."""
+        kind = self._format
+        if kind is None or kind.name != "f32":
+            return kernel(model.symbol, *seen)
+        operands = raw
+        if model.strategy == "native":
+            # A native model relies on NaNs being quiet, which every NaN from arithmetic is.
+            operands = (
+                np.where(kind.is_signalling(raw[0]), seen[0], raw[0]),
+                np.where(kind.is_signalling(raw[1]), seen[1], raw[1]),
+            )
+        return kernel(model.symbol, *(v.view(np.float32) for v in operands)).view(np.uint32)
+
+    def _reference(
+        self, a: np.ndarray, b: np.ndarray
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return the exact results, and where they are defined (None: everywhere)."""
+        op, widths = self._core.op, self._widths
+        if self._format is not None and op is not None:
+            return exact_float(self._format, op, a, b), None
+        if op in INTEGER_OPS and any(self._exact):
+            sizes = (widths.a, widths.b, widths.result)
+            result, defined = exact_integer(op, a, b, sizes, self._core.signed)
+            return result.astype(widths.dtypes[2]), defined
+        return None, None
+
+
+@functools.lru_cache(maxsize=4)
+def _random_chunk(
+    number_format: str | None, width_a: int, width_b: int, size: int, seed: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return random operands, of floats a quarter typical ones at the end, and where these begin.
+
+    Kept, because cores of one format are tried on the same operands.
+    """
+    if number_format is None:
+        a, b = random_operands(None, width_a, width_b, size, seed)
+        return a, b, size
+    first = random_pairs(size - size // 4, seed, number_format)
+    last = typical_pairs(size // 4, seed, number_format)
+    a, b = (np.concatenate(pair) for pair in zip(first, last, strict=True))
+    return a, b, size - size // 4
 
 
 @functools.cache
 def _code_version() -> str:
     here = Path(__file__).parent
-    return content_hash(*((here / f"{stem}.py").read_text() for stem in ("check", "verilator")))
+    names = ("check", "cxxrtl", "family", "operands", "simulation", "verilator")
+    return content_hash(*((here / f"{name}.py").read_text() for name in names))
 
 
 def _version() -> str:

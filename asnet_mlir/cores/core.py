@@ -6,6 +6,7 @@ that a user brings, by what Yosys reads from the module itself.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import functools
 import json
@@ -14,32 +15,45 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from asnet_mlir.cache import content_hash
+from asnet_mlir.cache import cached_text, content_hash
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.resources import hdl_library_directory
 
+if TYPE_CHECKING:
+    from asnet_mlir.cores.netlist import ModuleInterface
+
 __all__ = [
+    "FORMAT_WIDTHS",
+    "INTEGER_OPS",
     "OPS",
     "Core",
     "Instance",
     "Parameter",
     "Ports",
     "Source",
+    "Unit",
     "core_from_verilog",
     "library_cores",
     "load_core",
     "parse_instance",
 ]
 
-#: The floating-point operations a core can stand for; both operands and the result are f32.
+#: The floating-point operations a core can stand for; operands and result are of `Core.format`.
 OPS = ("addf", "subf", "mulf", "divf", "maxf", "minf")
 
-#: Bits of each format's operands and results.
-FORMAT_WIDTHS = {"f32": 32}
+#: The integer operations a core can be compared with, on integers of the ports' widths.
+INTEGER_OPS = ("addi", "subi", "muli", "divi")
+
+#: Bits of each floating-point format's operands and results.
+FORMAT_WIDTHS = {"f32": 32, "bf16": 16, "f16": 16}
+
+Align = Literal["right", "left"]
+Level = Literal["float", "significand", "integer"]
 
 _MAX_SOURCE_BYTES = 64 << 20
+_MAX_PORT_BITS = 64
 _MANIFEST_KEYS = {
     "name",
     "module",
@@ -54,6 +68,10 @@ _MANIFEST_KEYS = {
     "ports",
     "parameters",
     "origin",
+    "level",
+    "align",
+    "includes",
+    "signed",
 }
 
 
@@ -67,31 +85,128 @@ class Source:
 
 @dataclass(frozen=True)
 class Parameter:
-    """An integer parameter of a module; `low`/`high` are None where no range is declared."""
+    """An integer parameter of a module.
+
+    Legal values are `values` where they are listed, else `low`, `low + step`, .. up to `high`; the
+    bounds are None where no range is declared.  `declared` is the module's own default where the
+    user gave another.
+    """
 
     name: str
     default: int
     low: int | None = None
     high: int | None = None
     summary: str = ""
+    step: int = 1
+    values: tuple[int, ...] | None = None
+    declared: int | None = None
+
+    def allows(self, value: int) -> bool:
+        """Return whether `value` is legal."""
+        if self.values is not None:
+            return value in self.values
+        if (self.low is not None and value < self.low) or (
+            self.high is not None and value > self.high
+        ):
+            return False
+        return self.step == 1 or self.low is None or (value - self.low) % self.step == 0
+
+    @property
+    def legal(self) -> str:
+        """The legal values in words: `0..22`, `8..32 in steps of 8`, `4, 6 or 8`."""
+        if self.values is not None:
+            *most, last = map(str, self.values)
+            return f"{', '.join(most)} or {last}" if most else last
+        low = "" if self.low is None else self.low
+        high = "" if self.high is None else self.high
+        return f"{low}..{high}" + (f" in steps of {self.step}" if self.step != 1 else "")
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Names of a core's ports; `clock` is None for a purely combinational core."""
+    """Names of a core's ports by role; None where the core has no port for a role.
+
+    Attributes:
+      a, b, result: the operands and the result.
+      clock: None for a purely combinational core.
+      enable: 1 where registers advance; held at 1.
+      reset: synchronous or not; active at 1, or at 0 with `reset_active_low`.
+      start, done: of a core with a handshake: `start` is 1 for one cycle, operands are held until
+        `done` is 1 in a cycle in which the result is valid; it may stay 1 until the next start.
+      constant: further inputs and the values that they are held at.
+    """
 
     a: str
     b: str
     result: str
     clock: str | None = None
+    enable: str | None = None
+    reset: str | None = None
+    start: str | None = None
+    done: str | None = None
+    reset_active_low: bool = False
+    constant: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Port name by role, in the order of `PORT_ROLES`, for those that the core has."""
+        return {role: getattr(self, role) for role in PORT_ROLES if getattr(self, role)}
+
+    @property
+    def tied(self) -> dict[str, int]:
+        """The inputs that are held at a value in operation, with it: enable, reset, constants.
+
+        The reset is inactive here; whoever simulates a core with a state applies it before.
+        """
+        values = {self.enable: 1} if self.enable else {}
+        if self.reset:
+            values[self.reset] = int(self.reset_active_low)
+        return values | dict(self.constant)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the roles as the keys `ports` of bindings and constraints have them."""
+        value: dict[str, Any] = dict(self.roles)
+        if self.reset_active_low:
+            value["reset_active"] = "low"
+        if self.constant:
+            value["constant"] = dict(self.constant)
+        return value
+
+
+#: What a port can be, apart from an input held at a value.
+PORT_ROLES = ("a", "b", "result", "clock", "enable", "reset", "start", "done")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The circuit inside a significand core, on unsigned integers.
+
+    `align` says where the significand goes in a unit that is wider: "right" extends it with zeros
+    at the top, "left" at the bottom.
+    """
+
+    core: Core
+    align: Align = "right"
 
 
 @dataclass(frozen=True)
 class Core:
     """A Verilog module and its contract.
 
-    `op` is one of `OPS`, or None for a function on integers of the ports' widths.  `latency_cycles`
-    is a number of clock cycles, or the name of the parameter that gives it.
+    Attributes:
+      op: one of `OPS`, one of `INTEGER_OPS`, or None for an integer function that is not compared
+        with any operation.
+      format: a key of `FORMAT_WIDTHS` for floating-point cores; None: operands and result are
+        integers of the ports' widths.
+      latency_cycles: clock cycles from operands to result, or the name of the parameter that gives
+        them; for a handshake, the most that it may take.
+      latency_offset: cycles on top of the parameter that `latency_cycles` names.
+      latency_is_measured: the latency is what the Verilog shows, at any parameters;
+        `latency_cycles` is what it shows at the default ones.
+      initiation_interval: cycles for which operands are held; above 1 for an iterative core.
+      signed: integer operands are two's complement.
+      unit: the integer circuit inside, for a significand core.
+      includes: folders for included files besides those of the sources.
     """
 
     name: str
@@ -110,6 +225,36 @@ class Core:
     reference: str = ""
     path: Path | None = field(default=None, compare=False)
     in_library: bool = False
+    signed: bool = False
+    unit: Unit | None = None
+    includes: tuple[Path, ...] = ()
+    latency_offset: int = 0
+    latency_is_measured: bool = False
+
+    @property
+    def is_float(self) -> bool:
+        """Whether operands and result are floating-point numbers (of `format`)."""
+        return self.format is not None
+
+    @property
+    def has_handshake(self) -> bool:
+        """Whether the core says itself when its result is valid."""
+        return self.ports.done is not None
+
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the core is no feed-forward pipeline, so that its model is a simulation."""
+        return self.has_handshake or self.initiation_interval > 1
+
+    @property
+    def level(self) -> Level:
+        """What the user brought: a floating-point core, a significand unit, an integer core."""
+        return "significand" if self.unit else "float" if self.is_float else "integer"
+
+    @property
+    def include_folders(self) -> tuple[Path, ...]:
+        """Where included files are looked for: beside the sources, then `includes`."""
+        return include_folders(self.sources, self.includes)
 
     def instance(self, parameters: Mapping[str, int] | None = None) -> Instance:
         """Return this core with `parameters` (defaults elsewhere) fixed.
@@ -132,7 +277,10 @@ class Core:
     def sources_hash(self) -> str:
         """Hash of the Verilog that the core is made of, included and read files with it."""
         texts = [source.text for source in self.sources]
-        return content_hash(self.module, *texts, *_dependencies(self.sources))
+        # The language follows the suffix.
+        suffixes = " ".join(source.path.suffix for source in self.sources)
+        included = dependencies(self.sources, self.include_folders)
+        return content_hash(self.module, suffixes, *texts, *included)
 
 
 @dataclass(frozen=True)
@@ -144,9 +292,14 @@ class Instance:
 
     @property
     def latency(self) -> int:
-        """Declared clock cycles from operands to result."""
-        cycles = self.core.latency_cycles
-        return dict(self.parameters)[cycles] if isinstance(cycles, str) else cycles
+        """Clock cycles from operands to result: declared, or measured where nothing is."""
+        core = self.core
+        if isinstance(core.latency_cycles, str):
+            return dict(self.parameters)[core.latency_cycles] + core.latency_offset
+        defaults = {parameter.name: parameter.default for parameter in core.parameters}
+        if not core.latency_is_measured or dict(self.parameters) == defaults:
+            return core.latency_cycles
+        return _measured_latency(self)
 
     @property
     def interval(self) -> int:
@@ -157,8 +310,11 @@ class Instance:
     def content_hash(self) -> str:
         """Hash of all that decides what the instance computes and when."""
         core = self.core
-        contract = [core.op, core.format, self.latency, self.interval, core.exact]
-        ports = [core.ports.a, core.ports.b, core.ports.result, core.ports.clock]
+        # A latency that is measured follows from the rest.
+        latency = None if core.latency_is_measured else self.latency
+        unit = [core.unit.align, core.unit.core.instance().content_hash] if core.unit else None
+        contract = [core.op, core.format, latency, self.interval, core.exact, core.signed, unit]
+        ports = core.ports.to_json()
         return content_hash(core.sources_hash, json.dumps([contract, ports, self.parameters]))
 
     @property
@@ -168,9 +324,23 @@ class Instance:
         Where all are at their defaults only the name is left, so that `parse_instance(label)` gives
         the instance back for every library core.
         """
-        defaults = {parameter.name: parameter.default for parameter in self.core.parameters}
-        parts = [f"{name}={value}" for name, value in self.parameters if defaults[name] != value]
-        return self.core.name + (":" + ",".join(parts) if parts else "")
+        core = self.core
+        own = dict(self.parameters)
+        values = own if core.unit is None else self.all_parameters
+        unit = () if core.unit is None else core.unit.core.parameters
+        defaults = {
+            parameter.name: parameter.default if parameter.declared is None else parameter.declared
+            for parameter in (*unit, *core.parameters)
+        }
+        parts = [f"{name}={value}" for name, value in values.items() if defaults[name] != value]
+        return core.name + (":" + ",".join(parts) if parts else "")
+
+    @property
+    def all_parameters(self) -> dict[str, int]:
+        """The parameters, with those of a significand unit that are fixed inside its wrapper."""
+        unit = self.core.unit
+        fixed = {p.name: p.default for p in unit.core.parameters} if unit else {}
+        return fixed | dict(self.parameters)
 
     def to_json(self) -> dict[str, Any]:
         """Return what names the instance in a binding, a report or a bundle, as JSON values."""
@@ -225,7 +395,7 @@ def parse_instance(
     *,
     op: str | None = None,
     top: str | None = None,
-    ports: Mapping[str, str] | None = None,
+    ports: Mapping[str, Any] | None = None,
 ) -> Instance:
     """Return the instance that `NAME_OR_PATH[:PARAMETER=INTEGER,...]` names.
 
@@ -248,11 +418,12 @@ def parse_instance(
             raise InputError(f"'{text}': parameter '{key}' is given twice")
         values[key] = value
     if Path(name).suffix in (".v", ".sv"):
-        core = core_from_verilog([_user_path(name)], top=top, op=op, ports=ports)
-    else:
-        core = load_core(name)
-        if op is not None and core.op != op:
-            raise InputError(f"{core.name}: computes {core.op}, not {op}")
+        # What a parameter decides may be the widths of the ports, so it is given at once.
+        files = [_user_path(name)]
+        return core_from_verilog(files, top=top, op=op, ports=ports, parameters=values).instance()
+    core = load_core(name)
+    if op is not None and core.op != op:
+        raise InputError(f"{core.name}: computes {core.op}, not {op}")
     return core.instance(values)
 
 
@@ -260,119 +431,449 @@ def core_from_verilog(
     files: Sequence[str | Path],
     top: str | None = None,
     op: str | None = None,
-    ports: Mapping[str, str] | None = None,
-    parameters: Mapping[str, int] | None = None,
+    ports: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
     latency: int | str | None = None,
+    *,
+    interval: int = 1,
+    includes: Sequence[str | Path] = (),
+    level: Level | None = None,
+    align: Align = "right",
+    format: str = "f32",
+    signed: bool | None = None,
 ) -> Core:
     """Return the core that Verilog files without a `core.toml` hold.
 
     Args:
-      files: Verilog or SystemVerilog sources.
+      files: Verilog or SystemVerilog sources, packages in any order.
       top: module; by default the only one that no other instantiates.
-      op: what the core stands for (one of `OPS`), or None for a function on integers.
-      ports: names for `a`, `b`, `result` and `clock`; the missing ones are taken from the module
-        where its ports leave no choice: two inputs of the operands' width in their order of
-        declaration, one output, one 1-bit input that clocks registers.
+      op: what the core stands for (one of `OPS` or `INTEGER_OPS`), or None for a function on
+        integers.
+      ports: names by role (`PORT_ROLES`), `reset_active` ("low" or "high"), and `constant`, the
+        values of further inputs by their names (`constant.NAME` says one).  What is missing is
+        taken from the module where its ports leave no choice: the clock is what clocks registers;
+        enable, reset and a handshake go by their usual names; the inputs that are left are the
+        operands in their order of declaration, one output is the result.
       parameters: values that become the defaults.
-      latency: clock cycles, or the name of the parameter that gives them; by default as measured
-        by structure with the default parameters.
+      latency: clock cycles, or the name of the parameter that gives them; by default measured, by
+        structure or, for a core with a state, by simulation.
+      interval: cycles for which an iterative core without a handshake wants its operands held.
+      includes: folders for included files besides those of `files`.
+      level: "float": ports are of `format`; "significand": an unsigned integer circuit that the
+        library's floating-point wrapper takes for its significands; "integer".  By default a core
+        for a floating-point op is a significand one where its ports' widths are a unit's and not
+        the format's.
+      align: for a significand core, see `Unit`.
+      format: of a floating-point op, a key of `FORMAT_WIDTHS`.
+      signed: whether operands are two's complement; by default as the ports are declared.
 
     Raises:
-      InputError: a missing file, Verilog that Yosys does not read, an ambiguous top or port, a port
-        of the wrong width or direction, an unknown parameter.
+      InputError: a missing file, Verilog that is not read, an ambiguous top or port, a port of the
+        wrong width or direction, an unknown parameter, a latency that is not the structure's.
+      UnsupportedError: what this version takes no core with.
     """
     from asnet_mlir.cores import netlist  # reads cores in turn
 
-    if not files:
-        raise InputError("no Verilog files given")
-    if op is not None and op not in OPS:
-        raise InputError(f"unknown operation '{op}'; one of {', '.join(OPS)}")
-    sources = tuple(_read_source(Path(name)) for name in files)
-    module = netlist.read_interface(sources, top)
-    chosen = _choose_ports(module, dict(ports or {}), op)
-    defaults = dict(module.parameters)
+    _check_request(files, op, latency, interval, level, align, format)
+    folders = tuple(_include_folder(folder) for folder in includes)
+    given = tuple(_read_source(Path(name)) for name in files)
+    sources = _in_order(given)
+    _refuse_memory_files(sources, folders)
+    module = netlist.read_interface(sources, top, includes=folders)
+    values = dict(module.parameters)
+    own, others = _split_parameters(module, parameters or {}, op, level)
+    if any(values[name] != value for name, value in own.items()):
+        module = netlist.read_interface(sources, module.name, includes=folders, parameters=own)
+    if isinstance(latency, str) and latency not in values:
+        raise InputError(f"{module.name}: latency is given by '{latency}', which is no parameter")
+    candidates = _choose_ports(module, dict(ports or {}))
+    chosen = candidates[0]
+    found = _find_level(module, chosen, op, level, format)
+    widths = {port.name: port for port in module.ports}
     core = Core(
         name=module.name,
         module=module.name,
-        op=op,
-        format="f32" if op else None,
+        op=_UNIT_OPS.get(op or "", op) if found == "significand" else op,
+        format=format if found == "float" else None,
         sources=sources,
         ports=chosen,
-        parameters=tuple(Parameter(name, value) for name, value in defaults.items()),
+        parameters=tuple(
+            Parameter(name, own.get(name, value), declared=value) for name, value in values.items()
+        ),
         latency_cycles=0 if latency is None else latency,
-        path=sources[0].path,
+        initiation_interval=interval,
+        path=given[0].path,
+        signed=(widths[chosen.a].signed and widths[chosen.b].signed if signed is None else signed),
+        includes=folders,
+        latency_is_measured=latency is None,
     )
-    if isinstance(latency, str) and latency not in defaults:
-        raise InputError(f"{core.name}: latency is given by '{latency}', which is no parameter")
-    fixed = dict(core.instance(parameters).parameters)
-    measured = core.latency_cycles
-    core = _replaced(core, tuple(Parameter(name, value) for name, value in fixed.items()), measured)
-    if latency is None and chosen.clock is not None:
-        core = _replaced(core, core.parameters, netlist.measure_latency(core.instance()))
+    core = _settle(core, candidates, latency)
+    if found == "significand":
+        from asnet_mlir.cores import significand  # wraps cores in turn
+
+        core = significand.wrap(core, str(op), cast(Any, format), align)
+        changed = dict(core.instance(others).parameters)
+        core = dataclasses.replace(
+            core,
+            parameters=tuple(
+                dataclasses.replace(p, default=changed[p.name], declared=p.default)
+                if p.name in others
+                else p
+                for p in core.parameters
+            ),
+        )
     return core
 
 
-def _replaced(core: Core, parameters: tuple[Parameter, ...], latency: int | str) -> Core:
-    import dataclasses
-
-    return dataclasses.replace(core, parameters=parameters, latency_cycles=latency)
+#: What a circuit computes on integers inside the wrapper for an operation on floats.
+_UNIT_OPS = {"mulf": "muli", "addf": "addi", "subf": "addi"}
 
 
-def _choose_ports(module: Any, given: dict[str, str], op: str | None) -> Ports:
-    """Fill in the ports that `given` leaves out where the module leaves no choice."""
+def _check_request(
+    files: Sequence[str | Path],
+    op: str | None,
+    latency: int | str | None,
+    interval: int,
+    level: str | None,
+    align: str,
+    format: str,
+) -> None:
+    """Check the arguments of `core_from_verilog` that need no file."""
+    if isinstance(files, str | Path) or not files:
+        raise InputError("give a list of Verilog files" if files else "no Verilog files given")
+    known = (*OPS, *INTEGER_OPS)
+    if op is not None and op not in known:
+        raise InputError(f"unknown operation '{op}'; one of {', '.join(known)}")
+    for name, value, legal in (
+        ("level", level, (None, "float", "significand", "integer")),
+        ("align", align, ("right", "left")),
+        ("format", format, tuple(FORMAT_WIDTHS)),
+    ):
+        if value not in legal:
+            raise InputError(f"{name} is '{value}'; one of {', '.join(filter(None, legal))}")
+    if level in ("float", "significand") and op not in OPS:
+        raise InputError(
+            f"a {level} core needs a floating-point operation; one of {', '.join(OPS)}"
+        )
+    if level == "integer" and op in OPS:
+        raise InputError(f"an integer core can't compute '{op}'; one of {', '.join(INTEGER_OPS)}")
+    if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
+        raise InputError(f"the initiation interval is {interval!r}; it must be an integer >= 1")
+    if isinstance(latency, bool) or (isinstance(latency, int) and latency < 0):
+        raise InputError(f"the latency is {latency!r}; it must be an integer >= 0")
+
+
+def _split_parameters(
+    module: ModuleInterface, given: Mapping[str, Any], op: str | None, level: str | None
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the values for the module's parameters, and those for the wrapper around it."""
+    defaults = dict(module.parameters)
+    own, others = {}, {}
+    for name, value in given.items():
+        number = _checked(module.name, Parameter(name, 0), value)
+        if name in defaults:
+            own[name] = number
+        elif op in _UNIT_OPS and level != "float":
+            others[name] = number
+        else:
+            has = f"it has {', '.join(defaults)}" if defaults else "it has none"
+            raise InputError(f"{module.name}: unknown parameter '{name}'; {has}")
+    return own, others
+
+
+def _settle(core: Core, candidates: Sequence[Ports], latency: int | str | None) -> Core:
+    """Return the core with the first of the candidates' ports that the structure allows.
+
+    Its latency is measured, or compared with the declared one.
+    """
+    from asnet_mlir.cores import netlist
+
+    for position, ports in enumerate(candidates):
+        trial = dataclasses.replace(core, ports=ports)
+        if trial.is_stateful:
+            if ports.clock is None:
+                raise InputError(
+                    f"{core.name}: an iterative core needs a clock, but none of its ports clocks "
+                    "registers; name it with ports clock=.."
+                )
+            netlist.check_stateful(trial.instance())
+            if latency is None:
+                trial = dataclasses.replace(
+                    trial, latency_cycles=_measured_latency(trial.instance())
+                )
+            return trial
+        try:
+            measured = netlist.measure_latency(trial.instance())
+        except UnsupportedError:
+            if position + 1 < len(candidates):
+                continue
+            raise
+        if latency is None:
+            return dataclasses.replace(trial, latency_cycles=measured)
+        if trial.instance().latency != measured:
+            raise InputError(
+                f"{core.name}: declares a latency of {trial.instance().latency} cycles, but its "
+                f"structure has {measured}; correct the latency or leave it out"
+            )
+        return trial
+    raise AssertionError("there is at least one candidate")
+
+
+def _measured_latency(instance: Instance) -> int:
+    """Return what the Verilog shows: by structure, for cores with a state by simulation."""
+    from asnet_mlir.cores import netlist
+
+    if not instance.core.is_stateful:
+        return netlist.measure_latency(instance)
+    from asnet_mlir.cores import simulation  # reads cores in turn
+
+    here = Path(__file__).parent
+    texts = [(here / f"{stem}.py").read_text() for stem in ("simulation", "family", "verilator")]
+    key = content_hash("simulated", instance.content_hash, *texts)
+    return int(cached_text("latencies", key, lambda: str(simulation.measure_latency(instance)[1])))
+
+
+_USUAL_NAMES = {
+    "clock": r"a?cl(oc)?k",
+    "enable": r"en|ena|enable|ce|cl(oc)?k_?(en|ena|enable)",
+    "reset": r"[as]?(rst|reset)|[as]clr",
+    "reset_low": r"[as]?(rst|reset)(_?n|_b|_ni)|n_?[as]?(rst|reset)",
+    "start": r"start",
+    "done": r"done",
+    "valid": r"valid|vld",
+}
+
+
+def _is_usual(name: str, role: str) -> bool:
+    """Whether a port has one of the usual names of a role: `clk`, `i_clk`, `clk_i`, `CLK_in`."""
+    pattern = rf"([io]_|in_|out_)?({_USUAL_NAMES[role]})(_[io]|_in|_out)?"
+    return re.fullmatch(pattern, name.lower()) is not None
+
+
+def _choose_ports(module: ModuleInterface, given: dict[str, Any]) -> list[Ports]:
+    """Fill in the roles that `given` leaves out where the module leaves no choice.
+
+    Several candidates are returned, the first to be preferred, where the structure has to decide:
+    what is called `valid` passes through a pipeline, or is the handshake of an iterative core.
+    """
     where = module.name
-    unknown = set(given) - {"a", "b", "result", "clock"}
-    if unknown:
-        raise InputError(f"{where}: unknown port role '{min(unknown)}'; a, b, result or clock")
-    directions = {port.name: port.direction for port in module.ports}
-    for role, name in given.items():
-        if name not in directions:
-            raise InputError(f"{where}: no port '{name}'; it has {', '.join(directions)}")
-        wanted = "output" if role == "result" else "input"
-        if directions[name] != wanted:
-            raise InputError(f"{where}: port {name} is an {directions[name]}, not an {wanted}")
+    widths = {port.name: port.width for port in module.ports}
     for port in module.ports:
         if port.direction == "inout":
             raise UnsupportedError(f"{where}: inout port {port.name} is not supported")
     listing = ", ".join(f"{port.direction} {port.name}[{port.width}]" for port in module.ports)
     how = f"name them with ports a=.., b=.., result=.. (it has {listing})"
-    free = [port for port in module.ports if port.name not in given.values()]
-    width = FORMAT_WIDTHS["f32"] if op else None
-    chosen = dict(given)
-    if "result" not in chosen:
-        outputs = [port for port in free if port.direction == "output"]
+    roles, constant, active = _given_ports(module, given)
+    named = {*roles.values(), *constant}
+    inputs = [p for p in module.ports if p.direction == "input" and p.name not in named]
+    outputs = [p for p in module.ports if p.direction == "output" and p.name not in named]
+
+    def take(role: str, found: Sequence[Any], among: list[Any]) -> bool:
+        if len(found) > 1:
+            names = ", ".join(port.name for port in found)
+            raise InputError(f"{where}: {names} could each be the {role}; {how}, {role}=..")
+        if found:
+            roles[role] = found[0].name
+            among.remove(found[0])
+        return bool(found)
+
+    bits = [port for port in inputs if port.width == 1]
+    if "clock" not in roles and not take("clock", [p for p in bits if p.clocks_registers], inputs):
+        # The default parameters of a pipeline may be those of no register at all.
+        take("clock", [p for p in bits if _is_usual(p.name, "clock")], inputs)
+    is_valid_chain = False
+    if "clock" in roles:
+        bits = [port for port in inputs if port.width == 1]
+        if "enable" not in roles:
+            take("enable", [p for p in bits if _is_usual(p.name, "enable")], inputs)
+        if "reset" not in roles:
+            low = [p for p in bits if _is_usual(p.name, "reset_low")]
+            take("reset", low + [p for p in bits if _is_usual(p.name, "reset")], inputs)
+        bits = [port for port in inputs if port.width == 1]
+        single = [port for port in outputs if port.width == 1]
+        if not {"start", "done"} & roles.keys():
+            starts = [p for p in bits if _is_usual(p.name, "start")]
+            valids = [p for p in bits if _is_usual(p.name, "valid")]
+            dones = [p for p in single if _is_usual(p.name, "done")]
+            out = [p for p in single if _is_usual(p.name, "valid")]
+            if (starts or valids) and (dones or out):
+                is_valid_chain = not starts
+                take("start", starts or valids, inputs)
+                take("done", dones or out, outputs)
+        elif "start" in roles and "done" not in roles:
+            done = [p for p in single if _is_usual(p.name, "done")]
+            take("done", done or [p for p in single if _is_usual(p.name, "valid")], outputs)
+    if ("start" in roles) != ("done" in roles):
+        missing = "done" if "start" in roles else "start"
+        raise InputError(f"{where}: a handshake needs the port {missing} too; {how}, {missing}=..")
+    if "result" not in roles:
         if len(outputs) != 1:
             raise InputError(f"{where}: {len(outputs)} outputs could be the result; {how}")
-        chosen["result"] = outputs[0].name
-    inputs = [port for port in free if port.direction == "input"]
-    if "clock" not in chosen:
-        clocks = [port for port in inputs if port.width == 1 and port.clocks_registers]
-        if len(clocks) > 1:
-            raise InputError(f"{where}: {len(clocks)} inputs could be the clock; {how}, clock=..")
-        if clocks:
-            chosen["clock"] = clocks[0].name
-            inputs.remove(clocks[0])
-    missing = [role for role in ("a", "b") if role not in chosen]
-    if len(inputs) != len(missing):
-        raise InputError(f"{where}: {len(inputs)} inputs could be {' and '.join(missing)}; {how}")
-    if len(missing) == 2 and inputs[0].width != inputs[1].width:
-        raise InputError(f"{where}: the inputs differ in width, so a and b are ambiguous; {how}")
-    chosen.update({role: port.name for role, port in zip(missing, inputs, strict=True)})
-    if len({chosen["a"], chosen["b"], chosen.get("clock")}) != 3:
+        roles["result"] = outputs[0].name
+    operands = [role for role in ("a", "b") if role not in roles]
+    if len(inputs) != len(operands):
+        names = ", ".join(port.name for port in inputs) or "no input"
+        wanted = " and ".join(operands)
+        raise InputError(
+            f"{where}: {len(inputs)} inputs could be {wanted}: {names}; {how}"
+            if wanted
+            else f"{where}: input {names} has no role; name it, or its value with constant.NAME=.. "
+            f"(it has {listing})"
+        )
+    roles.update({role: port.name for role, port in zip(operands, inputs, strict=True)})
+    if len({*roles.values(), *constant}) != len(roles) + len(constant):
         raise InputError(f"{where}: one port is named for two roles; {how}")
+    for role, name in roles.items():
+        if role not in ("a", "b", "result") and widths[name] != 1:
+            raise InputError(f"{where}: port {name} has {widths[name]} bits, a {role} has 1")
+    if active is None and "reset" in roles:
+        active = "low" if _is_usual(roles["reset"], "reset_low") else "high"
+    held = tuple(sorted(constant.items()))
+    ports = Ports(**roles, reset_active_low=active == "low", constant=held)
+    if not is_valid_chain:
+        return [ports]
+    piped = tuple(sorted({**constant, roles["start"]: 1}.items()))
+    return [dataclasses.replace(ports, start=None, done=None, constant=piped), ports]
+
+
+def _given_ports(
+    module: ModuleInterface, given: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, int], str | None]:
+    """Return what the user says of ports: names by role, constants, and when a reset is active."""
+    where = module.name
+    directions = {port.name: port.direction for port in module.ports}
     widths = {port.name: port.width for port in module.ports}
-    for role in ("a", "b", "result"):
-        if width is not None and widths[chosen[role]] != width:
+    roles: dict[str, str] = {}
+    held: dict[str, Any] = {}
+    active = None
+    for key, value in given.items():
+        if key == "constant":
+            if not isinstance(value, Mapping):
+                raise InputError(f"{where}: ports.constant must be an object of values")
+            held.update(value)
+        elif key.startswith("constant."):
+            held[key.removeprefix("constant.")] = value
+        elif key == "reset_active":
+            if value not in ("low", "high"):
+                raise InputError(f"{where}: reset_active is {value!r}; low or high")
+            active = value
+        elif key in PORT_ROLES:
+            roles[key] = value
+        else:
             raise InputError(
-                f"{where}: port {chosen[role]} has {widths[chosen[role]]} bits, "
-                f"f32 needs {width} ({module.location})"
+                f"{where}: unknown port role '{key}'; one of {', '.join(PORT_ROLES)}, "
+                "reset_active, constant.NAME"
             )
-    return Ports(chosen["a"], chosen["b"], chosen["result"], chosen.get("clock"))
+    for role, name in [*roles.items(), *(("constant", name) for name in held)]:
+        if not isinstance(name, str) or name not in directions:
+            raise InputError(f"{where}: no port '{name}'; it has {', '.join(directions)}")
+        wanted = "output" if role in ("result", "done") else "input"
+        if directions[name] != wanted:
+            raise InputError(f"{where}: port {name} is an {directions[name]}, not an {wanted}")
+    constant = {}
+    for name, value in held.items():
+        number = _checked(where, Parameter(f"constant {name}", 0), value)
+        if number < 0 or number >> widths[name]:
+            raise InputError(
+                f"{where}: {number} does not fit into the {widths[name]} bits of {name}"
+            )
+        constant[name] = number
+    if active is not None and "reset" not in roles:
+        raise InputError(f"{where}: reset_active is given, but no port for the reset")
+    return roles, constant, active
+
+
+def _find_level(
+    module: ModuleInterface, ports: Ports, op: str | None, level: Level | None, format: str
+) -> Level:
+    """Return what kind of core the widths of the ports make; refuse those that fit none."""
+    found = {port.name: port for port in module.ports}
+    a, b, result = (found[name] for name in (ports.a, ports.b, ports.result))
+    for port in (a, b, result):
+        if port.width > _MAX_PORT_BITS:
+            raise UnsupportedError(
+                f"{module.name}: port {port.name} has {port.width} bits; at most {_MAX_PORT_BITS} "
+                f"are supported ({module.location})"
+            )
+    if op not in OPS:
+        return "integer"
+    width = FORMAT_WIDTHS[format]
+    wrong = [port for port in (a, b, result) if port.width != width]
+    if level is None and wrong and op in _UNIT_OPS and not (a.signed or b.signed):
+        shapes = (2 * a.width,) if op == "mulf" else (a.width, a.width + 1)
+        if a.width == b.width and result.width in shapes:
+            return "significand"
+    if level == "significand":
+        return level
+    if wrong:
+        raise InputError(
+            f"{module.name}: port {wrong[0].name} has {wrong[0].width} bits, "
+            f"{format} needs {width} ({module.location})"
+        )
+    return "float"
+
+
+_PACKAGE = re.compile(r"\bpackage\s+(?:automatic\s+|static\s+)?([A-Za-z_]\w*)\s*;")
+_USES = re.compile(r"\b([A-Za-z_]\w*)\s*::")
+
+
+def _in_order(sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """Put files after those that hold packages they use; otherwise the order stays."""
+    if len({source.path for source in sources}) != len(sources):
+        raise InputError(f"{sources[0].path}: a file is given twice")
+    texts = [without_comments(source.text) for source in sources]
+    home = {name: i for i, text in enumerate(texts) for name in _PACKAGE.findall(text)}
+    order: list[int] = []
+    open_files: set[int] = set()
+
+    def visit(index: int) -> None:
+        if index in order or index in open_files:
+            return
+        open_files.add(index)
+        for name in dict.fromkeys(_USES.findall(texts[index])):
+            if name in home:
+                visit(home[name])
+        order.append(index)
+
+    for index in range(len(sources)):
+        visit(index)
+    return tuple(sources[index] for index in order)
+
+
+def _refuse_memory_files(sources: Sequence[Source], includes: Sequence[Path]) -> None:
+    for source in sources:
+        found = re.search(r"\$readmem[hb]\b", without_comments(source.text))
+        if found:
+            line = source.text.count("\n", 0, found.start()) + 1
+            raise UnsupportedError(
+                f"{source.path}:{line}: {found[0]} is not supported; write the table into the "
+                "Verilog, as a case statement or a constant"
+            )
+    for text in dependencies(sources, include_folders(sources, includes)):
+        if re.search(r"\$readmem[hb]\b", without_comments(text)):
+            raise UnsupportedError(
+                f"{sources[0].path}: $readmem in an included file is unsupported"
+            )
+
+
+def _include_folder(name: str | Path) -> Path:
+    path = _user_path(name)
+    if not path.is_dir():
+        raise InputError(f"{path}: the include folder is not there")
+    return path.resolve()
+
+
+_COMMENTS = re.compile(r'"(?:\\.|[^"\\\n])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
+
+
+def without_comments(text: str) -> str:
+    """Return Verilog with blanks for comments, so that positions stay what they are."""
+    return _COMMENTS.sub(lambda m: m[0] if m[0][0] == '"' else re.sub(r"[^\n]", " ", m[0]), text)
 
 
 def _checked(core: str, parameter: Parameter, value: object) -> int:
     """Return `value` as a legal integer of `parameter`."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isascii():
         try:
             value = int(value, 0)
         except ValueError:
@@ -383,9 +884,8 @@ def _checked(core: str, parameter: Parameter, value: object) -> int:
         number = value.__index__()  # type: ignore[attr-defined]  # numpy's integers as well
     except (AttributeError, TypeError):
         raise InputError(f"{core}: {parameter.name} = {value!r} is not an integer") from None
-    low, high = parameter.low, parameter.high
-    if (low is not None and number < low) or (high is not None and number > high):
-        raise InputError(f"{core}: {parameter.name} = {number} is not in {low}..{high}")
+    if not parameter.allows(number):
+        raise InputError(f"{core}: {parameter.name} = {number} is not in {parameter.legal}")
     if not -(1 << 31) <= number < 1 << 31:
         raise InputError(f"{core}: {parameter.name} = {number} does not fit in 32 bits")
     return int(number)
@@ -410,14 +910,21 @@ def _read_source(path: Path) -> Source:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if b"\0" in data:
+        raise InputError(f"{path}: is not text in UTF-8")
     text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
     return Source(path.resolve(), text)
 
 
-def _dependencies(sources: Sequence[Source]) -> list[str]:
+def include_folders(sources: Sequence[Source], includes: Sequence[Path]) -> tuple[Path, ...]:
+    """Return where included files are looked for: beside the sources, then in `includes`."""
+    folders = [source.path.parent for source in sources]
+    return tuple(f for f in dict.fromkeys([*folders, *includes]) if f.is_dir())
+
+
+def dependencies(sources: Sequence[Source], folders: Sequence[Path]) -> list[str]:
     """Return the texts of the files that sources include, or read into memories, recursively."""
     pattern = re.compile(r'`include\s+"([^"\n]+)"|\$readmem[hb]\s*\(\s*"([^"\n]+)"')
-    folders = list(dict.fromkeys(source.path.parent for source in sources))
     texts: list[str] = []
     seen: set[Path] = set()
     pending = [source.text for source in sources]
@@ -470,24 +977,48 @@ def _parse_manifest_cached(
         raise InputError(f"{path}: unknown key '{key}'{hint}")
     name = get(table, "name", str)
     op = get(table, "op", str, "") or None
-    if op is not None and op not in OPS:
-        raise InputError(f"{path}: key 'op' is '{op}'; one of {', '.join(OPS)}")
-    number_format = get(table, "format", str, "f32" if op else "") or None
+    if op is not None and op not in (*OPS, *INTEGER_OPS):
+        raise InputError(f"{path}: key 'op' is '{op}'; one of {', '.join((*OPS, *INTEGER_OPS))}")
+    number_format = get(table, "format", str, "f32" if op in OPS else "") or None
     if number_format is not None and number_format not in FORMAT_WIDTHS:
         raise InputError(
             f"{path}: key 'format' is '{number_format}'; one of {', '.join(FORMAT_WIDTHS)}"
         )
+    if (number_format is not None) != (op in OPS):
+        raise InputError(f"{path}: key 'format' is for the operations {', '.join(OPS)}")
+    usual = "float" if op in OPS else "integer"
+    level, align = get(table, "level", str, usual), get(table, "align", str, "right")
+    if level not in (("float", "significand") if op in OPS else ("integer",)):
+        raise InputError(f"{path}: key 'level' is '{level}', which does not go with op '{op}'")
+    if align not in ("right", "left"):
+        raise InputError(f"{path}: key 'align' is '{align}'; right or left")
+    includes = []
+    for folder in get(table, "includes", list, []):
+        if not isinstance(folder, str) or not (path.parent / folder).is_dir():
+            raise InputError(f"{path}: key 'includes' names '{folder}', which is no folder here")
+        includes.append((path.parent / folder).resolve())
     port_table = get(table, "ports", dict)
     prefix = "ports"
-    for key in port_table.keys() - {"clock", "a", "b", "result"}:
+    for key in port_table.keys() - {*PORT_ROLES, "reset_active", "constant"}:
         raise InputError(f"{path}: unknown key 'ports.{key}'")
-    ports = Ports(
-        a=get(port_table, "a", str),
-        b=get(port_table, "b", str),
-        result=get(port_table, "result", str),
-        clock=get(port_table, "clock", str, "") or None,
-    )
-    named = [name for name in (ports.a, ports.b, ports.result, ports.clock) if name]
+    roles = {
+        role: get(port_table, role, str, None if role in ("a", "b", "result") else "") or None
+        for role in PORT_ROLES
+    }
+    active = get(port_table, "reset_active", str, "high")
+    if active not in ("low", "high") or ("reset_active" in port_table and not roles["reset"]):
+        raise InputError(
+            f"{path}: key 'ports.reset_active' must be low or high, beside ports.reset"
+        )
+    if (roles["start"] is None) != (roles["done"] is None):
+        raise InputError(f"{path}: keys 'ports.start' and 'ports.done' go together")
+    constant = get(port_table, "constant", dict, {})
+    prefix = "ports.constant"
+    held = tuple((key, get(constant, key, int)) for key in constant)
+    if any(value < 0 for _, value in held):
+        raise InputError(f"{path}: key 'ports.constant' must hold integers >= 0")
+    ports = Ports(**cast(Any, roles), reset_active_low=active == "low", constant=held)
+    named = [*ports.roles.values(), *constant]
     for port in named:
         if named.count(port) > 1:
             raise InputError(f"{path}: key 'ports' gives port '{port}' two roles")
@@ -497,12 +1028,34 @@ def _parse_manifest_cached(
         prefix = f"parameters.{key}"
         if not isinstance(entry, dict):
             raise InputError(f"{path}: key '{prefix}' must be a table")
-        for other in entry.keys() - {"low", "high", "default", "summary"}:
+        for other in entry.keys() - {"low", "high", "step", "values", "default", "summary"}:
             raise InputError(f"{path}: unknown key '{prefix}.{other}'")
-        low, high, default = (get(entry, k, int) for k in ("low", "high", "default"))
-        if not low <= default <= high:
-            raise InputError(f"{path}: key '{prefix}.default' = {default} is not in {low}..{high}")
-        parameters.append(Parameter(key, default, low, high, get(entry, "summary", str, "")))
+        default, step = get(entry, "default", int), get(entry, "step", int, 1)
+        values = get(entry, "values", list, []) or None
+        if values is not None:
+            if entry.keys() & {"low", "high", "step"}:
+                raise InputError(f"{path}: key '{prefix}' has values or low and high, not both")
+            if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+                raise InputError(f"{path}: key '{prefix}.values' must be integers")
+            low, high = min(values), max(values)
+        else:
+            low, high = get(entry, "low", int), get(entry, "high", int)
+        if step < 1:
+            raise InputError(f"{path}: key '{prefix}.step' must be at least 1")
+        parameter = Parameter(
+            key,
+            default,
+            low,
+            high,
+            get(entry, "summary", str, ""),
+            step,
+            tuple(values) if values else None,
+        )
+        if not parameter.allows(default):
+            raise InputError(
+                f"{path}: key '{prefix}.default' = {default} is not in {parameter.legal}"
+            )
+        parameters.append(parameter)
     latency = table.get("latency_cycles")
     if isinstance(latency, str):
         if latency not in {parameter.name for parameter in parameters}:
@@ -511,20 +1064,24 @@ def _parse_manifest_cached(
         raise InputError(
             f"{path}: key 'latency_cycles' must be an integer >= 0 or a parameter's name"
         )
+    prefix = ""
     interval = get(table, "initiation_interval", int, 1)
-    if interval != 1:
-        raise UnsupportedError(
-            f"{path}: key 'initiation_interval' = {interval}; only fully pipelined cores (1) work"
-        )
-    if latency != 0 and ports.clock is None:
-        raise InputError(f"{path}: key 'ports.clock' is missing, but the core has a latency")
+    if interval < 1:
+        raise InputError(f"{path}: key 'initiation_interval' = {interval}; it must be at least 1")
+    stateful = interval > 1 or ports.done is not None
+    if (latency != 0 or stateful) and ports.clock is None:
+        why = "iterative" if stateful else "clocked: it has a latency"
+        raise InputError(f"{path}: key 'ports.clock' is missing, but the core is {why}")
+    signed = get(table, "signed", bool, False)
     prefix = "origin"
     origin = get(table, "origin", dict, {})
-    return Core(
+    prefix = ""
+    is_unit = level == "significand"
+    core = Core(
         name=name,
         module=get(table, "module", str),
-        op=op,
-        format=number_format,
+        op=_UNIT_OPS.get(op or "", op) if is_unit else op,
+        format=None if is_unit else number_format,
         sources=sources,
         ports=ports,
         parameters=tuple(parameters),
@@ -536,8 +1093,17 @@ def _parse_manifest_cached(
         license=str(origin.get("license", "")),
         reference=str(origin.get("reference", "")),
         path=path,
-        in_library=in_library,
+        in_library=in_library and not is_unit,
+        signed=signed,
+        includes=tuple(includes),
     )
+    _refuse_memory_files(sources, core.includes)
+    if not is_unit:
+        return core
+    from asnet_mlir.cores import significand  # wraps cores in turn
+
+    wrapped = significand.wrap(core, str(op), cast(Any, number_format), cast(Any, align))
+    return dataclasses.replace(wrapped, name=name, in_library=in_library)
 
 
 _KIND_NAMES = {

@@ -6,23 +6,39 @@ one is a feed-forward pipeline of a certain depth and turns its registers into w
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib.metadata
+import itertools
 import json
 import re
+import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from asnet_mlir import processes
-from asnet_mlir.cores.core import FORMAT_WIDTHS, Instance, Source
+from asnet_mlir.cache import cached_text, content_hash
+from asnet_mlir.cores.core import (
+    FORMAT_WIDTHS,
+    Core,
+    Instance,
+    Source,
+    dependencies,
+    include_folders,
+    without_comments,
+)
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
 __all__ = [
     "ModuleInterface",
     "Netlist",
     "PortInterface",
+    "check_stateful",
+    "check_structure",
     "elaborate",
     "measure_latency",
     "read_interface",
@@ -30,11 +46,30 @@ __all__ = [
 ]
 
 _WORKER = Path(__file__).with_name("yosys_worker.py")
-_MEMORY_BYTES = 8 << 30
-_SECONDS_PER_JOB = 120.0
+_MEMORY_BYTES = 4 << 30
+_CPU_SECONDS = 25.0  # for one reader on one core; two readers are tried at most after a blow-up
+_MAX_NETLIST_BYTES = 256 << 20
 
 _PLAIN_REGISTERS = {"$dff": "CLK", "$_DFF_P_": "C", "$_DFF_N_": "C"}
-_BITWISE = {"$and": "AB", "$or": "AB", "$xor": "AB", "$xnor": "AB", "$not": "A", "$mux": "AB"}
+_REGISTERS = re.compile(r"\$(a|s|al)?dff|\$_[A-Z]*DFF|\$ff$|\$_FF_")
+_LATCHES = re.compile(r"\$(a?dlatch|_DLATCH|dlatchsr|sr$|_SR_)")
+_BITWISE = {
+    "$and": "AB",
+    "$or": "AB",
+    "$xor": "AB",
+    "$xnor": "AB",
+    "$not": "A",
+    "$buf": "A",
+    "$pos": "A",
+    "$mux": "AB",
+}
+# What takes an area, and LLVM a time, that grows with the square of the width.
+_MAX_BITS = {"$mul": 512, "$div": 256, "$mod": 256, "$divfloor": 256, "$modfloor": 256, "$pow": 128}
+_MAX_BITS_ELSEWHERE = 8192
+
+_HOW_STATEFUL = "name its start and done ports, or give its initiation interval"
+
+Reader = Literal["yosys", "slang"]
 
 
 @dataclass(frozen=True)
@@ -45,25 +80,34 @@ class PortInterface:
     direction: str
     width: int
     clocks_registers: bool
+    signed: bool = False
 
 
 @dataclass(frozen=True)
 class ModuleInterface:
-    """A module's name, ports in order of declaration, parameters with defaults, and file:line."""
+    """A module's name, ports in order of declaration, parameters with defaults, and file:line.
+
+    Only parameters that are integers are listed; others stay at what the Verilog says.
+    """
 
     name: str
     ports: tuple[PortInterface, ...]
     parameters: tuple[tuple[str, int], ...]
     location: str
+    reader: Reader = "yosys"
 
 
 @dataclass(frozen=True)
 class Netlist:
-    """Modules in the format of Yosys' `write_json`; `source_names` maps its file names to ours."""
+    """Modules in the format of Yosys' `write_json`; `source_names` maps its file names to ours.
+
+    `reader` read the sources: Yosys' own reader, or its plugin slang where that refused.
+    """
 
     top: str
     modules: Mapping[str, Any]
     source_names: Mapping[str, str]
+    reader: Reader = "yosys"
 
     @property
     def module(self) -> Any:
@@ -79,65 +123,263 @@ class Netlist:
 
 @dataclass(frozen=True)
 class _Job:
+    """What to read, and what to do with it then.
+
+    `top` is None where the whole of the sources is looked at.  `tie` are the inputs of the top
+    module that are constants, `keep` the only outputs that anybody looks at.
+    """
+
     sources: tuple[Source, ...]
-    script: tuple[str, ...]
+    includes: tuple[Path, ...]
+    body: tuple[str, ...]
+    top: str | None = None
+    parameters: tuple[tuple[str, int], ...] = ()
+    tie: tuple[tuple[str, int], ...] = ()
+    keep: tuple[str, ...] = ()
+    flatten: bool = True
 
 
-def read_interface(sources: tuple[Source, ...], top: str | None = None) -> ModuleInterface:
+def read_interface(
+    sources: tuple[Source, ...],
+    top: str | None = None,
+    *,
+    includes: tuple[Path, ...] = (),
+    parameters: Mapping[str, int] | None = None,
+) -> ModuleInterface:
     """Return the interface of module `top`, or of the only module that no other instantiates.
 
+    Args:
+      sources: the files, packages before what uses them.
+      top: the module's name.
+      includes: folders for included files besides those of the sources.
+      parameters: values at which the ports are looked at, by default the module's own.
+
     Raises:
-      InputError: Yosys does not read the sources, there is no such module, or several could be it.
+      InputError: the sources cannot be read, there is no such module, or several could be it.
     """
-    result = _run([_Job(sources, ("proc -norom",))])[0]
+    names = [str(source.path) for source in sources]
+    fixed = sorted((parameters or {}).items())
+    key = content_hash(
+        _code_version(),
+        json.dumps([names, [str(folder) for folder in includes], top, fixed]),
+        *(source.text for source in sources),
+        *dependencies(sources, include_folders(sources, includes)),
+    )
+    text = cached_text(
+        "interfaces",
+        key,
+        lambda: json.dumps(dataclasses.asdict(_read_interface(sources, top, includes, fixed))),
+    )
+    value = json.loads(text)
+    value["ports"] = tuple(PortInterface(**port) for port in value["ports"])
+    value["parameters"] = tuple((name, number) for name, number in value["parameters"])
+    return ModuleInterface(**value)
+
+
+def _read_interface(
+    sources: tuple[Source, ...],
+    top: str | None,
+    includes: tuple[Path, ...],
+    parameters: Sequence[tuple[str, int]],
+) -> ModuleInterface:
+    result = _run([_Job(sources, includes, ("proc -norom",))])[0]
     if isinstance(result, AsnetError):
         raise result
-    modules = result.modules
-    names = {name: name for name in modules if not name.startswith("$")}
+    names = {name for name in result.modules if not name.startswith("$")}
     if top is None:
-        used = {cell["type"] for module in modules.values() for cell in module["cells"].values()}
-        roots = [name for name in names if name not in used]
-        if not roots:
-            raise InputError(f"{sources[0].path}: no top module; modules instantiate each other")
-        if len(roots) > 1:
-            raise InputError(
-                f"{sources[0].path}: several modules could be the top: {', '.join(sorted(roots))};"
-                " name one (--top)"
-            )
-        top = roots[0]
-    if top not in names:
+        top = _only_root(sources, result.modules, names)
+    # Slang dissolves what other modules instantiate, and says nothing about parameters.
+    is_slang = result.reader == "slang"
+    if is_slang and any(re.search(rf"\bmodule\s+{re.escape(top)}\b", s.text) for s in sources):
+        defaults = _slang_parameters(sources, includes, top)
+    elif top in names:
+        defaults = _integer_parameters(result.modules[top])
+    else:
         raise InputError(
             f"{sources[0].path}: no module '{top}'; it has {', '.join(sorted(names)) or 'none'}"
         )
-    module = modules[top]
-    clock_bits = _clock_bits(modules, top)
-    parameters = []
-    for name, value in module.get("parameter_default_values", {}).items():
-        if isinstance(value, str) and re.fullmatch(r"[01]{1,64}", value):
-            parameters.append((name, _signed(value)))
+    known = [name for name, _ in defaults]
+    for name, _ in parameters:
+        if name not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise InputError(f"{top}: unknown parameter '{name}'; {has}")
+    if parameters or top not in names:
+        result = _run([_Job(sources, includes, ("proc -norom",), top, tuple(parameters))])[0]
+        if isinstance(result, AsnetError):
+            raise result
+        module = result.module
+    else:
+        module = result.modules[top]
+    clock_bits = _clock_bits(result.modules, module)
+    ports = [
+        PortInterface(
+            name=name,
+            direction=port["direction"],
+            width=len(port["bits"]),
+            clocks_registers=port["bits"][0] in clock_bits,
+            signed=bool(port.get("signed")),
+        )
+        for name, port in module["ports"].items()
+        if port["bits"]
+    ]
+    if result.reader == "slang":
+        ports = _declared_order(sources, result, module, ports)
     return ModuleInterface(
         name=top,
-        ports=tuple(
-            PortInterface(name, port["direction"], len(port["bits"]), port["bits"][0] in clock_bits)
-            for name, port in module["ports"].items()
-            if port["bits"]
-        ),
-        parameters=tuple(parameters),
+        ports=tuple(ports),
+        parameters=tuple(defaults),
         location=result.location(module),
+        reader=result.reader,
     )
 
 
-def _clock_bits(modules: Mapping[str, Any], name: str, depth: int = 0) -> set[Any]:
+def _only_root(
+    sources: tuple[Source, ...], modules: Mapping[str, Any], names: Iterable[str]
+) -> str:
+    where = sources[0].path
+    used = {cell["type"] for module in modules.values() for cell in module["cells"].values()}
+    used |= {modules[name]["attributes"].get("hdlname", name) for name in used if name in modules}
+    roots = [name for name in names if name not in used]
+    if not roots:
+        raise InputError(
+            f"{where}: no top module; modules instantiate each other"
+            if modules
+            else f"{where}: there is no module in it"
+        )
+    if len(roots) > 1:
+        raise InputError(
+            f"{where}: several modules could be the top: {', '.join(sorted(roots))};"
+            " name one (--top)"
+        )
+    return roots[0]
+
+
+def _integer_parameters(module: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return what Yosys lists with a value of bits; texts and reals look different there."""
+    parameters = []
+    for name, value in module.get("parameter_default_values", {}).items():
+        if isinstance(value, str) and re.fullmatch(r"[01]{1,64}", value):
+            number = _signed(value)
+            if -(1 << 31) <= number < 1 << 31:
+                parameters.append((name, number))
+    return parameters
+
+
+def _slang_parameters(
+    sources: tuple[Source, ...], includes: tuple[Path, ...], top: str
+) -> list[tuple[str, int]]:
+    """Return a module's integer parameters with their defaults.
+
+    The names are taken from the text; a module around it that looks at them from above gives the
+    values.  Where that fails no parameter is offered.
+    """
+    names = []
+    for source in sources:
+        text = without_comments(source.text)
+        match = re.search(rf"\bmodule\s+(?:automatic\s+|static\s+)?{re.escape(top)}\b", text)
+        if match is None:
+            continue
+        header = text[match.end() :]
+        opening = re.match(r"(?:\s*import\b[^;]*;)*\s*#\s*\(", header)
+        if opening is None:
+            continue
+        items = _split_list(header[opening.end() :])
+        kind = ""
+        for item in items:
+            declaration = re.match(
+                r"\s*(parameter\b|localparam\b|)(.*?)([A-Za-z_]\w*)\s*(\[[^]]*\]\s*)?=(.*)",
+                item,
+                re.DOTALL,
+            )
+            if declaration is None:
+                continue
+            kind = declaration[1] + declaration[2] if declaration[1] else kind or declaration[2]
+            is_number = not re.search(r"\b(localparam|type|string|real|shortreal|realtime)\b", kind)
+            if is_number and not re.match(r'\s*(".*|[\d_]+\.\d.*|\d+e-?\d+)', declaration[5]):
+                names.append(declaration[3])
+        break
+    if not names:
+        return []
+    ports = ", ".join(f"output wire [63:0] p{index}" for index in range(len(names)))
+    reads = " ".join(f"assign p{index} = asnet_top.{name};" for index, name in enumerate(names))
+    probe = f"module asnet_probe({ports}); {top} asnet_top(); {reads} endmodule\n"
+    added = (*sources, Source(sources[-1].path.with_name("asnet_probe.sv"), probe))
+    body = ("proc -norom", "opt_expr", "opt_clean")
+    result = _run([_Job(added, includes, body, "asnet_probe")], readers=("slang",))[0]
+    if isinstance(result, AsnetError):
+        return []
+    found = []
+    for index, name in enumerate(names):
+        bits = result.module["ports"][f"p{index}"]["bits"]
+        if all(bit in ("0", "1") for bit in bits):
+            number = int("".join(reversed(bits)), 2)
+            number -= (number >> 63) << 64
+            if 1 << 31 <= number < 1 << 32:
+                number -= 1 << 32  # an unsigned parameter of 32 bits; the bits are what counts
+            if -(1 << 31) <= number < 1 << 31:
+                found.append((name, number))
+    return found
+
+
+def _split_list(text: str) -> list[str]:
+    """Return the parts of a list between commas, up to the bracket that ends it."""
+    parts, depth, start = [], 0, 0
+    for match in re.finditer(r'"(?:\\.|[^"\\\n])*"|[][(){},]', text):
+        mark = match[0]
+        if mark in "([{":
+            depth += 1
+        elif mark in ")]}" and depth:
+            depth -= 1
+        elif mark in (",", ")") and not depth:
+            parts.append(text[start : match.start()])
+            start = match.end()
+            if mark == ")":
+                break
+    return parts
+
+
+def _declared_order(
+    sources: tuple[Source, ...],
+    netlist: Netlist,
+    module: Mapping[str, Any],
+    ports: Sequence[PortInterface],
+) -> list[PortInterface]:
+    """Sort ports by where they are declared, and read from there which are signed."""
+    texts = {str(source.path): source.text for source in sources}
+    found = []
+    for port in ports:
+        where = module["netnames"].get(port.name, {}).get("attributes", {}).get("src", "")
+        match = re.match(r"(.*):(\d+)\.(\d+)", where)
+        if match is None:
+            found.append(((1 << 30, 0), port))
+            continue
+        line, column = int(match[2]), int(match[3])
+        text = texts.get(netlist.source_names.get(match[1], match[1]), "")
+        before = "".join(text.splitlines(keepends=True)[: line - 1])
+        before += "".join(text.splitlines()[line - 1 : line])[: column - 1]
+        declaration = re.split(r"\b(?:input|output|inout)\b", without_comments(before))[-1]
+        signed = re.search(r"\bsigned\b", declaration) or (
+            re.search(r"\b(int|integer|shortint|longint|byte)\b", declaration)
+            and not re.search(r"\bunsigned\b", declaration)
+        )
+        found.append(((line, column), dataclasses.replace(port, signed=bool(signed))))
+    return [port for _, port in sorted(found, key=lambda item: item[0])]
+
+
+def _clock_bits(modules: Mapping[str, Any], module: Mapping[str, Any], depth: int = 0) -> set[Any]:
     """Return the nets of a module that clock registers, in it or below."""
     bits: set[Any] = set()
     if depth > 64:
         return bits
-    for cell in modules[name]["cells"].values():
+    for cell in module["cells"].values():
         connections = cell["connections"]
-        bits.update(connections.get("CLK", ()) if cell["type"].startswith("$") else ())
+        if _REGISTERS.match(cell["type"]):
+            bits.update(connections.get("CLK", connections.get("C", ())))
+        elif cell["type"].startswith("$mem"):
+            bits.update(connections.get("WR_CLK", ()))
         child = modules.get(cell["type"])
         if child is not None:
-            inner = _clock_bits(modules, cell["type"], depth + 1)
+            inner = _clock_bits(modules, child, depth + 1)
             for port, description in child["ports"].items():
                 for position, bit in enumerate(description["bits"]):
                     if bit in inner and position < len(connections.get(port, ())):
@@ -148,27 +390,30 @@ def _clock_bits(modules: Mapping[str, Any], name: str, depth: int = 0) -> set[An
 def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Netlist | AsnetError]:
     """Return the netlist of each instance, or the error that reading it gave.
 
-    With `flatten` the netlist has one module without instances; without it the hierarchy is kept
-    (what the structural proof looks at).
+    With `flatten` the netlist has one module without instances, whose enable, inactive reset and
+    constant inputs are folded into it and whose ports without a role are gone; without it the
+    hierarchy is kept (what the structural proof looks at) and every port is there.
     """
     jobs = []
     for instance in instances:
-        module = instance.core.module
-        # Yosys reads no minus sign here.
-        values = "".join(
-            f" -chparam {name} {value if value >= 0 else f"32'sh{value & 0xFFFFFFFF:08x}"}"
-            for name, value in instance.parameters
-        )
+        core = instance.core
+        tied = dict(core.ports.tied)
+        if core.is_stateful and core.ports.reset:
+            del tied[core.ports.reset]
         # One round of what shrinks logic, not `opt -full`: its -undriven and -mux_undef hide
         # undriven nets, opt_dff would turn the multiplexers before a pipeline's registers into
         # enables and synchronous resets, and repeating the passes to a fixed point takes ten times
         # as long.
+        fold = ("opt_expr -fine", "opt_dff -nodffe -nosdff") if tied else ()
         body = (
             (
                 "proc -norom",
                 "flatten",
+                "@ports",
                 "opt_clean",
-                "memory",
+                "memory -nordff -nomap",
+                "memory_map -rom-only",
+                *fold,
                 "opt_expr -fine",
                 "opt_merge",
                 "opt_muxtree",
@@ -179,7 +424,18 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
             if flatten
             else ("proc -norom", "opt_expr -fine", "opt_clean")
         )
-        jobs.append(_Job(instance.core.sources, (f"hierarchy -check -top {module}{values}", *body)))
+        jobs.append(
+            _Job(
+                core.sources,
+                core.includes,
+                body,
+                core.module,
+                instance.parameters,
+                tuple(tied.items()),
+                tuple(name for name in (core.ports.result, core.ports.done) if name),
+                flatten,
+            )
+        )
     return _run(jobs)
 
 
@@ -189,108 +445,236 @@ def measure_latency(instance: Instance) -> int:
     Raises:
       AsnetError: the netlist cannot be read, or is no feed-forward pipeline.
     """
-    netlist = elaborate([instance])[0]
-    if isinstance(netlist, AsnetError):
-        raise netlist
-    return remove_registers(netlist, instance)[1]
+    return int(_about(instance, lambda netlist: str(remove_registers(netlist, instance)[1])))
 
 
-def _run(jobs: Sequence[_Job]) -> list[Netlist | AsnetError]:
-    """Run all jobs in as few processes as errors allow."""
-    results: list[Netlist | AsnetError | None] = [None] * len(jobs)
+def check_stateful(instance: Instance) -> None:
+    """Check the netlist of a core with a handshake or a fixed latency; see `check_structure`."""
+
+    def checked(netlist: Netlist) -> str:
+        check_structure(netlist, instance)
+        return "checked"
+
+    _about(instance, checked)
+
+
+def _about(instance: Instance, say: Callable[[Netlist], str]) -> str:
+    """Return what is said about an instance's netlist, from the cache if it was before."""
+    core = instance.core
+    contract = [core.ports.to_json(), core.format, core.is_stateful, instance.parameters]
+    names = [str(source.path) for source in core.sources]
+    key = content_hash(_code_version(), core.sources_hash, json.dumps([names, contract]))
+
+    def make() -> str:
+        netlist = elaborate([instance])[0]
+        if isinstance(netlist, AsnetError):
+            raise netlist
+        return say(netlist)
+
+    return cached_text("latencies", key, make)
+
+
+@functools.cache
+def _code_version() -> str:
+    texts = [path.read_text() for path in (Path(__file__), _WORKER)]
+    return content_hash(*texts, importlib.metadata.version("pyosys"))
+
+
+def _run(jobs: Sequence[_Job], readers: Sequence[str] | None = None) -> list[Netlist | AsnetError]:
+    """Run all jobs in as few processes as errors allow, each with the first reader that takes it.
+
+    `.v` files are read as Verilog-2005 first, where `logic` or `bit` are names like any other, then
+    as SystemVerilog, then by slang.
+    """
+    states = []
+    for job in jobs:
+        old = any(source.path.suffix == ".v" for source in job.sources)
+        own = ("verilog", "systemverilog") if old else ("systemverilog",)
+        states.append(_State(job, list(readers or (*own, "slang"))))
     with tempfile.TemporaryDirectory(prefix="asnet-yosys-") as name:
         folder = Path(name)
-        groups: dict[tuple[Source, ...], list[int]] = {}
-        for index, job in enumerate(jobs):
-            groups.setdefault(job.sources, []).append(index)
-        copies = {
-            sources: _copy_sources(folder / f"s{number}", sources)
-            for number, sources in enumerate(groups)
-        }
-        while any(result is None for result in results):
-            _run_pending(folder, jobs, groups, copies, results)
-    return [result for result in results if result is not None]
+        while any(state.result is None for state in states):
+            _run_pending(folder, [state for state in states if state.result is None])
+    return [state.result for state in states if state.result is not None]
 
 
-def _run_pending(
-    folder: Path,
-    jobs: Sequence[_Job],
-    groups: Mapping[tuple[Source, ...], list[int]],
-    copies: Mapping[tuple[Source, ...], tuple[list[str], dict[str, str]]],
-    results: list[Netlist | AsnetError | None],
-) -> None:
-    pending = {
-        sources: [index for index in indices if results[index] is None]
-        for sources, indices in groups.items()
-    }
-    order = [index for indices in pending.values() for index in indices]
-    request = [
-        {
-            "read": copies[sources][0],
-            "jobs": [
-                {"output": str(folder / f"{index}.json"), "script": jobs[index].script}
-                for index in indices
-            ],
-        }
-        for sources, indices in pending.items()
-        if indices
-    ]
-    (folder / "jobs.json").write_text(json.dumps(request))
-    where = jobs[order[0]].sources[0].path
-    failure: ToolError | None = None
+@dataclass
+class _State:
+    """A job on its way: readers still to try, what the others said, and the result."""
+
+    job: _Job
+    readers: list[str]
+    errors: list[tuple[str, AsnetError]] = dataclasses.field(default_factory=list)
+    result: Netlist | AsnetError | None = None
+    copies: _Copies | None = None
+
+    def fail(self, error: AsnetError) -> None:
+        """Note what the current reader said, and go to the next one or give up."""
+        self.errors.append((self.readers.pop(0), error))
+        if isinstance(error, ToolError):
+            # Another way to read it with the same program would blow up again.
+            self.readers = [reader for reader in self.readers if reader == "slang"]
+        if self.readers:
+            return
+        located = [e for reader, e in self.errors if reader == "slang" and _has_line(e)]
+        own = [e for reader, e in self.errors if reader != "slang"]
+        blown = [e for e in own if isinstance(e, ToolError)]
+        self.result = (located or blown or own[-1:] or [error])[0]
+
+
+@dataclass(frozen=True)
+class _Copies:
+    """Sources under names that need no quoting: by language, and the user's names by ours."""
+
+    folder: Path
+    includes: tuple[str, ...]
+    files: tuple[Path, ...]
+    names: Mapping[str, str]
+
+
+def _run_pending(folder: Path, states: Sequence[_State]) -> None:
+    groups: dict[Any, list[_State]] = {}
+    for state in states:
+        key = (state.job.sources, state.job.includes, state.readers[0])
+        groups.setdefault(key, []).append(state)
+    run = Path(tempfile.mkdtemp(dir=folder))
+    request = []
+    order: list[tuple[_State, Path, str]] = []
+    for number, ((sources, includes, reader), members) in enumerate(groups.items()):
+        copies = _copy_sources(run / f"s{number}", sources, includes)
+        name = f"group{number}"
+        entries = []
+        for state in members:
+            state.copies = copies
+            output = run / f"{len(order)}.json"
+            order.append((state, output, name))
+            entries.append({"output": str(output), "script": _script(state.job, copies, reader)})
+        read = [] if reader == "slang" else _read_commands(copies, reader)
+        request.append({"name": name, "read": read, "jobs": entries, "cpu_seconds": _CPU_SECONDS})
+    (run / "jobs.json").write_text(json.dumps(request))
+    where = states[0].job.sources[0].path
+    failure: AsnetError | None = None
     log = ""
     try:
         done = processes.run(
-            [sys.executable, "-P", _WORKER, folder / "jobs.json"],
+            [sys.executable, "-P", _WORKER, run / "jobs.json"],
             purpose=f"reading {where} with Yosys",
-            cwd=where.parent,
-            timeout_seconds=_SECONDS_PER_JOB + 10.0 * len(order),
+            cwd=run,
+            # Processor time is bounded for each job; this is for a process that only waits.
+            timeout_seconds=60.0 + 60.0 * len(order),
             memory_bytes=_MEMORY_BYTES,
             check=False,
         )
         log = done.stdout + "\n" + done.stderr
-    except ToolError as error:
-        failure = error
-    for sources, indices in pending.items():
-        for index in indices:
-            output = folder / f"{index}.json"
-            if not output.is_file():
-                # The first job without output is the one that ended the process; the jobs after
-                # it are run again, without it.
-                results[index] = failure or _map_error(log, sources, copies[sources][1])
-                return
-            modules = json.loads(output.read_text())["modules"]
-            top = next(
-                (name for name, m in modules.items() if int(m["attributes"].get("top", "0"), 2)),
-                "",
+    except ToolError as timeout:
+        failure, status = timeout, 0
+    else:
+        status = done.returncode
+    for state, output, name in order:
+        names = state.copies.names if state.copies else {}
+        if not output.is_file():
+            # The first job without output is the one that ended the process; the jobs after it are
+            # run again.  Where reading ended it, all jobs of the group would fail alike.
+            error = failure or _blow_up(state.job, status, log)
+            error = error or _map_error(log, state.job.sources, names)
+            failed_reading = f"@@read {name}" in log and f"@@job {output}" not in log
+            for other, _, group in order:
+                if other is state or (failed_reading and group == name):
+                    other.fail(error)
+            return
+        if output.stat().st_size > _MAX_NETLIST_BYTES:
+            state.result = UnsupportedError(
+                f"{state.job.sources[0].path}: the netlist has more than "
+                f"{_MAX_NETLIST_BYTES >> 20} MiB; the core is too large"
             )
-            results[index] = Netlist(top, modules, copies[sources][1])
+            continue
+        modules = json.loads(output.read_text())["modules"]
+        tops = [n for n, m in modules.items() if int(m["attributes"].get("top", "0"), 2)]
+        kind: Reader = "slang" if state.readers[0] == "slang" else "yosys"
+        state.result = Netlist(tops[0] if tops else "", modules, names, kind)
 
 
-def _copy_sources(folder: Path, sources: tuple[Source, ...]) -> tuple[list[str], dict[str, str]]:
-    """Write sources under names without spaces; return the read commands and names back."""
+def _copy_sources(folder: Path, sources: tuple[Source, ...], includes: tuple[Path, ...]) -> _Copies:
+    """Write sources under names without spaces."""
     folder.mkdir()
     names = {}
-    includes = []
-    for number, parent in enumerate(dict.fromkeys(source.path.parent for source in sources)):
-        (folder / f"include{number}").symlink_to(parent)
-        includes.append(f"-I{folder}/include{number}")
-        names[f"{folder}/include{number}"] = str(parent)
+    folders = []
+    for number, parent in enumerate(include_folders(sources, includes)):
+        link = folder / f"include{number}"
+        link.symlink_to(parent.resolve())
+        folders.append(str(link))
+        names[f"{link}"] = str(parent)
+    files = []
     for number, source in enumerate(sources):
-        path = folder / f"f{number}.sv"
+        path = folder / f"f{number}{'.v' if source.path.suffix == '.v' else '.sv'}"
         path.write_text(source.text, encoding="utf-8")
+        files.append(path)
         names[str(path)] = str(source.path)
-    files = " ".join(name for name in names if name.endswith(".sv"))
-    return [f"read_verilog -sv {' '.join(includes)} {files}"], names
+    return _Copies(folder, tuple(folders), tuple(files), names)
+
+
+def _read_commands(copies: _Copies, reader: str) -> list[str]:
+    """Return Yosys' commands, one for each run of files of one language."""
+    includes = " ".join(f"-I{folder}" for folder in copies.includes)
+    commands = []
+    for old, files in itertools.groupby(
+        copies.files, lambda path: reader == "verilog" and path.suffix == ".v"
+    ):
+        language = "" if old else "-sv "
+        commands.append(f"read_verilog {language}{includes} {' '.join(map(str, files))}")
+    return commands
+
+
+def _script(job: _Job, copies: _Copies, reader: str) -> list[Any]:
+    ports = {"tie": dict(job.tie), "keep": list(job.keep)}
+    body = [ports if step == "@ports" else step for step in job.body]
+    if reader == "slang":
+        words = ["read_slang", *(f"-I{folder}" for folder in copies.includes)]
+        if job.top is not None:
+            words += ["--top", job.top]
+        if not job.flatten:
+            words.append("--keep-hierarchy")
+        words += [f"-G {name}={value}" for name, value in job.parameters]
+        return [" ".join([*words, *map(str, copies.files)]), *body]
+    if job.top is None:
+        return body
+    # Yosys reads no minus sign here.
+    values = "".join(
+        f" -chparam {name} {value if value >= 0 else f"32'sh{value & 0xFFFFFFFF:08x}"}"
+        for name, value in job.parameters
+    )
+    return [f"hierarchy -check -top {job.top}{values}", *body]
+
+
+def _has_line(error: AsnetError) -> bool:
+    return bool(re.match(r".*?:\d+: ", str(error)))
+
+
+def _blow_up(job: _Job, status: int, log: str) -> ToolError | None:
+    """Return an error for a process that was ended, or ended itself, without a message."""
+    where = job.sources[0].path
+    if status == -signal.SIGPROF:
+        return ToolError(
+            f"{where}: reading it with Yosys took longer than {_CPU_SECONDS:g} s of processor time;"
+            " a loop, a width or the core itself is too large"
+        )
+    if "bad_alloc" in log or "MemoryError" in log:
+        return ToolError(
+            f"{where}: reading it with Yosys took more than {_MEMORY_BYTES >> 30} GiB of memory;"
+            " a loop, a width or the core itself is too large"
+        )
+    if status == -signal.SIGSEGV:
+        return ToolError(f"{where}: Yosys crashed on it; is something nested too deeply?")
+    return None
 
 
 def _map_error(log: str, sources: tuple[Source, ...], names: Mapping[str, str]) -> AsnetError:
-    """Return Yosys' error as one line that names the user's files."""
+    """Return the first error of Yosys or slang as one line that names the user's files."""
     lines = [line for line in log.splitlines() if "ERROR" in line]
     if not lines:
         tail = " | ".join(log.strip().splitlines()[-3:])
         return ToolError(f"{sources[0].path}: Yosys ended without a netlist: {tail}")
-    text = lines[-1]
+    text = next((line for line in lines if re.match(r".*?:\d+: ERROR: ", line)), lines[-1])
     for copy, name in names.items():
         text = text.replace(copy, name)
     text = re.sub(r"\\(\S+?)(?=['\s]|$)", r"\1", text).replace("`", "'")
@@ -306,53 +690,38 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
 
     Every path from an operand to the result must pass the same number of plain flip-flops on the
     rising edge of the clock port.  Multi-driver, undriven and combinationally looped nets, latches,
-    registers with enable or reset and feedback are refused.
+    written memories, feedback, and enables or resets that are no ports are refused.
 
     Raises:
       InputError: the netlist or its ports do not fit the contract; the message names file:line.
     """
     ports = _check_ports(netlist, instance)
-    core = instance.core.name
+    core = instance.core
     module = netlist.module
     clock = ports.get("clock", [None])[0]
-    driver: dict[int, tuple[str, str, int]] = {}
-    sources: dict[int, int] = {}  # bit -> depth of the operands
-    for role in ("a", "b"):
-        sources.update(dict.fromkeys(ports[role], 0))
-    # Assertions, prints and scope notes drive nothing.
-    cells = {n: c for n, c in module["cells"].items() if "output" in c["port_directions"].values()}
+    sources = {bit: 0 for role in ("a", "b") for bit in ports[role]}  # bit -> depth
+    cells = _driving_cells(netlist)
+    driver = _drivers(netlist, core, cells, set(sources), clock)
     alias: dict[int, Any] = {}
-    register_of: dict[int, str] = {}
-    for name, cell in cells.items():
-        _check_cell(netlist, core, cell, clock)
-        for port, direction in cell["port_directions"].items():
-            if direction == "output":
-                for position, bit in enumerate(cell["connections"][port]):
-                    if bit in driver or bit in sources or bit == clock:
-                        raise InputError(
-                            f"{netlist.location(cell)}: {core}: a net has several drivers"
-                        )
-                    if isinstance(bit, int):
-                        driver[bit] = (name, port, position)
+    for cell in cells.values():
         if cell["type"] in _PLAIN_REGISTERS:
-            for q, d in zip(cell["connections"]["Q"], cell["connections"]["D"], strict=True):
-                alias[q] = d
-                register_of[q] = name
+            alias.update(zip(cell["connections"]["Q"], cell["connections"]["D"], strict=True))
     depth = _Depths(netlist, core, cells, driver, sources, clock)
     found = [depth.of(bit) for bit in ports["result"]]
     depths = {cycles for cycles in found if cycles is not None}
-    for position, bit in enumerate(ports["result"]):
-        if bit in ("x", "z"):
-            raise InputError(
-                f"{netlist.location(module)}: {core}: bit {position} of "
-                f"{instance.core.ports.result} is undefined ({bit})"
-            )
+    _check_defined(netlist, instance, ports)
     if len(depths) > 1:
         raise UnsupportedError(
-            f"{netlist.location(module)}: {core} is not a feed-forward pipeline: bits of "
+            f"{netlist.location(module)}: {core.name} is not a feed-forward pipeline: bits of "
             f"{instance.core.ports.result} are {min(depths)} and {max(depths)} registers deep"
         )
-    measured = depths.pop() if depths else instance.latency
+    if not depths and core.ports.tied:
+        held = ", ".join(f"{name} at {value}" for name, value in core.ports.tied.items())
+        raise InputError(
+            f"{netlist.location(module)}: {core.name}: no operand reaches "
+            f"{core.ports.result} with {held}; is a port active at the other level?"
+        )
+    measured = depths.pop() if depths else _declared(instance)
 
     def resolve(bit: Any) -> Any:
         while bit in alias:
@@ -378,7 +747,12 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
         "cells": combinational,
         "attributes": module["attributes"],
     }
-    return Netlist(netlist.top, {netlist.top: flat}, netlist.source_names), measured
+    return Netlist(netlist.top, {netlist.top: flat}, netlist.source_names, netlist.reader), measured
+
+
+def _declared(instance: Instance) -> int:
+    # A result that no operand reaches has any latency; one that is measured is measured here.
+    return 0 if instance.core.latency_is_measured else instance.latency
 
 
 def _check_ports(netlist: Netlist, instance: Instance) -> dict[str, list[Any]]:
@@ -386,64 +760,156 @@ def _check_ports(netlist: Netlist, instance: Instance) -> dict[str, list[Any]]:
     core = instance.core
     module = netlist.module
     where = netlist.location(module) or str(core.sources[0].path)
-    roles = {core.ports.a: "a", core.ports.b: "b", core.ports.result: "result"}
-    if core.ports.clock is not None:
-        roles[core.ports.clock] = "clock"
+    tied = dict(core.ports.tied)
+    if core.is_stateful:
+        tied.pop(core.ports.reset or "", None)
     width = FORMAT_WIDTHS[core.format] if core.format else None
     found = {}
-    for name, role in roles.items():
+    roles = {role: name for role, name in core.ports.roles.items() if name not in tied}
+    for role, name in roles.items():
         port = module["ports"].get(name)
         if port is None:
             raise InputError(
                 f"{where}: {core.name}: no port '{name}' ({role});"
                 f" the module has {', '.join(module['ports'])}"
             )
-        wanted = "output" if role == "result" else "input"
+        wanted = "output" if role in ("result", "done") else "input"
         if port["direction"] != wanted:
             raise InputError(
                 f"{where}: {core.name}: port {name} is an {port['direction']}, expected an {wanted}"
             )
-        expected = 1 if role == "clock" else width
+        expected = width if role in ("a", "b", "result") else 1
         if expected is not None and len(port["bits"]) != expected:
             raise InputError(
                 f"{where}: {core.name}: port {name} has {len(port['bits'])} bits, "
                 f"expected {expected}"
             )
         found[role] = port["bits"]
+    for name in tied:
+        port = module["ports"].get(name)
+        if port is not None:
+            raise InputError(
+                f"{where}: {core.name}: port {name} is an {port['direction']}, expected an input"
+            )
+        if name not in module["netnames"]:
+            raise InputError(f"{where}: {core.name}: no port '{name}', which shall have a value")
     for name, port in module["ports"].items():
-        if name not in roles:
+        if name not in roles.values() and port["bits"]:
             raise UnsupportedError(
                 f"{where}: {core.name}: {port['direction']} port {name} has no role;"
-                " a core has a clock, two operands and one result"
+                " name one, or the value that it is held at (constant)"
             )
     return found
 
 
-def _check_cell(netlist: Netlist, core: str, cell: Mapping[str, Any], clock: Any) -> None:
+def _check_cell(netlist: Netlist, core: Core, cell: Mapping[str, Any], clock: Any) -> None:
     kind = cell["type"]
-    where = f"{netlist.location(cell)}: {core}".lstrip(": ")
-    if kind in _PLAIN_REGISTERS:
-        rising = kind != "$_DFF_N_" and int(cell["parameters"].get("CLK_POLARITY", "1"), 2) == 1
-        edge = cell["connections"][_PLAIN_REGISTERS[kind]][0]
+    where = f"{netlist.location(cell)}: {core.name}".lstrip(": ")
+    if _LATCHES.match(kind):
+        raise InputError(f"{where}: a latch is inferred; assign the signal on every path")
+    if kind.startswith("$mem"):
+        name = str(cell["parameters"].get("MEMID", "")).lstrip("\\")
+        raise UnsupportedError(
+            f"{where}: memory {name} is written; memories are not supported, registers are"
+        )
+    if kind in _PLAIN_REGISTERS or (core.is_stateful and _REGISTERS.match(kind)):
+        falling = (
+            re.match(r"\$_[A-Z]*DFF[A-Z]*_N", kind)
+            or int(cell["parameters"].get("CLK_POLARITY", "1"), 2) != 1
+        )
+        edge = cell["connections"].get("CLK", cell["connections"].get("C", [None]))[0]
         if edge != clock or clock is None:
             raise UnsupportedError(
                 f"{where} is not a feed-forward pipeline: a register is not clocked by the clock "
                 "port itself; this is not supported yet"
             )
-        if not rising:
+        if falling:
             raise UnsupportedError(
                 f"{where}: a register uses the falling edge of the clock; not supported yet"
             )
         return
-    if re.match(r"\$(a?dlatch|_DLATCH|dlatchsr|sr$|_SR_)", kind):
-        raise InputError(f"{where}: a latch is inferred; assign the signal on every path")
-    if re.match(r"\$(a|s|al)?dff|\$_[A-Z]*DFF|\$mem|\$ff|\$_FF_|\$fsm", kind):
+    if _REGISTERS.match(kind) or kind.startswith("$fsm"):
         raise UnsupportedError(
-            f"{where} is not a feed-forward pipeline: registers with enable or reset, and memories "
-            "that are written, are not supported yet"
+            f"{where} is not a feed-forward pipeline: a register has an enable or a reset that is "
+            f"no port; name the ports enable and reset, or {_HOW_STATEFUL}"
         )
     if not kind.startswith("$"):
         raise InputError(f"{where}: module '{kind}' is not defined")
+    bits = max((len(bits) for bits in cell["connections"].values()), default=0)
+    limit = _MAX_BITS.get(kind, _MAX_BITS_ELSEWHERE)
+    if bits > limit:
+        raise UnsupportedError(
+            f"{where}: '{kind[1:]}' on {bits} bits; at most {limit} are supported"
+        )
+
+
+def check_structure(netlist: Netlist, instance: Instance) -> None:
+    """Check the netlist of a core with a state: ports, registers, and every net that is used.
+
+    Raises:
+      InputError: as for `remove_registers`, but enables, resets and feedback are allowed.
+    """
+    core = instance.core
+    ports = _check_ports(netlist, instance)
+    clock = ports.get("clock", [None])[0]
+    cells = _driving_cells(netlist)
+    inputs = [bit for role in ports if role not in ("result", "done") for bit in ports[role]]
+    driver = _drivers(netlist, core, cells, set(inputs), clock)
+    roots = [bit for role in ("result", "done") for bit in ports.get(role, ())]
+    _check_defined(netlist, instance, ports)
+    # Registers cut the paths: below, a register's inputs are new roots.
+    walk = _Depths(netlist, core, cells, driver, dict.fromkeys(inputs, 0), clock)
+    seen: set[str] = set()
+    pending = list(roots)
+    while pending:
+        walk.visit(pending.pop())
+        for name in walk.registers - seen:
+            seen.add(name)
+            cell = cells[name]
+            for port, direction in cell["port_directions"].items():
+                if direction == "input" and port not in ("CLK", "C"):
+                    pending += [bit for bit in cell["connections"][port] if bit != clock]
+
+
+def _driving_cells(netlist: Netlist) -> dict[str, Any]:
+    # Assertions, prints and scope notes drive nothing.
+    return {
+        name: cell
+        for name, cell in netlist.module["cells"].items()
+        if "output" in cell.get("port_directions", {"": "output"}).values()
+    }
+
+
+def _drivers(
+    netlist: Netlist, core: Core, cells: Mapping[str, Any], inputs: set[Any], clock: Any
+) -> dict[int, tuple[str, str, int]]:
+    """Check every cell, and return what drives each net: cell, port and position in it."""
+    driver: dict[int, tuple[str, str, int]] = {}
+    for name, cell in cells.items():
+        _check_cell(netlist, core, cell, clock)
+        for port, direction in cell["port_directions"].items():
+            if direction == "output":
+                for position, bit in enumerate(cell["connections"][port]):
+                    if bit in driver or bit in inputs or bit == clock:
+                        raise InputError(
+                            f"{netlist.location(cell)}: {core.name}: a net has several drivers"
+                        )
+                    if isinstance(bit, int):
+                        driver[bit] = (name, port, position)
+    return driver
+
+
+def _check_defined(
+    netlist: Netlist, instance: Instance, ports: Mapping[str, Sequence[Any]]
+) -> None:
+    names = instance.core.ports.roles
+    for role in ("result", "done"):
+        for position, bit in enumerate(ports.get(role, ())):
+            if bit in ("x", "z"):
+                raise InputError(
+                    f"{netlist.location(netlist.module)}: {instance.core.name}: bit {position} of "
+                    f"{names[role]} is undefined ({bit})"
+                )
 
 
 class _Depths:
@@ -452,7 +918,7 @@ class _Depths:
     def __init__(
         self,
         netlist: Netlist,
-        core: str,
+        core: Core,
         cells: Mapping[str, Any],
         driver: Mapping[int, tuple[str, str, int]],
         sources: Mapping[int, int],
@@ -463,10 +929,20 @@ class _Depths:
         self._cells = cells
         self._driver = driver
         self._clock = clock
+        #: In a core with a state: the registers that were met, whose inputs nobody walked.
+        self.registers: set[str] = set()
         self._known: dict[Any, int | None] = dict(sources)
 
     def of(self, bit: Any) -> int | None:
         """Return the depth of a net; None where no operand reaches it.
+
+        Registers at different depths that meet are refused.
+        """
+        self.visit(bit)
+        return None if isinstance(bit, str) else self._known[bit]
+
+    def visit(self, bit: Any) -> None:
+        """Walk from a net to the operands.
 
         The walk is an explicit stack: a chain of a thousand gates is deeper than Python's calls.
         """
@@ -488,24 +964,25 @@ class _Depths:
                 continue
             depths = {self._known.get(n) for n in needed if not isinstance(n, str)} - {None}
             cell = self._cells[self._driver[net][0]]
-            if len(depths) > 1:
+            if len(depths) > 1 and not self._core.is_stateful:
                 low, high = min(depths), max(depths)  # type: ignore[type-var]
                 raise UnsupportedError(
-                    f"{self._netlist.location(cell)}: {self._core} is not a feed-forward pipeline "
-                    f"of one depth: operands arrive here {low} and {high} registers deep; "
+                    f"{self._netlist.location(cell)}: {self._core.name} is not a feed-forward "
+                    f"pipeline of one depth: operands arrive here {low} and {high} registers deep; "
                     "this is not supported yet"
                 )
-            depth = depths.pop() if depths else None
+            depth = min(depths, default=None)  # type: ignore[type-var]
             if depth is not None and cell["type"] in _PLAIN_REGISTERS:
                 depth += 1
             self._known[net] = depth
             del open_bits[net]
             stack.pop()
-        return None if isinstance(bit, str) else self._known[bit]
 
     def _fan_in(self, net: Any) -> list[Any]:
         if net == self._clock:
-            raise UnsupportedError(f"{self._core}: the clock is used as data; not supported yet")
+            raise UnsupportedError(
+                f"{self._core.name}: the clock is used as data; not supported yet"
+            )
         if net not in self._driver:
             names = [
                 name
@@ -514,12 +991,15 @@ class _Depths:
             ]
             entry = self._netlist.module["netnames"].get(names[0], {}) if names else {}
             raise InputError(
-                f"{self._netlist.location(entry)}: {self._core}: net {(names or ['?'])[0]} is used "
-                "but never driven"
+                f"{self._netlist.location(entry)}: {self._core.name}: net {(names or ['?'])[0]} "
+                "is used but never driven"
             )
         name, _, position = self._driver[net]
         cell = self._cells[name]
         connections = cell["connections"]
+        if self._core.is_stateful and _REGISTERS.match(cell["type"]):
+            self.registers.add(name)
+            return []
         if cell["type"] in _PLAIN_REGISTERS:
             return [connections["D"][position]]
         if cell["type"] in _BITWISE:
@@ -545,10 +1025,10 @@ class _Depths:
         where = self._netlist.location(loop[0])
         if any(cell["type"] in _PLAIN_REGISTERS for cell in loop):
             raise UnsupportedError(
-                f"{where}: {self._core} is not a feed-forward pipeline: a register feeds itself "
-                "(feedback or an enable); this is not supported yet"
+                f"{where}: {self._core.name} is not a feed-forward pipeline: a register feeds "
+                f"itself; name its enable if it has one, or {_HOW_STATEFUL}"
             )
-        raise InputError(f"{where}: {self._core}: a combinational loop passes here")
+        raise InputError(f"{where}: {self._core.name}: a combinational loop passes here")
 
 
 def _signed(bits: str) -> int:

@@ -1,5 +1,6 @@
 """Results for people: tables and plots."""
 
 from asnet_mlir.reports.accuracy import accuracy_table, plot_accuracy
+from asnet_mlir.reports.heatmap import plot_errors
 
-__all__ = ["accuracy_table", "plot_accuracy"]
+__all__ = ["accuracy_table", "plot_accuracy", "plot_errors"]

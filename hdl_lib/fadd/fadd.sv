@@ -8,8 +8,11 @@
 //           the normalisation. A new operand pair is taken every cycle.
 // Special:  subnormals exact, in and out. Any NaN result is 0x7FC00000 (NaN operand, inf - inf).
 //           x - x is +0; -0 + -0 is -0.
+//           FLUSH = 1: subnormal operands count as zeros of their sign, results below the smallest
+//           normal number are zeros of theirs.
 module fadd #(
-  parameter int unsigned LATENCY = 4
+  parameter int unsigned LATENCY = 4,
+  parameter int unsigned FLUSH   = 0
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,
@@ -22,6 +25,11 @@ module fadd #(
   if (LATENCY > Cuts) begin : gen_bad_latency
     $error("fadd: LATENCY must be in 0..5");
   end
+  if (FLUSH > 1) begin : gen_bad_flush
+    $error("fadd: FLUSH must be 0 or 1");
+  end
+
+  localparam bit Flush = (FLUSH != 0);
 
   // ---- The operand of larger magnitude goes first, so that the difference is never negative.
   logic        swap;
@@ -33,7 +41,9 @@ module fadd #(
   asnet_pipe_reg #(.Width(64), .Cut(1), .Cuts(Cuts), .Latency(LATENCY)) u_swap_1 (
     .clk_i(clk_i), .d_i({big, lesser}), .q_o({big_1, lesser_1}));
 
-  // ---- A subnormal has hidden bit 0 and the exponent of the smallest normal number, 1.
+  // ---- A subnormal has hidden bit 0 and the exponent of the smallest normal number, 1. With Flush it
+  // has exponent 0, and no fraction if it is the lesser one; as the larger one, it makes the result
+  // tiny whatever its fraction is, and only the sign of a sum of two zeros has to be seen to.
   logic        big_tiny, lesser_tiny, subtract, sign, nan, inf;
   logic [7:0]  exp, lesser_exp, distance;
   logic [4:0]  align;
@@ -42,11 +52,11 @@ module fadd #(
   assign big_tiny    = (big_1[30:23] == 8'h00);
   assign lesser_tiny = (lesser_1[30:23] == 8'h00);
   assign big_sig     = {~big_tiny, big_1[22:0]};
-  assign lesser_sig  = {~lesser_tiny, lesser_1[22:0]};
-  assign exp         = {big_1[30:24], big_1[23] | big_tiny};
-  assign lesser_exp  = {lesser_1[30:24], lesser_1[23] | lesser_tiny};
+  assign lesser_sig  = {~lesser_tiny, lesser_1[22:0] & {23{~(Flush & lesser_tiny)}}};
+  assign exp         = {big_1[30:24], big_1[23] | (big_tiny & ~Flush)};
+  assign lesser_exp  = {lesser_1[30:24], lesser_1[23] | (lesser_tiny & ~Flush)};
   assign subtract    = big_1[31] ^ lesser_1[31];
-  assign sign        = big_1[31];
+  assign sign        = big_1[31] & ~(Flush & big_tiny & subtract);
   // A NaN has the larger magnitude, or both operands have the top exponent.
   assign inf = (big_1[30:23] == 8'hFF);
   assign nan = inf & ((big_1[22:0] != '0) | (subtract & (lesser_1[30:23] == 8'hFF)));
@@ -96,12 +106,13 @@ module fadd #(
   logic       sign_3, subtract_3, nan_3, inf_3, is_zero, sign_of_sum;
   logic [4:0] zeros, shift, shift_4;
   logic [3:0] flags_4, flags_5;
-  logic [7:0] exp_4, exp_base, exp_base_5;
+  logic [7:0] exp_4;
+  logic [8:0] exp_base, exp_base_5;  // negative with Flush only
 
   assign {sign_3, subtract_3, nan_3, inf_3} = flags_3;
   asnet_clz32 u_clz32 (.word_i({sum_3, 4'hF}), .count_o(zeros));
   assign is_zero     = (zeros[4:2] == 3'd7);
-  assign shift       = (exp_3 < {3'b0, zeros}) ? exp_3[4:0] : zeros;
+  assign shift       = (!Flush && exp_3 < {3'b0, zeros}) ? exp_3[4:0] : zeros;
   assign sign_of_sum = sign_3 & ~(is_zero & subtract_3);
   asnet_pipe_reg #(.Width(45), .Cut(4), .Cuts(Cuts), .Latency(LATENCY)) u_shift_4 (
     .clk_i(clk_i), .d_i({sign_of_sum, nan_3, inf_3, is_zero, exp_3, shift, sum_3}),
@@ -113,25 +124,32 @@ module fadd #(
   assign up_4  = shift_4[2] ? {up_8[23:0], 4'b0} : up_8;
   assign up_2  = shift_4[1] ? {up_4[25:0], 2'b0} : up_4;
   assign up_1  = shift_4[0] ? {up_2[26:0], 1'b0} : up_2;
-  assign exp_base = exp_4 - {3'b0, shift_4};
-  asnet_pipe_reg #(.Width(40), .Cut(5), .Cuts(Cuts), .Latency(LATENCY)) u_shift_5 (
+  if (Flush) begin : gen_flush
+    assign exp_base = {1'b0, exp_4} - {4'b0, shift_4};
+  end else begin : gen_ieee
+    logic [7:0] difference;
+    assign difference = exp_4 - {3'b0, shift_4};
+    assign exp_base   = {1'b0, difference};
+  end
+  asnet_pipe_reg #(.Width(41), .Cut(5), .Cuts(Cuts), .Latency(LATENCY)) u_shift_5 (
     .clk_i(clk_i), .d_i({flags_4, exp_base, up_1}), .q_o({flags_5, exp_base_5, sig_5}));
 
   // ---- Rounding. Exponent and fraction are one number: its increment carries from the fraction into
   // the exponent, from the largest subnormal into the normals, from the largest number into
   // infinity. The leading one is *added* to the exponent base. The ninth exponent bit is the carry
   // of 254 + leading one + round-up.
-  logic        round_up, sign_5, nan_5, inf_5, is_zero_5;
-  logic [31:0] rounded;
+  logic        round_up, sign_5, nan_5, inf_5, is_zero_5, tiny;
+  logic [32:0] rounded;
 
   assign {sign_5, nan_5, inf_5, is_zero_5} = flags_5;
   assign round_up = sig_5[3] & (sig_5[4] | (sig_5[2:0] != '0));
-  assign rounded  = {1'b0, exp_base_5, 22'b0, round_up} + {8'b0, sig_5[27:4]};
+  assign rounded  = {exp_base_5[8], exp_base_5, 22'b0, round_up} + {9'b0, sig_5[27:4]};
+  assign tiny     = Flush & (rounded[32] | (rounded[31:23] == '0));
 
   always_comb begin
     if (nan_5)                                result_o = 32'h7FC00000;
     else if (inf_5)                           result_o = {sign_5, 8'hFF, 23'b0};
-    else if (is_zero_5)                       result_o = {sign_5, 31'b0};
+    else if (is_zero_5 | tiny)                result_o = {sign_5, 31'b0};
     else if (rounded[31] | (&rounded[30:23])) result_o = {sign_5, 8'hFF, 23'b0};
     else                                      result_o = {sign_5, rounded[30:0]};
   end

@@ -9,8 +9,11 @@
 //           results. A new operand pair is taken every cycle.
 // Special:  subnormals exact, in and out. Any NaN result is 0x7FC00000 (NaN operand, 0/0, inf/inf).
 //           x/0 is infinite, x/inf is zero, with the sign of the quotient.
+//           FLUSH = 1: subnormal operands count as zeros of their sign, results that are below the
+//           smallest normal number after rounding are zeros of theirs; no shifters are left.
 module fdiv #(
-  parameter int unsigned LATENCY = 15
+  parameter int unsigned LATENCY = 15,
+  parameter int unsigned FLUSH   = 0
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,
@@ -25,8 +28,14 @@ module fdiv #(
   if (LATENCY > Cuts) begin : gen_bad_latency
     $error("fdiv: LATENCY must be in 0..29");
   end
+  if (FLUSH > 1) begin : gen_bad_flush
+    $error("fdiv: FLUSH must be 0 or 1");
+  end
+
+  localparam bit Flush = (FLUSH != 0);
 
   // ---- Operands. A subnormal has hidden bit 0 and the exponent of the smallest normal number, 1.
+  // With Flush it is a zero, which decides the result whatever the significand.
   logic       a_tiny, b_tiny, a_top, b_top, a_frac, b_frac, a_zero, b_zero;
   logic [7:0] a_exp, b_exp;
   logic       sign, nan, inf, zero;
@@ -37,24 +46,25 @@ module fdiv #(
   assign b_top  = (b_i[30:23] == 8'hFF);
   assign a_frac = (a_i[22:0] != '0);
   assign b_frac = (b_i[22:0] != '0);
-  assign a_zero = a_tiny & ~a_frac;
-  assign b_zero = b_tiny & ~b_frac;
-  assign a_exp  = {a_i[30:24], a_i[23] | a_tiny};
-  assign b_exp  = {b_i[30:24], b_i[23] | b_tiny};
+  assign a_zero = a_tiny & (~a_frac | Flush);
+  assign b_zero = b_tiny & (~b_frac | Flush);
+  assign a_exp  = {a_i[30:24], a_i[23] | (a_tiny & ~Flush)};
+  assign b_exp  = {b_i[30:24], b_i[23] | (b_tiny & ~Flush)};
 
   assign sign = a_i[31] ^ b_i[31];
   assign nan  = (a_top & a_frac) | (b_top & b_frac) | (a_top & b_top) | (a_zero & b_zero);
   assign inf  = a_top | b_zero;
   assign zero = a_zero | b_top;
 
-  // ---- Normalisation: a shift step is taken where all the bits it would push out are zero.
+  // ---- Normalisation: a shift step is taken where all the bits it would push out are zero. With
+  // Flush none is: the hidden bit is constant, which removes the shifters in synthesis.
   logic [23:0] a_sig, a_16, a_8, a_8_1, a_4, a_2, a_1;
   logic [23:0] b_sig, b_16, b_8, b_8_1, b_4, b_2, b_1;
   logic [4:0]  a_zeros, b_zeros;
   logic [1:0]  a_zeros_1, b_zeros_1;
 
-  assign a_sig = {~a_tiny, a_i[22:0]};
-  assign b_sig = {~b_tiny, b_i[22:0]};
+  assign a_sig = {~a_tiny | Flush, a_i[22:0]};
+  assign b_sig = {~b_tiny | Flush, b_i[22:0]};
   assign a_zeros[4] = (a_sig[23:8] == '0);
   assign b_zeros[4] = (b_sig[23:8] == '0);
   assign a_16 = a_zeros[4] ? {a_sig[7:0], 16'b0} : a_sig;
@@ -97,7 +107,7 @@ module fdiv #(
   logic [Rows:0][25:0]   quotient;
   logic [Rows-1:0][23:0] divisor;
   logic [Rows-1:0][9:0]  exponent;
-  logic [8:0]  exp_base, exp_base_r, exp_base_end;
+  logic [9:0]  exp_base, exp_base_r, exp_base_end;  // negative with Flush only
   logic        normal, normal_r, normal_end;
   logic [4:0]  shift, shift_r;
 
@@ -137,11 +147,11 @@ module fdiv #(
 
   assign exp_last = exponent[Rows-1];
   assign exp_less = exp_last - 10'd2;
-  assign normal   = ~exp_less[9];
-  assign exp_base = exp_less[8:0] & {9{normal}};
+  assign normal   = ~exp_less[9] | Flush;
+  assign exp_base = {Flush & exp_less[9], exp_less[8:0] & {9{normal}}};
   // 1 - e = -(e - 2) - 1, which is e - 2 inverted; e = 1 gives 0.
   assign shift    = {5{~normal}} & (~exp_less[4:0] | {5{exp_less[8:5] != 4'hF}});
-  asnet_pipe_reg #(.Width(15), .Cut(Rows + 2), .Cuts(Cuts), .Latency(LATENCY)) u_exp_base (
+  asnet_pipe_reg #(.Width(16), .Cut(Rows + 2), .Cuts(Cuts), .Latency(LATENCY)) u_exp_base (
     .clk_i(clk_i), .d_i({normal, exp_base, shift}), .q_o({normal_r, exp_base_r, shift_r}));
 
   logic [25:0] frame, by_16, by_8, by_4, by_2, by_1, sig;
@@ -158,28 +168,29 @@ module fdiv #(
                   (shift_r[2] & (by_8[3:0] != '0)) | (shift_r[1] & (by_4[1:0] != '0)) |
                   (shift_r[0] & by_2[0]);
 
-  asnet_pipe_reg #(.Width(41), .Cut(Rows + 3), .Cuts(Cuts), .Latency(LATENCY)) u_shift (
+  asnet_pipe_reg #(.Width(42), .Cut(Rows + 3), .Cuts(Cuts), .Latency(LATENCY)) u_shift (
     .clk_i(clk_i), .d_i({flags[Rows+1], normal_r, exp_base_r, sticky, by_1}),
     .q_o({flags[Rows+2], normal_end, exp_base_end, sticky_end, sig}));
 
   // ---- Rounding. Exponent and fraction are one number: its increment carries from the fraction into
   // the exponent, from the largest subnormal into the normals, from the largest number into
   // infinity. The leading one is *added* to the exponent base.
-  logic        low, up;
+  logic        low, up, tiny;
   logic [22:0] frac;
-  logic [31:0] rounded;
+  logic [32:0] rounded;
 
   assign {sign_end, nan_end, inf_end, zero_end} = flags[Rows+2];
   assign low  = normal_end & ~sig[25];
   assign frac = low ? sig[23:1] : sig[24:2];
   assign up   = low ? sig[0] & (sig[1] | sticky_end) : sig[1] & (sig[2] | sig[0] | sticky_end);
   assign rounded = {exp_base_end, 22'b0, up} +
-                   {7'b0, normal_end & sig[25], low | (~normal_end & sig[25]), frac};
+                   {8'b0, normal_end & sig[25], low | (~normal_end & sig[25]), frac};
+  assign tiny    = Flush & (rounded[32] | (rounded[31:23] == '0));
 
   always_comb begin
     if (nan_end)                              result_o = 32'h7FC00000;
     else if (inf_end)                         result_o = {sign_end, 8'hFF, 23'b0};
-    else if (zero_end)                        result_o = {sign_end, 31'b0};
+    else if (zero_end | tiny)                 result_o = {sign_end, 31'b0};
     else if (rounded[31] | (&rounded[30:23])) result_o = {sign_end, 8'hFF, 23'b0};
     else                                      result_o = {sign_end, rounded[30:0]};
   end

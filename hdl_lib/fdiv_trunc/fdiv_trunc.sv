@@ -4,13 +4,15 @@
 // Source:   J. Y. F. Tong, D. Nagle, R. A. Rutenbar, "Reducing Power by Optimizing the Necessary
 //           Precision/Range of Floating-Point Arithmetic", IEEE TVLSI 8(3), 2000.
 // Latency:  LATENCY = 0..29, that of fdiv.
+// Flush:    FLUSH, that of fdiv.
 // Special:  those of fdiv on the masked operands: the rounding is to nearest even of their exact
 //           quotient. A NaN whose only fraction bits are masked is read as an infinity.
 // The body is one instance of the exact core and nothing else, its operand bits port bits or zero:
 // this structure is the proof that the core is the exact one behind masks. Keep it so.
 module fdiv_trunc #(
   parameter int unsigned P       = 0,
-  parameter int unsigned LATENCY = 15
+  parameter int unsigned LATENCY = 15,
+  parameter int unsigned FLUSH   = 0
 ) (
   input  logic        clk_i,
   input  logic [31:0] a_i,
@@ -24,7 +26,7 @@ module fdiv_trunc #(
 
   localparam logic [31:0] Mask = ~((32'd1 << P) - 32'd1);
 
-  fdiv #(.LATENCY(LATENCY)) u_fdiv (
+  fdiv #(.LATENCY(LATENCY), .FLUSH(FLUSH)) u_fdiv (
     .clk_i   (clk_i),
     .a_i     (a_i & Mask),
     .b_i     (b_i & Mask),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lit.formats
 
-from asnet_mlir import _tools
+from asnet_mlir import _tools, plugin
 
 config.name = "asnet-mlir"
 config.test_format = lit.formats.ShTest(execute_external=False)
@@ -24,6 +24,7 @@ config.environment["PATH"] = os.pathsep.join(
     [
         str(_tools.asnet_opt_path().parent),  # asnet-opt itself, not the script that starts it
         str(_llvm / "bin"),  # FileCheck, not
+        str(plugin.mlir_opt_path().parent),  # upstream's mlir-opt, which knows no approx
         str(Path(sys.executable).parent),
         config.environment.get("PATH", ""),
     ]
@@ -31,3 +32,7 @@ config.environment["PATH"] = os.pathsep.join(
 # What is wrong is said once, in full.
 config.environment["FILECHECK_OPTS"] = "--dump-input=fail --color=false"
 config.substitutions.append(("%python", sys.executable))
+_plugin = plugin.plugin_path()
+config.substitutions.append(
+    ("%plugins", f"--load-dialect-plugin={_plugin} --load-pass-plugin={_plugin}")
+)

@@ -1,0 +1,233 @@
+"""Models over arrays (bit-sliced, simulated, tables): the bits of word-level code, in any network."""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asnet_mlir.compiler import bind, to_approx, to_native
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores import bitslice, core_from_verilog, derive_models, parse_instance
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends import load_model
+from asnet_mlir.jit import compile_elementwise
+
+
+def gates_multiplier(width: int, dropped: int = 0) -> str:
+    """Verilog of an array multiplier made of single gates, without its lowest columns."""
+    lines = [
+        f"module gates{width}(input [{width - 1}:0] a, input [{width - 1}:0] b, "
+        f"output [{2 * width - 1}:0] y);"
+    ]
+    columns: list[list[str]] = [[] for _ in range(2 * width + 1)]
+    for i in range(width):
+        for j in range(width):
+            if i + j >= dropped:
+                lines.append(f"wire p{i}_{j}; and (p{i}_{j}, a[{i}], b[{j}]);")
+                columns[i + j].append(f"p{i}_{j}")
+    count = 0
+    for column in range(2 * width):
+        while len(columns[column]) > 1:
+            x, y = columns[column][:2]
+            z = columns[column][2] if len(columns[column]) > 2 else "1'b0"
+            s, c = f"s{count}", f"c{count}"
+            count += 1
+            lines.append(f"wire {s}, {c}; assign {s} = {x} ^ {y} ^ {z};")
+            lines.append(f"assign {c} = ({x} & {y}) | ({z} & ({x} | {y}));")
+            columns[column] = [*columns[column][3:], s]
+            columns[column + 1].append(c)
+        lines.append(f"assign y[{column}] = {(columns[column] or ["1'b0"])[0]};")
+    return "\n".join([*lines, "endmodule", ""])
+
+
+@pytest.fixture(scope="module")
+def multiplier(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cores") / "gates.v"
+    path.write_text(gates_multiplier(8, dropped=3))
+    return core_from_verilog([path]).instance()
+
+
+@pytest.mark.parametrize("strategy", ["bitslice", "table"])
+def test_every_pair_of_a_small_core(multiplier, strategy):
+    models = {
+        "word": derive_models({"word": multiplier}, "word")["word"],
+        "other": derive_models({"other": multiplier}, strategy)["other"],
+    }
+    assert models["other"].strategy == strategy
+    kernel = compile_elementwise(models)
+    a, b = (grid.ravel() for grid in np.meshgrid(*[np.arange(256, dtype=np.uint8)] * 2))
+    np.testing.assert_array_equal(kernel("other", a, b), kernel("word", a, b))
+    # Not trivially: the core drops partial products.
+    assert (kernel("word", a, b) != a.astype(np.uint16) * b).any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 63, 511, 512, 513, 1025])
+def test_any_number_of_pairs(multiplier, count):
+    kernel = compile_elementwise(
+        {
+            "word": derive_models({"word": multiplier}, "word")["word"],
+            "sliced": derive_models({"sliced": multiplier}, "bitslice")["sliced"],
+        }
+    )
+    rng = np.random.default_rng(count)
+    a, b = (rng.integers(0, 256, count).astype(np.uint8) for _ in range(2))
+    np.testing.assert_array_equal(kernel("sliced", a, b), kernel("word", a, b))
+
+
+@pytest.mark.parametrize("name", ["fmul:LATENCY=0", "fadd:LATENCY=0", "fmax:LATENCY=0"])
+def test_words_and_gates_by_turns(name):
+    # Few gates between wide words: many phases, which pass nets on to each other.
+    instance = parse_instance(name)
+    kernel = compile_elementwise(
+        {
+            "word": derive_models({"word": instance}, "word")["word"],
+            "sliced": derive_models({"sliced": instance}, "bitslice")["sliced"],
+        }
+    )
+    bits = np.random.default_rng(0).integers(0, 1 << 32, (2, 20_001), dtype=np.uint32)
+    a, b = bits.view(np.float32)
+    np.testing.assert_array_equal(
+        kernel("sliced", a, b).view(np.uint32), kernel("word", a, b).view(np.uint32)
+    )
+
+
+def test_the_fastest_strategy_is_kept(multiplier):
+    model = derive_models({"m": multiplier})["m"]
+    assert set(model.nanoseconds) == {"word", "bitslice", "table"}
+    assert model.strategy == min(model.nanoseconds, key=lambda name: model.nanoseconds[name])
+
+
+def test_strategies_that_do_not_apply(multiplier):
+    with pytest.raises(InputError, match="strategy 'table' does not apply"):
+        derive_models({"m": parse_instance("fmul:LATENCY=0")}, "table")
+    with pytest.raises(InputError, match="not proved"):
+        derive_models({"m": multiplier}, "native")
+
+
+@st.composite
+def netlists(draw):
+    """A random netlist of gates and words in the format of Yosys' write_json."""
+    nets = [list(range(2, 10)), list(range(10, 18))]
+    bits = [bit for net in nets for bit in net]
+    fresh = 100
+    cells = {}
+    for number in range(draw(st.integers(3, 40))):
+        kind = draw(
+            st.sampled_from(
+                ["$and", "$or", "$xor", "$xnor", "$not", "$mux", "$_NAND_", "$_AOI3_", "$_OAI4_"]
+                + ["$_ANDNOT_", "$_NMUX_", "$reduce_xor", "$add", "$logic_not"]
+            )
+        )
+        pick = lambda: draw(st.sampled_from([*bits, "0", "1"]))  # noqa: E731
+        width = draw(st.integers(2, 6)) if kind == "$add" else 1
+        inputs = {
+            "$not": "A",
+            "$logic_not": "A",
+            "$reduce_xor": "A",
+            "$mux": "ABS",
+            "$_NMUX_": "ABS",
+            "$_AOI3_": "ABC",
+            "$_OAI4_": "ABCD",
+        }.get(kind, "AB")
+        operand_width = 3 if kind == "$reduce_xor" else width
+        connections = {port: [pick() for _ in range(operand_width)] for port in inputs}
+        connections["Y"] = list(range(fresh, fresh + width))
+        fresh += width
+        bits += connections["Y"]
+        cells[f"u{number}"] = {
+            "type": kind,
+            "parameters": {},
+            "connections": connections,
+            "port_directions": {p: "output" if p == "Y" else "input" for p in connections},
+        }
+    result = [draw(st.sampled_from(bits)) for _ in range(8)]
+    ports = {
+        "a": {"direction": "input", "bits": nets[0]},
+        "b": {"direction": "input", "bits": nets[1]},
+        "result": {"direction": "output", "bits": result},
+    }
+    return {"ports": ports, "cells": cells}
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(netlists(), min_size=4, max_size=4))
+def test_random_netlists(modules):
+    from asnet_mlir.cores.model import convert
+
+    texts = {}
+    jobs, plans = [], []
+    for number, module in enumerate(modules):
+        plan = bitslice.plan(module, fewest=1)
+        plans.append(plan)
+        jobs.append({"symbol": f"word{number}", "format": None, "module": module})
+        jobs += bitslice.word_jobs(plan, f"sliced{number}", None) if plan else []
+    results = iter(convert(jobs))
+    for number, plan in enumerate(plans):
+        texts[f"word{number}"] = next(results)["text"]
+        if plan:
+            words = [next(results)["text"] for _ in range(len(plan.phases) + 1)]
+            kinds = ("i8", "i8", "i8")
+            block = bitslice.compose(plan, f"sliced{number}", words, kinds, kinds)
+            texts[f"sliced{number}"] = block + (
+                f"func.func private @sliced{number}(i8, i8) -> i8 "
+                f"attributes {{no_inline, approx.block = @sliced{number}_block}}\n"
+            )
+    kernel = compile_elementwise(texts, opt_level=0)
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 600)).astype(np.uint8)
+    for number, plan in enumerate(plans):
+        if plan:
+            np.testing.assert_array_equal(
+                kernel(f"sliced{number}", a, b), kernel(f"word{number}", a, b)
+            )
+
+
+def _network(shape, layers):
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    import keras
+
+    keras.utils.set_random_seed(1)
+    return keras.Sequential([keras.Input(shape), *layers])
+
+
+def _networks():
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    from keras import layers
+
+    return {
+        "dense": ((7,), [layers.Dense(5, "relu"), layers.Dense(3, "softmax")]),
+        "convolution": (
+            (9, 9, 2),
+            [
+                layers.Conv2D(4, 3, strides=2, padding="same", activation="relu"),
+                layers.MaxPooling2D(2),
+                layers.Flatten(),
+                layers.Dense(3, "sigmoid"),
+            ],
+        ),
+    }
+
+
+@pytest.mark.parametrize("kind", ["dense", "convolution"])
+@pytest.mark.parametrize(
+    "rules",
+    [["mulf=fmul:LATENCY=0"], ["addf=fadd:LATENCY=0", "mulf=fmul:LATENCY=0"], ["maxf=fmax"]],
+    ids=["products", "products and sums", "maxima"],
+)
+def test_networks_call_blocks_in_the_defined_order(kind, rules):
+    shape, layers = _networks()[kind]
+    network = load_model(_network(shape, layers))
+    binding = Binding.parse(rules)
+    bound = bind(to_approx(network, 6), binding)
+    instances = {f"approx_core_{key}": value for key, value in binding.instances.items()}
+    x = np.random.default_rng(0).normal(size=(6, *shape)).astype(np.float32)
+    weights = [weight.value for weight in network.weights]
+    outputs = []
+    for strategy in ("native", "bitslice"):
+        texts = "\n".join(m.text for m in derive_models(instances, strategy).values())
+        compiled = to_native(bound, texts, vectorize=strategy != "native")
+        y = np.empty((6, *network.output_shape), np.float32)
+        compiled("main", x, *weights, y)
+        outputs.append(y.view(np.uint32))
+    np.testing.assert_array_equal(outputs[1], outputs[0])
