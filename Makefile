@@ -15,7 +15,7 @@ $(shell mkdir -p build; echo '$(PYTHON_FILES)' | cmp -s - $(FILE_LIST) \
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.built ## install everything into .venv (Python 3.13, g++ and make are all it needs)
@@ -47,6 +47,7 @@ test: setup ## all tests but the deep ones
 .PHONY: deep
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
 	$(BIN)/python -m asnet_mlir.cores.deep
+	$(BIN)/python -m asnet_mlir.cores.prove
 	$(BIN)/python -m pytest -q test/deep
 
 .PHONY: lint
@@ -58,6 +59,11 @@ lint: setup ## style and types
 .PHONY: bench
 bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/evaluate_against_xla.py
+	$(BIN)/python benchmarks/core_models.py
+
+.PHONY: cores-table
+cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
+	$(BIN)/python benchmarks/cores_table.py
 
 .PHONY: lock
 lock: $(VENV)/.installed ## resolve requirements/requirements.in into requirements/lock.txt

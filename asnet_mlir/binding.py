@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cores import Instance, parse_instance
+from asnet_mlir.cores.description import describe, instance_from_description
 from asnet_mlir.errors import InputError
-from asnet_mlir.json_input import check_keys
+from asnet_mlir.json_input import check_keys, check_schema, read_json
 
 __all__ = ["Binding", "Rule"]
 
 _FORMAT_VERSION = 1
-_RULE_KEYS = {"op", "layer", "core", "top", "ports", "parameters"}
 #: What separates the parts of a rule; `approx-annotate-layers` puts underscores for them.
 _NOT_IN_LAYERS = re.compile(r"[\s,=@{}'\"]")
 
@@ -35,6 +35,10 @@ class Rule:
             raise InputError(
                 f"layer '{self.layer}': a binding names layers with '_' for spaces and any of "
                 ",=@{}'\""
+            )
+        if self.instance.core.format not in (None, "f32"):
+            raise InputError(
+                f"{self.instance.label}: computes in {self.instance.core.format}, networks in f32"
             )
         if self.instance.core.op != self.op:
             raise InputError(
@@ -85,15 +89,11 @@ class Binding:
         Raises:
           InputError: the file is missing or not a binding; the message names the key.
         """
-        path = Path(path)
+        document = read_json(path)
         try:
-            return cls.from_json(json.loads(path.read_text()))
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror}") from None
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"{path}: not JSON: {error}") from None
+            return cls.from_json(document.value)
         except InputError as error:
-            raise InputError(f"{path}: {error}") from None
+            raise document.locate(error) from None
 
     @classmethod
     def from_json(cls, value: Any) -> Binding:
@@ -107,25 +107,14 @@ class Binding:
         rules = []
         for index, entry in enumerate(value["bindings"]):
             place = f"bindings[{index}]"
-            if not isinstance(entry, Mapping):
-                raise InputError(f"{place}: must be an object")
-            check_keys(place, entry, _RULE_KEYS, required={"op", "core"})
-            for key in ("op", "core", "layer", "top"):
-                if key in entry and not (isinstance(entry[key], str) and entry[key]):
-                    raise InputError(f"{place}.{key}: must be a text, not {entry[key]!r}")
-            parameters = entry.get("parameters", {})
-            if not isinstance(parameters, Mapping):
-                raise InputError(f"{place}.parameters: must be an object, not {parameters!r}")
-            ports = entry.get("ports", {})
-            if not isinstance(ports, Mapping) or not all(
-                isinstance(name, str) for name in ports.values()
-            ):
-                raise InputError(f"{place}.ports: must be an object of port names, not {ports!r}")
-            base = parse_instance(entry["core"], op=entry["op"], top=entry.get("top"), ports=ports)
-            if parameters and base != base.core.instance():
-                raise InputError(f"{place}: parameters belong into 'parameters', not into 'core'")
-            instance = base.core.instance(parameters) if parameters else base
-            rules.append(Rule(entry["op"], instance, entry.get("layer")))
+            check_schema(entry, *_rule_schema(), place)
+            try:
+                instance = instance_from_description(
+                    entry, entry["op"], entry.get("parameters", {})
+                )
+                rules.append(Rule(entry["op"], instance, entry.get("layer")))
+            except InputError as error:
+                raise type(error)(f"{place}: {error}") from None
         return cls(tuple(rules))
 
     def to_json(self) -> dict[str, Any]:
@@ -136,9 +125,7 @@ class Binding:
                 {
                     "op": rule.op,
                     **({"layer": rule.layer} if rule.layer else {}),
-                    "core": rule.instance.to_json()["core"],
-                    **_verilog_keys(rule.instance),
-                    "parameters": dict(rule.instance.parameters),
+                    **describe(rule.instance),
                 }
                 for rule in self.rules
             ],
@@ -171,15 +158,18 @@ class Binding:
         return " ".join(rule.label for rule in self.rules) or "exact"
 
 
-def _verilog_keys(instance: Instance) -> dict[str, Any]:
-    """Return the module and the ports' roles of a core that is a Verilog file without a manifest.
+def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return the JSON Schema of a rule, and the one that it refers to: that of the constraints."""
+    from asnet_mlir.exploration.constraints import constraints_schema  # binds in turn
 
-    The file alone may not tell which operand is which.
-    """
-    core = instance.core
-    if core.path is None or core.path.suffix not in (".v", ".sv"):
-        return {}
-    roles = {"a": core.ports.a, "b": core.ports.b, "result": core.ports.result}
-    if core.ports.clock:
-        roles["clock"] = core.ports.clock
-    return {"top": core.module, "ports": roles}
+    root = constraints_schema()
+    entry = root["$defs"]["entry"]
+    properties = {
+        **entry["properties"],
+        "layer": {"$ref": "#/$defs/name"},
+        "format": {"enum": ["f32"]},
+        "signed": {"type": "boolean"},
+        # Every parameter is stated, no range.
+        "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},
+    }
+    return {**entry, "properties": properties}, root

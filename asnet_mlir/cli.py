@@ -160,7 +160,8 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         action="append",
         default=[],
         metavar="ROLE=NAME",
-        help="a, b, result, clock, enable, reset, start or done; may be repeated",
+        help="a, b, result, clock, enable, reset, start or done; also reset_active=low and "
+        "constant.NAME=VALUE; may be repeated",
     )
     files.add_argument("--latency", metavar="CYCLES|PARAM", help="by default as measured")
     files.add_argument(
@@ -178,6 +179,11 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         "--align", metavar="right|left", help="of a significand in a wider unit (default: right)"
     )
     files.add_argument("--format", metavar="F", help="f32 (default), bf16 or f16")
+    files.add_argument(
+        "--signed",
+        action=argparse.BooleanOptionalAction,
+        help="operands of an integer core are two's complement; by default as declared",
+    )
 
     def verb(name: str, run: Callable[[Any], int | None], help: str, *parents: Any) -> Any:
         parents = (common, *parents)
@@ -407,6 +413,7 @@ def _instances(options: Any) -> list[Any]:
         "level": options.level,
         "align": options.align,
         "format": options.format,
+        "signed": options.signed,
     }
     for name, choices in (
         ("level", ("float", "significand", "integer")),
@@ -416,8 +423,9 @@ def _instances(options: Any) -> list[Any]:
             raise InputError(f"--{name} '{given[name]}': one of {', '.join(choices)}")
     description = {name: value for name, value in given.items() if value is not None}
     if all(Path(name).suffix in (".v", ".sv") for name in options.core):
-        core = core_from_verilog(options.core, op=options.op, **description)
-        return [core.instance(parameters)]
+        # A parameter may decide the widths of the ports, so the values are given at once.
+        core = core_from_verilog(options.core, op=options.op, parameters=parameters, **description)
+        return [core.instance()]
     if description:
         flags = {"ports": "port", "includes": "include"}
         flag = flags.get(next(iter(description)), next(iter(description)))
@@ -453,23 +461,23 @@ def _cores_check(options: Any) -> int:
     from asnet_mlir.cores import check
 
     strategy = _strategy(options)
+    c_model = None if options.model is None else _c_model(options.model)
     count = {} if options.vectors is None else {"random_vectors": options.vectors}
     if options.vectors is not None and not 0 <= options.vectors <= 1 << 32:
         raise InputError(f"--vectors must be from 0 to {1 << 32}, not {options.vectors}")
     if options.seed < 0:
         raise InputError(f"--seed must not be negative, but is {options.seed}")
     instances = _instances(options)
-    if options.model is not None and len(instances) != 1:
+    if c_model is not None and len(instances) != 1:
         raise InputError("--model is for one core at a time")
     reports = check(instances, seed=options.seed, strategy=strategy, **count)
     values = [report.to_json() for report in reports]
     passed = all(report.passed for report in reports)
     lines = [report.summary() for report in reports]
-    if options.model is not None:
+    if c_model is not None:
         from asnet_mlir.cores.c_model import check_c_model
 
-        file, function = _c_model(options.model)
-        found = check_c_model(instances[0], file, function)
+        found = check_c_model(instances[0], *c_model)
         values[0]["c_model"] = found.to_json()
         passed &= found.passed
         lines.append(found.summary())
@@ -524,9 +532,18 @@ def _cores_characterize(options: Any) -> None:
     if options.operands is not None:
         distribution = Histogram.load(options.operands)
     if options.network is not None:
+        if samples == "all":
+            raise InputError("--samples all: a network's operands are drawn; give a number")
+        count = {} if samples is None else {"samples": samples}
         distribution = operand_samples(
-            options.network, options.data, instance.core.op, options.layer, seed=options.seed
+            options.network,
+            options.data,
+            instance.core.op,
+            options.layer,
+            seed=options.seed,
+            **count,
         )
+        samples = None
     arguments = {"distribution": distribution, "seed": options.seed, "strategy": strategy}
     found = characterize(instance, samples=samples, threads=options.threads, **arguments)
     if options.output is not None:

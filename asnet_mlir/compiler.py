@@ -211,7 +211,12 @@ def to_llvm(bound: str, models: str) -> str:
 
 
 def to_native(
-    bound: str, models: str, *, vectorize: bool = True, parametric: bool = False
+    bound: str,
+    models: str,
+    *,
+    vectorize: bool = True,
+    parametric: bool = False,
+    callbacks: Mapping[str, Any] | None = None,
 ) -> CompiledModule:
     """Compile a bound module for this processor; `("main", x, *weights, y)` runs it.
 
@@ -222,11 +227,12 @@ def to_native(
         the vectorized code is tested against.
       parametric: `models` are parametric texts (`Model.parametric_text`); after the weights comes
         an int32 array of their parameters.
+      callbacks: C functions (of ctypes) that `models` declare, by their names.
     """
     from asnet_mlir.jit import CompiledModule
 
     with _llvm_module(bound, models, vectorize, parametric) as (module, shapes):
-        compiled = CompiledModule(module, shapes={"main": shapes})
+        compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
     compiled.prepare("main")
     return compiled
 

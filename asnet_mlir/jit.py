@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,11 +77,13 @@ class CompiledModule:
         opt_level: int = 3,
         shared_libraries: Sequence[str] = (),
         shapes: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
+        callbacks: Mapping[str, Any] | None = None,
     ) -> None:
         """Compile `module`, an `mlir.ir.Module` in the LLVM dialect, for this processor.
 
         Args:
           shapes: shapes of a function's arguments by its name; calls are checked against them.
+          callbacks: functions of ctypes that the module declares, by name; kept alive with it.
         """
         from mlir.execution_engine import ExecutionEngine
 
@@ -91,6 +93,9 @@ class CompiledModule:
         self._engine = ExecutionEngine(
             module, opt_level=opt_level, shared_libs=list(shared_libraries)
         )
+        self._callbacks = dict(callbacks or {})
+        for name, callback in self._callbacks.items():
+            self._engine.raw_register_runtime(name, ctypes.cast(callback, ctypes.c_void_p))
         self._libraries = list(_register_libraries(self._engine, module))
         self._names = {
             operation.attributes["sym_name"].value.removeprefix("_mlir_ciface_")
@@ -113,6 +118,13 @@ class CompiledModule:
           ToolError: LLVM did not generate the function's code.
           AsnetError: this thread's floating-point mode is not the default.
         """
+        self.prepared(name, *arrays)()
+
+    def prepared(self, name: str, *arrays: np.ndarray) -> Callable[[], None]:
+        """Return the call of function `name` on `arrays` as a function without arguments.
+
+        For calls that are repeated or timed; as `__call__` in every other way.
+        """
         assert_default_rounding()
         given = [np.shape(array) for array in arrays]
         expected = self._shapes.get(name)
@@ -126,7 +138,12 @@ class CompiledModule:
         start = ctypes.addressof(arguments)
         size = ctypes.sizeof(ctypes.c_void_p)
         packed = vector(*(start + position * size for position in range(len(arrays))))
-        self._function(name)(packed)
+        function = self._function(name)
+
+        def call(_keep: Any = (self, arrays, descriptors, arguments)) -> None:
+            function(packed)
+
+        return call
 
     def prepare(self, name: str) -> None:
         """Generate the native code of function `name` now rather than at its first call."""
@@ -196,6 +213,12 @@ class ElementwiseKernel:
     def __init__(self, compiled: CompiledModule, dtypes: dict[str, tuple[np.dtype, ...]]) -> None:
         self._compiled = compiled
         self._dtypes = dtypes
+
+    def prepared(
+        self, symbol: str, a: np.ndarray, b: np.ndarray, result: np.ndarray
+    ) -> Callable[[], None]:
+        """Return the call that writes model `symbol` of each pair to `result`, to be repeated."""
+        return self._compiled.prepared(f"{symbol}_loop", a, b, result)
 
     def dtypes(self, symbol: str) -> tuple[np.dtype, ...]:
         """Return the dtypes of the operands and the result of model `symbol`."""

@@ -347,7 +347,8 @@ def same(
             return False
         number = int(values[2], 16)
         return {literal: number >> k & 1 for k, literal in enumerate(inputs)}
-    if re.search(r"^Networks are UNDECIDED", output, re.MULTILINE) or done.returncode:
+    undecided = r"^(Networks are UNDECIDED|Timed out after)"
+    if re.search(undecided, output, re.MULTILINE) or done.returncode:
         return None
     tail = " | ".join((done.stderr + output).strip().splitlines()[-3:])
     raise ToolError(f"comparing two circuits with ABC: its answer was not understood: {tail}")

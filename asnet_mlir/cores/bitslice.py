@@ -296,7 +296,9 @@ class _BlockWriter:
     def write(self, division: Plan) -> None:
         """Write `func.func private @symbol_block(%a, %b, %r)` over dynamic 1-D memrefs."""
         phases = division.phases
-        inputs = [[f"%i{k}_{j}" for j in range(-(-len(p.inputs) // 8))] for k, p in enumerate(phases)]
+        inputs = [
+            [f"%i{k}_{j}" for j in range(-(-len(p.inputs) // 8))] for k, p in enumerate(phases)
+        ]
         outputs = [
             [f"%p{k}_{j}" for j in range(-(-len(p.outputs) // 8))] for k, p in enumerate(phases)
         ]
@@ -399,7 +401,9 @@ class _BlockWriter:
     def _store(self, name: str, rows: Sequence[str]) -> None:
         for start, row in zip(range(0, BLOCK, 64), rows, strict=True):
             value = self._value(f"vector.bitcast {row} : {_PLANE} to {_BYTES}")
-            self.lines.append(f"      vector.store {value}, {name}[%at{start}] : {_SCRATCH}, {_BYTES}")
+            self.lines.append(
+                f"      vector.store {value}, {name}[%at{start}] : {_SCRATCH}, {_BYTES}"
+            )
 
     def _transpose(self, rows: Sequence[str]) -> list[str]:
         """Transpose the 8 x 8 bits that eight vectors of bytes hold in each lane.

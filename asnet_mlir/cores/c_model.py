@@ -366,6 +366,9 @@ def _compile(
             env={"LC_ALL": "C"},
         )
     except ToolError as error:
-        lines = [part for part in str(error).split(" | ") if "error" in part]
-        raise InputError(lines[0].strip() if lines else str(error)) from None
+        lines = [part.strip() for part in str(error).split(" | ")]
+        told = [line for line in lines if "error:" in line or "undefined reference" in line]
+        told.sort(key=lambda line: "ld returned" in line)
+        line = re.sub(r"^model\.c:\(\S*\): ", "", told[0]) if told else str(error)
+        raise InputError(line if line.startswith(str(path)) else f"{path}: {line}") from None
     return output

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from asnet_mlir.cache import cached_text, content_hash
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores.characterize_base import (
@@ -27,8 +29,8 @@ from asnet_mlir.cores.characterize_base import (
 from asnet_mlir.cores.characterize_floats import characterize_floats, float_map
 from asnet_mlir.cores.characterize_integers import characterize_integers, integer_map
 from asnet_mlir.cores.check import check
-from asnet_mlir.cores.core import INTEGER_OPS, Core, Instance, parse_instance
-from asnet_mlir.errors import InputError, MismatchError, UnsupportedError
+from asnet_mlir.cores.core import INTEGER_OPS, OPS, Core, Instance, parse_instance
+from asnet_mlir.errors import InputError, MismatchError
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -258,13 +260,25 @@ def operand_samples(
 ) -> Histogram:
     """Return operand pairs that the ops of a kind see in a network, drawn from a run over `data`.
 
+    Args:
+      model, data: as for `evaluate`; every op is exact.
+      op: the ops' kind, one of `OPS`.
+      layer: the ops' layer; by default all.
+      samples: pairs at most; all where fewer occur.
+      seed: of the draw.
+
     Raises:
-      UnsupportedError: always, for now: the evaluator cannot record operands yet.
+      InputError: an unknown op or layer, or a network without such an op.
     """
-    raise UnsupportedError(
-        "operands of a network's own layers cannot be recorded yet; give pairs with --operands "
-        "FILE.npz (arrays 'a' and 'b')"
-    )
+    from asnet_mlir.evaluation.operands import record_operands
+
+    if op not in OPS:
+        raise InputError(f"networks compute floats, with {', '.join(OPS)}, not {op}")
+    a, b = record_operands(model, data, op, layer, samples=samples, seed=seed)
+    network = model if isinstance(model, str) else getattr(model, "name", "network")
+    place = f"{network}, layer {layer}" if layer else network
+    name = f"{op} of {place} on {data if isinstance(data, str) else data.name}"
+    return Histogram(a.view(np.float32), b.view(np.float32), name=name)
 
 
 def error_map(
@@ -273,18 +287,16 @@ def error_map(
     distribution: Distribution | None = None,
     seed: int = 0,
     strategy: models.Strategy | None = None,
-    pairs: int = 1 << 18,
 ) -> ErrorMap:
     """Return the picture of an instance's errors; the instance has been characterized.
 
     Args:
       distribution, seed, strategy: as in `characterize`; the map covers all operands alike.
-      pairs: how many the error distribution is drawn from.
     """
     subject = Subject.of(instance, strategy)
     if instance.core.is_float:
-        return float_map(subject, distribution or "typical", seed, pairs)
-    return integer_map(subject, distribution or "uniform", seed, pairs)
+        return float_map(subject, distribution or "typical", seed)
+    return integer_map(subject, distribution or "uniform", seed)
 
 
 @functools.cache

@@ -35,6 +35,7 @@ __all__ = ["characterize_floats", "float_map"]
 # Doubles of a block stay in the second-level cache.
 _BLOCK = 1 << 16
 _SAMPLES = 1 << 22
+_MAP_SAMPLES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -161,10 +162,11 @@ def _float_sums(
         place = int(np.argmax(rel))
         shown = {"a": (x, a), "b": (y, b), "result": (got, got_bits)}
         digits = core.subject.widths["a"] // 4
-        worst = {"exact": float(exact[place])}
+        worst = {}
         for name, (values, bits) in shown.items():
             worst[name] = float(values[place])
             worst[f"{name}_bits"] = f"0x{int(bits[place]):0{digits}x}"
+        worst["exact"] = float(exact[place])
     return _FloatSums(
         pairs=a.size,
         not_finite=int((finite & ~both & counted).sum()),
@@ -186,6 +188,7 @@ def characterize_floats(
     seed: int,
     workers: int,
 ) -> dict[str, Any]:
+    """Return what `Characterization` says of a floating-point core, by attribute."""
     core = _FloatCore.of(subject)
 
     def task(make: Callable[[], _Block]) -> _FloatSums:
@@ -255,16 +258,16 @@ def _corner_pairs(kind: NumberFormat) -> tuple[np.ndarray, np.ndarray]:
 def _relative_errors(core: _FloatCore, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return relative errors, positive where the magnitude is too great.
 
-    NaN where the exact result is zero or not finite.
+    NaN where the exact result is not finite, or is zero and the core's is not.
     """
     exact = core.kind.to_float64(exact_float(core.kind, core.op, a, b))
     got = core.kind.to_float64(core.subject.evaluate(a, b))
     with np.errstate(all="ignore"):
-        errors = (got - exact) / exact
-    return np.where(np.isfinite(exact) & (exact != 0), errors, np.nan)
+        errors = np.where(got == exact, 0.0, (got - exact) / exact)
+    return np.where(np.isfinite(exact) & ((exact != 0) | (got == 0)), errors, np.nan)
 
 
-def float_map(subject: Subject, distribution: Distribution, seed: int, pairs: int) -> ErrorMap:
+def float_map(subject: Subject, distribution: Distribution, seed: int) -> ErrorMap:
     """Return mean relative errors over the significands of one binade, and a sample of errors."""
     core = _FloatCore.of(subject)
     kind = core.kind
@@ -277,7 +280,7 @@ def float_map(subject: Subject, distribution: Distribution, seed: int, pairs: in
     errors = _relative_errors(core, *((one + fraction).astype(kind.dtype) for fraction in points))
     borders = 1 + np.arange(cells + 1) / cells
     seen, weights = [], []
-    for make in core.blocks(distribution, pairs, seed):
+    for make in core.blocks(distribution, _MAP_SAMPLES, seed):
         a, b, weight = make()
         found = _relative_errors(core, a, b)
         usable = np.isfinite(found)

@@ -451,6 +451,7 @@ def characterize_integers(
     seed: int,
     workers: int,
 ) -> dict[str, Any]:
+    """Return what `Characterization` says of an integer core, by attribute."""
     contract = _contract(subject)
     operands = _IntegerOperands(subject, distribution, samples, seed)
     compiled = (
@@ -564,7 +565,8 @@ def _integer_errors(
     return (contract.outcome(subject.evaluate(a, b)) - exact).astype(np.float64), undefined
 
 
-def integer_map(subject: Subject, distribution: Distribution, seed: int, pairs: int) -> ErrorMap:
+def integer_map(subject: Subject, distribution: Distribution, seed: int) -> ErrorMap:
+    """Return mean errors over the plane of operands, and a sample of errors."""
     rng = np.random.default_rng((seed, 1))
     signed = subject.instance.core.signed
     widths = (subject.widths["a"], subject.widths["b"])

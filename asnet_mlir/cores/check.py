@@ -366,11 +366,12 @@ def _check_all(
         }
         derived = models.derive_models(symbols, strategy) if symbols else {}
         by_hash = {symbols[symbol].content_hash: m for symbol, m in derived.items()}
-        for members, futures in zip(families.values(), building, strict=True):
-            check = _FamilyCheck(
-                members, [f.result() for f in futures], by_hash, random_vectors, seed, pool
-            )
-            check.run()
+        checks = [
+            _FamilyCheck(members, by_hash, random_vectors, seed, pool)
+            for members in families.values()
+        ]
+        for check, futures in zip(checks, building, strict=True):
+            check.run([future.result() for future in futures])
     finally:
         pool.shutdown(cancel_futures=True)
     return [findings[instance.content_hash].report(seed) for instance in instances]
@@ -382,7 +383,6 @@ class _FamilyCheck:
     def __init__(
         self,
         members: Sequence[_Findings],
-        simulations: Sequence[Simulation],
         derived: dict[str, models.Model],
         random_vectors: int,
         seed: int,
@@ -391,7 +391,7 @@ class _FamilyCheck:
         self._members = members
         self._core = members[0].instance.core
         self._widths = members[0].widths
-        self._simulations = simulations
+        self._simulations: Sequence[Simulation] = ()
         self._models = [derived.get(member.instance.content_hash) for member in members]
         self._random_vectors = random_vectors
         self._seed = seed
@@ -403,10 +403,15 @@ class _FamilyCheck:
         ]
         for member, model in zip(members, self._models, strict=True):
             member.strategy = model.strategy if model else "simulated"
+        self._kernel = self._compile()
 
-    def run(self) -> None:
-        """Try the instances on all operands; what is found goes to the members."""
-        kernel = None
+    def run(self, simulations: Sequence[Simulation]) -> None:
+        """Try the instances on all operands; what is found goes to the members.
+
+        Args:
+          simulations: Verilator's, then those of CXXRTL, in the order of the members.
+        """
+        self._simulations = simulations
         for number, chunk in enumerate(self._chunks()):
             a, b, part, typical = chunk
             kinds = self._widths.dtypes
@@ -421,15 +426,13 @@ class _FamilyCheck:
                 self._compare_other_seed(seen_a, seen_b, results)
             if self._core.is_stateful and number < 2:
                 self._compare_other_order(seen_a, seen_b, results)
-            if kernel is None:
-                kernel = self._compile()
             reference, defined = self._reference(seen_a, seen_b)
             for position, member in enumerate(self._members):
                 member.vectors += a.size
                 got = results[position]
                 model = self._models[position]
                 if model is not None:
-                    want = self._modelled(kernel, model, (a, b), (seen_a, seen_b))
+                    want = self._modelled(model, (a, b), (seen_a, seen_b))
                     native = model.strategy == "native"
                     member.compare("model", seen_a, seen_b, got, want, native)
                 if reference is None:
@@ -482,13 +485,19 @@ class _FamilyCheck:
             rng = np.random.default_rng(self._seed)
             chosen = np.sort(rng.choice(a.size, part, replace=False))
         first, *groups = self._simulations
-        jobs: list[Future[tuple[np.ndarray, np.ndarray]]] = [
-            self._pool.submit(simulation.run_with_cycles, a[where], b[where])
-            for simulation, where in ((first, slice(None)), *((group, chosen) for group in groups))
-        ]
-        (results, cycles), *parts = (job.result() for job in jobs)
-        others = np.concatenate([rows for rows, _ in parts])
-        other_cycles = parts[0][1]
+        # CXXRTL is the slower one: each half of its pairs may have a processor.
+        halves = [half for half in np.array_split(np.arange(a.size)[chosen], _JOBS) if half.size]
+
+        def start(simulation: Simulation, where: Any) -> Future[tuple[np.ndarray, np.ndarray]]:
+            return self._pool.submit(simulation.run_with_cycles, a[where], b[where])
+
+        jobs = [[start(group, half) for half in halves] for group in groups]
+        results, cycles = start(first, slice(None)).result()
+        parts = [[job.result() for job in row] for row in jobs]
+        others = np.concatenate(
+            [np.concatenate([rows for rows, _ in row], axis=1) for row in parts]
+        )
+        other_cycles = np.concatenate([each for _, each in parts[0]])
         name = groups[0].name
         for position, member in enumerate(self._members):
             for simulator, size in ((first.name, a.size), (name, others.shape[1])):
@@ -573,7 +582,6 @@ class _FamilyCheck:
 
     def _modelled(
         self,
-        kernel: Any,
         model: models.Model,
         raw: tuple[np.ndarray, np.ndarray],
         seen: tuple[np.ndarray, np.ndarray],
@@ -581,7 +589,7 @@ class _FamilyCheck:
         """Return the model's result bits."""
         kind = self._format
         if kind is None or kind.name != "f32":
-            return kernel(model.symbol, *seen)
+            return self._kernel(model.symbol, *seen)
         operands = raw
         if model.strategy == "native":
             # A native model relies on NaNs being quiet, which every NaN from arithmetic is.
@@ -589,7 +597,7 @@ class _FamilyCheck:
                 np.where(kind.is_signalling(raw[0]), seen[0], raw[0]),
                 np.where(kind.is_signalling(raw[1]), seen[1], raw[1]),
             )
-        return kernel(model.symbol, *(v.view(np.float32) for v in operands)).view(np.uint32)
+        return self._kernel(model.symbol, *(v.view(np.float32) for v in operands)).view(np.uint32)
 
     def _reference(
         self, a: np.ndarray, b: np.ndarray

@@ -503,7 +503,11 @@ def core_from_verilog(
         latency_cycles=0 if latency is None else latency,
         initiation_interval=interval,
         path=given[0].path,
-        signed=(widths[chosen.a].signed and widths[chosen.b].signed if signed is None else signed),
+        signed=(
+            found != "float" and widths[chosen.a].signed and widths[chosen.b].signed
+            if signed is None
+            else signed
+        ),
         includes=folders,
         latency_is_measured=latency is None,
     )
@@ -604,9 +608,9 @@ def _settle(core: Core, candidates: Sequence[Ports], latency: int | str | None) 
             return trial
         try:
             measured = netlist.measure_latency(trial.instance())
-        except UnsupportedError:
+        except InputError:
             if position + 1 < len(candidates):
-                continue
+                continue  # the next one names a handshake
             raise
         if latency is None:
             return dataclasses.replace(trial, latency_cycles=measured)
@@ -665,6 +669,8 @@ def _choose_ports(module: ModuleInterface, given: dict[str, Any]) -> list[Ports]
     how = f"name them with ports a=.., b=.., result=.. (it has {listing})"
     roles, constant, active = _given_ports(module, given)
     named = {*roles.values(), *constant}
+    if len(named) != len(roles) + len(constant):
+        raise InputError(f"{where}: one port is named for two roles; {how}")
     inputs = [p for p in module.ports if p.direction == "input" and p.name not in named]
     outputs = [p for p in module.ports if p.direction == "output" and p.name not in named]
 
@@ -721,8 +727,6 @@ def _choose_ports(module: ModuleInterface, given: dict[str, Any]) -> list[Ports]
             f"(it has {listing})"
         )
     roles.update({role: port.name for role, port in zip(operands, inputs, strict=True)})
-    if len({*roles.values(), *constant}) != len(roles) + len(constant):
-        raise InputError(f"{where}: one port is named for two roles; {how}")
     for role, name in roles.items():
         if role not in ("a", "b", "result") and widths[name] != 1:
             raise InputError(f"{where}: port {name} has {widths[name]} bits, a {role} has 1")

@@ -35,6 +35,7 @@ _PASSES = (
     "proc",
     "flatten",
     "opt_expr",
+    "opt_clean",  # before nets are split: aliases keep them whole
     # One wire for each driver: a bus that is written in parts would count as feedback, and be
     # evaluated again and again until it stands still.
     "splitnets -driver",

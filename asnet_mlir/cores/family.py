@@ -48,13 +48,13 @@ def storage(width: int) -> np.dtype:
 class Family:
     """Instances of one core, side by side in one design.
 
-    `latencies` are those of the instances where results are picked by counting cycles, or None
-    where they are not known yet (and the library then has no `asnet_block`).
+    Where `block_latency` is a number, the library has the function `asnet_block`, which picks
+    results that many cycles after their operands (and heeds `done` where there is a handshake).
     """
 
     instances: tuple[Instance, ...]
     widths: Widths
-    latencies: tuple[int, ...] | None
+    block_latency: int | None
 
     @property
     def count(self) -> int:
@@ -128,7 +128,7 @@ class Family:
             "kLimit": DONE_LIMIT,
             "kMaskA": (1 << self.widths.a) - 1,
             "kMaskB": (1 << self.widths.b) - 1,
-            "kBlockLatency": self.latencies[0] if self.latencies else 0,
+            "kBlockLatency": self.block_latency or 0,
             "kExponent": exponent,
             "kFraction": fraction,
         }
@@ -137,7 +137,7 @@ class Family:
             f"{value}{'u' if name.startswith('kMask') else ''};"
             for name, value in constants.items()
         ]
-        if self.latencies is not None and self.count == 1:
+        if self.block_latency is not None:
             lines.append("#define ASNET_BLOCK")
         return "\n".join(["#include <cstdint>", *lines, ""])
 
@@ -162,33 +162,29 @@ class Family:
         )
 
 
-def make_family(
-    instances: Sequence[Instance], widths: Widths, *, with_latencies: bool = True
-) -> Family:
+def make_family(instances: Sequence[Instance], widths: Widths, *, block: bool = False) -> Family:
     """Return the family of instances of one core.
 
     Args:
-      with_latencies: False while latencies are still to be measured.
+      block: the library shall have `asnet_block`; for one instance.  That of a core with a
+        handshake always has it.
 
     Raises:
-      InputError: the instances are not of one core, or several of a core with a handshake.
+      InputError: the instances are not of one core, or several where there can be only one.
       UnsupportedError: a port is wider than 64 bits.
     """
     core = instances[0].core
     if any(instance.core.sources_hash != core.sources_hash for instance in instances):
         raise InputError(f"{core.name}: a family is made of instances of one core")
-    if core.has_handshake and len(instances) != 1:
-        raise InputError(f"{core.name}: a core with a handshake is simulated alone")
+    if len(instances) != 1 and (core.has_handshake or block):
+        raise InputError(f"{core.name}: is simulated alone, not in a family of {len(instances)}")
     widest = max(widths.a, widths.b, widths.result)
     if widest > 64:
         raise UnsupportedError(
             f"{core.name}: a port has {widest} bits; cores of more than 64 cannot be simulated"
         )
-    if core.has_handshake:
-        latencies: tuple[int, ...] | None = (0,)
-    else:
-        latencies = tuple(i.latency for i in instances) if with_latencies else None
-    return Family(tuple(instances), widths, latencies)
+    latency = 0 if core.has_handshake else instances[0].latency if block else None
+    return Family(tuple(instances), widths, latency)
 
 
 #: The C interface around a simulator's class `Model`.

@@ -2,9 +2,10 @@
 
 Several strategies give the same bits on every operand that a core can see:
 
-* `native`: the host's own operation on masked operands.  It is used where it is proved: the top
-  module is nothing but one instance of a library core that is exact, whose operand bits are each the
-  same bit of the top's operand or the constant 0, and whose result is the top's result;
+* `native`: the host's own operation on masked operands.  It is used where it is proved: by
+  structure, where the top module is nothing but one instance of a library core that is exact, whose
+  operand bits are each the same bit of the top's operand or the constant 0, and whose result is the
+  top's result; else by `prove.py`, in a short time;
 * `word`: the netlist itself, cell by cell, as integer arithmetic (`lowering/circt`);
 * `bitslice`: gates as bitwise operations on 512 pairs at a time, words between them (`bitslice.py`);
 * `table`: every result looked up, where the operands have few bits;
@@ -64,6 +65,9 @@ _LIBRARY = "__asnet_library__"
 _WIDEST_TABLE = 16
 #: Above this many gates word-level code takes LLVM long and is never the fastest.
 _MOST_GATES_IN_WORDS = 1500
+#: Bounds on proofs about a user's core; what is not proved in that time is not used.
+_PROOF_SECONDS = 6.0
+_LONGEST_PROOF = 100_000
 _TIMED_PAIRS = 1 << 15
 _TIMED_RUNS = 7
 _NATIVE_OPERATIONS = {
@@ -321,11 +325,8 @@ def _derive(instances: Sequence[Instance], strategy: Strategy | None) -> dict[st
             masks = native_masks(instance, views.get(instance.content_hash))
             if masks is not None:
                 results[instance.content_hash] = _native(instance, masks)
-            elif strategy == "native":
-                raise InputError(
-                    f"{instance.label}: it is not proved to be an exact operation on masked "
-                    "operands; use another strategy"
-                )
+            elif strategy == "native" and instance.core.format != "f32":
+                raise _not_proved(instance)
             else:
                 unproved.append(instance)
         remaining = unproved
@@ -363,6 +364,22 @@ def _hierarchies(instances: Sequence[Instance]) -> dict[str, Netlist]:
     return found
 
 
+def _not_proved(instance: Instance) -> InputError:
+    return InputError(
+        f"{instance.label}: nothing proves that it is an exact operation on masked operands; use "
+        "another strategy"
+    )
+
+
+def _prove_native(instance: Instance, word: str) -> tuple[int, int] | None:
+    """Return the masks of a native model where z3 or sweeping proves one in a short time."""
+    if instance.core.format != "f32" or len(word) > _LONGEST_PROOF:
+        return None
+    from asnet_mlir.cores import prove
+
+    return prove.prove_native(instance, word, seconds=_PROOF_SECONDS)
+
+
 def _derive_netlists(
     instances: Sequence[Instance], strategy: Strategy | None
 ) -> dict[str, dict[str, Any]]:
@@ -380,7 +397,9 @@ def _derive_netlists(
             )
         plan = None
         if strategy in (None, "bitslice"):
-            plan = bitslice.plan(flat.module, 1 if strategy else bitslice.FEWEST_GATES)
+            plan = bitslice.plan(flat.module)
+            if plan is None and strategy:
+                plan = bitslice.plan(flat.module, fewest=1)
             if plan is None and strategy:
                 raise InputError(
                     f"{instance.label}: its netlist has no gates, only operations on words; "
@@ -406,6 +425,13 @@ def _derive_netlists(
         word = None
         if plan is None or plan.gate_count <= _MOST_GATES_IN_WORDS:
             word = next_text()
+        if strategy in (None, "native") and word is not None and plan is None:
+            masks = _prove_native(instance, word)
+            if masks is not None:
+                results[instance.content_hash] = {**_native(instance, masks), "latency": latency}
+                continue
+        if strategy == "native":
+            raise _not_proved(instance)
         candidates: dict[str, dict[str, Any]] = {}
         if word is not None and strategy in (None, "word"):
             candidates["word"] = {"text": word}
@@ -620,11 +646,17 @@ def _converter() -> Path:
     return lowering_directory() / "circt" / "comb_to_arith.py"
 
 
+_CODE = (
+    *("core", "model", "bitslice", "netlist", "yosys_worker"),
+    *("prove", "prove_worker", "smt", "aig"),
+)
+
+
 @functools.cache
 def code_version() -> str:
     """Return a hash of what models depend on besides the instance: code, tools, the library."""
     here = Path(__file__).parent
-    files = [here / f"{stem}.py" for stem in ("core", "model", "bitslice", "netlist", "yosys_worker")]
+    files = [here / f"{stem}.py" for stem in _CODE]
     texts = [
         path.read_text()
         for path in (*files, _converter(), _converter().with_name("widen_integers.py"))

@@ -39,6 +39,7 @@ __all__ = [
     "PortInterface",
     "check_stateful",
     "check_structure",
+    "check_systemverilog",
     "elaborate",
     "measure_latency",
     "read_interface",
@@ -47,7 +48,7 @@ __all__ = [
 
 _WORKER = Path(__file__).with_name("yosys_worker.py")
 _MEMORY_BYTES = 4 << 30
-_CPU_SECONDS = 25.0  # for one reader on one core; two readers are tried at most after a blow-up
+_CPU_SECONDS = 15.0  # for one reader on one core; two readers are tried at most after a blow-up
 _MAX_NETLIST_BYTES = 256 << 20
 
 _PLAIN_REGISTERS = {"$dff": "CLK", "$_DFF_P_": "C", "$_DFF_N_": "C"}
@@ -102,12 +103,14 @@ class Netlist:
     """Modules in the format of Yosys' `write_json`; `source_names` maps its file names to ours.
 
     `reader` read the sources: Yosys' own reader, or its plugin slang where that refused.
+    `conflicts` are nets of the top that several things drive, some of them no cells.
     """
 
     top: str
     modules: Mapping[str, Any]
     source_names: Mapping[str, str]
     reader: Reader = "yosys"
+    conflicts: tuple[str, ...] = ()
 
     @property
     def module(self) -> Any:
@@ -409,6 +412,7 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
             (
                 "proc -norom",
                 "flatten",
+                "check",
                 "@ports",
                 "opt_clean",
                 "memory -nordff -nomap",
@@ -456,6 +460,30 @@ def check_stateful(instance: Instance) -> None:
         return "checked"
 
     _about(instance, checked)
+
+
+def check_systemverilog(instance: Instance) -> None:
+    """Check that a core can be read as SystemVerilog, as what bundles are made of is.
+
+    Raises:
+      UnsupportedError: it cannot, as where `logic` or `bit` are names in Verilog-2005.
+    """
+    core = instance.core
+    if all(source.path.suffix != ".v" for source in core.sources):
+        return
+    key = content_hash(_code_version(), "systemverilog", core.sources_hash)
+
+    def make() -> str:
+        job = _Job(core.sources, core.includes, (), core.module, instance.parameters)
+        result = _run([job], readers=("systemverilog", "slang"))[0]
+        if isinstance(result, AsnetError):
+            raise UnsupportedError(
+                f"{result}; this is Verilog-2005 but no SystemVerilog, which bundles are written "
+                "in: rename what has the name of a keyword"
+            )
+        return "SystemVerilog"
+
+    cached_text("latencies", key, make)
 
 
 def _about(instance: Instance, say: Callable[[Netlist], str]) -> str:
@@ -591,7 +619,10 @@ def _run_pending(folder: Path, states: Sequence[_State]) -> None:
         modules = json.loads(output.read_text())["modules"]
         tops = [n for n, m in modules.items() if int(m["attributes"].get("top", "0"), 2)]
         kind: Reader = "slang" if state.readers[0] == "slang" else "yosys"
-        state.result = Netlist(tops[0] if tops else "", modules, names, kind)
+        said = log.partition(f"@@job {output}")[2].partition("@@job")[0]
+        conflicts = re.findall(r"multiple conflicting drivers for \S+?\.\\?(\S+)", said)
+        top = tops[0] if tops else ""
+        state.result = Netlist(top, modules, names, kind, tuple(dict.fromkeys(conflicts)))
 
 
 def _copy_sources(folder: Path, sources: tuple[Source, ...], includes: tuple[Path, ...]) -> _Copies:
@@ -603,13 +634,14 @@ def _copy_sources(folder: Path, sources: tuple[Source, ...], includes: tuple[Pat
         link = folder / f"include{number}"
         link.symlink_to(parent.resolve())
         folders.append(str(link))
-        names[f"{link}"] = str(parent)
+        # Slang names files from where it runs.
+        names |= {str(link): str(parent), f"{folder.name}/{link.name}": str(parent)}
     files = []
     for number, source in enumerate(sources):
         path = folder / f"f{number}{'.v' if source.path.suffix == '.v' else '.sv'}"
         path.write_text(source.text, encoding="utf-8")
         files.append(path)
-        names[str(path)] = str(source.path)
+        names |= {str(path): str(source.path), f"{folder.name}/{path.name}": str(source.path)}
     return _Copies(folder, tuple(folders), tuple(files), names)
 
 
@@ -676,7 +708,7 @@ def _map_error(log: str, sources: tuple[Source, ...], names: Mapping[str, str]) 
         return ToolError(f"{sources[0].path}: Yosys ended without a netlist: {tail}")
     text = next((line for line in lines if re.match(r".*?:\d+: ERROR: ", line)), lines[-1])
     for copy, name in names.items():
-        text = text.replace(copy, name)
+        text = re.sub(rf"(?<![\w./]){re.escape(copy)}\b", lambda _, name=name: name, text)
     text = re.sub(r"\\(\S+?)(?=['\s]|$)", r"\1", text).replace("`", "'")
     match = re.match(r"(.*?:\d+): ERROR: (.*)", text)
     if match:
@@ -896,6 +928,12 @@ def _drivers(
                         )
                     if isinstance(bit, int):
                         driver[bit] = (name, port, position)
+    if netlist.conflicts:
+        # Two wires joined: Yosys keeps one of them and says so.
+        raise InputError(
+            f"{netlist.location(netlist.module)}: {core.name}: net {netlist.conflicts[0]} has "
+            "several drivers"
+        )
     return driver
 
 

@@ -35,9 +35,10 @@ __all__ = ["insensitive", "main", "prove", "prove_native"]
 _CANONICAL_NAN = 0x7FC00000
 _QUIET_NAN_BITS = 0x7FC00000
 _RANDOM_PAIRS = 1 << 15
+_MASK_PAIRS = 1 << 11  # a proof that fails finds bits that these miss
 _CORNERS = 64  # of each operand
 # Factors below this width are cheap as gates; above the other, sums of products grow too large.
-_LEAST_ABSTRACTED, _MOST_ABSTRACTED = 10, 40
+_LEAST_ABSTRACTED, _MOST_ABSTRACTED = 5, 40
 _OPERANDS_SECONDS = 2.0
 _SEED = 20261123
 _ATTEMPTS = 3
@@ -206,7 +207,7 @@ class _Products:
         self.facts = self._graph.conjunction(self.facts, fact)
 
     def _assume_leading_one(self, x: aig.Word, y: aig.Word, product: aig.Word) -> None:
-        """Assume for all i and j: x >= 2^i, y >= 2^j make the product >= 2^(i+j); < and < make <."""
+        """Assume for all i, j: x >= 2^i, y >= 2^j make the product >= 2^(i+j); < and < make <."""
         graph, width = self._graph, len(x)
         x_least, y_least, least = (
             [graph.any(word[k:]) for k in range(len(word) + 1)] for word in (x, y, product)
@@ -353,7 +354,7 @@ def _kernel(function: smt.Function) -> Any:
 
 def sensitive_masks(function: smt.Function) -> Masks:
     """Return `insensitive` of a function on the operands that comparisons use."""
-    a, b = _operands(function, _RANDOM_PAIRS >> 2)
+    a, b = (side[:_MASK_PAIRS] for side in _operands(function, _MASK_PAIRS))
     nan = np.zeros(a.shape, bool)
     if function.is_float[0]:  # neither NaN nor what a flipped bit makes one
         nan = ((a >> 23 & 0xFF) == 0xFF) | ((b >> 23 & 0xFF) == 0xFF)

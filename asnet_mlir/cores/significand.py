@@ -234,14 +234,14 @@ def _top_module(
     shape = FORMATS[format]
     e, f, exponent = shape.exponent, shape.fraction, exponent_width(format)
     last = e + f
-    clk, a, b, out = (_unused(name, taken) for name in ("clk_i", "a_i", "b_i", "result_o"))
-    word_a, word_b, answer, sign, flags, limit, exp, subtract, zero_sign = (
-        _unused(name, taken)
-        for name in (
-            *("word_a", "word_b", "answer", "sign", "flags", "limit", "exp"),
-            *("subtract", "zero_sign"),
-        )
-    )
+    names = []
+    for name in (
+        *("clk_i", "a_i", "b_i", "result_o", "word_a", "word_b", "answer", "sign", "flags"),
+        *("limit", "exp", "subtract", "zero_sign"),
+    ):
+        names.append(_unused(name, taken))
+        taken |= {names[-1], f"{names[-1]}_late"}
+    clk, a, b, out, word_a, word_b, answer, sign, flags, limit, exp, subtract, zero_sign = names
     own_latency = not isinstance(unit.latency_cycles, str)
     registers = latency_name if own_latency else str(latency)
     unit_latency = (
@@ -262,9 +262,12 @@ def _top_module(
     ]
     if unit.ports.clock:
         connections.append(f".{_name(unit.ports.clock)}({clk})")
-    for port, value in unit.ports.tied.items():
-        width = widths.get(port, 1)
-        connections.append(f".{_name(port)}({width}'d{value & ((1 << width) - 1)})")
+    # What is held at a value goes through: whoever uses the core holds it.
+    tied = {}
+    for port in unit.ports.tied:
+        tied[port] = _unused(port if port.isidentifier() else "tied", taken)
+        taken.add(tied[port])
+        connections.append(f".{_name(port)}({tied[port]})")
     unit_text = (
         f"  {_name(unit.module)} {f'#({", ".join(values)}) ' if values else ''}u_unit (\n    "
         + ",\n    ".join(connections)
@@ -282,6 +285,7 @@ def _top_module(
         f"  input  logic {clk},",
         f"  input  logic [{last}:0] {a},",
         f"  input  logic [{last}:0] {b},",
+        *(f"  input  logic [{widths.get(port, 1) - 1}:0] {name}," for port, name in tied.items()),
         f"  output logic [{last}:0] {out}",
         ");",
         f"  logic [{bits - 1}:0] {word_a}, {word_b};",
@@ -337,7 +341,17 @@ def _top_module(
             f"    .zero_sign_i({zero_sign}_late), .flags_i({flags}_late), .result_o({out}));",
         ]
     lines += ["endmodule", ""]
-    return "\n".join(lines), Ports(a=a, b=b, result=out, clock=clk)
+    ports = Ports(
+        a=a,
+        b=b,
+        result=out,
+        clock=clk,
+        enable=tied.get(unit.ports.enable or ""),
+        reset=tied.get(unit.ports.reset or ""),
+        reset_active_low=unit.ports.reset_active_low,
+        constant=tuple((tied[port], value) for port, value in unit.ports.constant),
+    )
+    return "\n".join(lines), ports
 
 
 def _modules(text: str) -> list[str]:

@@ -156,7 +156,7 @@ class Simulation:
         if a.shape != b.shape or a.ndim != 1 or not a.size:
             raise InputError("operands must be two 1-D arrays of one length, not empty")
         if latencies is None:
-            latencies = family.latencies or (0,) * family.count
+            latencies = [0 if core.has_handshake else i.latency for i in family.instances]
         if interval is None:
             interval = core.initiation_interval
         cycles = a.size + (max(latencies) if latencies else 0)
@@ -352,7 +352,8 @@ def block_library(instance: Instance) -> Path:
     Raises:
       ToolError: a tool failed.
     """
-    return build(make_family([instance], port_widths([instance])[0]), "verilator").library
+    widths = port_widths([instance])[0]
+    return build(make_family([instance], widths, block=True), "verilator").library
 
 
 def measure_latency(instance: Instance) -> tuple[int, int]:
@@ -365,7 +366,7 @@ def measure_latency(instance: Instance) -> tuple[int, int]:
       UnsupportedError: a core without a handshake whose time depends on its operands.
     """
     widths = port_widths([instance])[0]
-    simulation = build(make_family([instance], widths, with_latencies=False), "verilator")
+    simulation = build(make_family([instance], widths), "verilator")
     core = instance.core
     if core.has_handshake:
         a, b = _varied_operands(instance, widths, 4096)

@@ -1,28 +1,30 @@
 """The constraints file: which cores, with which parameters, make up the design space.
 
-The keys `ParamLow` and `ParamHigh` are the paper's (Froehlich et al., section IV-C); the rest is
-described in `docs/constraints.md`.
+The keys `ParamLow` and `ParamHigh` are the paper's (Froehlich et al., section IV-C); all are in
+`constraints.schema.json`, which the file is checked against, and described in
+`docs/constraints.md`.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir.binding import Binding, Rule
-from asnet_mlir.cores import OPS, Instance, core_from_verilog, load_core
+from asnet_mlir.cores import Instance
+from asnet_mlir.cores.description import instance_from_description
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.json_input import check_keys
+from asnet_mlir.json_input import check_schema, read_json
 
-__all__ = ["Constraints", "load_constraints"]
+__all__ = ["Constraints", "constraints_schema", "load_constraints"]
 
-_TOP_KEYS = {"cores", "scope"}
-_CORE_KEYS = {"op", "core", "parameters", "top", "ports"}
-_RANGE_KEYS = {"ParamLow", "ParamHigh", "ParamStep"}
+_MAX_INSTANCES = 10_000
 
 
 @dataclass(frozen=True)
@@ -69,105 +71,93 @@ class Constraints:
         return count
 
 
+@functools.cache
+def constraints_schema() -> Mapping[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of the constraints file."""
+    return json.loads(Path(__file__).with_name("constraints.schema.json").read_text())
+
+
 def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:
     """Read a constraints file, or take its parsed content.
 
     Raises:
-      InputError: not JSON, a missing or unknown key (named, with its place), `ParamLow` above
-        `ParamHigh`, an unknown core, a parameter out of its core's range.
+      InputError: not JSON, what the schema forbids, `ParamLow` above `ParamHigh`, an unknown core,
+        a parameter out of its core's range, an instance that is there twice; the message names
+        the line and the key.
       UnsupportedError: the scope `layer`.
     """
     if isinstance(source, Mapping):
         return _parse(source, Path())
-    path = Path(source)
+    document = read_json(source)
     try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not UTF-8 text") from None
-    except RecursionError:
-        raise InputError(f"{path}: not JSON that this program reads: nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
-    try:
-        return _parse(content, path.parent)
+        return _parse(document.value, document.path.parent)
     except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise document.locate(error) from None
 
 
 def _parse(content: Any, folder: Path) -> Constraints:
     if not isinstance(content, Mapping):
         raise InputError("the constraints must be an object with the key 'cores'")
-    check_keys("", content, _TOP_KEYS, required={"cores"})
+    check_schema(content, constraints_schema(), constraints_schema())
     scope = content.get("scope", "network")
     if scope == "layer":
-        raise UnsupportedError("scope 'layer' is not supported yet; use 'network'")
-    if scope != "network":
-        raise InputError(f"scope: must be 'network' or 'layer', not {scope!r}")
-    if not isinstance(content["cores"], list) or not content["cores"]:
-        raise InputError("cores: must be a list of at least one core")
+        raise UnsupportedError("scope: 'layer' is not supported yet; use 'network'")
     choices: dict[str, list[Instance | None]] = {}
+    seen: dict[tuple[str, str], str] = {}
     for index, entry in enumerate(content["cores"]):
-        place = f"cores[{index}]"
-        if not isinstance(entry, Mapping):
-            raise InputError(f"{place}: must be an object")
-        check_keys(place, entry, _CORE_KEYS, required={"op", "core"})
-        op = entry["op"]
-        if op not in OPS:
-            raise InputError(f"{place}.op: unknown op {op!r}; known are {', '.join(OPS)}")
+        place, op = f"cores[{index}]", entry["op"]
         # The exact operation is always a member of the set.
         candidates = choices.setdefault(op, [None])
-        try:
-            candidates += _instances(entry, op, folder, place)
-        except InputError as error:
-            text = str(error)
-            raise type(error)(text if text.startswith(place) else f"{place}: {text}") from None
+        for instance in _instances(entry, folder, place):
+            first = seen.setdefault((op, instance.content_hash), place)
+            if first != place:
+                raise InputError(f"{place}: {instance.label} is there already, from {first}")
+            candidates.append(instance)
     return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope)
 
 
-def _instances(entry: Mapping[str, Any], op: str, folder: Path, place: str) -> Iterator[Instance]:
-    reference = entry["core"]
-    if not isinstance(reference, str):
-        raise InputError(f"{place}.core: must be a name or a path, not {reference!r}")
-    for key in ("top", "ports"):
-        if key in entry and not reference.endswith((".v", ".sv")):
-            raise InputError(f"{place}.{key}: is for cores that are Verilog files")
-    ports = entry.get("ports", {})
-    if not isinstance(ports, Mapping) or not all(isinstance(name, str) for name in ports.values()):
-        raise InputError(f"{place}.ports: must be an object of port names, not {ports!r}")
-    path = Path(reference)
-    if path.suffix in (".v", ".sv", ".toml"):
-        path = path if path.is_absolute() else folder / path
-    if path.suffix in (".v", ".sv"):
-        core = core_from_verilog([path], top=entry.get("top"), op=op, ports=ports)
-    else:
-        core = load_core(path if path.suffix == ".toml" else reference)
-    if core.op != op:
-        raise InputError(f"{place}.op: {core.name} computes {core.op}, not {op}")
-    parameters = entry.get("parameters", {})
-    if not isinstance(parameters, Mapping):
-        raise InputError(f"{place}.parameters: must be an object")
+def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[Instance]:
     ranges = {
-        name: _range(value, f"{place}.parameters.{name}") for name, value in parameters.items()
+        name: _values(value, f"{place}.parameters.{name}")
+        for name, value in entry.get("parameters", {}).items()
     }
+    if math.prod(len(values) for values in ranges.values()) > _MAX_INSTANCES:
+        raise InputError(f"{place}.parameters: more than {_MAX_INSTANCES} instances of one core")
+    base: Instance | None = None
     for values in itertools.product(*ranges.values()):
-        yield core.instance(dict(zip(ranges, values, strict=True)))
+        parameters = dict(zip(ranges, values, strict=True))
+        try:
+            if base is None or base.core.unit is not None or base.core.latency_is_measured:
+                # A parameter may decide the widths of a unit's ports, and a latency.
+                instance = instance_from_description(entry, entry["op"], parameters, folder)
+            else:
+                instance = base.core.instance(parameters)
+        except InputError as error:
+            raise type(error)(_placed(str(error), entry, place)) from None
+        base = base or instance
+        if instance.core.format != "f32":
+            raise InputError(f"{place}.core: is no core on f32")
+        yield instance
 
 
-def _range(value: Any, place: str) -> range | tuple[int, ...]:
-    """Return the values of one parameter: an integer, or a range with both ends included."""
-    if isinstance(value, int) and not isinstance(value, bool):
+def _placed(text: str, entry: Mapping[str, Any], place: str) -> str:
+    """Return an error's text with the path of the key that it is about."""
+    key = text.split(":")[0].split("[")[0]
+    if key in entry:
+        return f"{place}.{text}"
+    for name in entry.get("parameters", {}):
+        if f": {name} = " in text or f"unknown parameter '{name}'" in text:
+            return f"{place}.parameters.{name}: {text}"
+    return f"{place}: {text}"
+
+
+def _values(value: Any, place: str) -> range | tuple[int, ...]:
+    """Return the values of one parameter: an integer, a list, or a range with its ends."""
+    if isinstance(value, int):
         return (value,)
-    if not isinstance(value, Mapping):
-        raise InputError(f"{place}: must be an integer or an object with ParamLow and ParamHigh")
-    check_keys(place, value, _RANGE_KEYS, required={"ParamLow", "ParamHigh"})
-    for key, number in value.items():
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise InputError(f"{place}.{key}: must be an integer, not {number!r}")
-    low, high, step = value["ParamLow"], value["ParamHigh"], value.get("ParamStep", 1)
+    if isinstance(value, list):
+        return tuple(value)
+    low, high = value["ParamLow"], value["ParamHigh"]
     if low > high:
         raise InputError(f"{place}: ParamLow = {low} is above ParamHigh = {high}")
-    if step < 1:
-        raise InputError(f"{place}.ParamStep: must be at least 1, not {step}")
-    return range(low, high + 1, step)
+    return range(low, high + 1, value.get("ParamStep", 1))

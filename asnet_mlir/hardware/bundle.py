@@ -59,6 +59,8 @@ class CoreFiles:
       latency: clock cycles from operands to result.
       canonical_nan: its only NaN result is 0x7FC00000; otherwise the machine forces it.
       a, b, result, clock: port names; `clock` is None for a combinational core.
+      widths: bits of `a`, `b` and `result`; those of a network's cores are 32.
+      tied: inputs that are held at a value, each with its width and the value.
       label: what the manifest calls it.
     """
 
@@ -72,6 +74,8 @@ class CoreFiles:
     b: str = "b_i"
     result: str = "result_o"
     clock: str | None = "clk_i"
+    widths: tuple[int, int, int] = (32, 32, 32)
+    tied: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     label: str = ""
 
 
@@ -222,6 +226,7 @@ def attachment(
         "module": module,
         "parameters": {names.get(key, key): value for key, value in core.parameters.items()},
         "canonical_nan": core.canonical_nan,
+        "tied": [[names.get(name, name), *entry] for name, entry in core.tied.items()],
     }
 
 

@@ -95,13 +95,17 @@ def _core_design(core: CoreFiles) -> _Design:
     """A core between registers, so that its clock is that of the paths inside."""
     parameters = ", ".join(f".{name}({value})" for name, value in sorted(core.parameters.items()))
     clock = f".{core.clock}(clk), " if core.clock else ""
+    clock += "".join(f".{name}({w}'d{value}), " for name, (w, value) in core.tied.items())
+    a, b, result = core.widths
     wrapper = f"""module asnet_core_between_registers (
   input  logic        clk,
-  input  logic [31:0] a,
-  input  logic [31:0] b,
-  output logic [31:0] result
+  input  logic [{a - 1}:0] a,
+  input  logic [{b - 1}:0] b,
+  output logic [{result - 1}:0] result
 );
-  logic [31:0] a_q, b_q, result_d;
+  logic [{a - 1}:0] a_q;
+  logic [{b - 1}:0] b_q;
+  logic [{result - 1}:0] result_d;
   always_ff @(posedge clk) begin
     a_q    <= a;
     b_q    <= b;

@@ -16,6 +16,7 @@ from asnet_mlir import verilator
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx, to_native
 from asnet_mlir.cores import Core, Instance, ensure_checked, native_masks, parse_instance
+from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
@@ -202,6 +203,14 @@ def synthesize(
 
 def _core_files(instance: Instance) -> bundles.CoreFiles:
     core = instance.core
+    where = core.path or core.sources[0].path
+    if core.is_stateful:
+        raise UnsupportedError(
+            f"{where}: {core.name} is iterative; hardware is generated for combinational cores and "
+            "pipelines only"
+        )
+    netlists.check_systemverilog(instance)
+    widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
     return bundles.CoreFiles(
         op=core.op or "",
         module=core.module,
@@ -214,8 +223,24 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
         b=core.ports.b,
         result=core.ports.result,
         clock=core.ports.clock,
+        widths=(32, 32, 32)
+        if core.format == "f32"
+        else (widths[core.ports.a], widths[core.ports.b], widths[core.ports.result]),
+        tied={name: (widths[name], value) for name, value in core.ports.tied.items()},
         label=instance.label,
     )
+
+
+def _widths(instance: Instance) -> dict[str, int]:
+    """Return the bits of each port."""
+    core = instance.core
+    interface = netlists.read_interface(
+        core.sources,
+        core.module,
+        includes=core.includes,
+        parameters=dict(instance.parameters),
+    )
+    return {port.name: port.width for port in interface.ports}
 
 
 def _sources(core: Core) -> tuple[tuple[str, str], ...]:
@@ -234,12 +259,14 @@ def _sources(core: Core) -> tuple[tuple[str, str], ...]:
         verilog.directives(text) or (several and "`default_nettype" in text) for _, text in files
     ):
         with tempfile.TemporaryDirectory(prefix="asnet-verilog-") as name:
-            names = [f"f{number}.sv" for number in range(len(files))]
+            # A suffix says the language: names that are keywords of the other one stay names.
+            suffixes = [".v" if s.path.suffix == ".v" else ".sv" for s in core.sources]
+            names = [f"f{number}{suffix}" for number, suffix in enumerate(suffixes)]
             for copy, (_, text) in zip(names, files, strict=True):
                 (Path(name) / copy).write_text(text, encoding="utf-8")
             text = verilator.preprocess(
                 names,
-                includes=list(dict.fromkeys(source.path.parent for source in core.sources)),
+                includes=core.include_folders,
                 cwd=Path(name),
                 purpose=f"expanding the macros of {path}",
             )

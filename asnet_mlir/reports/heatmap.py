@@ -97,7 +97,9 @@ def _draw_histogram(axes: Any, found: Characterization, errors: ErrorMap) -> Non
         else "magnitude of the error [ulp of the result]"
     )
     axes.set_ylabel("share of operand pairs [%]")
-    axes.set_title(f"distribution of errors, {_named(found.distribution)}", fontsize=10)
+    named = found.distribution in DISTRIBUTIONS
+    where = f"{found.distribution} operands" if named else f"\n{found.distribution}"
+    axes.set_title(f"distribution of errors, {where}", fontsize=10 if named else 9)
     if not wrong.any() or not total:
         axes.set_xticks([])
         axes.set_yticks([])
@@ -126,7 +128,3 @@ def _draw_histogram(axes: Any, found: Characterization, errors: ErrorMap) -> Non
     axes.set_ylim(0, 1.4 * highest)  # room for the legend
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", title=f"exact: {exact:.3g} %", framealpha=0.9)
-
-
-def _named(distribution: str) -> str:
-    return f"{distribution} operands" if distribution in DISTRIBUTIONS else distribution

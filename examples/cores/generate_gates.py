@@ -123,7 +123,7 @@ def verilog(name: str, width: int, columns: int, rate: int, seed: int, style: st
 FILES = {
     "mul8_pruned.v": ("mul8_pruned", 8, 8, 90, 8, "assign"),
     "mul16_pruned.v": ("mul16_pruned", 16, 14, 110, 16, "assign"),
-    "mul24_gates.v": ("mul24_gates", 24, 14, 120, 24, "primitive"),
+    "mul24_gates.v": ("mul24_gates", 24, 30, 40, 24, "primitive"),
 }
 
 

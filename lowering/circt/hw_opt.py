@@ -83,7 +83,8 @@ def _read_cores(path: Path | None) -> dict[int, CorePorts]:
         parameters = entry.pop("parameters", None)
         if parameters is not None:
             parameters = tuple(sorted(parameters.items()))
-        cores[int(key)] = CorePorts(**entry, parameters=parameters)
+        tied = tuple(tuple(port) for port in entry.pop("tied", ()))
+        cores[int(key)] = CorePorts(**entry, parameters=parameters, tied=tied)
     return cores
 
 

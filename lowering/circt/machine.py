@@ -23,6 +23,7 @@ class CorePorts:
     """How the core of a unit is attached.
 
     `canonical_nan` says that its only NaN result is 0x7FC00000, so that nothing has to force this.
+    `tied` are inputs that are held at a value: name, width, value.
     """
 
     a: str = "a_i"
@@ -32,6 +33,7 @@ class CorePorts:
     module: str | None = None
     parameters: tuple[tuple[str, int], ...] | None = None
     canonical_nan: bool = True
+    tied: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -741,6 +743,7 @@ class _Machine:
         inputs = {ports.a: a, ports.b: b}
         if ports.clock:
             inputs = {ports.clock: self.clock_bit, **inputs}
+        inputs |= {name: m.constant(value, width) for name, width, value in ports.tied}
         declarations = [f"in %{port} : i{m.widths[value]}" for port, value in inputs.items()]
         self.externs[module] = _extern(
             module, [*declarations, f"out {ports.result} : i32"], declared

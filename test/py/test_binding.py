@@ -74,7 +74,7 @@ def test_two_rules_for_one_place():
         ('{"bindings": [], "version": true}', "version True"),
         ('{"bindings": [], "extra": 1}', "unknown key 'extra'"),
         ('{"bindings": [{"op": "mulf", "core": "fmul", "Layer": "d"}]}', "did you mean 'layer'"),
-        ('{"bindings": [{"op": "mulf", "core": 1}]}', r"bindings\[0\].core: must be a text"),
+        ('{"bindings": [{"op": "mulf", "core": 1}]}', r":1: bindings\[0\].core: must be a name, a path or a list"),
         ('{"bindings": [{"op": "mulf", "core": "fmul", "layer": ""}]}', "layer: must be a text"),
         ('{"bindings": [{"op": "mulf", "core": "fmul", "parameters": 1}]}', "must be an object"),
         (

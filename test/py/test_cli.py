@@ -91,6 +91,45 @@ def test_cores_list(capfd):
     assert status == 0
     assert cores["fmul_trunc"]["parameters"]["P"] == {"low": 0, "high": 22, "default": 0}
     assert cores["fdiv"]["exact"] is True
+    assert cores["fmul"]["widths"] == {"a": 32, "b": 32, "result": 32}
+    assert (cores["fmul"]["level"], cores["fmul"]["format"]) == ("float", "f32")
+    assert cores["fmul"]["latency_cycles"] == "LATENCY"
+    integer = [core for core in cores.values() if core["level"] == "integer"]
+    assert all(core["format"] is None and core["widths"]["a"] > 0 for core in integer)
+    status, out, _ = run(capfd, "cores", "list")
+    lines = out.splitlines()
+    assert status == 0 and len(lines) == len(cores) + 1
+    assert lines[0].split()[:5] == ["core", "level", "op", "format", "widths"]
+    assert re.search(r"^fmul_trunc +float +mulf +f32 +32 x 32 -> 32 +LATENCY +P 0\.\.22", out, re.M)
+
+
+MULTIPLIER = (
+    "module m8 #(parameter K = 0)(input [7:0] a, b, output [15:0] y);\n"
+    "  assign y = (a >> K << K) * b;\nendmodule\n"
+)
+
+
+def test_cores_check_and_characterize_a_file(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m8.v").write_text(MULTIPLIER)
+    which = ("m8.v", "--op", "muli", "--param", "K=2")
+    status, out, err = run(capfd, "cores", "check", *which, "--json", "--strategy", "word")
+    value = json.loads(out)
+    assert status == 0 and value["status"] == "pass" and value["strategy"] == "word", err
+    assert value["label"] == "m8:K=2"
+    status, out, err = run(capfd, "cores", "characterize", *which, "--json", "-o", "errors")
+    value = json.loads(out)
+    assert status == 0 and err == ""
+    a, b = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    error = (a & 3) * b
+    assert value["metrics"]["WCE"] == 3 * 255 == error.max() and value["exhaustive"]
+    assert value["metrics"]["MAE"] == error.mean() == -value["metrics"]["bias"]
+    assert value["percent"]["WCE"] == pytest.approx(100 * 765 / 65535)
+    assert json.loads((tmp_path / "errors.json").read_text()) == value
+    assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")
+    np.savez(tmp_path / "pairs.npz", a=np.array([3, 4]), b=np.array([1, 1]), weight=[3, 1])
+    status, out, err = run(capfd, "cores", "characterize", *which, "--operands", "pairs.npz")
+    assert status == 0 and "pairs.npz, 2 operand pairs" in out and "75 %" in out, (out, err)
 
 
 BAD_VERILOG = "module m(input [31:0] a, b, output [31:0] y);\n  assign y = a +;\nendmodule\n"
@@ -130,9 +169,41 @@ NARROW_VERILOG = "module m(input [15:0] a, b, output [31:0] y);\n  assign y = a 
         (("synth", "no_such_core"), "unknown core"),
         (("synth", "fmul", "--target", "z80"), "z80"),
         (("cores", "check", "BAD.v", "--op", "mulf"), "BAD.v:2"),
-        (("cores", "check", "NARROW.v", "--op", "mulf"), "16 bits"),
+        (("cores", "check", "NARROW.v", "--op", "mulf", "--level", "float"), "16 bits"),
         (("cores", "check", "MISSING.v"), "MISSING.v"),
         (("cores", "check", "fmul", "--param", "LATENCY"), "write NAME=VALUE"),
+        (("cores", "check", "fmul", "--param", "LATENCY=٣"), "ASCII digits"),
+        (("cores", "check", "fmul", "--param", "LATENCY=1", "--param", "LATENCY=2"), "twice"),
+        (("cores", "check", "fmul", "--top", "fmul"), "--top describes Verilog files"),
+        (("cores", "check", "fmul", "--include", "."), "--include describes Verilog files"),
+        (("cores", "check", "fmul", "--op", "addf"), "computes mulf, not addf"),
+        (("cores", "check", "fmul", "--strategy", "magic"), "--strategy 'magic': one of native"),
+        (("cores", "check", "fmul", "--vectors", "-1"), "--vectors must be from 0"),
+        (("cores", "check", "fmul", "--vectors", "٣"), "not an integer"),
+        (("cores", "check", "fmul", "--seed", "-1"), "--seed must not be negative"),
+        (("cores", "check", "fmul", "fadd", "--model", "m.c"), "one core at a time"),
+        (("cores", "check", "fmul", "--model", "m.c:2"), "write FILE.c or FILE.c:FUNCTION"),
+        (("cores", "check", "NARROW.v", "--level", "gate"), "--level 'gate': one of float"),
+        (("cores", "check", "NARROW.v", "--align", "up"), "--align 'up': one of right"),
+        (("cores", "check", "NARROW.v", "--latency", "1.5"), "clock cycles or a parameter's name"),
+        (("cores", "characterize", "NARROW.v"), "give one with --op"),
+        (("cores", "characterize", "NARROW.v", "--op", "mul"), "unknown operation 'mul'"),
+        (("cores", "characterize", "fmul", "fadd"), "one core at a time"),
+        (("cores", "characterize", "fmul", "--distribution", "flat"), "unknown distribution"),
+        (("cores", "characterize", "fmul", "--samples", "1e6"), "give a number or 'all'"),
+        (("cores", "characterize", "fmul", "--samples", "0"), "samples must be from 1"),
+        (("cores", "characterize", "fmul", "--threads", "0"), "at least 1"),
+        (("cores", "characterize", "fmul", "--operands", "MISSING.npz"), "MISSING.npz"),
+        (("cores", "characterize", "fmul", "--data", "mnist:test"), "--data is for --network"),
+        (("cores", "characterize", "fmul", "--network", "n"), "--network needs --data"),
+        (
+            ("cores", "characterize", "fmul", "--operands", "a", "--distribution", "normal"),
+            "not both",
+        ),
+        (
+            ("cores", "characterize", "drum", "--network", "n", "--data", "mnist:test"),
+            "networks compute floats",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(capfd, tmp_path, monkeypatch, arguments, message):

@@ -130,7 +130,8 @@ def test_a_nan_that_is_not_canonical_is_found_in_an_exact_core(tmp_path: Path) -
 
 def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = sys.modules["asnet_mlir.cores.check"]
-    for kind in ("verilator", "verilator-runtime"):  # the wrong report goes to a cache of its own
+    # The wrong report goes to a cache of its own.
+    for kind in ("verilator", "verilator-runtime", "cxxrtl", "simulation-runner"):
         (cache_directory() / kind).mkdir(exist_ok=True)
         (tmp_path / kind).symlink_to(cache_directory() / kind)
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
@@ -146,6 +147,71 @@ def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_pat
     (report,) = check([parse_instance("fmax")], random_vectors=1000)
     assert not report.passed
     assert "simulation and model differ" in report.failures[0]
+
+
+def test_a_simulator_that_is_wrong_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Should one simulator err, the report says which pair and what each gave."""
+    for kind in ("verilator", "verilator-runtime", "simulation-runner"):
+        (cache_directory() / kind).mkdir(exist_ok=True)
+        (tmp_path / kind).symlink_to(cache_directory() / kind)
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
+    module = sys.modules["asnet_mlir.cores.cxxrtl"]
+    wrong = module._MODEL.replace("top_.p_a.set", "if (bits != 0x17) top_.p_a.set")
+    monkeypatch.setattr(module, "_MODEL", wrong)
+    (report,) = check([core_from_verilog([DATA / "integer.v"]).instance()])
+    count, rest = report.failures[0].split(" ", 1)
+    assert 200 < int(count) <= 256
+    assert rest == f"of {1 << 16} operand pairs: simulation and cxxrtl (yosys 0.70, slang) differ"
+    assert report.failures[1].startswith("a = 0x17, b = 0x")
+    assert not any("model differ" in line for line in report.failures)
+
+
+def test_other_formats(tmp_path: Path) -> None:
+    (tmp_path / "m.sv").write_text(
+        "module m(input [15:0] a, b, output [15:0] y);\n"
+        "wire nan = a[14:0] > 15'h7f80 || b[14:0] > 15'h7f80;\n"
+        "wire [15:0] ka = a[15] ? ~a : a | 16'h8000, kb = b[15] ? ~b : b | 16'h8000;\n"
+        "assign y = nan ? 16'h7fc0 : ka >= kb ? a : b;\nendmodule\n"
+    )
+    plain = core_from_verilog([tmp_path / "m.sv"], ports={"a": "a", "b": "b", "result": "y"})
+    core = dataclasses.replace(plain, op="maxf", format="bf16", exact=True)
+    (report,) = check([core.instance()], random_vectors=20_000)
+    assert report.passed, report.failures
+    assert report.metrics["error_probability"] == 0
+    wrong = dataclasses.replace(core, op="minf")
+    (report,) = check([wrong.instance()], random_vectors=20_000)
+    assert not report.passed and "simulation and IEEE-754 differ" in report.failures[0]
+
+
+def test_exact_integer_cores(tmp_path: Path) -> None:
+    (tmp_path / "s.v").write_text(
+        "module s(input signed [4:0] a, input signed [3:0] b, output [9:0] y);\n"
+        "assign y = a * b;\nendmodule\n"
+    )
+    plain = core_from_verilog([tmp_path / "s.v"], ports={"a": "a", "b": "b", "result": "y"})
+    for signed, passed in ((True, True), (False, False)):
+        core = dataclasses.replace(plain, op="muli", signed=signed, exact=True)
+        (report,) = check([core.instance()])
+        assert report.vectors == 1 << 9
+        assert report.passed == passed, report.failures
+        assert passed or "simulation and exact muli differ" in report.failures[0]
+
+
+def test_up_to_twenty_four_bits_are_tried_exhaustively(tmp_path: Path) -> None:
+    (tmp_path / "t.v").write_text(
+        "module t(input [10:0] a, input [9:0] b, output [10:0] y);\n"
+        "assign y = (a == 11'h6bc && b == 10'h1ef) ? 11'd1 : a & b;\nendmodule\n"
+    )
+    core = core_from_verilog([tmp_path / "t.v"], ports={"a": "a", "b": "b", "result": "y"})
+    (report,) = check([core.instance()])
+    assert report.passed and report.vectors == 1 << 21
+    verilator, second = report.simulator_vectors.values()
+    assert verilator == 1 << 21 and 1_000_000 <= second < 1 << 21
+    assert f"cxxrtl (yosys 0.70, slang) ({second} of them)" in report.summary()
+    (short,) = check([core.instance()], random_vectors=5000)
+    assert 5000 <= short.vectors < 20_000
 
 
 def test_integer_functions_are_tried_exhaustively() -> None:

@@ -17,7 +17,7 @@ DATA = Path(__file__).parent / "data"
 
 @pytest.fixture(scope="module")
 def pipelines() -> Core:
-    return core_from_verilog([DATA / "pipelines.sv"], latency=0)
+    return core_from_verilog([DATA / "pipelines.sv"], parameters={"KIND": 0}, latency=0)
 
 
 @pytest.mark.parametrize(("kind", "depth"), [(0, 0), (1, 1), (2, 2), (13, 1)])
@@ -30,7 +30,7 @@ def test_depth_of_pipelines(pipelines: Core, kind: int, depth: int) -> None:
     [
         (3, UnsupportedError, 15, "not a feed-forward pipeline: a register feeds itself"),
         (4, UnsupportedError, 16, "not a feed-forward pipeline: a register feeds itself"),
-        (5, UnsupportedError, 17, "registers with enable or reset"),
+        (5, UnsupportedError, 17, "a register has an enable or a reset that is no port"),
         (6, UnsupportedError, 19, "falling edge"),
         (7, UnsupportedError, 20, "operands arrive here 0 and 1 registers deep"),
         (8, InputError, 21, "a latch is inferred"),

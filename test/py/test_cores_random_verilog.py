@@ -54,9 +54,9 @@ def test_gates() -> None:
     pins |= {"AOI3": "ABC", "OAI3": "ABC", "AOI4": "ABCD", "OAI4": "ABCD"}
     module = {
         "ports": {
-            "a": {"bits": [2, 3]},
-            "b": {"bits": [4, 5]},
-            "result": {"bits": [10 + position for position in range(16)]},
+            "a": {"direction": "input", "bits": [2, 3]},
+            "b": {"direction": "input", "bits": [4, 5]},
+            "result": {"direction": "output", "bits": [10 + k for k in range(16)]},
         },
         "cells": {
             f"g{position}": {

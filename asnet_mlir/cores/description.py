@@ -1,0 +1,107 @@
+"""Cores as bindings and constraints describe them: a name, or Verilog files with their contract."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.cores.core import Instance, core_from_verilog, load_core, parse_instance
+from asnet_mlir.errors import InputError
+
+__all__ = ["DESCRIPTION_KEYS", "describe", "instance_from_description"]
+
+#: The keys that are for cores of Verilog files only.
+DESCRIPTION_KEYS = (
+    "top",
+    "ports",
+    "level",
+    "align",
+    "format",
+    "includes",
+    "latency",
+    "interval",
+    "signed",
+)
+
+_VERILOG = (".v", ".sv")
+
+
+def describe(instance: Instance) -> dict[str, Any]:
+    """Return the keys from which `instance_from_description` makes an equal instance.
+
+    For a core of Verilog files they say everything: the files alone may not tell which operand is
+    which, or what clocks them.
+    """
+    core = instance.core
+    if core.in_library or core.path is None or core.path.suffix not in _VERILOG:
+        reference = core.name if core.in_library or core.path is None else str(core.path)
+        return {"core": reference, "parameters": dict(instance.parameters)}
+    inner = core.unit.core if core.unit else core
+    files = [str(source.path) for source in inner.sources]
+    value: dict[str, Any] = {"core": files if len(files) > 1 else files[0], "top": inner.module}
+    value["ports"] = inner.ports.to_json()
+    value["level"] = core.level
+    if core.unit:
+        value["align"] = core.unit.align
+    if core.format not in (None, "f32"):
+        value["format"] = core.format
+    if core.includes:
+        value["includes"] = [str(folder) for folder in core.includes]
+    if not inner.latency_is_measured:
+        value["latency"] = inner.latency_cycles
+    if inner.initiation_interval != 1:
+        value["interval"] = inner.initiation_interval
+    if core.signed:
+        value["signed"] = True
+    return {**value, "parameters": instance.all_parameters}
+
+
+def instance_from_description(
+    description: Mapping[str, Any],
+    op: str | None,
+    parameters: Mapping[str, int],
+    folder: Path | None = None,
+) -> Instance:
+    """Return the instance that JSON keys describe; their types are taken as checked.
+
+    Args:
+      description: `core` (a name, a path, or a list of Verilog files) and `DESCRIPTION_KEYS`.
+      op: what it must compute.
+      parameters: values of parameters; defaults elsewhere.
+      folder: what relative paths are relative to, by default the working directory.
+
+    Raises:
+      InputError: see `core_from_verilog` and `Core.instance`; or a key that is for Verilog files.
+    """
+    reference = description["core"]
+    files = reference if isinstance(reference, list) else [reference]
+
+    def placed(name: str) -> Path:
+        path = Path(name)
+        return folder / path if folder is not None and not name.startswith("~") else path
+
+    if isinstance(reference, list) or Path(reference).suffix in _VERILOG:
+        for index, name in enumerate(files):
+            if Path(name).suffix not in _VERILOG:
+                raise InputError(f"core[{index}]: '{name}' is no .v or .sv file")
+        given = {key: description[key] for key in DESCRIPTION_KEYS if key in description}
+        given["includes"] = [placed(name) for name in given.get("includes", ())]
+        core = core_from_verilog(
+            [placed(name) for name in files], op=op, parameters=parameters, **given
+        )
+        return core.instance()
+    for key in DESCRIPTION_KEYS:
+        if key in description:
+            raise InputError(f"{key}: is for cores that are Verilog files")
+    if Path(reference).suffix == ".toml" or (folder is not None and (folder / reference).is_dir()):
+        base = load_core(placed(reference)).instance()
+    else:
+        base = parse_instance(reference)
+    if op is not None and base.core.op != op:
+        raise InputError(f"op: {base.core.name} computes {base.core.op}, not {op}")
+    if not parameters:
+        return base
+    if base != base.core.instance():
+        raise InputError("parameters belong into 'parameters', not into 'core'")
+    return base.core.instance(parameters)

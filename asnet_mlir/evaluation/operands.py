@@ -1,0 +1,158 @@
+"""The operands that the ops of a network see, drawn from a run on data."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.compiler import EXACT_CORES, bind, to_approx, to_native
+from asnet_mlir.cores import load_core
+from asnet_mlir.cores.operands import ieee_reference
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.frontends import load_model
+
+__all__ = ["record_operands"]
+
+_BATCH = 256
+
+# The model that records: it computes the exact operation, in Python, block by block.
+_MODEL = """
+llvm.func @asnet_record(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) attributes {sym_visibility = "private"}
+func.func private @approx_core_1_block(%a: memref<?xf32>, %b: memref<?xf32>, %r: memref<?xf32>)
+    attributes {no_inline} {
+  %c0 = arith.constant 0 : index
+  %n = memref.dim %a, %c0 : memref<?xf32>
+  %count = arith.index_cast %n : index to i64
+  %a_at = memref.extract_aligned_pointer_as_index %a : memref<?xf32> -> index
+  %b_at = memref.extract_aligned_pointer_as_index %b : memref<?xf32> -> index
+  %r_at = memref.extract_aligned_pointer_as_index %r : memref<?xf32> -> index
+  %a_int = arith.index_cast %a_at : index to i64
+  %b_int = arith.index_cast %b_at : index to i64
+  %r_int = arith.index_cast %r_at : index to i64
+  %a_ptr = llvm.inttoptr %a_int : i64 to !llvm.ptr
+  %b_ptr = llvm.inttoptr %b_int : i64 to !llvm.ptr
+  %r_ptr = llvm.inttoptr %r_int : i64 to !llvm.ptr
+  llvm.call @asnet_record(%a_ptr, %b_ptr, %r_ptr, %count)
+      : (!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) -> ()
+  return
+}
+func.func private @approx_core_1(%a: f32, %b: f32) -> f32
+    attributes {no_inline, approx.block = @approx_core_1_block} {
+  %c0 = arith.constant 0 : index
+  %a_one = memref.alloca() : memref<1xf32>
+  %b_one = memref.alloca() : memref<1xf32>
+  %r_one = memref.alloca() : memref<1xf32>
+  memref.store %a, %a_one[%c0] : memref<1xf32>
+  memref.store %b, %b_one[%c0] : memref<1xf32>
+  %a_any = memref.cast %a_one : memref<1xf32> to memref<?xf32>
+  %b_any = memref.cast %b_one : memref<1xf32> to memref<?xf32>
+  %r_any = memref.cast %r_one : memref<1xf32> to memref<?xf32>
+  call @approx_core_1_block(%a_any, %b_any, %r_any)
+      : (memref<?xf32>, memref<?xf32>, memref<?xf32>) -> ()
+  %r = memref.load %r_one[%c0] : memref<1xf32>
+  return %r : f32
+}
+"""
+
+
+def record_operands(
+    model: Any,
+    data: Any,
+    op: str,
+    layer: str | None = None,
+    *,
+    samples: int = 1 << 20,
+    seed: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return operand pairs of the exact network, drawn uniformly from all that occur.
+
+    Args:
+      model: whatever `load_model` takes.
+      data: whatever `evaluate` takes; every sample is run.
+      op: kind of the ops: `mulf`, `addf`, ..
+      layer: of the ops; by default all layers.
+      samples: pairs at most; all pairs where fewer occur.
+      seed: of the draw.
+
+    Returns:
+      Bits of a and b, uint32 of one length.
+
+    Raises:
+      InputError: an unknown op or layer, or the network has no such op.
+    """
+    if op not in EXACT_CORES:
+        raise InputError(f"unknown operation '{op}'; one of {', '.join(EXACT_CORES)}")
+    if samples < 1:
+        raise InputError(f"samples must be at least 1, not {samples}")
+    network = load_model(model)
+    x = prepare_data(data, network).x
+    binding = Binding((Rule(op, load_core(EXACT_CORES[op]).instance(), layer),))
+    draw = _Draw(op, samples, seed)
+    weights = [weight.value for weight in network.weights]
+    batch = network.fixed_batch or min(_BATCH, len(x))
+    for start in range(0, len(x), batch):
+        part = np.ascontiguousarray(x[start : start + batch])
+        # The rest is a batch of its own size: padding would be recorded.
+        if len(part) < batch and network.fixed_batch:
+            break
+        if start == 0 or len(part) < batch:
+            bound = bind(to_approx(network, len(part)), binding)
+            compiled = to_native(bound, _MODEL, callbacks={"asnet_record": draw.callback})
+        y = np.empty((len(part), *network.output_shape), np.float32)
+        compiled("main", part, *weights, y)
+        if draw.error is not None:
+            raise draw.error
+    if not draw.seen:
+        place = f"layer {layer}" if layer else network.name
+        raise InputError(f"{place} has no {op}, so that there are no operands to record")
+    return draw.pairs()
+
+
+class _Draw:
+    """A uniform draw without replacement from a stream: the pairs with the least random keys."""
+
+    def __init__(self, op: str, samples: int, seed: int) -> None:
+        self.seen = 0
+        self.error: Exception | None = None
+        self._op = op
+        self._samples = samples
+        self._rng = np.random.default_rng(seed)
+        self._limit = 1.0
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self._held = 0
+        kinds = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+        self.callback = ctypes.CFUNCTYPE(None, *kinds)(self._record)
+
+    def _record(self, a: int, b: int, r: int, count: int) -> None:
+        try:
+            kind = ctypes.c_uint32 * count
+            first, second, result = (np.frombuffer(kind.from_address(p), np.uint32) for p in (a, b, r))
+            result[:] = ieee_reference(self._op, first, second)
+            self.seen += count
+            keys = self._rng.random(count)
+            chosen = keys < self._limit
+            self._parts.append((keys[chosen], first[chosen], second[chosen]))
+            self._held += int(np.count_nonzero(chosen))
+            if self._held > 2 * self._samples + (1 << 16):
+                self._shrink()
+        except Exception as error:  # an exception cannot pass through native code
+            self.error = error
+
+    def _shrink(self) -> None:
+        keys, a, b = (np.concatenate(arrays) for arrays in zip(*self._parts, strict=True))
+        if keys.size > self._samples:
+            kept = np.argpartition(keys, self._samples)[: self._samples]
+            kept.sort()
+            keys, a, b = keys[kept], a[kept], b[kept]
+            self._limit = float(keys.max())
+        self._parts, self._held = [(keys, a, b)], keys.size
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return bits of the pairs drawn."""
+        self._shrink()
+        _, a, b = self._parts[0]
+        return a, b
