@@ -246,9 +246,7 @@ class ElementwiseKernel:
         return result
 
 
-def compile_elementwise(
-    models: Mapping[str, Model | str], opt_level: int = 3
-) -> ElementwiseKernel:
+def compile_elementwise(models: Mapping[str, Model | str], opt_level: int = 3) -> ElementwiseKernel:
     """Compile models into loops over arrays, one kernel for all of them.
 
     Args:

@@ -4,8 +4,9 @@
 
 Each model runs on arrays of 16,384 pairs, which stay in the second-level cache, in turn with the
 others; quoted are the median and the best of the repetitions, whose distance tells how noisy the
-machine was.  Registration (import, derivation, check, cache) is timed in processes of their own, with
-an empty cache and again with a full one.  The result goes to benchmarks/results/core_models.json.
+machine was.  Registration (import, derivation, check, cache) is timed in processes of their own,
+with an empty cache and again with a full one.  The result goes to
+benchmarks/results/core_models.json.
 """
 
 from __future__ import annotations
@@ -129,7 +130,12 @@ def main() -> None:
         print(json.dumps(row))
 
     registration = {}
-    for core in ("fmul", "drum:N=16,K=6", str(EXAMPLES / "mul8_pruned.v"), str(EXAMPLES / "mul24_gates.v")):
+    for core in (
+        "fmul",
+        "drum:N=16,K=6",
+        str(EXAMPLES / "mul8_pruned.v"),
+        str(EXAMPLES / "mul24_gates.v"),
+    ):
         with tempfile.TemporaryDirectory() as cache:
             environment = os.environ | {"ASNET_CACHE_DIR": cache}
             seconds = []

@@ -7,8 +7,8 @@ made of (exponents, adders, shifts) stay words.
 
 `plan` divides a netlist into phases, words and gates by turns.  A word phase is a function of one
 pair, from the operands and the gates computed so far; a gate phase is straight-line code on planes.
-`compose` puts them together: for each block of 512 pairs a loop over the pairs writes the bytes that
-the gates read, these are transposed into planes, and planes back into bytes.
+`compose` puts them together: for each block of 512 pairs a loop over the pairs writes the bytes
+that the gates read, these are transposed into planes, and planes back into bytes.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _divide(
     for number in sorted({level[name] for name in gates}):
         members = [name for name in order if name in gates and level[name] == number]
         inside = {bit for name in members for bit in cells[name]["connections"]["Y"]}
-        # Neighbours in a word stay neighbours in a byte: numbers of nets grow along ports and wires.
+        # Neighbours in a word stay neighbours in a byte: nets are numbered along ports and wires.
         inputs = sorted(
             {
                 bit

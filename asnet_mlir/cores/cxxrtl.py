@@ -23,6 +23,9 @@ _COMPILE = (
     "g++",
     "-std=gnu++17",
     "-O1",
+    # A netlist of gates is one long function, for which combining three instructions and more is
+    # what takes longest.
+    "--param=max-combine-insns=2",
     "-w",
     "-fPIC",
     "-shared",

@@ -7,7 +7,7 @@ Several strategies give the same bits on every operand that a core can see:
   operand bits are each the same bit of the top's operand or the constant 0, and whose result is the
   top's result; else by `prove.py`, in a short time;
 * `word`: the netlist itself, cell by cell, as integer arithmetic (`lowering/circt`);
-* `bitslice`: gates as bitwise operations on 512 pairs at a time, words between them (`bitslice.py`);
+* `bitslice`: gates as bitwise operations on 512 pairs at a time, words between them;
 * `table`: every result looked up, where the operands have few bits;
 * `simulated`: Verilator behind the same interface, for cores with state (`simulation.py`).
 
@@ -89,7 +89,7 @@ class Model:
 
     It takes two f32 and returns f32; for a core without format f32, integers of its ports' widths.
     Where `block` holds, `@symbol` is only for single pairs, carries `approx.block` and must not be
-    inlined: `@symbol_block` computes whole arrays, as 1-D memrefs (integers in i8, i16, i32 or i64).
+    inlined: `@symbol_block` computes whole arrays, 1-D memrefs (integers in i8, i16, i32, i64).
 
     `latency` is the depth of the pipeline by structure; None where the native proof needed none.
     `masks` are those of the operands of a native model, and `operation` is what it applies to them.

@@ -412,7 +412,7 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
             (
                 "proc -norom",
                 "flatten",
-                "check",
+                "@drivers",
                 "@ports",
                 "opt_clean",
                 "memory -nordff -nomap",
@@ -620,7 +620,7 @@ def _run_pending(folder: Path, states: Sequence[_State]) -> None:
         tops = [n for n, m in modules.items() if int(m["attributes"].get("top", "0"), 2)]
         kind: Reader = "slang" if state.readers[0] == "slang" else "yosys"
         said = log.partition(f"@@job {output}")[2].partition("@@job")[0]
-        conflicts = re.findall(r"multiple conflicting drivers for \S+?\.\\?(\S+)", said)
+        conflicts = re.findall(r"^@@conflict (\S+)", said, re.MULTILINE)
         top = tops[0] if tops else ""
         state.result = Netlist(top, modules, names, kind, tuple(dict.fromkeys(conflicts)))
 
@@ -628,7 +628,7 @@ def _run_pending(folder: Path, states: Sequence[_State]) -> None:
 def _copy_sources(folder: Path, sources: tuple[Source, ...], includes: tuple[Path, ...]) -> _Copies:
     """Write sources under names without spaces."""
     folder.mkdir()
-    names = {}
+    names: dict[str, str] = {}
     folders = []
     for number, parent in enumerate(include_folders(sources, includes)):
         link = folder / f"include{number}"
@@ -708,7 +708,7 @@ def _map_error(log: str, sources: tuple[Source, ...], names: Mapping[str, str]) 
         return ToolError(f"{sources[0].path}: Yosys ended without a netlist: {tail}")
     text = next((line for line in lines if re.match(r".*?:\d+: ERROR: ", line)), lines[-1])
     for copy, name in names.items():
-        text = re.sub(rf"(?<![\w./]){re.escape(copy)}\b", lambda _, name=name: name, text)
+        text = re.sub(rf"(?<![\w./]){re.escape(copy)}\b", name.replace("\\", r"\\"), text)
     text = re.sub(r"\\(\S+?)(?=['\s]|$)", r"\1", text).replace("`", "'")
     match = re.match(r"(.*?:\d+): ERROR: (.*)", text)
     if match:

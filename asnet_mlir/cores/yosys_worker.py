@@ -4,8 +4,9 @@ A process of its own because a Yosys error ends the process.  It imports nothing
 JOBS.json is a list of groups `{"read": [COMMAND, ..], "jobs": [JOB, ..], "cpu_seconds": N}`; the
 jobs of a group share their sources, which are read once.  A job is `{"output": FILE, "script":
 [STEP, ..]}`; its netlist goes to FILE, so that a FILE that is missing tells the parent which job
-ended the process.  A step is a command of Yosys or `{"tie": {PORT: VALUE, ..}, "keep": [PORT, ..]}`,
-which makes some of the top module's inputs constants and takes all other outputs from its ports.
+ended the process.  A step is a command of Yosys, or `@drivers`, which prints `@@conflict NET` for
+each net that is joined with two others, or `{"tie": {PORT: VALUE, ..}, "keep": [PORT, ..]}`, which
+makes some of the top module's inputs constants and takes all other outputs from its ports.
 
 Reading and each job may take `cpu_seconds`; at the bound SIGPROF ends the process.
 """
@@ -34,7 +35,9 @@ def main() -> None:
             print(f"\n@@job {job['output']}", flush=True)
             libyosys.run_pass("design -load sources", design)
             for step in job["script"]:
-                if isinstance(step, str):
+                if step == "@drivers":
+                    print_conflicts(design.top_module())
+                elif isinstance(step, str):
                     libyosys.run_pass(step, design)
                 else:
                     fix_ports(design.top_module(), step["tie"], step["keep"])
@@ -42,6 +45,19 @@ def main() -> None:
             os.replace(job["output"] + ".part", job["output"])
         libyosys.run_pass("design -reset", design)
         libyosys.run_pass("design -delete sources", design)
+
+
+def print_conflicts(module: libyosys.Module) -> None:
+    """Name the nets that two wires drive: later passes keep one of them, and no cell tells."""
+    driven = set()
+    for left, _ in module.connections():
+        for bit in left.bits():
+            if bit.wire is None:
+                continue
+            key = (bit.wire.name.str(), bit.offset)
+            if key in driven or bit.wire.port_input:
+                print(f"@@conflict {key[0].removeprefix(chr(92))}", flush=True)
+            driven.add(key)
 
 
 def fix_ports(module: libyosys.Module, tie: dict[str, int], keep: list[str]) -> None:

@@ -21,7 +21,8 @@ _BATCH = 256
 
 # The model that records: it computes the exact operation, in Python, block by block.
 _MODEL = """
-llvm.func @asnet_record(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) attributes {sym_visibility = "private"}
+llvm.func @asnet_record(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64)
+    attributes {sym_visibility = "private"}
 func.func private @approx_core_1_block(%a: memref<?xf32>, %b: memref<?xf32>, %r: memref<?xf32>)
     attributes {no_inline} {
   %c0 = arith.constant 0 : index
@@ -130,7 +131,9 @@ class _Draw:
     def _record(self, a: int, b: int, r: int, count: int) -> None:
         try:
             kind = ctypes.c_uint32 * count
-            first, second, result = (np.frombuffer(kind.from_address(p), np.uint32) for p in (a, b, r))
+            first, second, result = (
+                np.frombuffer(kind.from_address(p), np.uint32) for p in (a, b, r)
+            )
             result[:] = ieee_reference(self._op, first, second)
             self.seen += count
             keys = self._rng.random(count)

@@ -41,6 +41,66 @@ def test_the_roles_of_ports_survive_saving(tmp_path):
     assert loaded.rules[0].instance.core.ports.a == "q"
 
 
+def test_every_key_of_a_core_survives_saving(tmp_path):
+    """A unit of two files with an include folder, and a pipeline with everything tied."""
+    from asnet_mlir.cores import core_from_verilog
+
+    (tmp_path / "inc").mkdir()
+    (tmp_path / "inc" / "w.vh").write_text("`define W 12\n")
+    (tmp_path / "top.v").write_text(
+        '`include "w.vh"\nmodule top #(parameter N = 8, parameter K = 0)(input [N-1:0] x, y,\n'
+        "output [2*N-1:0] z); low #(N, K) u(x, y, z); endmodule\n"
+    )
+    (tmp_path / "low.v").write_text(
+        "module low #(parameter N = 8, parameter K = 0)(input [N-1:0] x, y, output [2*N-1:0] z);\n"
+        "assign z = (x * y) >> K << K; endmodule\n"
+    )
+    (tmp_path / "pipe.v").write_text(
+        "module pipe(input c, e, r, input [1:0] mode, input [31:0] x, y, output reg [31:0] z, s);\n"
+        "always @(posedge c) if (r) z <= 0; else if (e) z <= x + y + mode;\n"
+        "always @* s = x; endmodule\n"
+    )
+    unit = core_from_verilog(
+        [tmp_path / "top.v", tmp_path / "low.v"],
+        op="mulf",
+        ports={"a": "y", "b": "x"},
+        includes=[tmp_path / "inc"],
+        align="left",
+        parameters={"N": 12, "K": 3, "LATENCY": 1},
+    )
+    pipe = core_from_verilog(
+        [tmp_path / "pipe.v"],
+        op="addf",
+        ports={"clock": "c", "enable": "e", "reset": "r", "result": "z", "constant": {"mode": 2}},
+        latency=1,
+    )
+    binding = Binding((Rule("mulf", unit.instance()), Rule("addf", pipe.instance(), "last")))
+    binding.save(tmp_path / "binding.json")
+    loaded = Binding.load(tmp_path / "binding.json")
+    for before, after in zip(binding.rules, loaded.rules, strict=True):
+        assert after.instance.content_hash == before.instance.content_hash
+        assert after.instance.core.ports == before.instance.core.ports
+    assert loaded.label == binding.label
+    assert all(value in loaded.label for value in ("N=12", "K=3", "LATENCY=1"))
+    # A damaged file names the line of the key.
+    text = (tmp_path / "binding.json").read_text().replace('"left"', '"up"')
+    (tmp_path / "binding.json").write_text(text)
+    line = text[: text.index('"up"')].count("\n") + 1
+    with pytest.raises(InputError, match=rf":{line}: bindings\[0\]\.align: must be 'right' or"):
+        Binding.load(tmp_path / "binding.json")
+
+
+def test_only_cores_on_f32_are_bound(tmp_path):
+    from asnet_mlir.cores import core_from_verilog
+
+    (tmp_path / "m.v").write_text(
+        "module m(input [15:0] a, b, output [15:0] y); assign y = a; endmodule"
+    )
+    core = core_from_verilog([tmp_path / "m.v"], op="mulf", format="bf16")
+    with pytest.raises(InputError, match="m: computes in bf16, networks in f32"):
+        Rule("mulf", core.instance())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -74,7 +134,10 @@ def test_two_rules_for_one_place():
         ('{"bindings": [], "version": true}', "version True"),
         ('{"bindings": [], "extra": 1}', "unknown key 'extra'"),
         ('{"bindings": [{"op": "mulf", "core": "fmul", "Layer": "d"}]}', "did you mean 'layer'"),
-        ('{"bindings": [{"op": "mulf", "core": 1}]}', r":1: bindings\[0\].core: must be a name, a path or a list"),
+        (
+            '{"bindings": [{"op": "mulf", "core": 1}]}',
+            r":1: bindings\[0\].core: must be a name, a path or a list",
+        ),
         ('{"bindings": [{"op": "mulf", "core": "fmul", "layer": ""}]}', "layer: must be a text"),
         ('{"bindings": [{"op": "mulf", "core": "fmul", "parameters": 1}]}', "must be an object"),
         (

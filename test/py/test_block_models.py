@@ -1,4 +1,4 @@
-"""Models over arrays (bit-sliced, simulated, tables): the bits of word-level code, in any network."""
+"""Models over arrays (bit-sliced, tables): the bits of word-level code, in any network."""
 
 import os
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asnet_mlir.compiler import bind, to_approx, to_native
 from asnet_mlir.binding import Binding
+from asnet_mlir.compiler import bind, to_approx, to_native
 from asnet_mlir.cores import bitslice, core_from_verilog, derive_models, parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends import load_model
@@ -120,7 +120,7 @@ def netlists(draw):
                 + ["$_ANDNOT_", "$_NMUX_", "$reduce_xor", "$add", "$logic_not"]
             )
         )
-        pick = lambda: draw(st.sampled_from([*bits, "0", "1"]))  # noqa: E731
+        nets_so_far = st.sampled_from([*bits, "0", "1"])
         width = draw(st.integers(2, 6)) if kind == "$add" else 1
         inputs = {
             "$not": "A",
@@ -132,7 +132,7 @@ def netlists(draw):
             "$_OAI4_": "ABCD",
         }.get(kind, "AB")
         operand_width = 3 if kind == "$reduce_xor" else width
-        connections = {port: [pick() for _ in range(operand_width)] for port in inputs}
+        connections = {port: [draw(nets_so_far) for _ in range(operand_width)] for port in inputs}
         connections["Y"] = list(range(fresh, fresh + width))
         fresh += width
         bits += connections["Y"]

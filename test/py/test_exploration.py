@@ -4,9 +4,12 @@ import json
 import sqlite3
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.exploration import choose, explore, load_constraints
+from asnet_mlir.json_input import read_json
 
 MUL = {"op": "mulf", "core": "fmul_trunc", "parameters": {"P": {"ParamLow": 0, "ParamHigh": 22}}}
 DIV = {
@@ -46,7 +49,10 @@ def with_range(**values):
         ({"cores": [3]}, r"cores\[0\]: must be an object"),
         ({"cores": [MUL, without(MUL, "core")]}, r"cores\[1\]: lacks the key 'core'"),
         ({"cores": [without(MUL, "op")]}, r"cores\[0\]: lacks the key 'op'"),
-        ({"cores": [{**MUL, "op": "powf"}]}, r"cores\[0\].op: must be 'addf', 'subf', .* not 'powf'"),
+        (
+            {"cores": [{**MUL, "op": "powf"}]},
+            r"cores\[0\].op: must be 'addf', 'subf', .* not 'powf'",
+        ),
         ({"cores": [{**MUL, "op": "divf"}]}, "fmul_trunc computes mulf, not divf"),
         ({"cores": [{**MUL, "core": "fmull"}]}, r"cores\[0\]: unknown core 'fmull'"),
         (with_range(ParamLow=0), r"parameters.P: lacks the key 'ParamHigh'"),
@@ -58,7 +64,10 @@ def with_range(**values):
         (with_range(ParamLow=0, ParamHigh=2, ParamStep=0), "ParamStep: must be at least 1"),
         (with_range(Low=0, ParamHigh=2), "unknown key 'Low'"),
         ({"cores": [{**MUL, "parameters": {"Q": 1}}]}, "unknown parameter 'Q'"),
-        ({"cores": [{**MUL, "parameters": {"P": "7"}}]}, "must be an integer, a list of integers or an object"),
+        (
+            {"cores": [{**MUL, "parameters": {"P": "7"}}]},
+            "must be an integer, a list of integers or an object",
+        ),
     ],
 )
 def test_bad_constraints(tmp_path, content, message):
@@ -67,6 +76,139 @@ def test_bad_constraints(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as error:
         load_constraints(path)
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "message"),
+    [
+        ('"ParamHigh": 22', '"ParamHigh": "22"', 7,
+         r"cores\[0\]\.parameters\.P\.ParamHigh: must be an integer, not '22'"),
+        ('"ParamHigh": 22', '"ParamHigh": 23', 5, r"cores\[0\]\.parameters\.P: .*P = 23 is not in"),
+        ('"ParamHigh": 22', '"ParamHigh": 22, "ParamHigh": 3', 7, "the key is there twice"),
+        ('"ParamHigh": 22', '"ParamHigh": 22.5', 7, "must be an integer, not 22.5"),
+        ('"ParamHigh": 22', '"ParamHigh": NaN', 7, "not JSON: a value is expected, not 'NaN'"),
+        ('"ParamHigh": 22', '"ParamHigh": 1e999', 7, "not JSON: a number out of range"),
+        ('"ParamHigh": 22', '"ParamHigh": -Infinity', 7, "not JSON: a value is expected"),
+        ('"ParamHigh": 22', '"ParamHigh": \u0662\u0662', 7, "not JSON: a value is expected"),
+        ('"ParamHigh": 22', '"ParamHigh": 22, "ParamStep": -1', 7,
+         r"P\.ParamStep: must be at least 1"),
+        ('"ParamHigh": 22', '"ParamHigh": 2000000000', 4, "more than 10000 instances"),
+        ('"P": {', '"Q": {', 5, r"cores\[0\]\.parameters\.Q: .*unknown parameter 'Q'"),
+        ('"scope"', '"score"', 17, "unknown key 'score'; did you mean 'scope'"),
+        ('"fdiv_trunc"', '["fdiv_trunc.v", 3]', 13, r"core\[1\]: must be a text"),
+        ('"fdiv_trunc"', '["fdiv_trunc"]', 13, r"core\[0\]: 'fdiv_trunc' is no .v or .sv file"),
+        ('"fdiv_trunc"', '"none/core.toml"', 12, r"cores\[1\]: .*cannot be read"),
+        ('[2, 4]', '[2, 4, 2]', 14, r"parameters\.P\[2\]: 2 is there twice"),
+        ('[2, 4]', '[]', 14, "must be a list of at least 1 element"),
+        ('"op": "divf", "core": "fdiv_trunc",', '"op": "mulf", "core": "fmul_trunc",', 12,
+         r"cores\[1\]: fmul_trunc:P=2 is there already, from cores\[0\]"),
+        ('"fdiv_trunc"', '"fdiv_trunc", "align": "left"', 13,
+         r"cores\[1\]\.align: is for cores that are Verilog files"),
+        ('"fdiv_trunc"', '"fdiv_trunc", "latency": true', 13, "must be clock cycles or a param"),
+        ('"fdiv_trunc"', '"fdiv_trunc", "ports": {"c": "x"}', 13, r"ports: unknown key 'c'"),
+    ],
+)  # fmt: skip
+def test_errors_name_line_and_key(tmp_path, old, new, line, message):
+    text = """{
+  "cores": [
+    {
+      "op": "mulf", "core": "fmul_trunc", "parameters":
+      {"P": {
+        "ParamLow": 0,
+        "ParamHigh": 22
+      }
+      }
+    }
+    ,
+    {
+      "op": "divf", "core": "fdiv_trunc",
+      "parameters": {"P": [2, 4]}
+    }
+  ],
+  "scope": "network"
+}
+"""
+    path = tmp_path / "constraints.json"
+    path.write_text(text)
+    assert load_constraints(path).size == 24 * 3
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=message) as error:
+        load_constraints(path)
+    assert str(error.value).startswith(f"{path}:"), error.value
+    found = int(str(error.value).removeprefix(f"{path}:").split(":")[0])
+    assert (found, str(error.value).count("\n")) == (line, 0), error.value
+
+
+def test_verilog_cores_with_their_contract(tmp_path):
+    """Paths are relative to the file; the width of a unit follows a parameter."""
+    folder = tmp_path / "cores"
+    (folder / "inc").mkdir(parents=True)
+    (folder / "inc" / "op.vh").write_text("`define PRODUCT a * b\n")
+    (folder / "mul.v").write_text(
+        '`include "op.vh"\nmodule mul #(parameter N = 8)(input [N-1:0] b, a,\n'
+        "output [2*N-1:0] y); assign y = `PRODUCT; endmodule\n"
+    )
+    entry = {
+        "op": "mulf",
+        "core": ["mul.v"],
+        "top": "mul",
+        "ports": {"a": "a", "b": "b"},
+        "includes": ["inc"],
+        "align": "left",
+        "latency": 0,
+        "parameters": {"N": [8, 16]},
+    }
+    (folder / "c.json").write_text(json.dumps({"cores": [entry]}))
+    instances = load_constraints(folder / "c.json").choices["mulf"][1:]
+    assert [instance.core.unit.core.instance().parameters for instance in instances] == [
+        (("N", 8),),
+        (("N", 16),),
+    ]
+    assert len({instance.label for instance in instances}) == 2
+    for wrong, message in (
+        ({"latency": 2}, r":1: cores\[0\]: mul: declares a latency of 2 cycles"),
+        ({"includes": ["no"]}, r":1: cores\[0\]: .*no: the include folder is not there"),
+        ({"op": "divf"}, r":1: cores\[0\]: mul: port a has 8 bits, f32 needs 32"),
+    ):
+        (folder / "c.json").write_text(json.dumps({"cores": [{**entry, **wrong}]}))
+        with pytest.raises(InputError, match=message):
+            load_constraints(folder / "c.json")
+
+
+def test_the_schema_says_what_the_documentation_and_the_examples_say():
+    from pathlib import Path
+
+    from asnet_mlir.exploration import constraints
+    from asnet_mlir.json_input import _KEYWORDS, check_schema, read_json
+
+    schema = constraints.constraints_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+    def subschemas(value):
+        yield value
+        for key in ("items", "additionalProperties"):
+            if isinstance(value.get(key), dict):
+                yield from subschemas(value[key])
+        for key in ("properties", "$defs"):
+            for inner in value.get(key, {}).values():
+                yield from subschemas(inner)
+        for inner in value.get("anyOf", ()):
+            yield from subschemas(inner)
+
+    keys = set()
+    for part in subschemas(schema):
+        assert part.keys() <= _KEYWORDS
+        keys |= part.get("properties", {}).keys()
+        if "$ref" in part:
+            assert part["$ref"].removeprefix("#/$defs/") in schema["$defs"]
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "constraints.md").read_text()
+    assert all(f"`{key}`" in page for key in keys), [k for k in keys if f"`{k}`" not in page]
+    for path in root.glob("examples/**/constraints*.json"):
+        check_schema(read_json(path).value, schema, schema)
+    with pytest.raises(ValueError, match="schema keyword maximum"):
+        check_schema(1, {"maximum": 0}, {})
 
 
 def test_not_json(tmp_path):
@@ -138,3 +280,46 @@ def test_foreign_files_are_not_touched(tmp_path):
         assert path.read_bytes() == before
     with pytest.raises(InputError, match="folder does not exist"):
         explore("classification_mnist", "mnist:test:5", {"cores": [MUL]}, store=tmp_path / "a/b")
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(value=JSON, indent=st.sampled_from([None, 0, 3]), ascii_only=st.booleans())
+def test_the_reader_of_json_reads_json(tmp_path, value, indent, ascii_only):
+    path = tmp_path / "any.json"
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
+    if "\\ud" in text or any(0xD800 <= ord(letter) < 0xE000 for letter in text):
+        return  # half of a pair of surrogates is no UTF-8
+    if len(max(text.replace(",", " ").split(), key=len, default="")) > 90:
+        return  # long numbers are refused
+    path.write_text(text, encoding="utf-8")
+    assert read_json(path).value == json.loads(text)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(alphabet='{}[]",:0123456789.eE+-truefalsn \n\\', max_size=30))
+def test_the_reader_refuses_what_is_no_json(tmp_path, text):
+    path = tmp_path / "any.json"
+    path.write_text(text)
+    try:
+        expected = json.loads(text, parse_constant=lambda name: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        with pytest.raises(InputError):
+            read_json(path)
+        return
+    try:
+        assert read_json(path).value == expected
+    except InputError as error:
+        assert "twice" in str(error) or "range" in str(error)

@@ -1,6 +1,7 @@
 """The whole way: networks as a user names them, their bundles simulated against the software."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -229,6 +230,57 @@ def test_a_failing_core_is_not_generated(tmp_path):
     with pytest.raises((InputError, MismatchError), match=r"latency|cycles"):
         generate("classification_mnist", binding, output=tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_inputs_of_a_core_that_are_tied(tmp_path, mlp):
+    """Enable, active-low reset and a mode: the bundle holds them, and equals the software."""
+    from asnet_mlir.binding import Rule
+    from asnet_mlir.cores import core_from_verilog
+
+    (tmp_path / "m.v").write_text(
+        "module mul_en(input clk, rst_n, ce, input [3:0] mode, input [31:0] a, b,\n"
+        "              output reg [31:0] y, output spare);\n"
+        "  reg [31:0] r;\n  assign spare = r[0];\n  wire [8:0] e = a[30:23] + b[30:23];\n"
+        "  wire zero = a[30:23] == 0 || b[30:23] == 0 || e < 127 || e >= 382;\n"
+        "  wire [7:0] k = e - 9'd127;\n"
+        "  always @(posedge clk or negedge rst_n) if (!rst_n) r <= 0; else if (ce)\n"
+        "    r <= {a[31] ^ b[31], zero ? 31'd0 : {k, a[22:0] ^ {mode, 19'd0}}};\n"
+        "  always @(posedge clk) if (ce) y <= r;\nendmodule\n"
+    )
+    ports = {"result": "y", "constant": {"mode": 5}}
+    core = core_from_verilog([tmp_path / "m.v"], op="mulf", ports=ports)
+    binding = Binding((Rule("mulf", core.instance()),))
+    generate(mlp, binding, output=tmp_path / "b")
+    text = "".join(path.read_text() for path in (tmp_path / "b" / "rtl").glob("mlp*.sv"))
+    for port in (".ce (1'h1)", ".rst_n (1'h1)", ".mode (4'h5)"):
+        assert port in re.sub(r" +", " ", text)
+    x = np.random.default_rng(0).standard_normal((5, 13)).astype(np.float32)
+    np.savez(tmp_path / "d.npz", x=x, y=np.zeros(5, int))
+    result = simulate(tmp_path / "b", str(tmp_path / "d.npz"))
+    assert result.mismatches == 0, result.differences
+    # With another mode the hardware is another one.
+    file = next(path for path in (tmp_path / "b" / "rtl").glob("mlp*.sv"))
+    file.write_text(re.sub(r"(\.mode *\()4'h5", r"\g<1>4'hA", file.read_text()))
+    assert simulate(tmp_path / "b", str(tmp_path / "d.npz")).mismatches > 0
+
+
+def test_cores_that_no_machine_can_use_are_named(tmp_path, mlp):
+    from asnet_mlir.cores import core_from_verilog
+    from asnet_mlir.hardware.verbs import _core_files
+
+    (tmp_path / "m.v").write_text(
+        "module m(input clk, start, input [31:0] a, b, output reg done, output reg [31:0] y);\n"
+        "always @(posedge clk) begin done <= start; if (start) y <= a ^ b; end endmodule\n"
+    )
+    core = core_from_verilog([tmp_path / "m.v"], op="mulf", latency=2)
+    with pytest.raises(UnsupportedError, match=r"m\.v: m is iterative; hardware is generated for"):
+        _core_files(core.instance())
+    (tmp_path / "k.v").write_text(
+        "module k(input [31:0] bit, b, output [31:0] y); assign y = bit & b; endmodule\n"
+    )
+    core = core_from_verilog([tmp_path / "k.v"], op="mulf")
+    with pytest.raises(UnsupportedError, match=r"k\.v:1: .*rename what has the name of a keyword"):
+        _core_files(core.instance())
 
 
 def test_stages_of_the_hardware(mlp):

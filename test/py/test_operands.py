@@ -7,8 +7,6 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.operands import record_operands
 
 
-
-
 @pytest.fixture
 def data(tmp_path):
     # 300 samples: one batch of 256 and a rest, whose padding would be seen.
@@ -36,7 +34,10 @@ def test_all_pairs(tmp_path, monkeypatch, data):
     expected = sorted(
         (float(x[n, k]), float(w[k, j])) for n in range(300) for k in range(3) for j in range(2)
     )
-    assert sorted(zip(a.view(np.float32).tolist(), b.view(np.float32).tolist())) == expected
+    assert (
+        sorted(zip(a.view(np.float32).tolist(), b.view(np.float32).tolist(), strict=True))
+        == expected
+    )
 
 
 def test_a_draw(tmp_path, monkeypatch, data):
