@@ -477,8 +477,7 @@ def core_from_verilog(
     _check_request(files, op, latency, interval, level, align, format)
     folders = tuple(_include_folder(folder) for folder in includes)
     given = tuple(_read_source(Path(name)) for name in files)
-    sources = _in_order(given)
-    _refuse_memory_files(sources, folders)
+    sources = _with_data_files(_in_order(given), folders)
     module = netlist.read_interface(sources, top, includes=folders)
     values = dict(module.parameters)
     own, others = _split_parameters(module, parameters or {}, op, level)
@@ -844,20 +843,31 @@ def _in_order(sources: tuple[Source, ...]) -> tuple[Source, ...]:
     return tuple(sources[index] for index in order)
 
 
-def _refuse_memory_files(sources: Sequence[Source], includes: Sequence[Path]) -> None:
-    for source in sources:
-        found = re.search(r"\$readmem[hb]\b", without_comments(source.text))
-        if found:
-            line = source.text.count("\n", 0, found.start()) + 1
-            raise UnsupportedError(
-                f"{source.path}:{line}: {found[0]} is not supported; write the table into the "
-                "Verilog, as a case statement or a constant"
-            )
-    for text in dependencies(sources, include_folders(sources, includes)):
-        if re.search(r"\$readmem[hb]\b", without_comments(text)):
-            raise UnsupportedError(
-                f"{sources[0].path}: $readmem in an included file is unsupported"
-            )
+_DATA_FILE = re.compile(r'(\$readmem[hb]\s*\(\s*")([^"\n]+)"')
+
+
+def _with_data_files(sources: tuple[Source, ...], includes: Sequence[Path]) -> tuple[Source, ...]:
+    """Return sources whose tables in files are named by absolute paths.
+
+    What a name is relative to differs between simulators.
+    """
+    folders = include_folders(sources, includes)
+
+    def placed(source: Source) -> Source:
+        code = without_comments(source.text)
+        text, end = "", 0
+        for match in _DATA_FILE.finditer(code):
+            found = [folder / match[2] for folder in folders if (folder / match[2]).is_file()]
+            if not found:
+                line = code.count("\n", 0, match.start()) + 1
+                raise InputError(
+                    f"{source.path}:{line}: the file '{match[2]}' is not beside the sources"
+                )
+            text += source.text[end : match.start(2)] + str(found[0].resolve())
+            end = match.end(2)
+        return dataclasses.replace(source, text=text + source.text[end:]) if end else source
+
+    return tuple(placed(source) for source in sources)
 
 
 def _include_folder(name: str | Path) -> Path:
@@ -1086,7 +1096,7 @@ def _parse_manifest_cached(
         module=get(table, "module", str),
         op=_UNIT_OPS.get(op or "", op) if is_unit else op,
         format=None if is_unit else number_format,
-        sources=sources,
+        sources=_with_data_files(sources, includes),
         ports=ports,
         parameters=tuple(parameters),
         latency_cycles=latency,
@@ -1101,7 +1111,6 @@ def _parse_manifest_cached(
         signed=signed,
         includes=tuple(includes),
     )
-    _refuse_memory_files(sources, core.includes)
     if not is_unit:
         return core
     from asnet_mlir.cores import significand  # wraps cores in turn

@@ -27,8 +27,8 @@ def deep_check(core: Core, vectors: int = 10_000_000, seed: int = 1) -> list[Che
       seed: of the random operands.
 
     Returns:
-      A report on each instance; status "refused" where the module cannot be used with a value beside
-      the others' defaults.
+      A report on each instance; status "refused" where the module cannot be used with a value
+      beside the others' defaults.
     """
     instances: dict[str, Instance] = {}
     refused: list[CheckReport] = []

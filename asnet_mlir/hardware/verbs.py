@@ -209,12 +209,14 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
             f"{where}: {core.name} is iterative; hardware is generated for combinational cores and "
             "pipelines only"
         )
+    # Before the language: a data file that is missing is no matter of keywords.
+    sources = _sources(core)
     netlists.check_systemverilog(instance)
     widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
     return bundles.CoreFiles(
         op=core.op or "",
         module=core.module,
-        sources=_sources(core),
+        sources=sources,
         parameters=dict(instance.parameters),
         latency=instance.latency,
         # An exact core behind masks gives the exact core's NaN.

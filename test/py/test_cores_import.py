@@ -445,7 +445,7 @@ HEAD = "module m(input clk, input [7:0] a, b, output [7:0] y);\n"
         (HEAD + "reg [7:0] r[0:255]; always @(posedge clk) r[a] <= b; assign y = r[a]; endmodule",
          UnsupportedError, "m.v:2: m: memory r is written"),
         (HEAD + 'reg [7:0] r[0:255]; initial $readmemh("t.hex", r); assign y = r[a] ^ b; endmodule',
-         UnsupportedError, "m.v:2: $readmemh is not supported"),
+         InputError, "m.v:2: the file 't.hex' is not beside the sources"),
         (HEAD + "wire [9999:0] w = {1250{a}} * {1250{b}}; assign y = w[9999:9992]; endmodule",
          UnsupportedError, "m.v:2: m: 'mul' on 10000 bits; at most 512 are supported"),
         (HEAD + "assign y = a & b;", InputError, "m.v:"),
