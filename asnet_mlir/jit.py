@@ -142,6 +142,11 @@ class CompiledModule:
 
         def call(_keep: Any = (self, arrays, descriptors, arguments)) -> None:
             function(packed)
+            for library in self._libraries:
+                if library.asnet_block_failures():
+                    raise ToolError(
+                        "a simulated core ended its simulation by itself or gave no result in time"
+                    )
 
         return call
 

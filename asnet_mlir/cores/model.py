@@ -66,7 +66,7 @@ _WIDEST_TABLE = 16
 #: Above this many gates word-level code takes LLVM long and is never the fastest.
 _MOST_GATES_IN_WORDS = 1500
 #: Bounds on proofs about a user's core; what is not proved in that time is not used.
-_PROOF_SECONDS = 6.0
+_PROOF_SECONDS = 10.0
 _LONGEST_PROOF = 100_000
 _TIMED_PAIRS = 1 << 15
 _TIMED_RUNS = 7
