@@ -48,6 +48,7 @@ test: setup ## all tests but the deep ones
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
 	$(BIN)/python -m asnet_mlir.cores.deep
 	$(BIN)/python -m asnet_mlir.cores.prove
+	ASNET_FUZZ_MUTANTS=300 ASNET_FUZZ_SEED=1000 $(BIN)/python -m pytest -q test/py/test_cores_fuzz.py
 	$(BIN)/python -m pytest -q test/deep
 
 .PHONY: lint

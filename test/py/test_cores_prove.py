@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asnet_mlir.cores import load_core
@@ -111,6 +111,7 @@ def random_function(seed: int, width: int = 4, size: int = 8) -> Function:
 
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1 << 30), change=st.integers(0, 1 << 30))
+@example(seed=0, change=32764)
 def test_no_engine_contradicts_exhaustion(seed: int, change: int) -> None:
     one = random_function(seed)
     nodes = list(one.nodes)
@@ -129,15 +130,18 @@ def test_no_engine_contradicts_exhaustion(seed: int, change: int) -> None:
     for mask in (bad_left, bad_right):
         bad |= False if mask is None else mask
     truth = bool(np.all(left[~bad] == right[~bad]))
+    # A division may stand for any value where it is not known to be defined, so that an engine's
+    # counterexample need not be one; `prove_equal` evaluates it before it counts.
+    divides = any("div" in n.op or "rem" in n.op for n in nodes)
     masks = (15, 15)
     for found, pair in (
         worker._by_sweeping(one, two, masks, 5.0, "exact"),
         worker._by_z3(one, two, masks, 5.0),
     ):
         assert not found or truth
-        if not bad.any() and not any("div" in n.op or "rem" in n.op for n in nodes):
+        if not bad.any() and not divides:
             assert found == truth
-        if pair is not None and not bad.any():
+        if pair is not None and not bad.any() and not divides:
             where = (a == pair[0]) & (b == pair[1])
             assert left[where][0] != right[where][0] or truth
 
