@@ -47,6 +47,7 @@ __all__ = [
     "code_version",
     "convert",
     "derive_models",
+    "external_text",
     "native_masks",
 ]
 
@@ -556,41 +557,62 @@ def _table_text(instance: Instance, flat: Netlist, text: str) -> str | None:
 
 def _simulated(instance: Instance) -> dict[str, Any]:
     """Return the entry of a model that calls the simulation; its library is found at each use."""
-    hierarchy = netlists.elaborate([instance], flatten=False)[0]
-    if isinstance(hierarchy, AsnetError):
-        raise hierarchy
-    names = instance.core.ports
-    roles = {"a": names.a, "b": names.b, "result": names.result}
-    ports = {role: hierarchy.module["ports"][name] for role, name in roles.items()}
+    from asnet_mlir.cores import simulation
+
+    widths = simulation.port_widths([instance])[0]
+    bits = {"a": widths.a, "b": widths.b, "result": widths.result}
+    ports = {role: {"bits": [0] * width} for role, width in bits.items()}
     types, storage = _types(instance, Netlist("", {"": {"ports": ports}}, {}))
-    arguments = ", ".join(f"%{n}: memref<?x{k}>" for n, k in zip("abr", storage, strict=True))
-    lines = [
-        f"llvm.func @{_PLACEHOLDER}_simulation(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) "
-        f'attributes {{approx.library = "{_LIBRARY}", sym_visibility = "private"}}',
-        f"func.func private @{_PLACEHOLDER}_block({arguments}) attributes {{no_inline}} {{",
-        "  %c0 = arith.constant 0 : index",
-        f"  %n = memref.dim %a, %c0 : memref<?x{storage[0]}>",
-        "  %count = arith.index_cast %n : index to i64",
-    ]
-    for name, kind in zip("abr", storage, strict=True):
-        lines += [
-            f"  %{name}_at = memref.extract_aligned_pointer_as_index %{name} : "
-            f"memref<?x{kind}> -> index",
-            f"  %{name}_int = arith.index_cast %{name}_at : index to i64",
-            f"  %{name}_ptr = llvm.inttoptr %{name}_int : i64 to !llvm.ptr",
-        ]
-    lines += [
-        f"  llvm.call @{_PLACEHOLDER}_simulation(%a_ptr, %b_ptr, %r_ptr, %count) : "
-        "(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) -> ()",
-        "  return",
-        "}",
-    ]
+    name = f"{_PLACEHOLDER}_simulation"
     return {
-        "text": "\n".join(lines) + "\n" + _single_pair_text(types, storage),
+        "text": external_text(_PLACEHOLDER, name, types, storage, f'approx.library = "{_LIBRARY}"'),
         "strategy": "simulated",
         "latency": instance.latency,
         "block": True,
     }
+
+
+def external_text(
+    symbol: str,
+    name: str,
+    types: tuple[str, str, str],
+    storage: tuple[str, str, str],
+    attributes: str = "",
+) -> str:
+    """Return a model over arrays that a C function computes.
+
+    Args:
+      symbol: of the model.
+      name: of `void name(const void* a, const void* b, void* r, int64_t n)`.
+      types: of a, b and the result of one pair.
+      storage: element types of the arrays.
+      attributes: more of them for the function's declaration.
+    """
+    more = f", {attributes}" if attributes else ""
+    arguments = ", ".join(f"%{n}: memref<?x{k}>" for n, k in zip("abr", storage, strict=True))
+    lines = [
+        f"llvm.func @{name}(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) "
+        f'attributes {{sym_visibility = "private"{more}}}',
+        f"func.func private @{symbol}_block({arguments}) attributes {{no_inline}} {{",
+        "  %c0 = arith.constant 0 : index",
+        f"  %n = memref.dim %a, %c0 : memref<?x{storage[0]}>",
+        "  %count = arith.index_cast %n : index to i64",
+    ]
+    for argument, kind in zip("abr", storage, strict=True):
+        lines += [
+            f"  %{argument}_at = memref.extract_aligned_pointer_as_index %{argument} : "
+            f"memref<?x{kind}> -> index",
+            f"  %{argument}_int = arith.index_cast %{argument}_at : index to i64",
+            f"  %{argument}_ptr = llvm.inttoptr %{argument}_int : i64 to !llvm.ptr",
+        ]
+    lines += [
+        f"  llvm.call @{name}(%a_ptr, %b_ptr, %r_ptr, %count) : "
+        "(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) -> ()",
+        "  return",
+        "}",
+    ]
+    block = "\n".join(lines) + "\n"
+    return block + _single_pair_text(types, storage).replace(_PLACEHOLDER, symbol)
 
 
 def _resolved(text: str, symbol: str, instance: Instance) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.compiler import EXACT_CORES, bind, to_approx, to_native
 from asnet_mlir.cores import load_core
+from asnet_mlir.cores.model import external_text
 from asnet_mlir.cores.operands import ieee_reference
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import prepare_data
@@ -19,45 +20,7 @@ __all__ = ["record_operands"]
 
 _BATCH = 256
 
-# The model that records: it computes the exact operation, in Python, block by block.
-_MODEL = """
-llvm.func @asnet_record(!llvm.ptr, !llvm.ptr, !llvm.ptr, i64)
-    attributes {sym_visibility = "private"}
-func.func private @approx_core_1_block(%a: memref<?xf32>, %b: memref<?xf32>, %r: memref<?xf32>)
-    attributes {no_inline} {
-  %c0 = arith.constant 0 : index
-  %n = memref.dim %a, %c0 : memref<?xf32>
-  %count = arith.index_cast %n : index to i64
-  %a_at = memref.extract_aligned_pointer_as_index %a : memref<?xf32> -> index
-  %b_at = memref.extract_aligned_pointer_as_index %b : memref<?xf32> -> index
-  %r_at = memref.extract_aligned_pointer_as_index %r : memref<?xf32> -> index
-  %a_int = arith.index_cast %a_at : index to i64
-  %b_int = arith.index_cast %b_at : index to i64
-  %r_int = arith.index_cast %r_at : index to i64
-  %a_ptr = llvm.inttoptr %a_int : i64 to !llvm.ptr
-  %b_ptr = llvm.inttoptr %b_int : i64 to !llvm.ptr
-  %r_ptr = llvm.inttoptr %r_int : i64 to !llvm.ptr
-  llvm.call @asnet_record(%a_ptr, %b_ptr, %r_ptr, %count)
-      : (!llvm.ptr, !llvm.ptr, !llvm.ptr, i64) -> ()
-  return
-}
-func.func private @approx_core_1(%a: f32, %b: f32) -> f32
-    attributes {no_inline, approx.block = @approx_core_1_block} {
-  %c0 = arith.constant 0 : index
-  %a_one = memref.alloca() : memref<1xf32>
-  %b_one = memref.alloca() : memref<1xf32>
-  %r_one = memref.alloca() : memref<1xf32>
-  memref.store %a, %a_one[%c0] : memref<1xf32>
-  memref.store %b, %b_one[%c0] : memref<1xf32>
-  %a_any = memref.cast %a_one : memref<1xf32> to memref<?xf32>
-  %b_any = memref.cast %b_one : memref<1xf32> to memref<?xf32>
-  %r_any = memref.cast %r_one : memref<1xf32> to memref<?xf32>
-  call @approx_core_1_block(%a_any, %b_any, %r_any)
-      : (memref<?xf32>, memref<?xf32>, memref<?xf32>) -> ()
-  %r = memref.load %r_one[%c0] : memref<1xf32>
-  return %r : f32
-}
-"""
+_F32 = ("f32", "f32", "f32")
 
 
 def record_operands(
@@ -93,6 +56,8 @@ def record_operands(
     x = prepare_data(data, network).x
     binding = Binding((Rule(op, load_core(EXACT_CORES[op]).instance(), layer),))
     draw = _Draw(op, samples, seed)
+    # It computes the exact operation, in Python, block by block.
+    recorder = external_text("approx_core_1", "asnet_record", _F32, _F32)
     weights = [weight.value for weight in network.weights]
     batch = network.fixed_batch or min(_BATCH, len(x))
     for start in range(0, len(x), batch):
@@ -102,7 +67,7 @@ def record_operands(
             break
         if start == 0 or len(part) < batch:
             bound = bind(to_approx(network, len(part)), binding)
-            compiled = to_native(bound, _MODEL, callbacks={"asnet_record": draw.callback})
+            compiled = to_native(bound, recorder, callbacks={"asnet_record": draw.callback})
         y = np.empty((len(part), *network.output_shape), np.float32)
         compiled("main", part, *weights, y)
         if draw.error is not None:
