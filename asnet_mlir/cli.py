@@ -335,7 +335,7 @@ def _synth(options: Any) -> None:
 
 def _cores_list(options: Any) -> None:
     from asnet_mlir.cores import library_cores
-    from asnet_mlir.cores.characterize import port_widths
+    from asnet_mlir.cores.simulation import port_widths
 
     cores = list(library_cores().values())
     widths = port_widths([core.instance() for core in cores])
@@ -348,7 +348,7 @@ def _cores_list(options: Any) -> None:
                         "level": core.level,
                         "op": core.op,
                         "format": core.format,
-                        "widths": width,
+                        "widths": {"a": width.a, "b": width.b, "result": width.result},
                         "signed": core.signed,
                         "exact": core.exact,
                         "latency_cycles": core.latency_cycles,
@@ -372,7 +372,7 @@ def _cores_list(options: Any) -> None:
                 core.level,
                 core.op or "-",
                 core.format or "-",
-                f"{width['a']} x {width['b']} -> {width['result']}",
+                f"{width.a} x {width.b} -> {width.result}",
                 str(core.latency_cycles),
                 "exact" if core.exact else "",
                 ", ".join(f"{p.name} {p.legal}" for p in core.parameters),

@@ -104,7 +104,8 @@ def main() -> int:
 def _row(case: Case) -> dict[str, Any]:
     """Return the cells of a row; those that fail hold why."""
     from asnet_mlir.cores import check, derive_models
-    from asnet_mlir.cores.characterize import characterize, port_widths
+    from asnet_mlir.cores.characterize import characterize
+    from asnet_mlir.cores.simulation import port_widths
 
     row: dict[str, Any] = dict.fromkeys(HEADER, "-")
     row |= {"core": case.core, "what it shows": case.shows, "failures": []}
@@ -115,7 +116,7 @@ def _row(case: Case) -> dict[str, Any]:
         row["core"] = f"`{instance.label}`"
         row["op"] = core.op or "-"
         sign = "signed " if core.signed else ""
-        row["operands"] = core.format or f"{sign}{widths['a']} x {widths['b']} → {widths['result']}"
+        row["operands"] = core.format or f"{sign}{widths.a} x {widths.b} → {widths.result}"
         row["latency"] = str(instance.latency)
         if instance.interval > 1:
             row["latency"] += f", interval {instance.interval}"

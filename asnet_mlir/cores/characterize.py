@@ -24,7 +24,6 @@ from asnet_mlir.cores.characterize_base import (
     ErrorMap,
     Histogram,
     Subject,
-    port_widths,
 )
 from asnet_mlir.cores.characterize_floats import characterize_floats, float_map
 from asnet_mlir.cores.characterize_integers import characterize_integers, integer_map
@@ -42,7 +41,6 @@ __all__ = [
     "characterize_core",
     "error_map",
     "operand_samples",
-    "port_widths",
 ]
 
 _MAX_SAMPLES = 1 << 33

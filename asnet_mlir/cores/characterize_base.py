@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +13,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from asnet_mlir.cache import cache_directory, cached_text, content_hash
+from asnet_mlir.cache import content_hash
 from asnet_mlir.cores import model as models
-from asnet_mlir.cores import netlist as netlists
-from asnet_mlir.cores.core import FORMAT_WIDTHS, Instance
-from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.cores import simulation
+from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.family import storage
+from asnet_mlir.errors import InputError
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -31,10 +31,8 @@ __all__ = [
     "Subject",
     "cell_means",
     "points_in_cells",
-    "port_widths",
     "quotient",
     "run_tasks",
-    "storage_dtype",
 ]
 
 Named = Literal["uniform", "normal", "typical"]
@@ -188,11 +186,7 @@ class Subject:
 
     @property
     def dtypes(self) -> tuple[np.dtype, np.dtype]:
-        return storage_dtype(self.widths["a"]), storage_dtype(self.widths["b"])
-
-
-def storage_dtype(width: int) -> np.dtype:
-    return np.dtype(f"uint{max(8, 1 << (width - 1).bit_length())}")
+        return storage(self.widths["a"]), storage(self.widths["b"])
 
 
 def _widths(instance: Instance, text: str) -> dict[str, int]:
@@ -200,44 +194,8 @@ def _widths(instance: Instance, text: str) -> dict[str, int]:
     signature = re.search(rf"@{_SYMBOL}\(%\w+: i(\d+), %\w+: i(\d+)\) -> i(\d+)(?!\w)", text)
     if signature:
         return dict(zip(ROLES, map(int, signature.groups()), strict=True))
-    return port_widths([instance])[0]
-
-
-def port_widths(instances: Sequence[Instance]) -> list[dict[str, int]]:
-    """Return the bits of each instance's ports a, b and result, from the cache where known.
-
-    Raises:
-      InputError: the Verilog cannot be read.
-      ToolError: Yosys failed.
-    """
-    found: dict[str, dict[str, int]] = {}
-
-    def name_of(instance: Instance) -> str:
-        return content_hash(models.code_version(), instance.content_hash)
-
-    def make(instance: Instance) -> str:
-        if not found:  # all that are missing in one process
-            missing = [
-                other
-                for other in instances
-                if not other.core.is_float
-                and not (cache_directory() / "widths" / name_of(other)).is_file()
-            ]
-            for other, result in zip(missing, netlists.elaborate(missing), strict=True):
-                if isinstance(result, AsnetError):
-                    raise result
-                ports, names = result.module["ports"], other.core.ports
-                found[other.content_hash] = {
-                    role: len(ports[getattr(names, role)]["bits"]) for role in ROLES
-                }
-        return json.dumps(found[instance.content_hash])
-
-    return [
-        dict.fromkeys(ROLES, FORMAT_WIDTHS[instance.core.format])
-        if instance.core.format is not None
-        else json.loads(cached_text("widths", name_of(instance), functools.partial(make, instance)))
-        for instance in instances
-    ]
+    widths = simulation.port_widths([instance])[0]
+    return {"a": widths.a, "b": widths.b, "result": widths.result}
 
 
 def quotient(a: int | float, b: int | float) -> float | None:

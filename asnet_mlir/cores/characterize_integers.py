@@ -25,8 +25,8 @@ from asnet_mlir.cores.characterize_base import (
     points_in_cells,
     quotient,
     run_tasks,
-    storage_dtype,
 )
+from asnet_mlir.cores.family import storage
 from asnet_mlir.errors import InputError
 
 __all__ = ["characterize_integers", "integer_map"]
@@ -233,7 +233,7 @@ class _CompiledSums:
 def _reduction_text(contract: _Contract) -> str:
     """Return the reduction in MLIR: eight pairs at a time, one partial sum a lane."""
     vi, vf, vb = (f"vector<{_LANES}x{kind}>" for kind in ("i64", "f64", "i1"))
-    types = {role: f"i{storage_dtype(getattr(contract, role)).itemsize * 8}" for role in ROLES}
+    types = {role: f"i{storage(getattr(contract, role)).itemsize * 8}" for role in ROLES}
     body: list[str] = []
 
     def let(name: str, operation: str) -> str:

@@ -20,9 +20,9 @@ from asnet_mlir.cores.characterize import (
     characterize,
     error_map,
     operand_samples,
-    port_widths,
 )
-from asnet_mlir.cores.characterize_base import Subject, storage_dtype
+from asnet_mlir.cores.characterize_base import Subject
+from asnet_mlir.cores.family import storage
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, MismatchError
 from asnet_mlir.reports import plot_errors
@@ -83,7 +83,7 @@ def brute_force(op, widths, signed, table, pairs=None, weights=None):
 def table_subject(op, widths, signed, table):
     """Return a core that is a table: what `characterize` looks at, without any Verilog."""
     core = dataclasses.replace(library_cores()["fmul"], op=op, format=None, signed=signed)
-    dtype = storage_dtype(widths[2])
+    dtype = storage(widths[2])
     return Subject(
         core.instance(),
         "word",
@@ -130,7 +130,7 @@ def test_both_reductions_agree(data):
     a, b = (rng.choice([0, 1, 0x7FFF, 0x8000, 0xFFFF, 255], size) for _ in range(2))
     a, b = (np.where(rng.random(size) < 0.5, v, rng.integers(0, 1 << 16, size)) for v in (a, b))
     a, b = a.astype(np.uint16), b.astype(np.uint16)
-    result = rng.integers(0, 1 << contract.result, size).astype(storage_dtype(contract.result))
+    result = rng.integers(0, 1 << contract.result, size).astype(storage(contract.result))
     left = integers._CompiledSums(contract)(a, b, result)
     right = integers._sums_in_python(contract, a, b, result)
     for name in ("pairs", "undefined", "weight", "wrong", "absolute", "signed", "square"):
@@ -225,7 +225,7 @@ def test_verilog_to_metrics(tmp_path):
     table = (np.multiply.outer(value, value) & ~7) & 0xFFF
     want, _ = brute_force("muli", (6, 6, 12), True, table)
     assert_metrics(found.metrics, want)
-    assert found.widths == {"a": 6, "b": 6, "result": 12} == port_widths([instance])[0]
+    assert found.widths == {"a": 6, "b": 6, "result": 12}
     assert found.percent["WCE"] == pytest.approx(100 * 7 / 4095)
     assert found.percent["EP"] == 100 * found.metrics["EP"]
     assert json.loads(json.dumps(found.to_json()))["metrics"] == found.metrics
