@@ -14,7 +14,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["cache_directory", "cached_directory", "cached_text", "content_hash"]
+__all__ = [
+    "cache_directory",
+    "cached_bytes",
+    "cached_directory",
+    "cached_text",
+    "content_hash",
+]
+
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def cache_directory() -> Path:
@@ -65,3 +73,24 @@ def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def cached_bytes(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes cached as `kind`/`key`, made by `make` on the first call.
+
+    A checksum goes with them: an entry that is damaged is made again.
+    """
+    path = cache_directory() / kind / key
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        content = b""
+    digest, data = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
+    if content and hashlib.sha256(data).digest() == digest:
+        return data
+    data = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
+        file.write(hashlib.sha256(data).digest() + data)
+    os.replace(file.name, path)
+    return data

@@ -26,9 +26,12 @@ __all__ = [
     "bind_for_hardware",
     "compile",
     "model_texts",
+    "module_from_text",
+    "run_passes",
     "to_approx",
     "to_llvm",
     "to_native",
+    "walk",
 ]
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
@@ -50,32 +53,16 @@ _TO_APPROX = (
     "approx-expand-math,convert-arith-to-approx,cse)"
 )
 
-_CALL_MODELS = "builtin.module(convert-approx-to-calls)"
-_PROMOTE_PARAMETERS = "builtin.module(approx-promote-parameters)"
-_INLINE_MODELS = "builtin.module(inline,symbol-dce,canonicalize,cse)"
-
-# Subset hoisting keeps the block of accumulators in registers over the reduction's loop.
-_VECTORIZE = (
-    "builtin.module(func.func(approx-vectorize-outputs),canonicalize,cse,"
-    "func.func(loop-invariant-subset-hoisting,loop-invariant-code-motion),canonicalize,cse)"
-)
-
-_BUFFERIZE = (
+# The reference: scalar loop nests in the order in which ops list their iterators.
+_REFERENCE = (
     "builtin.module(one-shot-bufferize{bufferize-function-boundaries=true "
     "function-boundary-type-conversion=identity-layout-map},"
     "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
-    "fold-memref-alias-ops,canonicalize,cse,buffer-deallocation-pipeline)"
-)
-
-_BLOCK_CALLS = "builtin.module(approx-block-calls,canonicalize,cse)"
-
-# No pass here forms an FMA or reorders floating-point operations.
-_TO_LLVM = (
-    "builtin.module(approx-linalg-to-loops,convert-vector-to-scf{full-unroll=true},canonicalize,"
-    "cse,lower-affine,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
-    "convert-vector-to-llvm,finalize-memref-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,"
-    "convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,"
-    "reconcile-unrealized-casts,canonicalize,cse)"
+    "fold-memref-alias-ops,canonicalize,cse,approx-block-calls,symbol-dce,"
+    "buffer-deallocation-pipeline,approx-linalg-to-loops,lower-affine,convert-scf-to-cf,"
+    "expand-strided-metadata,lower-affine,convert-vector-to-llvm,finalize-memref-to-llvm,"
+    "convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,"
+    "convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse)"
 )
 
 
@@ -114,7 +101,8 @@ def compile(
     if emit == "bound":
         return bind(approx, binding)
     if emit == "llvm":
-        return to_llvm(bind(approx, binding), model_texts(binding.instances))
+        bind(approx, binding)  # names what does not fit the network
+        return to_llvm(approx, binding)
     from asnet_mlir.hardware import emit_hardware
 
     if batch != 1:
@@ -130,7 +118,7 @@ def to_approx(network: Network, batch: int) -> str:
     Raises:
       UnsupportedError: an op that the dialect can't express, named with layer and location.
     """
-    with _module(network.lower(batch)) as module:
+    with module_from_text(network.lower(batch)) as module:
         from mlir import ir
 
         main = _main(module)
@@ -144,7 +132,7 @@ def to_approx(network: Network, batch: int) -> str:
             ]
         )
         _rename(module, network.name)
-        _run(module, _TO_APPROX, network.name)
+        run_passes(module, _TO_APPROX, network.name)
         return str(module)
 
 
@@ -154,7 +142,7 @@ def bind(approx: str, binding: Binding) -> str:
     Raises:
       InputError: a rule names a layer that the network does not have.
     """
-    with _module(approx) as module:
+    with module_from_text(approx) as module:
         _apply(module, binding)
         return str(module)
 
@@ -168,16 +156,16 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
     Returns:
       The module, in which every op is bound, and all instances by ID.
     """
-    with _module(approx) as module:
+    with module_from_text(approx) as module:
         from mlir import ir
 
         from asnet_mlir.cores import load_core
 
         _apply(module, binding)
-        _run(module, "builtin.module(approx-subf-to-addf)", "binding")
+        run_passes(module, "builtin.module(approx-subf-to-addf)", "binding")
         instances = dict(binding.instances)
         ids = {instance.content_hash: number for number, instance in instances.items()}
-        for op in _walk(module.operation):
+        for op in walk(module.operation):
             kind = op.name.removeprefix("approx.")
             if not op.name.startswith("approx.") or kind not in EXACT_CORES:
                 continue
@@ -201,74 +189,63 @@ def model_texts(instances: Mapping[int, Instance]) -> str:
     return "\n".join(model.text for model in models.values())
 
 
-def to_llvm(bound: str, models: str) -> str:
-    """Lower a bound module to the LLVM dialect, models inlined and outputs vectorized.
+def to_llvm(approx: str, binding: Binding) -> str:
+    """Lower a module of the approx dialect to the LLVM dialect, as the evaluator runs it.
 
-    `@main` takes the input, the weights and the output as memrefs, through its C interface.
+    Returns:
+      A module for each stage, several samples at once, separated by `// -----`.
     """
-    with _llvm_module(bound, models) as (module, _):
-        return str(module)
+    from asnet_mlir.evaluation.stages import StageCompiler, split_stages
+
+    split = split_stages(approx)
+    compiler = StageCompiler.for_host(split.has_lanes)
+    return "// -----\n".join(compiler.lowered_text(stage, binding) for stage in split.stages)
 
 
 def to_native(
-    bound: str,
-    models: str,
-    *,
-    vectorize: bool = True,
-    parametric: bool = False,
-    callbacks: Mapping[str, Any] | None = None,
+    bound: str, models: str, *, callbacks: Mapping[str, Any] | None = None
 ) -> CompiledModule:
-    """Compile a bound module for this processor; `("main", x, *weights, y)` runs it.
+    """Compile a bound module as the reference: scalar loops, one sample after the other.
+
+    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested against
+    it.
 
     Args:
       bound: what `bind` or `bind_for_hardware` returned.
       models: what `model_texts` returned for the instances that are bound.
-      vectorize: without, every op is a scalar loop nest in the defined order: the reference that
-        the vectorized code is tested against.
-      parametric: `models` are parametric texts (`Model.parametric_text`); after the weights comes
-        an int32 array of their parameters.
       callbacks: C functions (of ctypes) that `models` declare, by their names.
     """
     from asnet_mlir.jit import CompiledModule
 
-    with _llvm_module(bound, models, vectorize, parametric) as (module, shapes):
-        compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
-    compiled.prepare("main")
-    return compiled
-
-
-@contextlib.contextmanager
-def _llvm_module(
-    bound: str, models: str, vectorize: bool = True, parametric: bool = False
-) -> Iterator[tuple[Any, list[tuple[int, ...]]]]:
-    """Yield the module in the LLVM dialect and the shapes of the arrays that `@main` takes."""
-    with _module(bound) as module:
+    with module_from_text(bound) as module:
         from mlir import ir
 
         # The module object must outlive the move of its operations.
         parsed = ir.Module.parse(models)
         for op in list(parsed.body.operations):
             module.body.append(op)
-        _main(module).attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
-        pipelines = [
-            _CALL_MODELS,
-            *([_PROMOTE_PARAMETERS] if parametric else []),
-            _INLINE_MODELS,
-            *([_VECTORIZE] if vectorize else []),
-            _BUFFERIZE,
-            _BLOCK_CALLS,
-        ]
-        for pipeline in pipelines:
-            _run(module, pipeline, "lowering to LLVM")
-        inputs = _main(module).attributes["function_type"].value.inputs
-        shapes = [tuple(ir.MemRefType(kind).shape) for kind in inputs]
-        _run(module, _TO_LLVM, "lowering to LLVM")
-        yield module, shapes
+        main = _main(module)
+        main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+        function = ir.FunctionType(main.attributes["function_type"].value)
+        shapes = [tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)]
+        for pipeline in (
+            "builtin.module(convert-approx-to-calls{keep-blocks=true})",
+            "builtin.module(inline,canonicalize,cse)",
+            _REFERENCE,
+        ):
+            run_passes(module, pipeline, "lowering to LLVM")
+        compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
+    compiled.prepare("main")
+    return compiled
 
 
 @contextlib.contextmanager
-def _module(text: str) -> Iterator[Any]:
-    """Parse `text` in a context of its own that knows the approx dialect."""
+def module_from_text(text: str) -> Iterator[Any]:
+    """Parse `text` in a context of its own that knows the approx dialect.
+
+    Raises:
+      InputError: it does not parse.
+    """
     from asnet_mlir import dialects
 
     dialects.load()
@@ -284,7 +261,12 @@ def _module(text: str) -> Iterator[Any]:
         yield module
 
 
-def _run(module: Any, pipeline: str, what: str) -> None:
+def run_passes(module: Any, pipeline: str, what: str) -> None:
+    """Run a pipeline of passes on a module.
+
+    Raises:
+      UnsupportedError: a pass refused; the message begins with `what`.
+    """
     from mlir import ir, passmanager
 
     try:
@@ -331,7 +313,7 @@ def _apply(module: Any, binding: Binding) -> None:
     _declare(module, binding.instances)
     pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
     try:
-        _run(module, pipeline, "binding")
+        run_passes(module, pipeline, "binding")
     except UnsupportedError as error:
         raise InputError(str(error)) from None
 
@@ -364,9 +346,10 @@ def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
             )
 
 
-def _walk(op: Any) -> Iterator[Any]:
+def walk(op: Any) -> Iterator[Any]:
+    """Yield an operation and all that it holds, in order."""
     yield op
     for region in op.regions:
         for block in region:
             for child in block:
-                yield from _walk(child.operation)
+                yield from walk(child.operation)

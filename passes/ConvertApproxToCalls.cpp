@@ -29,7 +29,12 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     IRRewriter rewriter(&getContext());
+    bool keepsOps = false;
     WalkResult result = getOperation().walk([&](approx::ArithmeticOpInterface op) {
+      if (keepBlocks && isBlockModel(symbols, op)) {
+        keepsOps = true;
+        return WalkResult::advance();
+      }
       rewriter.setInsertionPoint(op);
       Operation *replacement = op.getInstance() ? createCall(rewriter, symbols, op)
                                                 : createExact(rewriter, op);
@@ -41,12 +46,19 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
     });
     if (result.wasInterrupted())
       return signalPassFailure();
-    if (!keepLibrary)
+    if (!keepLibrary && !keepsOps)
       for (auto library : llvm::make_early_inc_range(getOperation().getOps<approx::LibraryOp>()))
         library.erase();
   }
 
 private:
+  static bool isBlockModel(SymbolTable &symbols, approx::ArithmeticOpInterface op) {
+    std::optional<uint32_t> instance = op.getInstance();
+    Operation *model =
+        instance ? symbols.lookup(("approx_core_" + Twine(*instance)).str()) : nullptr;
+    return model && model->hasAttr("approx.block");
+  }
+
   /// The call of the instance's model; null, with an error, if it cannot be called.
   Operation *createCall(OpBuilder &b, SymbolTable &symbols, approx::ArithmeticOpInterface op) {
     Type type = op->getResult(0).getType();

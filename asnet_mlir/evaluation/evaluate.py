@@ -99,7 +99,7 @@ def evaluate(
     binding = binding or Binding()
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    evaluator = Evaluator(CompiledNetwork(network, samples=len(dataset)), binding, threads=threads)
+    evaluator = Evaluator(CompiledNetwork(network), binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)
     end = time.perf_counter()

@@ -106,7 +106,7 @@ def explore(
     space = constraints if isinstance(constraints, Constraints) else load_constraints(constraints)
     bindings = list(space.axes() if only_axes else space.bindings())
     begin = time.perf_counter()
-    compiled = CompiledNetwork(network, samples=len(dataset))
+    compiled = CompiledNetwork(network)
     _prepare_cores(space)
     base = _base_key(compiled, dataset)
     results, evaluated = [], 0
