@@ -125,9 +125,9 @@ def SplitStages : Pass<"approx-split-stages", "::mlir::ModuleOp"> {
     }
     ==>
     func.func @stage_0(%x: tensor<4xf32> {approx.value = 0}, %w: tensor<4xf32> {approx.weight = "w"})
-        -> (tensor<4xf32> {approx.value = 1}) attributes {approx.layer = "a"} { .. }
+        -> (tensor<4xf32> {approx.value = 1}) attributes {approx.stage = "a"} { .. }
     func.func @stage_1(%0: tensor<4xf32> {approx.value = 1})
-        -> (tensor<4xf32> {approx.value = 2}) attributes {approx.layer = "b"} { .. }
+        -> (tensor<4xf32> {approx.value = 2}) attributes {approx.stage = "b"} { .. }
     func.func @main(..) {
       %0 = call @stage_0(%x, %w)
       %1 = call @stage_1(%0)
@@ -238,8 +238,8 @@ def UseArena : Pass<"approx-use-arena", "::mlir::ModuleOp"> {
 def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
   let summary = "Call models that compute arrays once for a block of elements";
   let description = [{
-    A bound op whose model `@approx_core_<id>` carries `approx.block = @F` is computed by `@F`, which
-    takes 1-D memrefs of operands and results: that is how bit-sliced and simulated models work. A
+    An op with `approx.block = @F` (of `convert-approx-to-calls{keep-blocks=true}`) is computed by `@F`,
+    which takes 1-D memrefs of operands and results: that is how bit-sliced and simulated models work. A
     `linalg.generic` with such ops becomes a loop nest over tiles of about `elements` numbers: the
     operands of an op are written to buffers, `@F` is called once, and the rest of the body reads its
     results.
@@ -251,7 +251,7 @@ def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
       `docs/semantics.md`.
 
     ```mlir
-    linalg.generic .. { %0 = approx.mulf %x, %w {instance = 1}   %1 = arith.addf %acc, %0 .. }
+    linalg.generic .. { %0 = approx.mulf %x, %w {approx.block = @m_block}   %1 = arith.addf %acc, %0 .. }
     ==>
     scf.for %tile .. {
       scf.for %i .. { %a[%i] = x[..]   %b[%i] = w[..] }

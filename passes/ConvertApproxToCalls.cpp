@@ -10,6 +10,8 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
+constexpr StringLiteral kBlock = "approx.block";
+
 /// The arith op that an exact approx op stands for.
 Operation *createExact(OpBuilder &b, approx::ArithmeticOpInterface op) {
   Location loc = op.getLoc();
@@ -31,7 +33,8 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
     IRRewriter rewriter(&getContext());
     bool keepsOps = false;
     WalkResult result = getOperation().walk([&](approx::ArithmeticOpInterface op) {
-      if (keepBlocks && isBlockModel(symbols, op)) {
+      if (FlatSymbolRefAttr block = keepBlocks ? getBlock(symbols, op) : FlatSymbolRefAttr()) {
+        op->setAttr(kBlock, block); // counts as a use, which the instance's number does not
         keepsOps = true;
         return WalkResult::advance();
       }
@@ -52,11 +55,14 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
   }
 
 private:
-  static bool isBlockModel(SymbolTable &symbols, approx::ArithmeticOpInterface op) {
-    std::optional<uint32_t> instance = op.getInstance();
-    Operation *model =
-        instance ? symbols.lookup(("approx_core_" + Twine(*instance)).str()) : nullptr;
-    return model && model->hasAttr("approx.block");
+  static std::string modelName(approx::ArithmeticOpInterface op) {
+    return ("approx_core_" + Twine(*op.getInstance())).str();
+  }
+
+  /// The function over arrays of the op's model, if it has one.
+  static FlatSymbolRefAttr getBlock(SymbolTable &symbols, approx::ArithmeticOpInterface op) {
+    Operation *model = op.getInstance() ? symbols.lookup(modelName(op)) : nullptr;
+    return model ? model->getAttrOfType<FlatSymbolRefAttr>(kBlock) : FlatSymbolRefAttr();
   }
 
   /// The call of the instance's model; null, with an error, if it cannot be called.
@@ -70,7 +76,7 @@ private:
         diag << "; run 'convert-elementwise-to-linalg' first and vectorise after inlining";
       return nullptr;
     }
-    std::string name = ("approx_core_" + Twine(*op.getInstance())).str();
+    std::string name = modelName(op);
     FunctionType modelType = b.getFunctionType({type, type}, {type});
     Operation *symbol = symbols.lookup(name);
     if (!symbol) {

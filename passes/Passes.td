@@ -179,7 +179,7 @@ def ConvertApproxToCalls : Pass<"convert-approx-to-calls", "::mlir::ModuleOp"> {
   let options = [Option<"keepLibrary", "keep-library", "bool", "false",
                         "keep the approx.library">,
                  Option<"keepBlocks", "keep-blocks", "bool", "false",
-                        "leave ops whose model computes arrays (approx.block) to approx-block-calls">];
+                        "leave ops whose model computes arrays to approx-block-calls: they get approx.block">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
 

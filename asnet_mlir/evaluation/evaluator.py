@@ -12,6 +12,7 @@ import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, to_approx
+from asnet_mlir.cores.model import Strategy
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.stages import BoundStage, StageCompiler, split_stages, transposer
 from asnet_mlir.frontends import Network, load_model
@@ -47,14 +48,18 @@ class CompiledNetwork:
         the last two are rows: the input as the user has it, and the output.
     """
 
-    def __init__(self, model: Any) -> None:
-        """Lower `model`, whatever `load_model` takes."""
+    def __init__(self, model: Any, *, strategy: Strategy | None = None) -> None:
+        """Lower `model`, whatever `load_model` takes.
+
+        Args:
+          strategy: force one for the models of all cores; by default each core's fastest.
+        """
         self.network: Network = load_model(model)
         batch = self.network.fixed_batch or 1
         self.lowered = to_approx(self.network, batch)
         split = split_stages(self.lowered)
         self.stages = split.stages
-        self._compiler = StageCompiler.for_host(split.has_lanes)
+        self._compiler = StageCompiler.for_host(split.has_lanes, strategy)
         self.lanes = self._compiler.lanes
         self.block = self.lanes * batch
         self._inputs = batch * math.prod(self.network.input_shape)
@@ -68,6 +73,11 @@ class CompiledNetwork:
     def rows(self) -> tuple[int, int]:
         """The numbers of the input's and the output's rows among the values."""
         return self.output + 1, self.output + 2
+
+    @property
+    def native_stages(self) -> int:
+        """How many stages native code was made of, or loaded from the cache, so far."""
+        return self._compiler.count
 
     def bind(self, binding: Binding) -> tuple[BoundStage, ...]:
         """Return the stages under `binding`, compiled.

@@ -21,9 +21,9 @@ import numpy as np
 
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cache import cached_bytes, cached_text
-from asnet_mlir.compiler import bind, module_from_text, run_passes, walk
+from asnet_mlir.compiler import bind, module_from_text, run_passes
 from asnet_mlir.cores import Instance, derive_models
-from asnet_mlir.cores.model import Model
+from asnet_mlir.cores.model import Model, Strategy
 from asnet_mlir.errors import ToolError, UnsupportedError
 from asnet_mlir.native import LoadedObject, aligned, compile_object, host, native_key
 
@@ -63,34 +63,36 @@ class Stage:
       text: a module with the function `@main`, whose arguments and results are numbered values of
         the network (`approx.value`) or weights (`approx.weight`).
       layer: its name; empty where it has none.
-      kinds: op kinds that occur: what a binding can bind.
+      sites: op kinds that occur, each with the layer of the op: what a binding can bind.
       inputs, outputs: numbers of the values it reads and gives.
     """
 
     text: str
     layer: str
-    kinds: tuple[str, ...]
+    sites: tuple[tuple[str, str], ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
     def restrict(self, binding: Binding) -> Binding:
         """Return the rules of `binding` that decide about this stage, with IDs of their own."""
-        return Binding(tuple(rule for rule in binding.rules if self._is_decided_by(rule, binding)))
-
-    def _is_decided_by(self, rule: Rule, binding: Binding) -> bool:
-        if not self.is_reached_by(rule):
-            return False
-        # The most specific rule wins (approx-bind-instances).
-        rivals = [other for other in binding.rules if other.op == rule.op]
-        best = max(filter(self.is_reached_by, rivals), key=lambda other: len(other.layer or ""))
-        return best is rule
+        deciding = [
+            # The most specific rule wins (approx-bind-instances).
+            max(rules, key=lambda rule: len(rule.layer or ""))
+            for site in self.sites
+            if (rules := [rule for rule in binding.rules if _fits(rule, *site)])
+        ]
+        return Binding(tuple(rule for rule in binding.rules if rule in deciding))
 
     def is_reached_by(self, rule: Rule) -> bool:
-        """Return whether a rule fits ops of this stage, as `approx-bind-instances` sees it."""
-        layer = rule.layer
-        return rule.op in self.kinds and (
-            layer is None or layer == self.layer or self.layer.startswith(f"{layer}/")
-        )
+        """Return whether a rule fits an op of this stage."""
+        return any(_fits(rule, *site) for site in self.sites)
+
+
+def _fits(rule: Rule, kind: str, layer: str) -> bool:
+    """Return whether a rule fits an op of a layer, as `approx-bind-instances` sees it."""
+    return rule.op == kind and (
+        rule.layer is None or rule.layer == layer or layer.startswith(f"{rule.layer}/")
+    )
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def split_stages(approx: str) -> Split:
         Stage(
             item["text"],
             item["layer"],
-            tuple(item["kinds"]),
+            tuple((kind, layer) for kind, layer in item["sites"]),
             tuple(item["inputs"]),
             tuple(item["outputs"]),
         )
@@ -137,23 +139,32 @@ def _split(approx: str) -> dict[str, Any]:
             name = op.attributes["sym_name"].value if "sym_name" in op.attributes else ""
             if not name.startswith("stage_"):
                 continue
-            kinds = {
-                inner.name.removeprefix("approx.")
-                for inner in walk(op.operation)
-                if inner.name.startswith("approx.")
-            }
-            layer = op.attributes["approx.layer"].value if "approx.layer" in op.attributes else ""
+            layer = op.attributes["approx.stage"].value if "approx.stage" in op.attributes else ""
             op.attributes["sym_name"] = ir.StringAttr.get("main")
             stages.append(
                 {
                     "text": f"module {{\n{op}\n}}\n",
                     "layer": layer,
-                    "kinds": sorted(kinds),
+                    "sites": sorted(_sites(op)),
                     "inputs": _numbers(op, "arg_attrs"),
                     "outputs": _numbers(op, "res_attrs"),
                 }
             )
     return {"stages": stages, "has_lanes": all(_has_lanes(stage["text"]) for stage in stages)}
+
+
+def _sites(op: Any, layer: str = "") -> set[tuple[str, str]]:
+    """Return kind and layer of every approx op in `op`; a layer holds for all that is inside."""
+    if "approx.layer" in op.attributes:
+        layer = op.attributes["approx.layer"].value
+    found = set()
+    if op.operation.name.startswith("approx."):
+        found.add((op.operation.name.removeprefix("approx."), layer))
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                found |= _sites(child, layer)
+    return found
 
 
 def _has_lanes(text: str) -> bool:
@@ -329,27 +340,34 @@ class BoundStage:
 class StageCompiler:
     """Compiles stages; equal ones once."""
 
-    def __init__(self, lanes: int) -> None:
+    def __init__(self, lanes: int, strategy: Strategy | None = None) -> None:
+        """Make one for `lanes` samples at once, 1 for scalars; see `derive_models`."""
         self.lanes = lanes
+        self._strategy = strategy
         self._stages: dict[str, NativeStage] = {}
         self._blocks: dict[str, tuple[int, Any]] = {}
         self.libraries: list[Any] = []
 
     @classmethod
-    def for_host(cls, has_lanes: bool = True) -> StageCompiler:
+    def for_host(cls, has_lanes: bool = True, strategy: Strategy | None = None) -> StageCompiler:
         """Return one whose lanes fill a vector register of this processor, or one for scalars."""
-        return cls(_registers() // 2 if has_lanes else 1)
+        return cls(_registers() // 2 if has_lanes else 1, strategy)
+
+    @property
+    def count(self) -> int:
+        """How many different stages there are."""
+        return len(self._stages)
 
     def lowered_text(self, stage: Stage, binding: Binding) -> str:
         """Return `stage` under the network's `binding` in the LLVM dialect, as text."""
         own = stage.restrict(binding)
-        with _lowered(stage, _models(own), own, self.lanes) as (module, _):
+        with _lowered(stage, self._models(own), own, self.lanes) as (module, _):
             return str(module)
 
     def compile(self, stage: Stage, binding: Binding) -> BoundStage:
         """Return native code of `stage` under the network's `binding`."""
         own = stage.restrict(binding)
-        models = _models(own)
+        models = self._models(own)
         texts = [model.parametric_text for model in models.values()]
         key = native_key("stage", stage.text, str(self.lanes), own.pass_option, *texts)
         if key not in self._stages:
@@ -371,11 +389,17 @@ class StageCompiler:
             stage, self._stages[key], parameters, native_key(key, parameters.tobytes().hex())
         )
 
+    def _models(self, binding: Binding) -> dict[int, Model]:
+        """Return the models of a binding's instances by ID; `approx_core_<ID>` is their symbol."""
+        symbols = {f"approx_core_{key}": value for key, value in binding.instances.items()}
+        models = derive_models(symbols, self._strategy).values()
+        return dict(zip(binding.instances, models, strict=True))
+
     def _block(self, instance: Instance) -> tuple[int, Any]:
         """Return the address of a model that computes arrays, and what must live with it."""
         if instance.content_hash not in self._blocks:
             symbol = "approx_model"
-            model = derive_models({symbol: instance})[symbol]
+            model = derive_models({symbol: instance}, self._strategy)[symbol]
             libraries = _libraries(model)
             self.libraries += [library for library, _ in libraries.values()]
             key = native_key("block", model.text)
@@ -392,12 +416,6 @@ class StageCompiler:
                 raise ToolError(
                     "a simulated core ended its simulation by itself or gave no result in time"
                 )
-
-
-def _models(binding: Binding) -> dict[int, Model]:
-    """Return the models of a binding's instances by ID; `approx_core_<ID>` is their symbol."""
-    symbols = {f"approx_core_{key}": value for key, value in binding.instances.items()}
-    return dict(zip(binding.instances, derive_models(symbols).values(), strict=True))
 
 
 def _compile_block(model: Model) -> bytes:

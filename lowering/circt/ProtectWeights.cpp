@@ -20,7 +20,7 @@ struct ProtectWeights : impl::ProtectWeightsBase<ProtectWeights> {
     Builder builder(&getContext());
     for (auto func : getOperation().getOps<func::FuncOp>())
       for (unsigned index = 0; index < func.getNumArguments(); ++index)
-        if (isa<TensorType>(func.getArgument(index).getType()) &&
+        if (isa<TensorType>(func.getArgumentTypes()[index]) &&
             llvm::any_of(kReadOnly, [&](StringRef name) { return func.getArgAttr(index, name); }))
           func.setArgAttr(index, bufferization::BufferizationDialect::kWritableAttrName,
                           builder.getBoolAttr(false));

@@ -12,12 +12,9 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-/// The function over arrays that computes an op of a body, if there is one.
-FlatSymbolRefAttr getBlock(approx::ArithmeticOpInterface op, SymbolTable &symbols) {
-  std::optional<uint32_t> instance = op.getInstance();
-  auto model = instance ? symbols.lookup<func::FuncOp>(("approx_core_" + Twine(*instance)).str())
-                        : func::FuncOp();
-  return model ? model->getAttrOfType<FlatSymbolRefAttr>("approx.block") : FlatSymbolRefAttr();
+/// The function over arrays that computes an op of a body.
+FlatSymbolRefAttr getBlock(approx::ArithmeticOpInterface op) {
+  return op->getAttrOfType<FlatSymbolRefAttr>("approx.block");
 }
 
 /// Samples in a value of a body.
@@ -30,10 +27,10 @@ int64_t lanesOf(Type type) {
 /// for all elements.
 class TiledCalls {
 public:
-  TiledCalls(OpBuilder &b, linalg::GenericOp op, SymbolTable &symbols, int64_t budget)
+  TiledCalls(OpBuilder &b, linalg::GenericOp op, int64_t budget)
       : b(b), op(op), loc(op.getLoc()), ranges(op.getStaticLoopRanges()) {
     for (auto call : op.getBody()->getOps<approx::ArithmeticOpInterface>())
-      if (auto block = getBlock(call, symbols))
+      if (auto block = getBlock(call))
         calls.emplace_back(call, block);
     chooseTile(std::max<int64_t>(1, budget / lanesOf(calls.front().first->getResult(0).getType())));
   }
@@ -290,12 +287,11 @@ struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
   using Base::Base;
 
   void runOnOperation() override {
-    SymbolTable symbols(getOperation());
     SmallVector<linalg::GenericOp> ops;
     getOperation().walk([&](linalg::GenericOp op) {
       bool calls = llvm::any_of(op.getBody()->getOps<approx::ArithmeticOpInterface>(),
                                 [&](approx::ArithmeticOpInterface call) {
-                                  return static_cast<bool>(getBlock(call, symbols));
+                                  return static_cast<bool>(getBlock(call));
                                 });
       if (calls && op.hasPureBufferSemantics() &&
           llvm::none_of(op.getStaticLoopRanges(), ShapedType::isDynamic))
@@ -304,7 +300,7 @@ struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
     IRRewriter rewriter(&getContext());
     for (linalg::GenericOp op : ops) {
       rewriter.setInsertionPoint(op);
-      TiledCalls(rewriter, op, symbols, elements).emit();
+      TiledCalls(rewriter, op, elements).emit();
       rewriter.eraseOp(op);
     }
     WalkResult left = getOperation().walk([](approx::ArithmeticOpInterface op) {

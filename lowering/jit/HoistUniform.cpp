@@ -117,9 +117,12 @@ private:
     SmallVector<AffineMap> allMaps = op.getIndexingMapsArray();
     allMaps.insert(allMaps.begin() + inputs, maps.begin(), maps.end());
     SmallVector<Value> added;
+    b.setInsertionPointToStart(body);
     for (auto [index, replacement] : llvm::enumerate(replacements)) {
       auto element = cast<RankedTensorType>(replacement.second.getType()).getElementType();
-      BlockArgument argument = body->insertArgument(inputs + index, element, op.getLoc());
+      Value argument = body->insertArgument(inputs + index, element, op.getLoc());
+      if (element != replacement.first.getType())
+        argument = arith::TruncIOp::create(b, op.getLoc(), replacement.first.getType(), argument);
       replacement.first.replaceAllUsesWith(argument);
       added.push_back(replacement.second);
     }
@@ -135,7 +138,9 @@ private:
     auto type = cast<RankedTensorType>(tensor.getType());
     Location loc = op.getLoc();
     b.setInsertionPoint(op);
-    Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), value.getType());
+    // Memory has no bits.
+    Type element = value.getType().isInteger(1) ? b.getI8Type() : value.getType();
+    Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), element);
     AffineMap identity = b.getMultiDimIdentityMap(type.getRank());
     SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
     auto prepared = linalg::GenericOp::create(
@@ -152,7 +157,10 @@ private:
           }
           for (Operation *def : topologicalSort(needed))
             inside.clone(*def, mapping);
-          linalg::YieldOp::create(inside, loc, mapping.lookup(value));
+          Value result = mapping.lookup(value);
+          if (result.getType() != element)
+            result = arith::ExtUIOp::create(inside, loc, element, result);
+          linalg::YieldOp::create(inside, loc, result);
         });
     return prepared.getResult(0);
   }

@@ -11,7 +11,7 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kRole = "approx.role", kValue = "approx.value", kWeight = "approx.weight";
+constexpr StringLiteral kStage = "approx.stage", kValue = "approx.value", kWeight = "approx.weight";
 
 /// Consecutive ops of one layer.
 struct Stage {
@@ -130,7 +130,8 @@ private:
                                   ValueRange(results.getArrayRef()).getTypes());
     auto function = func::FuncOp::create(loc, ("stage_" + Twine(index)).str(), type);
     if (stage.layer)
-      function->setAttr(approx::kLayerAttrName, stage.layer);
+      // Not `approx.layer`: that would name the ops inside that have no layer.
+      function->setAttr(kStage, stage.layer);
     main->getParentOfType<ModuleOp>().insert(main, function);
     Block *body = function.addEntryBlock();
     IRMapping mapping;
