@@ -344,6 +344,7 @@ class StageCompiler:
         """Make one for `lanes` samples at once, 1 for scalars; see `derive_models`."""
         self.lanes = lanes
         self._strategy = strategy
+        self._known: dict[tuple[str, str], Model] = {}
         self._stages: dict[str, NativeStage] = {}
         self._blocks: dict[str, tuple[int, Any]] = {}
         self.libraries: list[Any] = []
@@ -391,9 +392,16 @@ class StageCompiler:
 
     def _models(self, binding: Binding) -> dict[int, Model]:
         """Return the models of a binding's instances by ID; `approx_core_<ID>` is their symbol."""
-        symbols = {f"approx_core_{key}": value for key, value in binding.instances.items()}
-        models = derive_models(symbols, self._strategy).values()
-        return dict(zip(binding.instances, models, strict=True))
+        wanted = {
+            (f"approx_core_{number}", instance.content_hash): instance
+            for number, instance in binding.instances.items()
+        }
+        missing = {key: value for key, value in wanted.items() if key not in self._known}
+        if missing:
+            symbols = {symbol: instance for (symbol, _), instance in missing.items()}
+            for symbol, model in derive_models(symbols, self._strategy).items():
+                self._known[symbol, symbols[symbol].content_hash] = model
+        return dict(zip(binding.instances, (self._known[key] for key in wanted), strict=True))
 
     def _block(self, instance: Instance) -> tuple[int, Any]:
         """Return the address of a model that computes arrays, and what must live with it."""
