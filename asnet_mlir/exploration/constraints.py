@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cores import Instance
-from asnet_mlir.cores.description import instance_from_description
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.cores.description import describe, instance_from_description
+from asnet_mlir.errors import InputError
 from asnet_mlir.json_input import check_schema, read_json
 
 __all__ = ["Constraints", "constraints_schema", "load_constraints"]
@@ -33,42 +32,29 @@ class Constraints:
 
     Attributes:
       choices: per op kind, its candidates in the order of the file, None first.
-      scope: `network`: one instance per op kind.
+      scope: `network`: one instance per op kind; `layer`: one per op kind and layer.
     """
 
     choices: Mapping[str, tuple[Instance | None, ...]]
     scope: str = "network"
 
-    def bindings(self) -> Iterator[Binding]:
-        """Yield the Cartesian product of the choices, the exact configuration first."""
-        ops = list(self.choices)
-        for combination in itertools.product(*self.choices.values()):
-            yield Binding(
-                tuple(
-                    Rule(op, instance)
-                    for op, instance in zip(ops, combination, strict=True)
+    def to_json(self) -> dict[str, Any]:
+        """Return the scope and, per op kind, the candidates besides the exact operation."""
+        return {
+            "scope": self.scope,
+            "choices": {
+                op: [
+                    {
+                        "label": instance.label,
+                        "content_hash": instance.content_hash,
+                        **describe(instance),
+                    }
+                    for instance in instances
                     if instance is not None
-                )
-            )
-
-    def axes(self) -> Iterator[Binding]:
-        """Yield the configurations with at most one op kind approximated, the exact one first.
-
-        These are the paper's figures: each core's parameter swept with all else exact.
-        """
-        yield Binding()
-        for op, instances in self.choices.items():
-            for instance in instances:
-                if instance is not None:
-                    yield Binding((Rule(op, instance),))
-
-    @property
-    def size(self) -> int:
-        """The number of configurations of the whole product."""
-        count = 1
-        for instances in self.choices.values():
-            count *= len(instances)
-        return count
+                ]
+                for op, instances in self.choices.items()
+            },
+        }
 
 
 @functools.cache
@@ -84,7 +70,6 @@ def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:
       InputError: not JSON, what the schema forbids, `ParamLow` above `ParamHigh`, an unknown core,
         a parameter out of its core's range, an instance that is there twice; the message names
         the line and the key.
-      UnsupportedError: the scope `layer`.
     """
     if isinstance(source, Mapping):
         return _parse(source, Path())
@@ -100,8 +85,6 @@ def _parse(content: Any, folder: Path) -> Constraints:
         raise InputError("the constraints must be an object with the key 'cores'")
     check_schema(content, constraints_schema(), constraints_schema())
     scope = content.get("scope", "network")
-    if scope == "layer":
-        raise UnsupportedError("scope: 'layer' is not supported yet; use 'network'")
     choices: dict[str, list[Instance | None]] = {}
     seen: dict[tuple[str, str], str] = {}
     for index, entry in enumerate(content["cores"]):
