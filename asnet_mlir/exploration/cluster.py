@@ -7,6 +7,7 @@ with it but what it was computing; the scheduler hands that to another.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import queue
@@ -51,28 +52,38 @@ def connect(address: str) -> Any:
         that can import this version of asnet_mlir.
     """
     try:
-        import dask
         from distributed import Client
     except ImportError:
         raise InputError(
             "--scheduler needs dask: install it with 'pip install asnet-mlir[dask]'"
         ) from None
-    # A scheduler that is not there is not worth a page of log.
-    dask.config.set({"distributed.comm.timeouts.connect": _CONNECT_SECONDS})
     try:
-        client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        asyncio.run(_greet(address))
+    except Exception as error:  # whatever comes of speaking with something else than a scheduler
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"--scheduler {address}: no Dask scheduler answers there within {_CONNECT_SECONDS} s "
-            f"({reason[:120]}); start one with 'dask scheduler' and give its tcp://HOST:PORT"
+            f"--scheduler {address}: no Dask scheduler answers there ({reason[:120]}); start one "
+            "with 'dask scheduler' and give its tcp://HOST:PORT"
         ) from None
+    client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     try:
         _check_workers(client, address)
     except BaseException:
         client.close()
         raise
     return client
+
+
+async def _greet(address: str) -> None:
+    """Ask who is there; a client that fails to connect leaves threads and messages behind."""
+    from distributed import Security
+    from distributed.core import rpc
+
+    arguments = Security().get_connection_args("client")
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        async with rpc(address, timeout=_CONNECT_SECONDS, connection_args=arguments) as remote:
+            if (await remote.identity())["type"] != "Scheduler":
+                raise ValueError("it is another part of Dask")
 
 
 def _check_workers(client: Any, address: str) -> None:

@@ -3,8 +3,8 @@
 Every instance is synthesized alone, between registers, for Lattice ECP5 with multipliers in soft
 logic.  Ops without a rule cost what the library's exact core of their kind costs, as in hardware.
 
-- `area`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the sum over
-  its distinct instances, since hardware has one unit of each.
+- `area`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the sum
+  over its distinct instances, since hardware has one unit of each.
 - `delay`, in ns.  Of an instance: (latency + 1) / Fmax after place and route, from register to
   register.  Of a configuration: the sum over all ops, a sample's arithmetic one op after the other.
 - `energy`, in LUT ns.  Of an instance: area x delay.  Of a configuration: the sum over all ops.
