@@ -59,9 +59,7 @@ def make_conv(seed: int = 3):
             )
             x = jax.nn.relu(x)
         with jax.named_scope("pool"):
-            x = jax.lax.reduce_window(
-                x, -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID"
-            )
+            x = jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
         with jax.named_scope("dense"):
             return x.reshape(x.shape[0], -1) @ dense
 

@@ -13,7 +13,8 @@ from asnet_mlir.exploration.strategies.task import Task
 
 __all__ = ["nsga2"]
 
-_POPULATION = 40
+#: Configurations of a generation: as many generations as the budget gives of these sizes.
+_SMALLEST, _LARGEST, _GENERATIONS = 12, 40, 25
 #: Generations without a new configuration after which there is nothing left to find.
 _STAGNATION = 20
 
@@ -21,8 +22,8 @@ _STAGNATION = 20
 def nsga2(task: Task) -> None:
     """Search the front of accuracy and cost by NSGA-II until the budget is spent.
 
-    Genes are places in the lists of choices, with simulated binary crossover and polynomial
-    mutation rounded to integers.  The first generation holds the exact configuration, the uniform
+    Genes are places in the lists of choices, with uniform crossover and polynomial mutation rounded
+    to integers.  The first generation holds the exact configuration, the uniform
     ones (all variables equally far along their lists), each variable's cheapest choice alone, and
     random ones.  A bound on the accuracy is a constraint: infeasible configurations lose against
     feasible ones.
@@ -31,7 +32,7 @@ def nsga2(task: Task) -> None:
     from pymoo.config import Config
     from pymoo.core.evaluator import Evaluator
     from pymoo.core.problem import Problem
-    from pymoo.operators.crossover.sbx import SBX
+    from pymoo.operators.crossover.ux import UniformCrossover
     from pymoo.operators.mutation.pm import PM
     from pymoo.operators.repair.rounding import RoundingRepair
     from pymoo.problems.static import StaticProblem
@@ -39,7 +40,7 @@ def nsga2(task: Task) -> None:
     Config.warnings["not_compiled"] = False
     space = task.space
     sizes = np.array([len(variable.choices) for variable in space.variables])
-    population = min(_POPULATION, space.size, max(4, (task.budget or 10**9) // 4))
+    population = min(_LARGEST, max(_SMALLEST, (task.budget or 10**9) // _GENERATIONS), space.size)
     limits = [bound.limit for bound in task.criterion.accuracy_bounds] if task.criterion else []
     problem = Problem(
         n_var=len(sizes), n_obj=2, n_ieq_constr=int(bool(limits)), xl=0, xu=sizes - 1, vtype=int
@@ -47,8 +48,9 @@ def nsga2(task: Task) -> None:
     algorithm = NSGA2(
         pop_size=population,
         sampling=np.array(_first(task, sizes, population)),
-        crossover=SBX(prob=0.9, eta=3, vtype=float, repair=RoundingRepair()),
-        mutation=PM(eta=3, vtype=float, repair=RoundingRepair()),
+        crossover=UniformCrossover(prob=0.9, repair=RoundingRepair()),
+        # Three genes in ten change, since one alone of many layers moves little.
+        mutation=PM(prob=1.0, prob_var=0.3, eta=3, vtype=float, repair=RoundingRepair()),
         eliminate_duplicates=True,
     )
     with warnings.catch_warnings():
