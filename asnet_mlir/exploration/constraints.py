@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,14 @@ class Constraints:
 
     Attributes:
       choices: per op kind, its candidates in the order of the file, None first.
+      layers: the only layers that an instance may be bound in, by op kind and content hash; those
+        that are not here may be bound in all.
       scope: `network`: one instance per op kind; `layer`: one per op kind and layer.
     """
 
     choices: Mapping[str, tuple[Instance | None, ...]]
     scope: str = "network"
+    layers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the scope and, per op kind, the candidates besides the exact operation."""
@@ -48,6 +51,11 @@ class Constraints:
                         "label": instance.label,
                         "content_hash": instance.content_hash,
                         **describe(instance),
+                        **(
+                            {"layers": list(self.layers[op, instance.content_hash])}
+                            if (op, instance.content_hash) in self.layers
+                            else {}
+                        ),
                     }
                     for instance in instances
                     if instance is not None
@@ -87,8 +95,11 @@ def _parse(content: Any, folder: Path) -> Constraints:
     scope = content.get("scope", "network")
     choices: dict[str, list[Instance | None]] = {}
     seen: dict[tuple[str, str], str] = {}
+    layers: dict[tuple[str, str], tuple[str, ...]] = {}
     for index, entry in enumerate(content["cores"]):
         place, op = f"cores[{index}]", entry["op"]
+        if "layers" in entry and scope != "layer":
+            raise InputError(f"{place}.layers: needs the scope 'layer'")
         # The exact operation is always a member of the set.
         candidates = choices.setdefault(op, [None])
         for instance in _instances(entry, folder, place):
@@ -96,7 +107,9 @@ def _parse(content: Any, folder: Path) -> Constraints:
             if first != place:
                 raise InputError(f"{place}: {instance.label} is there already, from {first}")
             candidates.append(instance)
-    return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope)
+            if "layers" in entry:
+                layers[op, instance.content_hash] = tuple(entry["layers"])
+    return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope, layers)
 
 
 def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[Instance]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,7 +57,7 @@ class DesignSpace:
 
         Raises:
           InputError: nothing that the constraints name occurs in a named layer (scope `layer`), or
-            in the network.
+            in the network; a layer that there is not.
         """
         layers = tuple(layers)
         kinds = list(dict.fromkeys(op for layer in layers for op in layer.ops))
@@ -68,12 +69,13 @@ class DesignSpace:
         if constraints.scope == "network":
             variables = [Variable(op, None, c) for op, c in constraints.choices.items()]
         else:
+            _check_layers(constraints, layers)
             variables = [
-                Variable(op, layer.name, constraints.choices[op])
+                Variable(op, layer.name, choices)
                 for layer in layers
                 if layer.name
                 for op in constraints.choices
-                if op in layer.ops
+                if op in layer.ops and len(choices := _choices_in(constraints, op, layer.name)) > 1
             ]
             if not variables:
                 raise InputError(
@@ -140,3 +142,32 @@ class DesignSpace:
             for variable, index in zip(self.variables, configuration, strict=True)
             if index
         )
+
+
+def _choices_in(constraints: Constraints, op: str, layer: str) -> tuple[Instance | None, ...]:
+    """Return what ops of a kind may be bound to in a layer."""
+
+    def allowed(instance: Instance | None) -> bool:
+        only = constraints.layers.get((op, instance.content_hash)) if instance else None
+        return only is None or any(_inside(layer, name) for name in only)
+
+    return tuple(choice for choice in constraints.choices[op] if allowed(choice))
+
+
+def _check_layers(constraints: Constraints, layers: Sequence[Layer]) -> None:
+    """Refuse constraints on layers that the network does not have."""
+    for (op, _), names in constraints.layers.items():
+        having = [layer.name for layer in layers if layer.name and op in layer.ops]
+        for name in names:
+            if any(_inside(layer, name) for layer in having):
+                continue
+            near = difflib.get_close_matches(name, having, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ";"
+            raise InputError(
+                f"constraints: no layer '{name}' with {op} in the network{hint} layers with {op}: "
+                + (", ".join(having) or "none has a name")
+            )
+
+
+def _inside(layer: str, scope: str) -> bool:
+    return layer == scope or layer.startswith(f"{scope}/")

@@ -73,6 +73,30 @@ def test_spaces_by_layer():
     assert space.steps((3, 0, 1)) == 2
 
 
+def test_candidates_of_some_layers_only():
+    entry = {"op": "mulf", "core": "fmul_trunc", "parameters": {"P": [20, 22]}}
+    other = {"op": "mulf", "core": "fmul_trunc", "parameters": {"P": [10]}, "layers": ["b"]}
+    layers = (*LAYERS, Layer("b/c", {"mulf": 1}))
+    space = DesignSpace.of(load_constraints({"scope": "layer", "cores": [entry, other]}), layers)
+    assert [(v.label, len(v.choices)) for v in space.variables] == [
+        ("mulf@a", 3),
+        ("mulf@b", 4),
+        ("mulf@b/c", 4),
+    ]
+    alone = DesignSpace.of(load_constraints({"scope": "layer", "cores": [other]}), LAYERS)
+    assert [v.label for v in alone.variables] == ["mulf@b"]
+    with pytest.raises(InputError, match=r"cores\[0\].layers: needs the scope 'layer'"):
+        load_constraints({"cores": [other]})
+    wrong = {**other, "layers": ["dnse"]}
+    named = (Layer("dense", {"mulf": 1}), Layer("conv", {"mulf": 1, "divf": 1}))
+    message = "no layer 'dnse' with mulf in the network; did you mean 'dense'.*mulf: dense, conv"
+    with pytest.raises(InputError, match=message):
+        DesignSpace.of(load_constraints({"scope": "layer", "cores": [wrong]}), named)
+    wrong = {"op": "divf", "core": "fdiv_trunc", "layers": ["dense"]}  # it has no divf
+    with pytest.raises(InputError, match="no layer 'dense' with divf"):
+        DesignSpace.of(load_constraints({"scope": "layer", "cores": [wrong]}), named)
+
+
 def test_spaces_that_fit_no_network():
     with pytest.raises(InputError, match="no divf in the network; it has mulf, addf"):
         DesignSpace.of(constraints(divf=[1]), LAYERS[:1])
