@@ -39,6 +39,7 @@ from asnet_mlir.exploration.store import (
     RuleRecord,
     Store,
     StudyRecord,
+    VariableRecord,
 )
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.frontends import Network, load_model
@@ -140,6 +141,15 @@ def explore(
             early_stop=early_stop,
             command=command,
             size=space.size,
+            stopping_rule=stop.name if stop else None,
+            variables=tuple(
+                VariableRecord(
+                    variable.op,
+                    variable.layer,
+                    tuple("exact" if c is None else c.label for c in variable.choices),
+                )
+                for variable in space.variables
+            ),
         )
         cluster = _connect(scheduler)
         costs = measure_costs(cost, space, kept, cost_progress)
@@ -381,7 +391,7 @@ class _Engine:
         waiting: list[tuple[int, Configuration, Result]],
     ) -> None:
         """Note a result and report it, in this order: what was reported is stored."""
-        self._store.add_study_result(self.key, result.key, position, result.costs)
+        self._store.add_study_result(self.key, result.key, position, configuration, result.costs)
         self.results[configuration] = result
         waiting.append((position, configuration, result))
         if self._progress:

@@ -36,6 +36,7 @@ __all__ = [
     "Store",
     "StudyRecord",
     "StudyResult",
+    "VariableRecord",
 ]
 
 _APPLICATION_ID = 0x41534E54  # "ASNT": tells our files from other SQLite files
@@ -93,13 +94,15 @@ CREATE TABLE study (          -- one invocation of explore; the same one again c
   network TEXT NOT NULL REFERENCES network(key),
   dataset TEXT NOT NULL REFERENCES dataset(key),
   constraints TEXT NOT NULL,  -- JSON: {scope, choices: {op: [{label, content_hash, ..}, ..]}}
+  variables TEXT NOT NULL,    -- JSON: [[op, layer or null, [label of each choice]], ..]
   scope TEXT NOT NULL,
   strategy TEXT NOT NULL,
   seed INTEGER NOT NULL,
   budget INTEGER,
   cost TEXT NOT NULL,         -- area, delay, energy or none
   bound TEXT,                 -- --choose
-  early_stop REAL,
+  early_stop REAL,            -- confidence
+  stopping_rule TEXT,         -- rule of its partial results
   command TEXT,
   state TEXT NOT NULL,        -- running, interrupted or done
   size TEXT NOT NULL,         -- configurations of the whole space (may exceed 64 bits)
@@ -112,8 +115,9 @@ CREATE TABLE study_result (
   study TEXT NOT NULL REFERENCES study(key),
   evaluation TEXT NOT NULL,   -- key in evaluation, or in partial where that lacks it
   position INTEGER NOT NULL,  -- in the order of the study
+  configuration TEXT NOT NULL,  -- JSON: the choice made for each variable, by its place
   costs TEXT NOT NULL,        -- JSON: {area: LUTs, delay: ns, energy: LUT ns}, those known
-  PRIMARY KEY (study, evaluation)
+  PRIMARY KEY (study, position)
 );
 CREATE INDEX evaluation_network ON evaluation(network, dataset);
 """
@@ -243,14 +247,26 @@ class InstanceCost:
 
 
 @dataclass(frozen=True)
+class VariableRecord:
+    """What a study chose between: `choices` are labels of instances, `exact` the first one."""
+
+    op: str
+    layer: str | None
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StudyRecord:
     """One exploration: what was asked, how far it is, and what it chose.
 
     Attributes:
       constraints: `{"scope": .., "choices": {op: [{"label", "content_hash", ..}, ..]}}`, the
         choices in the order of the constraints file, without the exact operation.
+      variables: one for each op kind (scope `network`), or for each layer and op kind.
       cost: `area`, `delay`, `energy` or `none`.
       bound: what the choice had to satisfy, as `--choose` takes it.
+      early_stop: the confidence with which evaluations were stopped; None without.
+      stopping_rule: `rule` of the study's partial results.
       state: `running`, `interrupted` or `done`; a killed one stays `running`.
       size: configurations of the whole space.
       seconds: spent on it, all runs together.
@@ -270,6 +286,8 @@ class StudyRecord:
     early_stop: float | None
     command: str | None
     size: int
+    variables: tuple[VariableRecord, ...] = ()
+    stopping_rule: str | None = None
     state: str = "running"
     seconds: float = 0.0
     chosen: str | None = None
@@ -283,11 +301,15 @@ class StudyResult:
 
     Attributes:
       position: in the order in which the study asked for it.
+      configuration: the choice made for each of the study's variables, by its place; all 0 is the
+        exact network.  (The evaluation's own rules may be written differently: it may come from a
+        study of another scope.)
       evaluation: a full result, or a partial one where it was stopped early.
       costs: those of `area` (LUTs), `delay` (ns), `energy` (LUT ns) that are known.
     """
 
     position: int
+    configuration: tuple[int, ...]
     evaluation: EvaluationRecord | PartialRecord
     costs: Mapping[str, float]
 
@@ -564,13 +586,14 @@ class Store:
         with self._guard(), self._transaction():
             now = _now()
             self._connection.execute(
-                f"INSERT INTO study VALUES ({', '.join('?' * 18)}) ON CONFLICT DO UPDATE SET "
+                f"INSERT INTO study VALUES ({', '.join('?' * 20)}) ON CONFLICT DO UPDATE SET "
                 "state = 'running', updated = excluded.updated, command = excluded.command",
                 (
                     study.key,
                     study.network,
                     study.dataset,
                     json.dumps(study.constraints),
+                    json.dumps([[v.op, v.layer, list(v.choices)] for v in study.variables]),
                     study.scope,
                     study.strategy,
                     study.seed,
@@ -578,6 +601,7 @@ class Store:
                     study.cost,
                     study.bound,
                     study.early_stop,
+                    study.stopping_rule,
                     study.command,
                     "running",
                     str(study.size),
@@ -591,12 +615,17 @@ class Store:
             self._connection.execute("DELETE FROM study_result WHERE study = ?", (study.key,))
 
     def add_study_result(
-        self, study: str, evaluation: str, position: int, costs: Mapping[str, float]
+        self,
+        study: str,
+        evaluation: str,
+        position: int,
+        configuration: Sequence[int],
+        costs: Mapping[str, float],
     ) -> None:
         """Note that a study came to an evaluation."""
         self._write(
-            "INSERT OR IGNORE INTO study_result VALUES (?, ?, ?, ?)",
-            (study, evaluation, position, json.dumps(costs)),
+            "INSERT OR REPLACE INTO study_result VALUES (?, ?, ?, ?, ?)",
+            (study, evaluation, position, json.dumps(configuration), json.dumps(costs)),
         )
 
     def end_study(self, study: str, state: str, seconds: float, chosen: str | None) -> None:
@@ -611,33 +640,42 @@ class Store:
         """Return all studies, oldest first."""
         rows = self._rows(
             "SELECT key, network, dataset, constraints, scope, strategy, seed, budget, cost, bound,"
-            " early_stop, command, size, state, seconds, chosen, created, updated FROM study "
-            "ORDER BY created, rowid"
+            " early_stop, command, size, variables, stopping_rule, state, seconds, chosen, created, "
+            "updated FROM study ORDER BY created, rowid"
         )
         records = []
         for row in rows:
             values = list(row)
             with self._json():
                 values[3], values[12] = json.loads(values[3]), int(values[12])
+                values[13] = tuple(
+                    VariableRecord(op, layer, tuple(choices))
+                    for op, layer, choices in json.loads(values[13])
+                )
             records.append(StudyRecord(*values))
         return records
 
     def study_results(self, study: str) -> list[StudyResult]:
         """Return the results that a study came to, in its order."""
         rows = self._rows(
-            "SELECT position, evaluation, costs FROM study_result WHERE study = ? "
+            "SELECT position, evaluation, configuration, costs FROM study_result WHERE study = ? "
             "ORDER BY position",
             (study,),
         )
         results = []
-        for position, key, costs in rows:
+        for position, key, configuration, costs in rows:
             found: EvaluationRecord | PartialRecord | None = self.get(key)
             if found is None:
-                partial = self._rows("SELECT * FROM partial WHERE key = ?", (key,))
+                partial = self._rows(
+                    "SELECT * FROM partial WHERE key = ?1 AND rule = "
+                    "(SELECT stopping_rule FROM study WHERE key = ?2)",
+                    (key, study),
+                )
                 found = PartialRecord(*partial[0]) if partial else None
             if found is not None:
                 with self._json():
-                    results.append(StudyResult(position, found, json.loads(costs)))
+                    place = tuple(json.loads(configuration))
+                    results.append(StudyResult(position, place, found, json.loads(costs)))
         return results
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from asnet_mlir.exploration.store import (
     RuleRecord,
     Store,
     StudyRecord,
+    VariableRecord,
 )
 
 NETWORK = NetworkRecord("n1", "net", "net.keras", (LayerRecord("conv", {"mulf": 9, "addf": 9}),))
@@ -41,6 +42,8 @@ STUDY = StudyRecord(
     early_stop=0.999,
     command="asnet explore ..",
     size=10**30,
+    stopping_rule="rule",
+    variables=(VariableRecord("mulf", "conv", ("exact", "fmul_trunc:P=20")),),
 )
 
 
@@ -65,11 +68,12 @@ def test_everything_comes_back(tmp_path):
     fill(path, 2)
     with Store(path) as store:
         store.add_partial(PartialRecord("e9", "rule", 30, 64, 0.999, 0.9, 0.1, "label"))
+        store.add_partial(PartialRecord("e9", "another", 5, 32, 0.9, 0.95, 0.1, "label"))
         store.add_cost(InstanceCost("h", "ecp5", "mulf", "fmul_trunc:P=0", area=100.0))
         store.add_cost(InstanceCost("h", "ecp5", "mulf", "fmul_trunc:P=0", delay=20.5))
         store.begin_study(STUDY)
         for position, key in ((0, "e1"), (2, "e0"), (1, "e9")):
-            store.add_study_result("s1", key, position, {"energy": 3.5})
+            store.add_study_result("s1", key, position, (position, 1), {"energy": 3.5})
         store.end_study("s1", "done", 1.5, "e0")
     with Store(path, read_only=True) as store:
         assert store.networks() == [NETWORK] and store.datasets() == [DATASET]
@@ -92,7 +96,10 @@ def test_everything_comes_back(tmp_path):
         results = store.study_results("s1")
         assert [r.evaluation.key for r in results] == ["e1", "e9", "e0"]
         assert isinstance(results[1].evaluation, PartialRecord)
+        assert results[1].evaluation.rule == "rule"
         assert results[0].costs == {"energy": 3.5}
+        assert [r.configuration for r in results] == [(0, 1), (1, 1), (2, 1)]
+        assert study.variables == STUDY.variables
         with pytest.raises(InputError, match="can't be opened for writing"):
             store.add(evaluation(5))
 
