@@ -129,7 +129,7 @@ class _Work:
     """What a worker process evaluates configurations with."""
 
     def __init__(self, network: Network, dataset: Dataset, stop: EarlyStop | None, threads: int):
-        self._make: Callable[[], Session] = lambda: Session(network, dataset, threads)
+        self._make: Callable[[], Session] = lambda: Session(network, dataset, threads=threads)
         self._session: Session | None = None
         self._stop = stop
         self._lock = threading.Lock()
@@ -165,7 +165,7 @@ class ClusterRunner:
           threads: of one evaluation on a worker; by default one per processor of its machine.
         """
         self._client = client
-        self._work = (_portable(network, len(dataset)), dataset, stop, threads)
+        self._work = (_portable(network), dataset, stop, threads)
         self._name = content_hash(str(os.getpid()), str(time.time_ns()))[:16]
 
     def __enter__(self) -> ClusterRunner:
@@ -279,9 +279,9 @@ class _Recorder:
         return self.texts[batch]
 
 
-def _portable(network: Network, samples: int) -> Network:
+def _portable(network: Network) -> Network:
     """Return a network that can travel: with text for every batch size that evaluation lowers."""
     recorder = _Recorder(network.lower)
-    CompiledNetwork(replace(network, lower=recorder), samples=samples)
+    CompiledNetwork(replace(network, lower=recorder))
     texts = _Texts(recorder.texts)
     return replace(network, lower=texts, stablehlo=_Texts({}), reference=None)

@@ -27,6 +27,8 @@ __all__ = ["EarlyStop"]
 #: Shares of the samples after which is looked.
 _LOOKS = (1 / 64, 1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4)
 _FEWEST = 32
+#: Looks are after multiples of this: samples are computed so many at once.
+_WHOLE = 16
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class EarlyStop:
     @cached_property
     def looks(self) -> tuple[int, ...]:
         """After how many samples is looked."""
-        counts = {math.ceil(share * self.samples) for share in _LOOKS}
+        counts = {_WHOLE * math.ceil(share * self.samples / _WHOLE) for share in _LOOKS}
         return tuple(sorted(n for n in counts if _FEWEST <= n < self.samples))
 
     @cached_property

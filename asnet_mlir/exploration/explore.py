@@ -13,11 +13,11 @@ from typing import Any
 import asnet_mlir
 from asnet_mlir.binding import Binding
 from asnet_mlir.cache import content_hash
-from asnet_mlir.compiler import to_approx
 from asnet_mlir.cores import derive_models, ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
@@ -42,7 +42,7 @@ from asnet_mlir.exploration.store import (
     VariableRecord,
 )
 from asnet_mlir.exploration.strategies import Task, strategy_named
-from asnet_mlir.frontends import Network, load_model
+from asnet_mlir.frontends import load_model
 
 __all__ = ["DEFAULT_BUDGET", "explore"]
 
@@ -121,12 +121,12 @@ def explore(
     dataset = prepare_data(data, network)
     given = constraints if isinstance(constraints, Constraints) else load_constraints(constraints)
     begin = time.perf_counter()
-    batch = network.fixed_batch or 1
-    approx = to_approx(network, batch)
-    space = DesignSpace.of(given, network_layers(approx, batch))
+    compiled = CompiledNetwork(network)
+    layers = network_layers(compiled.lowered, network.fixed_batch or 1)
+    space = DesignSpace.of(given, layers)
     stop = _stopping_rule(early_stop, criterion, len(dataset), seed)
     with Store(store) as kept:
-        study = _describe(model, network, approx, dataset, given, space, kept)
+        study = _describe(model, compiled, dataset, space, kept)
         record = StudyRecord(
             key="",
             network=study.network,
@@ -154,7 +154,7 @@ def explore(
         cluster = _connect(scheduler)
         costs = measure_costs(cost, space, kept, cost_progress)
         _prepare_cores(space)
-        runner = _runner(network, dataset, stop, cluster, threads)
+        runner = _runner(compiled, dataset, stop, cluster, threads)
         engine = _Engine(kept, study, record, costs, runner, stop, budget, progress, only_axes)
         task = Task(
             space,
@@ -419,16 +419,16 @@ def _stopping_rule(
 
 def _describe(
     model: Any,
-    network: Network,
-    approx: str,
+    compiled: CompiledNetwork,
     dataset: Dataset,
-    constraints: Constraints,
     space: DesignSpace,
     store: Store,
 ) -> _Study:
     """Store what the study is about."""
     source = str(model) if isinstance(model, str | Path) else None
-    network_key, dataset_key = keys.network_key(network, approx), keys.dataset_key(dataset)
+    network = compiled.network
+    network_key = keys.network_key(network, compiled.lowered)
+    dataset_key = keys.dataset_key(dataset)
     layers = tuple(LayerRecord(layer.name, layer.ops) for layer in space.layers)
     store.add_network(NetworkRecord(network_key, network.name, source, layers))
     store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
@@ -457,7 +457,7 @@ def _prepare_cores(space: DesignSpace) -> None:
 
 
 def _runner(
-    network: Network,
+    compiled: CompiledNetwork,
     dataset: Dataset,
     stop: EarlyStop | None,
     cluster: Any,
@@ -468,8 +468,8 @@ def _runner(
     if cluster is not None:
         from asnet_mlir.exploration.cluster import ClusterRunner
 
-        return ClusterRunner(cluster, network, dataset, stop, threads)
-    return LocalRunner(Session(network, dataset, threads), stop)
+        return ClusterRunner(cluster, compiled.network, dataset, stop, threads)
+    return LocalRunner(Session(compiled, dataset, threads=threads), stop)
 
 
 def _reproduce(source: str | None, data: str, binding: Binding) -> str | None:

@@ -640,8 +640,8 @@ class Store:
         """Return all studies, oldest first."""
         rows = self._rows(
             "SELECT key, network, dataset, constraints, scope, strategy, seed, budget, cost, bound,"
-            " early_stop, command, size, variables, stopping_rule, state, seconds, chosen, created, "
-            "updated FROM study ORDER BY created, rowid"
+            " early_stop, command, size, variables, stopping_rule, state, seconds, chosen, "
+            "created, updated FROM study ORDER BY created, rowid"
         )
         records = []
         for row in rows:
