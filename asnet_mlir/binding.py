@@ -165,7 +165,7 @@ def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
     root = constraints_schema()
     entry = root["$defs"]["entry"]
     properties = {
-        **entry["properties"],
+        **{key: value for key, value in entry["properties"].items() if key != "layers"},
         "layer": {"$ref": "#/$defs/name"},
         "format": {"enum": ["f32"]},
         "signed": {"type": "boolean"},
