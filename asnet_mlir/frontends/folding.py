@@ -117,6 +117,8 @@ def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[
     """Return the name and shape of each argument or result that is a weight."""
     from mlir import ir
 
+    if attribute not in function.attributes:  # no arguments
+        return ()
     dictionaries = ir.ArrayAttr(function.attributes[attribute])
     return tuple(
         (ir.StringAttr(attributes["approx.weight"]).value, tuple(ir.RankedTensorType(kind).shape))

@@ -6,6 +6,7 @@ process and hands over text.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from asnet_mlir.frontends.network import Network
 __all__ = ["from_stablehlo_file", "linalg_from_stablehlo"]
 
 # Composites and calls are inlined so that each op's location carries its whole scope.
-_PIPELINE = (
+_INLINE = (
     "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
-    "stablehlo-legalize-composite-to-call),inline,symbol-dce,stablehlo-convert-to-signless,"
-    "stablehlo-legalize-to-linalg,canonicalize,cse)"
+    "stablehlo-legalize-composite-to-call),inline,symbol-dce,stablehlo-convert-to-signless)"
 )
+_LONGEST_LOCATION = 200
+_LEGALIZE = "builtin.module(stablehlo-legalize-to-linalg,canonicalize,cse)"
 
 
 def linalg_from_stablehlo(module: Any) -> str:
@@ -51,7 +53,9 @@ def linalg_from_stablehlo(module: Any) -> str:
 
         handler = context.attach_diagnostic_handler(keep)
         try:
-            passmanager.PassManager.parse(_PIPELINE).run(copy.operation)
+            passmanager.PassManager.parse(_INLINE).run(copy.operation)
+            _insert_instead_of_concatenating(copy.operation)
+            passmanager.PassManager.parse(_LEGALIZE).run(copy.operation)
         except ir.MLIRError as error:
             detail = messages[0] if messages else str(error).splitlines()[0]
             raise UnsupportedError(f"StableHLO has an op without a lowering: {detail}") from None
@@ -59,7 +63,7 @@ def linalg_from_stablehlo(module: Any) -> str:
             handler.detach()
         for op in _walk(copy.operation):
             if op.name.startswith(("stablehlo.", "chlo.", "mhlo.")):
-                raise UnsupportedError(f"unsupported op '{op.name}' at {op.location}")
+                raise UnsupportedError(_unsupported(op))
         return copy.operation.get_asm(enable_debug_info=True)
 
 
@@ -119,6 +123,63 @@ def from_stablehlo_file(path: Path) -> Network:
         stablehlo=lambda size: fixed(size, stablehlo),
         lower=lambda size: fixed(size, linalg),
         fixed_batch=batch,
+    )
+
+
+def _insert_instead_of_concatenating(module: Any) -> None:
+    """Make every concatenation a chain of insertions into a new tensor.
+
+    StableHLO's own lowering decides for each element, with `scf.if`, where it comes from: nothing
+    that could be vectorized, or become hardware.
+    """
+    from jaxlib.mlir import ir
+
+    concatenations = [op for op in _walk(module) if op.name == "stablehlo.concatenate"]
+    for op in concatenations:
+        kind = ir.RankedTensorType(op.results[0].type)
+        if not kind.has_static_shape:
+            continue
+        op.context.get_dialect_descriptor("tensor")  # loads it
+        axis = ir.IntegerAttr(op.attributes["dimension"]).value
+        with ir.InsertionPoint(op), op.location:
+            whole = ir.Operation.create("tensor.empty", results=[kind]).result
+            start = 0
+            for operand in op.operands:
+                sizes = list(ir.RankedTensorType(operand.type).shape)
+                offsets = [start if dim == axis else 0 for dim in range(kind.rank)]
+                start += sizes[axis]
+                if 0 in sizes:
+                    continue
+                attributes = {
+                    "static_offsets": ir.DenseI64ArrayAttr.get(offsets),
+                    "static_sizes": ir.DenseI64ArrayAttr.get(sizes),
+                    "static_strides": ir.DenseI64ArrayAttr.get([1] * kind.rank),
+                    "operandSegmentSizes": ir.DenseI32ArrayAttr.get([1, 1, 0, 0, 0]),
+                }
+                whole = ir.Operation.create(
+                    "tensor.insert_slice",
+                    results=[kind],
+                    operands=[operand, whole],
+                    attributes=attributes,
+                ).result
+        op.results[0].replace_all_uses_with(whole)
+        op.erase()
+
+
+def _unsupported(op: Any) -> str:
+    """Return a message about an op that has no lowering, with its layer and its location."""
+    detail = ""
+    if "call_target_name" in op.attributes:
+        detail = f" of {op.attributes['call_target_name']}"
+    location = str(op.location)
+    # JAX writes the scopes and the primitive into the outermost name.
+    name = re.match(r'loc\("([^"]*)"', location)
+    scopes = re.split(r"/(?![^(]*\))", name.group(1))[:-1] if name else []
+    layer = "/".join(scope for scope in scopes if scope and "(" not in scope)
+    place = f" (layer '{layer}')" if layer else ""
+    return (
+        f"unsupported op '{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}; "
+        "docs/ops.md lists what is supported"
     )
 
 
