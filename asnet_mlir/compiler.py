@@ -51,7 +51,7 @@ EXACT_CORES = {
 _TO_APPROX = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
     "func.func(approx-annotate-layers,approx-fuse-elementwise),canonicalize,cse,"
-    "approx-expand-math,convert-arith-to-approx,cse)"
+    "approx-widen-booleans,approx-expand-math,convert-arith-to-approx,canonicalize,cse)"
 )
 
 # The reference: scalar loop nests in the order in which ops list their iterators.

@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -91,6 +92,19 @@ struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
+/// The same for a scalar that is read from such a tensor.
+struct ExtractSplatConstant : OpRewritePattern<tensor::ExtractOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::ExtractOp op, PatternRewriter &rewriter) const override {
+    TypedAttr value = getSplat(op.getTensor());
+    if (!value)
+      return rewriter.notifyMatchFailure(op, "not a constant");
+    rewriter.replaceOpWithNewOp<arith::ConstantOp>(op, value);
+    return success();
+  }
+};
+
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
@@ -105,6 +119,6 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
 } // namespace
 
 void populateInlineSplatConstantPatterns(RewritePatternSet &patterns) {
-  patterns.add<InlineSplatConstant>(patterns.getContext());
+  patterns.add<InlineSplatConstant, ExtractSplatConstant>(patterns.getContext());
 }
 } // namespace asnet

@@ -99,6 +99,25 @@ def FoldWeights : Pass<"approx-fold-weights", "::mlir::ModuleOp"> {
                            "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def WidenBooleans : Pass<"approx-widen-booleans"> {
+  let summary = "Store tensors of booleans as words";
+  let description = [{
+    The elements of `tensor<..xi1>` become i32, 0 or 1: memories have no bits, neither the JIT's (its
+    lowering rejects `memref<..xi1>` with an assertion) nor the hardware's. Inside of bodies booleans
+    stay bits: what is read is truncated, what is written extended.
+
+    - Before: linalg on tensors; no function takes or returns booleans.
+    - After: no tensor of i1.
+
+    ```mlir
+    %0 = linalg.generic .. ins(%x : tensor<4xf32>) outs(%e : tensor<4xi1>) { cmpf; yield %c : i1 }
+    ==>
+    %0 = linalg.generic .. outs(%e : tensor<4xi32>) { cmpf; extui; yield %w : i32 }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
 def ConvertArithToApprox : Pass<"convert-arith-to-approx", "::mlir::ModuleOp"> {
   let summary = "Convert f32 arithmetic to approx ops and reject every other float computation";
   let description = [{

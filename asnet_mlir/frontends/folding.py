@@ -57,10 +57,9 @@ def fold_weights(network: Network) -> Network:
         split = _split(network.lower(batch), network)
     except UnsupportedError:
         return network
-    if split.folding is None:
-        return replace(network, folded=True)
     values = {weight.name: weight.value for weight in network.weights}
-    values |= _evaluate(split, values)
+    if split.folding is not None:
+        values |= _evaluate(split.folding, split, values)
 
     def lower(size: int) -> str:
         again = split if size == batch else _split(network.lower(size), network)
@@ -94,7 +93,7 @@ def _split(text: str, network: Network) -> _Split:
         main, outlined = functions["main"], functions.get(_OUTLINED)
         weights = _named(main, "arg_attrs", main.attributes["function_type"].value.inputs)
         if outlined is None:
-            return _Split("", weights, None)
+            return _Split(module.operation.get_asm(enable_debug_info=True), weights, None)
         kind = outlined.attributes["function_type"].value
         inputs = _named(outlined, "arg_attrs", kind.inputs)
         results = _named(outlined, "res_attrs", kind.results)
@@ -127,12 +126,13 @@ def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[
     )
 
 
-def _evaluate(split: _Split, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _evaluate(
+    folding: str, split: _Split, values: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Return the folded values by name, computed as scalar loops in the defined order."""
     from asnet_mlir.compiler import _TO_APPROX, _module, _run, to_native
 
-    assert split.folding is not None
-    with _module(split.folding) as module:
+    with _module(folding) as module:
         _run(module, _TO_APPROX, "folding weights")
         text = str(module)
     results = {name: np.empty(shape, np.float32) for name, shape in split.results}

@@ -20,7 +20,7 @@ __all__ = ["from_stablehlo_file", "linalg_from_stablehlo"]
 # Composites and calls are inlined so that each op's location carries its whole scope.
 _INLINE = (
     "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
-    "stablehlo-legalize-composite-to-call),inline,symbol-dce,stablehlo-convert-to-signless)"
+    "stablehlo-legalize-composite-to-call),inline,symbol-dce)"
 )
 _LONGEST_LOCATION = 200
 _LEGALIZE = "builtin.module(stablehlo-legalize-to-linalg,canonicalize,cse)"
