@@ -69,32 +69,24 @@ bool isElementwise(linalg::GenericOp op) {
          cast<RankedTensorType>(op->getResult(0).getType()).hasStaticShape();
 }
 
-/// Read through producers that only move data: what `op` computes then shows what it depends on.
-linalg::GenericOp readThroughBroadcasts(IRRewriter &rewriter, linalg::GenericOp op) {
-  Attribute layer = op->getAttr(approx::kLayerAttrName);
-  for (bool changed = true; changed;) {
-    changed = false;
-    for (OpOperand &operand : op->getOpOperands()) {
-      auto producer = operand.get().getDefiningOp<linalg::GenericOp>();
-      if (!producer || !llvm::hasSingleElement(producer.getBody()->getOperations()) ||
-          !linalg::areElementwiseOpsFusable(&operand))
-        continue;
-      rewriter.setInsertionPoint(op);
-      FailureOr<linalg::ElementwiseOpFusionResult> fused =
-          linalg::fuseElementwiseOps(rewriter, &operand);
-      if (failed(fused))
-        continue;
-      // The fused op has the producer's results too; they keep their old owner.
-      auto result = cast<linalg::GenericOp>(fused->fusedOp);
-      rewriter.replaceOp(op, fused->replacements.lookup(op->getResult(0)));
-      op = result;
-      if (layer)
-        op->setAttr(approx::kLayerAttrName, layer);
-      changed = true;
-      break;
+/// Let `op` read what broadcasts and transposes among its producers read, so that its maps show on what
+/// its elements depend.
+void readThroughMovements(linalg::GenericOp op) {
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  for (OpOperand *operand : op.getDpsInputOperands()) {
+    AffineMap &map = maps[operand->getOperandNumber()];
+    while (auto producer = operand->get().getDefiningOp<linalg::GenericOp>()) {
+      auto yielded = dyn_cast<BlockArgument>(producer.getBody()->getTerminator()->getOperand(0));
+      if (!isElementwise(producer) || !yielded || yielded.getOwner() != producer.getBody())
+        break;
+      OpOperand *source = producer.getDpsInputOperand(yielded.getArgNumber());
+      if (!isa<RankedTensorType>(source->get().getType()))
+        break;
+      map = producer.getMatchingIndexingMap(source).compose(map);
+      operand->set(source->get());
     }
   }
-  return op;
+  op.setIndexingMapsAttr(Builder(op.getContext()).getAffineMapArrayAttr(maps));
 }
 
 /// Compute without the dimensions along which everything is equal, and broadcast the result, so that
@@ -343,8 +335,10 @@ struct FoldWeights : impl::FoldWeightsBase<FoldWeights> {
 
     IRRewriter rewriter(&getContext());
     for (auto op : llvm::to_vector(main.getOps<linalg::GenericOp>()))
-      if (folder.isConstant(op) && isElementwise(op))
-        broadcastLast(rewriter, readThroughBroadcasts(rewriter, op));
+      if (folder.isConstant(op) && isElementwise(op)) {
+        readThroughMovements(op);
+        broadcastLast(rewriter, op);
+      }
 
     RewritePatternSet rest(&getContext());
     rest.add<MaterializeIota>(&getContext());
