@@ -9,7 +9,7 @@ and fed back (`asnet compile --emit STAGE`, `asnet-opt`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
@@ -17,7 +17,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 if TYPE_CHECKING:
     from asnet_mlir.binding import Binding
     from asnet_mlir.cores import Instance
-    from asnet_mlir.frontends import Network
+    from asnet_mlir.frontends import Network, Weight
     from asnet_mlir.jit import CompiledModule
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "bind",
     "bind_for_hardware",
     "compile",
+    "mark_arguments",
     "model_texts",
     "module_from_text",
     "run_passes",
@@ -50,7 +51,7 @@ EXACT_CORES = {
 _TO_APPROX = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
     "func.func(approx-annotate-layers,approx-fuse-elementwise),canonicalize,cse,"
-    "approx-expand-math,convert-arith-to-approx,cse)"
+    "approx-widen-booleans,approx-expand-math,convert-arith-to-approx,canonicalize,cse)"
 )
 
 # The reference: scalar loop nests in the order in which ops list their iterators.
@@ -119,21 +120,25 @@ def to_approx(network: Network, batch: int) -> str:
       UnsupportedError: an op that the dialect can't express, named with layer and location.
     """
     with module_from_text(network.lower(batch)) as module:
-        from mlir import ir
-
-        main = _main(module)
-        main.attributes["arg_attrs"] = ir.ArrayAttr.get(
-            [
-                ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
-                *(
-                    ir.DictAttr.get({"approx.weight": ir.StringAttr.get(weight.name)})
-                    for weight in network.weights
-                ),
-            ]
-        )
+        mark_arguments(module, network.weights)
         _rename(module, network.name)
         run_passes(module, _TO_APPROX, network.name)
         return str(module)
+
+
+def mark_arguments(module: Any, weights: Sequence[Weight]) -> None:
+    """Mark the first argument of `@main` as the input and the others as `weights`."""
+    from mlir import ir
+
+    _main(module).attributes["arg_attrs"] = ir.ArrayAttr.get(
+        [
+            ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
+            *(
+                ir.DictAttr.get({"approx.weight": ir.StringAttr.get(weight.name)})
+                for weight in weights
+            ),
+        ]
+    )
 
 
 def bind(approx: str, binding: Binding) -> str:

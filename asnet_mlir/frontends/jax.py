@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.stablehlo import as_float32, linalg_from_stablehlo
 
@@ -82,14 +83,16 @@ def from_jax_function(
     def reference(batch: np.ndarray) -> np.ndarray:
         return np.asarray(jitted(batch, *(w.value for w in weights)))
 
-    return Network(
-        name,
-        tuple(x_shape[1:]),
-        tuple(result.shape[1:]),
-        weights,
-        stablehlo=lambda batch: str(module(batch)),
-        lower=lambda batch: linalg_from_stablehlo(module(batch)),
-        reference=reference,
+    return fold_weights(
+        Network(
+            name,
+            tuple(x_shape[1:]),
+            tuple(result.shape[1:]),
+            weights,
+            stablehlo=lambda batch: str(module(batch)),
+            lower=lambda batch: linalg_from_stablehlo(module(batch)),
+            reference=reference,
+        )
     )
 
 

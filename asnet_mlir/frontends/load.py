@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.network import Network
 from asnet_mlir.resources import data_directory
 
@@ -22,7 +23,7 @@ def builtin_models() -> dict[str, Path]:
 
 
 def load_model(model: Any) -> Network:
-    """Make a `Network` of what the user names.
+    """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
       model: a built-in name, a `.keras` file, a StableHLO `.mlir`/`.mlirbc` file,
@@ -32,6 +33,10 @@ def load_model(model: Any) -> Network:
       InputError: nothing of that name can be read.
       UnsupportedError: the network uses what no front end supports.
     """
+    return fold_weights(_load(model))
+
+
+def _load(model: Any) -> Network:
     if isinstance(model, Network):
         return model
     if not isinstance(model, str | Path):
