@@ -59,18 +59,21 @@ def prepare_data(data: str | Dataset, network: Any) -> Dataset:
     """Load `data` and fit it to the network's input and classes.
 
     Raises:
-      InputError: unknown data, samples of another shape, labels that are not output indices.
+      InputError: unknown data, samples of another shape or with NaNs, labels that are not output
+        indices.
     """
     dataset = load_data(data).shaped(network.input_shape)
+    dataset.require_numbers()
     if len(network.output_shape) != 1:
         raise InputError(
             f"{network.name}: accuracy needs one output a class, the output's shape is "
             f"{network.output_shape}"
         )
     classes = network.output_shape[0]
-    if dataset.y.min() < 0 or dataset.y.max() >= classes:
+    if dataset.y.max() >= classes:
+        first = int(np.argmax(dataset.y >= classes))
         raise InputError(
-            f"{dataset.name}: labels are {dataset.y.min()}..{dataset.y.max()}, the network has "
+            f"{dataset.name}: the label of sample {first} is {dataset.y[first]}, the network has "
             f"the classes 0..{classes - 1}"
         )
     return dataset

@@ -51,7 +51,7 @@ def test_bad_names(name, message):
         ({"x": np.zeros((2, 3)), "y": np.zeros(3, int)}, "'y' must be 2 class indices"),
         ({"x": np.array([["a"]]), "y": np.zeros(1, int)}, "'x' must be numbers"),
         ({"x": np.zeros((0, 3)), "y": np.zeros(0, int)}, "holds no samples"),
-        ({"x": np.array([[{}]]), "y": np.zeros(1, int)}, "not a readable .npz"),
+        ({"x": np.array([[{}]]), "y": np.zeros(1, int)}, "pickled Python objects"),
     ],
 )
 def test_bad_npz(tmp_path, arrays, message):
