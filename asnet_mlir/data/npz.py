@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from asnet_mlir.data.dataset import Dataset
+from asnet_mlir.data.limits import gigabytes, memory_bytes
 from asnet_mlir.errors import InputError
 
 __all__ = ["load_npz"]
@@ -46,7 +46,7 @@ def _check_sizes(path: Path) -> None:
 
     A few bytes of a file may announce an array of any size, and unpack to one.
     """
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = memory_bytes()
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
         for name in ("x", "y"):
@@ -69,8 +69,8 @@ def _check_sizes(path: Path) -> None:
                 size, have = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
             if size > memory // 2:
                 raise InputError(
-                    f"{path}: the array '{name}' of shape {shape} takes {size / 2**30:.1f} GiB; "
-                    f"this machine has {memory / 2**30:.1f} GiB"
+                    f"{path}: the array '{name}' of shape {shape} takes {gigabytes(size)}; "
+                    f"this machine has {gigabytes(memory)}"
                 )
             if size != have:
                 raise InputError(

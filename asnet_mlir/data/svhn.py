@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from asnet_mlir.data.matlab import read_matlab
 from asnet_mlir.errors import InputError
 
 __all__ = ["PARTS", "load_svhn"]
@@ -32,43 +33,32 @@ def load_svhn(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: no such file; download {path.name} (cropped digits) from "
             "http://ufldl.stanford.edu/housenumbers into this folder"
         )
-    arrays = _read(path)
+    arrays = read_matlab(path, ("X", "y"))
     missing = {"X", "y"} - set(arrays)
     if missing:
         raise InputError(f"{path}: lacks the variable '{max(missing)}'; it must hold 'X' and 'y'")
-    return _images(path, arrays["X"]), _labels(path, arrays["y"], arrays["X"])
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    import scipy.io
-
-    try:
-        return scipy.io.loadmat(path, variable_names=("X", "y"))
-    except NotImplementedError:
-        raise InputError(
-            f"{path}: is a MATLAB 7.3 file; the official ones are MATLAB 5 (save with -v7)"
-        ) from None
-    except Exception as error:  # on damaged files the reader raises whatever it stumbles over
-        raise InputError(
-            f"{path}: not a readable MATLAB file ({type(error).__name__}: {error}); is the "
-            "download complete?"
-        ) from None
+    x, y = arrays["X"], arrays["y"]
+    if x.ndim == 3:  # MATLAB drops a last dimension of 1
+        x = x[..., np.newaxis]
+    images = _images(path, x)
+    return images, _labels(path, y, len(images))
 
 
 def _images(path: Path, x: np.ndarray) -> np.ndarray:
-    if isinstance(x, np.ndarray) and x.ndim == 3:  # MATLAB drops a last dimension of 1
-        x = x[..., np.newaxis]
-    if not isinstance(x, np.ndarray) or x.dtype != np.uint8 or x.shape[:3] != (32, 32, 3):
-        raise InputError(f"{path}: 'X' must be uint8 of shape (32, 32, 3, n), got {_text(x)}")
-    if x.ndim != 4 or x.shape[3] == 0:
+    if x.dtype != np.uint8 or x.ndim != 4 or x.shape[:3] != (32, 32, 3):
+        raise InputError(
+            f"{path}: 'X' must be uint8 of shape (32, 32, 3, n), got {x.dtype} of shape {x.shape}"
+        )
+    if x.shape[3] == 0:
         raise InputError(f"{path}: holds no samples: the shape of 'X' is {x.shape}")
     return np.ascontiguousarray(x.transpose(3, 0, 1, 2))
 
 
-def _labels(path: Path, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    count = x.shape[3] if x.ndim == 4 else 1
-    if not isinstance(y, np.ndarray) or y.dtype.kind not in "fiu" or y.shape != (count, 1):
-        raise InputError(f"{path}: 'y' must be {count} numbers in a column, got {_text(y)}")
+def _labels(path: Path, y: np.ndarray, count: int) -> np.ndarray:
+    if y.shape != (count, 1):
+        raise InputError(
+            f"{path}: 'y' must be a column of {count} labels, got an array of shape {y.shape}"
+        )
     y = y[:, 0]
     bad = ~((y >= 1) & (y <= 10) & (y == np.floor(y)))
     if bad.any():
@@ -78,9 +68,3 @@ def _labels(path: Path, y: np.ndarray, x: np.ndarray) -> np.ndarray:
             "digit 0"
         )
     return (y % 10).astype(np.uint8)
-
-
-def _text(value: object) -> str:
-    if isinstance(value, np.ndarray):
-        return f"{value.dtype} of shape {value.shape}"
-    return type(value).__name__
