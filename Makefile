@@ -60,6 +60,7 @@ lint: setup ## style and types
 .PHONY: bench
 bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/evaluate_against_xla.py
+	$(BIN)/python benchmarks/sweeps.py
 	$(BIN)/python benchmarks/core_models.py
 
 .PHONY: cores-table

@@ -54,8 +54,14 @@ def native_key(*parts: str) -> str:
     return content_hash(host(), _compiler_version(), *parts)
 
 
-def compile_object(module: Any, level: int = 3) -> bytes:
+def compile_object(module: Any, level: int) -> bytes:
     """Compile an `mlir.ir.Module` in the LLVM dialect to an object file for this processor.
+
+    Other threads go on meanwhile.
+
+    Args:
+      level: of LLVM's optimizer; from 3 on with its vectorizers, which blocked code of vectors does
+        not need.
 
     Of each function with `llvm.emit_c_interface`, the object has `asnet_<name>(void **)`, which takes
     the addresses of memref descriptors as an array.

@@ -90,7 +90,7 @@ class CompiledNetwork:
             for rule in binding.rules
         ):
             bind(self.lowered, binding)  # raises, and names the nearest layers
-        bound = tuple(self._compiler.compile(stage, binding) for stage in self.stages)
+        bound = self._compiler.compile(self.stages, binding)
         if not self.sizes:
             self.sizes = self._find_sizes(bound)
         return bound
