@@ -93,12 +93,14 @@ class Sensitivity:
 
     Attributes:
       instances: labels of the columns.
+      columns: what tells them apart, `P=20`, for headings.
       layers: names of the rows.
       cells: by (layer, instance), an index into the group's points.
     """
 
     op: str
     instances: tuple[str, ...]
+    columns: tuple[str, ...]
     layers: tuple[str, ...]
     cells: Mapping[tuple[str, str], int]
 
@@ -324,26 +326,43 @@ def _short(core: str) -> str:
 def _sensitivities(points: Sequence[Point], network: NetworkRecord) -> list[Sensitivity]:
     """Return, per op kind, the results in which one layer alone is approximated."""
     cells: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
-    order: dict[str, dict[str, tuple]] = defaultdict(dict)
+    instances: dict[str, dict[str, RuleRecord]] = defaultdict(dict)
     for position, point in enumerate(points):
         if len(point.rules) == 1 and point.rules[0].layer is not None:
             rule = point.rules[0]
             cells[rule.op].setdefault((rule.layer or "", rule.label), position)
-            order[rule.op][rule.label] = (rule.core, tuple(rule.parameters.values()))
+            instances[rule.op][rule.label] = rule
     found = []
     for op, known in cells.items():
         rows = [layer.name for layer in network.layers]
         rows += [layer for layer, _ in known if layer not in rows]
         present = {layer for layer, _ in known}
+        rules = sorted(
+            instances[op].values(), key=lambda r: (r.core, tuple(r.parameters.items()), r.label)
+        )
         found.append(
             Sensitivity(
                 op,
-                tuple(sorted(order[op], key=order[op].__getitem__)),
+                tuple(rule.label for rule in rules),
+                tuple(_telling(rules)),
                 tuple(dict.fromkeys(layer for layer in rows if layer in present)),
                 known,
             )
         )
     return found
+
+
+def _telling(rules: Sequence[RuleRecord]) -> Iterable[str]:
+    """Yield short names of instances: their cores and parameters where these differ."""
+    several_cores = len({rule.core for rule in rules}) > 1
+    for rule in rules:
+        varying = [
+            f"{name}={value}"
+            for name, value in rule.parameters.items()
+            if any(o.core == rule.core and o.parameters.get(name) != value for o in rules)
+        ]
+        core = [_short(rule.core)] if several_cores or not varying else []
+        yield " ".join([*core, *varying])
 
 
 def _ours(point: PaperPoint, points: Sequence[Point]) -> int | None:

@@ -88,15 +88,19 @@ def _draw_curves(group: Group, parameter: str) -> Any:
             ms=5,
             label=_plain(curve.title),
         )
-    places = []
+    label = "stated in the paper"
     for row in group.paper:
-        for curve in curves:
-            value = row.point.rules.get(curve.op, {}).get(parameter)
-            if value is not None:
-                places.append((value, 100 * row.point.accuracy))
-                break
-    if places:
-        axes.plot(*zip(*places, strict=True), "D", mfc="none", mec="k", ms=7, label="paper")
+        for op in dict.fromkeys(curve.op for curve in curves):
+            if parameter not in row.point.rules.get(op, {}):
+                continue
+            place = row.point.rules[op][parameter], 100 * row.point.accuracy
+            axes.plot(*place, "D", mfc="none", mec="k", ms=7, label=label)
+            label = "_nolegend_"
+            text = row.point.beside(op)
+            axes.annotate(
+                text, place, xytext=(-8, -3), textcoords="offset points", ha="right", fontsize=9
+            )
+            break
     if group.exact is not None:
         axes.axhline(100 * group.points[group.exact].accuracy, color="0.6", lw=1, ls="--", zorder=0)
     axes.set_xlabel(_plain(parameter) + (" (ignored mantissa bits)" if parameter == "P" else ""))
@@ -124,6 +128,7 @@ def _draw_front(group: Group, cost: str) -> Any:
         [100 * p.accuracy for p in front],
         "o-",
         ms=5,
+        drawstyle="steps-post",
         label="Pareto front",
     )
     chosen = [p for p in known if p.chosen]
@@ -154,8 +159,9 @@ def _draw_sensitivity(group: Group, table: Sensitivity) -> Any:
         values[place] = 100 * (base - group.points[index].accuracy)
     image = axes.imshow(values, aspect="auto", cmap="Oranges", vmin=0)
     axes.set_yticks(range(len(table.layers)), [_plain(name) for name in table.layers])
-    labels = [_plain(label.rsplit("/", 1)[-1]) for label in table.instances]
-    axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right", fontsize=8)
+    labels = [_plain(column) for column in table.columns]
+    turned = {"rotation": 40, "ha": "right"} if max(map(len, labels)) > 5 else {}
+    axes.set_xticks(range(len(labels)), labels, fontsize=8, **turned)
     what = OP_TITLES.get(table.op, table.op)
     figure.colorbar(image, label="points of accuracy lost", pad=0.02)
     axes.set_xlabel(f"{what} of one layer alone")

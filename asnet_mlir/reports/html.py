@@ -11,6 +11,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
                     "where": row.point.where,
                     "rules": row.point.rules,
                     "accuracy": row.point.accuracy,
+                    "beside": {op: row.point.beside(op) for op in row.point.rules},
                 }
                 for row in group.paper
             ],
@@ -197,8 +199,8 @@ def _chosen(group: Group, study: Study) -> str:
     point, record = group.points[study.chosen], study.record
     facts = [f"accuracy {percent(point.accuracy)}"]
     if group.exact is not None:
-        change = 100 * (point.accuracy - group.points[group.exact].accuracy)
-        facts[0] += f" ({change:+.2f} points against exact)"
+        change = point.accuracy - group.points[group.exact].accuracy
+        facts[0] += f" ({_change(change)} points against exact)"
     facts += [
         f"{name} {value:,.5g} {COST_UNITS[name]}"
         for name, value in point.costs.items()
@@ -218,7 +220,7 @@ def _command(command: str | None) -> str:
     return f'<pre class="command" tabindex="0">{_e(command)}</pre>'
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     header = "".join(f'<th scope="col">{_e(cell)}</th>' for cell in head)
     body = "".join(
         f'<tr><th scope="row">{_e(row[0])}</th>'
@@ -226,9 +228,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], caption: str = ""
         + "</tr>"
         for row in rows
     )
-    title = f"<caption>{_e(caption)}</caption>" if caption else ""
     return (
-        f'<div class="scroll" tabindex="0"><table>{title}<thead><tr>{header}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table class="{kind}"><thead><tr>{header}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 
@@ -251,7 +252,7 @@ def _sensitivity(group: Group, table: Sensitivity) -> str:
                 continue
             point, loss = group.points[index], losses[layer, instance]
             share = max(loss, 0.0) / most
-            text = f"{-100 * loss:+.2f}" if base is not None else f"{100 * point.accuracy:.2f}"
+            text = _change(-loss) if base is not None else f"{100 * point.accuracy:.2f}"
             title = f"{point.label}: {percent(point.accuracy)}"
             dark = " dark" if share > 0.55 else ""
             cells.append(
@@ -259,19 +260,22 @@ def _sensitivity(group: Group, table: Sensitivity) -> str:
                 f"{_e(text)}</td>"
             )
         rows.append(f'<tr><th scope="row">{_e(layer or "(no name)")}</th>{"".join(cells)}</tr>')
-    head = "".join(f'<th scope="col">{_e(_short_label(i))}</th>' for i in table.instances)
+    head = "".join(f'<th scope="col">{_e(column)}</th>' for column in table.columns)
     what = OP_TITLES.get(table.op, table.op)
+    cores = ", ".join(dict.fromkeys(label.partition(":")[0] for label in table.instances))
     unit = "points of accuracy against exact" if base is not None else "accuracy in per cent"
     return (
         f"<h3>Sensitivity of layers to the {_e(what)}</h3>"
-        f"<p>The {_e(what)} of one layer alone is approximated; {unit}.</p>"
+        f"<p>The {_e(what)} of one layer alone is approximated, by {_e(cores)}; {unit}.</p>"
         '<div class="scroll" tabindex="0"><table class="sensitivity"><thead><tr>'
         f'<th scope="col">Layer</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     )
 
 
-def _short_label(label: str) -> str:
-    return label.rsplit("/", 1)[-1]
+def _change(share: float) -> str:
+    """Return a difference of accuracies in percentage points, `-0.12`."""
+    text = f"{100 * share:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _paper(group: Group) -> str:
@@ -295,7 +299,7 @@ def _paper(group: Group) -> str:
     return (
         "<h3>Beside the paper</h3>"
         f"<p>{_e(SOURCE)}. Networks of the same layers, trained independently.{note}</p>"
-        + _table(["Approximated", "Stated in", "Paper", "Images", "Here"], rows)
+        + _table(["Approximated", "Stated in", "Paper", "Images", "Here"], rows, "words")
     )
 
 
@@ -305,7 +309,8 @@ def _studies(group: Group) -> str:
         record = study.record
         budget = f"{record.budget:,}" if record.budget is not None else "none"
         state = "running or killed" if record.state == "running" else record.state
-        found = f"{study.results:,} of {record.size:,}"
+        size = f"{record.size:,}" if record.size < 10**9 else f"{Decimal(record.size):.1e}"
+        found = f"{study.results:,} of {size}"
         rows.append(
             f'<tr><th scope="row">{_e(record.strategy)}</th><td>{_e(record.scope)}</td>'
             f"<td>{_e(record.cost)}</td><td>{_e(found)}</td><td>{_e(budget)}</td>"

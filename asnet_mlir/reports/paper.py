@@ -28,6 +28,15 @@ class PaperPoint:
     accuracy: float
     samples: int
 
+    def beside(self, op: str) -> str:
+        """Return what is approximated besides `op`: `with divf P=22`, or nothing."""
+        others = [
+            " ".join([other, *(f"{name}={value}" for name, value in parameters.items())])
+            for other, parameters in self.rules.items()
+            if other != op
+        ]
+        return f"with {', '.join(others)}" if others else ""
+
 
 @functools.cache
 def _file() -> Mapping:

@@ -33,10 +33,12 @@
     const lines = [point.label, percent(point.accuracy)];
     if (group.exact !== null) {
       const change = 100 * (point.accuracy - group.points[group.exact].accuracy);
-      lines[1] += ` (${change >= 0 ? "+" : "−"}${Math.abs(change).toFixed(2)} points against exact)`;
+      const size = Math.abs(change).toFixed(2), sign = size === "0.00" ? "" : change > 0 ? "+" : "−";
+      lines[1] += ` (${sign}${size} points against exact)`;
     }
     for (const name of costNames(group)) {
-      if (name in point.costs) lines.push(`${name} ${number(point.costs[name])} ${group.units[name]}`);
+      const label = name === "steps" ? "" : `${name} `;
+      if (name in point.costs) lines.push(`${label}${number(point.costs[name])} ${group.units[name]}`);
     }
     if (point.stopped) {
       lines.push(`stopped early after ${point.samples} samples: below ${percent(point.stopped.bound)}`
@@ -52,7 +54,7 @@
     const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
     const step = [1, 2, 5, 10].find((factor) => factor * power >= raw) * power;
     const found = [];
-    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step);
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step + 0); // no -0
     return found;
   }
 
@@ -88,11 +90,11 @@
       drawn = width;
       figure.replaceChildren();
       const height = Math.round(Math.min(420, Math.max(240, width * 0.46)));
-      const box = { left: 52, right: width - 12, top: 12, bottom: height - 42 };
+      const box = { left: 52, right: width - 12, top: 28, bottom: height - 42 };
       const x = (v) => box.left + (v - options.x[0]) / (options.x[1] - options.x[0]) * (box.right - box.left);
       const y = (v) => box.bottom - (v - options.y[0]) / (options.y[1] - options.y[0]) * (box.bottom - box.top);
       const root = svg("svg", {
-        viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0,
+        class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0,
         "aria-label": `${options.title}; arrow keys go through the points`,
       });
       for (const value of ticks(...options.y, height / 55)) {
@@ -197,7 +199,7 @@
         xTitle: `${parameter}${parameter === "P" ? " (ignored mantissa bits)" : ""}`,
         legend: () => legend(entries),
       }, (root, x, y, spots, box) => {
-        root.append(svg("text", { x: box.left + 6, y: box.top + 8 }, "correctly classified [%]"));
+        root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
         for (const value of exact) {
           root.append(svg("line", { class: "base", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
         }
@@ -215,6 +217,7 @@
         for (const point of paper) {
           const px = x(point.value), py = y(100 * point.accuracy);
           root.append(mark(3, px, py, 5, { class: "paper" }));
+          root.append(svg("text", { x: px - 11, y: py + 4, "text-anchor": "end" }, point.beside));
           spots.push({ x: px, y: py, text: `the paper: ${percent(point.accuracy)}\n${point.text}` });
         }
       });
@@ -230,7 +233,7 @@
       const rules = Object.entries(point.rules).map(([name, parameters]) =>
         `${name} ${Object.entries(parameters).map(([key, value]) => `${key}=${value}`).join(" ")}`);
       spots.push({
-        value: point.rules[op][parameter], accuracy: point.accuracy,
+        value: point.rules[op][parameter], accuracy: point.accuracy, beside: point.beside[op],
         text: `${rules.join(", ")}\n${point.where}`,
       });
     }
@@ -259,14 +262,14 @@
         xTitle: cost === "steps" ? group.units[cost] : `${cost} [${group.units[cost]}]`,
         legend: () => legend(entries),
       }, (root, x, y, spots, box) => {
-        root.append(svg("text", { x: box.left + 6, y: box.top + 8 }, "correctly classified [%]"));
+        root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
         const spot = (point) => ({
           x: x(point.costs[cost]), y: y(100 * point.accuracy), text: describe(group, point), open: () => open(point),
         });
         const cloud = rest.map(spot), line = front.map(spot);
         // One path for all of them: thousands of nodes would be slow.
         root.append(svg("path", { class: "cloud", d: cloud.map((s) => `M${s.x.toFixed(1)} ${s.y.toFixed(1)}h0`).join("") }));
-        root.append(svg("polyline", { class: "frontline", points: line.map((s) => `${s.x},${s.y}`).join(" ") }));
+        root.append(svg("path", { class: "frontline", d: line.map((s, i) => (i ? `H${s.x}V${s.y}` : `M${s.x} ${s.y}`)).join("") }));
         for (const s of line) root.append(mark(0, s.x, s.y, 4.2, { class: "front" }));
         for (const s of chosen.map(spot)) root.append(svg("circle", { class: "chosenmark", cx: s.x, cy: s.y, r: 8 }));
         spots.push(...line, ...cloud);
