@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.store import (
     DatasetRecord,
     EvaluationRecord,
@@ -43,7 +44,8 @@ OP_TITLES = {
 }
 COST_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT4 ns", "steps": "steps to go"}
 """Costs and their units.  `steps` stands in where no cost was measured: how many steps along the
-constraints' lists, 1 for a whole list, a configuration is away from the end of all of them."""
+constraints' lists, 1 for a whole list, a configuration of the study with the most results is away
+from the end of all of them."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,9 @@ class Point:
       confidence: None for a full evaluation; else with which the accuracy is below `bound`.
       costs: those known, by name (`COST_UNITS`).
       binding: as JSON values; {} where the evaluation was stopped early.
+      views: the ways in which studies, and the evaluation itself, write the configuration as
+        rules: one that approximates the only layer with divisions is a `divf` to one study, a
+        `divf@dense` to another.
       chosen: by a study.
     """
 
@@ -67,10 +72,15 @@ class Point:
     costs: Mapping[str, float]
     command: str | None
     binding: Mapping
-    rules: tuple[RuleRecord, ...] = ()
+    views: tuple[tuple[RuleRecord, ...], ...] = ()
     confidence: float | None = None
     bound: float | None = None
     chosen: bool = False
+
+    def alone(self) -> Iterator[RuleRecord]:
+        """Yield the rule of each view that has just one; none where it was stopped early."""
+        if self.confidence is None:
+            yield from (view[0] for view in self.views if len(view) == 1)
 
 
 @dataclass(frozen=True)
@@ -168,6 +178,9 @@ def collect(path: str | Path) -> list[Group]:
     for study, results in studies:
         if results:
             evaluations.setdefault((study.network, study.dataset), [])
+    lost = next((k for k in evaluations if k[0] not in networks or k[1] not in datasets), None)
+    if lost:
+        raise InputError(f"{path}: the store is damaged (it lacks the network or data of a result)")
     return [
         _group(
             networks[network],
@@ -186,19 +199,50 @@ def _group(
     studies: Sequence[tuple[StudyRecord, Sequence[StudyResult]]],
 ) -> Group:
     costs: dict[str, dict[str, float]] = defaultdict(dict)
+    views: dict[str, list[tuple[RuleRecord, ...]]] = defaultdict(list)
     stopped: dict[str, PartialRecord] = {}
-    for _, results in studies:
+    measured = any(result.costs for _, results in studies for result in results)
+    largest = max(studies, key=lambda known: len(known[1]))[0].key if studies else None
+    for evaluation in evaluations:
+        views[evaluation.key].append(evaluation.rules)
+    for study, results in studies:
+        writer = _Writer(study)
         for result in results:
-            costs[result.evaluation.key].update(result.costs)
+            key = result.evaluation.key
+            costs[key].update((n, cost) for n, cost in result.costs.items() if math.isfinite(cost))
+            if not measured and study.key == largest:
+                costs[key]["steps"] = writer.steps(result.configuration)
+            rules = writer.rules(result.configuration)
+            if rules not in views[key]:
+                views[key].append(rules)
             if isinstance(result.evaluation, PartialRecord):
-                stopped[result.evaluation.key] = result.evaluation
+                stopped[key] = result.evaluation
     chosen = {record.chosen for record, _ in studies if record.chosen}
-    points = [_full(r, costs[r.key], r.key in chosen) for r in evaluations]
-    points += [_stopped(r, costs[r.key]) for r in stopped.values()]
-    if not any(point.costs for point in points):
-        points = _with_steps(points, network, [record for record, _ in studies])
+    points = [
+        Point(
+            *_figures(record),
+            costs=costs[record.key],
+            command=record.command,
+            binding=record.binding,
+            views=tuple(views[record.key]),
+            chosen=record.key in chosen,
+        )
+        for record in evaluations
+    ]
+    points += [
+        Point(
+            *_figures(partial),
+            costs=costs[partial.key],
+            command=None,
+            binding={},
+            views=tuple(views[partial.key]),
+            confidence=partial.confidence,
+            bound=partial.bound,
+        )
+        for partial in stopped.values()
+    ]
     index = {point.key: position for position, point in enumerate(points)}
-    exact = next((i for i, p in enumerate(points) if not p.rules and p.confidence is None), None)
+    exact = next((i for i, p in enumerate(points) if p.confidence is None and () in p.views), None)
     return Group(
         network,
         data,
@@ -215,64 +259,57 @@ def _group(
     )
 
 
-def _full(record: EvaluationRecord, costs: Mapping[str, float], chosen: bool) -> Point:
-    return Point(
+def _figures(record: EvaluationRecord | PartialRecord) -> tuple[str, str, float, int, int, float]:
+    """Return key, label, accuracy, correct and all samples, and seconds."""
+    return (
         record.key,
         record.label,
         record.accuracy,
         record.correct,
         record.samples,
         record.seconds,
-        dict(costs),
-        record.command,
-        record.binding,
-        record.rules,
-        chosen=chosen,
     )
 
 
-def _stopped(record: PartialRecord, costs: Mapping[str, float]) -> Point:
-    return Point(
-        record.key,
-        record.label,
-        record.accuracy,
-        record.correct,
-        record.samples,
-        record.seconds,
-        dict(costs),
-        None,
-        {},
-        confidence=record.confidence,
-        bound=record.bound,
-    )
+class _Writer:
+    """Writes a study's configurations as rules."""
 
-
-def _with_steps(
-    points: Sequence[Point], network: NetworkRecord, studies: Iterable[StudyRecord]
-) -> list[Point]:
-    """Give points the cost `steps`, from the lists of the last study that has all instances."""
-    result = list(points)
-    for study in studies:
-        choices = study.constraints.get("choices", {})
-        share = {
-            (op, instance["content_hash"]): (position + 1) / len(instances)
-            for op, instances in choices.items()
-            for position, instance in enumerate(instances)
+    def __init__(self, study: StudyRecord) -> None:
+        instances = {
+            (op, instance["label"]): instance
+            for op, choices in study.constraints.get("choices", {}).items()
+            for instance in choices
         }
-        places = (
-            len(choices)
-            if study.scope == "network"
-            else sum(op in layer.ops for layer in network.layers for op in choices)
+        self._rules = [
+            [
+                RuleRecord(
+                    variable.op,
+                    variable.layer,
+                    label,
+                    instance.get("core", label.partition(":")[0]),
+                    instance.get("parameters", {}),
+                    instance.get("content_hash", ""),
+                )
+                for label in variable.choices
+                for instance in [instances.get((variable.op, label), {})]
+            ]
+            for variable in study.variables
+        ]
+
+    def rules(self, configuration: Sequence[int]) -> tuple[RuleRecord, ...]:
+        """Return the rules of what is not exact, which is every variable's choice 0."""
+        return tuple(
+            choices[choice]
+            for choices, choice in zip(self._rules, configuration, strict=True)
+            if choice
         )
-        for position, point in enumerate(points):
-            steps = [share.get((rule.op, rule.content_hash)) for rule in point.rules]
-            in_scope = all(
-                (rule.layer is None) == (study.scope == "network") for rule in point.rules
-            )
-            if point.confidence is None and in_scope and None not in steps:
-                to_go = places - sum(step for step in steps if step is not None)
-                result[position] = dataclasses.replace(point, costs={"steps": to_go})
-    return result
+
+    def steps(self, configuration: Sequence[int]) -> float:
+        """Return what is left to go along the lists of choices, 1 for each list."""
+        return sum(
+            1 - choice / max(1, len(choices) - 1)
+            for choices, choice in zip(self._rules, configuration, strict=True)
+        )
 
 
 def _front(points: Sequence[Point], cost: str) -> tuple[int, ...]:
@@ -289,9 +326,9 @@ def _curves(points: Sequence[Point]) -> list[Curve]:
     """Return the curves of cores that are the only approximate ones in the whole network."""
     cores: dict[tuple[str, str], list[tuple[RuleRecord, int]]] = defaultdict(list)
     for position, point in enumerate(points):
-        if len(point.rules) == 1 and point.rules[0].layer is None:
-            rule = point.rules[0]
-            cores[rule.op, rule.core].append((rule, position))
+        for rule in point.alone():
+            if rule.layer is None:
+                cores[rule.op, rule.core].append((rule, position))
     curves = []
     for (op, core), members in cores.items():
         several_cores = sum(other == op for other, _ in cores) > 1
@@ -328,10 +365,10 @@ def _sensitivities(points: Sequence[Point], network: NetworkRecord) -> list[Sens
     cells: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
     instances: dict[str, dict[str, RuleRecord]] = defaultdict(dict)
     for position, point in enumerate(points):
-        if len(point.rules) == 1 and point.rules[0].layer is not None:
-            rule = point.rules[0]
-            cells[rule.op].setdefault((rule.layer or "", rule.label), position)
-            instances[rule.op][rule.label] = rule
+        for rule in point.alone():
+            if rule.layer is not None:
+                cells[rule.op].setdefault((rule.layer, rule.label), position)
+                instances[rule.op][rule.label] = rule
     found = []
     for op, known in cells.items():
         rows = [layer.name for layer in network.layers]
@@ -377,5 +414,6 @@ def _ours(point: PaperPoint, points: Sequence[Point]) -> int | None:
         )
 
     return next(
-        (i for i, p in enumerate(points) if p.confidence is None and matches(p.rules)), None
+        (i for i, p in enumerate(points) if p.confidence is None and any(map(matches, p.views))),
+        None,
     )

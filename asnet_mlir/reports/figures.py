@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,11 +31,14 @@ def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
     written: list[Path] = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for group in groups:
-            for name, figure in _figures(group):
-                path = _free(folder, f"{_slug(group.title)}-{name}", written)
-                figure.savefig(path)
-                written.append(path)
+        with warnings.catch_warnings():
+            # A name may have characters that the font lacks; boxes stand for them.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            for group in groups:
+                for name, figure in _figures(group):
+                    path = _free(folder, f"{_slug(group.title)}-{name}", written)
+                    figure.savefig(path)
+                    written.append(path)
     except OSError as error:
         raise InputError(f"{folder}: can't be written: {error.strerror or error}") from None
     return written

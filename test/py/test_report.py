@@ -26,6 +26,7 @@ from asnet_mlir.exploration.store import (
     RuleRecord,
     Store,
     StudyRecord,
+    VariableRecord,
 )
 from asnet_mlir.reports.collect import Point, _front, collect
 from asnet_mlir.reports.paper import paper_points
@@ -56,13 +57,32 @@ def evaluation(key, rules=(), correct=900, network="n", dataset="d", command="as
     )
 
 
+def instance(rule):
+    """An entry of a constraints file as a study keeps it."""
+    fields = ("label", "core", "parameters", "content_hash")
+    return {name: getattr(rule, name) for name in fields}
+
+
 def study(key="s", network="n", scope="network", choices=None, **fields):
-    constraints = {"scope": scope, "choices": choices or {}}
-    values = {"cost": "none", "bound": "accuracy>=0.8", "command": "asnet explore", "size": 10}
-    return StudyRecord(
-        key, network, "d", constraints, scope, "exhaustive", 0, None, **values | fields,
-        early_stop=None,
-    )  # fmt: skip
+    places = [None] if scope == "network" else ["conv", "dense"]
+    values = {
+        "constraints": {"scope": scope, "choices": choices or {}},
+        "variables": tuple(
+            VariableRecord(op, layer, ("exact", *(i["label"] for i in instances)))
+            for layer in places
+            for op, instances in (choices or {}).items()
+        ),
+        "strategy": "exhaustive",
+        "seed": 0,
+        "budget": None,
+        "cost": "none",
+        "bound": "accuracy>=0.8",
+        "early_stop": None,
+        "stopping_rule": "r",
+        "command": "asnet explore",
+        "size": 10,
+    }
+    return StudyRecord(key=key, network=network, dataset="d", scope=scope, **values | fields)
 
 
 @pytest.fixture
@@ -83,26 +103,28 @@ def path(tmp_path):
         pair = [rule(P=20), rule("divf", core="fdiv_trunc", P=22)]
         store.add(evaluation("pair", pair, 880))
         choices = {
-            "mulf": [{"content_hash": rule(P=b).content_hash} for b in range(23)],
-            "divf": [
-                {"content_hash": rule("divf", core="fdiv_trunc", P=b).content_hash}
-                for b in range(23)
-            ],
+            "mulf": [instance(rule(P=bits)) for bits in range(23)],
+            "divf": [instance(rule("divf", core="fdiv_trunc", P=bits)) for bits in range(23)],
         }
         store.begin_study(study(choices=choices))
-        for position, key in enumerate(["exact", "m20", "pair"]):
-            store.add_study_result("s", key, position, {})
+        found = [("exact", (0, 0)), ("m20", (21, 0)), ("d22", (0, 23)), ("pair", (21, 23))]
+        for position, (key, place) in enumerate(found):
+            store.add_study_result("s", key, position, place, {})
         store.end_study("s", "done", 3.5, "pair")
-        store.begin_study(study("t", "m", "layer", cost="area", bound=None, command=None))
+        choices = {"mulf": [instance(rule(P=18)), instance(rule(P=22))]}
+        by_layer = study("t", "m", "layer", choices, cost="area", bound=None, command=None)
+        store.begin_study(by_layer)
         for position, layer in enumerate(("dense", "conv")):
-            for bits in (18, 22):
+            for choice, bits in enumerate((18, 22), 1):
                 key = f"{layer}{bits}"
-                store.add(
-                    evaluation(key, [rule(layer=layer, P=bits)], 850 + bits, "m", command=None)
-                )
-                store.add_study_result("t", key, 2 * position + bits, {"area": 3000.0 - bits})
+                # The only layer's multiplier was first evaluated as that of the whole network.
+                rules = [rule(layer=None if key == "conv18" else layer, P=bits)]
+                store.add(evaluation(key, rules, 850 + bits, "m", command=None))
+                place = (0, choice) if layer == "dense" else (choice, 0)
+                cost = {"area": 3000.0 - bits, "delay": float("inf")}
+                store.add_study_result("t", key, 2 * position + choice, place, cost)
         store.add_partial(PartialRecord("late", "r", 40, 64, 0.999, 0.9, 0.1, SPECIAL))
-        store.add_study_result("t", "late", 99, {"area": 10.0})
+        store.add_study_result("t", "late", 99, (2, 2), {"area": 10.0})
     return path
 
 
@@ -168,6 +190,7 @@ def test_the_page_holds_what_the_store_holds(path, tmp_path):
     assert [point["costs"].get("area") for point in second["points"]] == [
         2982, 2978, 2982, 2978, 10
     ]  # fmt: skip
+    assert all("delay" not in point["costs"] for point in second["points"])
 
 
 def test_curves_and_front_and_paper(path):
@@ -181,6 +204,7 @@ def test_curves_and_front_and_paper(path):
     values = [first.points[index].accuracy for _, index in first.curves[0].points]
     assert values == [(900 - bits**2) / 1000 for bits in range(23)]
     # No cost was measured: 23 steps a list; the pair is 21/23 + 23/23 along.
+    assert sum("steps" in p.costs for p in first.points) == 4
     front = [first.points[index] for index in first.fronts["steps"]]
     assert [p.label for p in front] == [
         "mulf=fmul_trunc:P=20 divf=fdiv_trunc:P=22",
@@ -193,7 +217,7 @@ def test_curves_and_front_and_paper(path):
         "mulf=fmul_trunc:P=22",
         "mulf=fmul_trunc:P=20 divf=fdiv_trunc:P=22",
     ]
-    assert second.paper == () and second.curves == ()
+    assert second.paper == () and second.curves == () and set(second.fronts) == {"area"}
     # What was stopped early is never in the front, however cheap.
     assert [second.points[i].label for i in second.fronts["area"]] == ["mulf@dense=fmul_trunc:P=22"]
 
@@ -202,7 +226,12 @@ def test_sensitivity_by_layer(path, tmp_path):
     _, group = collect(path)
     (table,) = group.sensitivities
     assert table.layers == ("conv", "dense") and table.columns == ("P=18", "P=22")
-    assert group.points[table.cells["conv", "fmul_trunc:P=22"]].correct == 872
+    correct = {place: group.points[index].correct for place, index in table.cells.items()}
+    assert correct == {
+        (layer, f"fmul_trunc:P={bits}"): 850 + bits
+        for layer in ("conv", "dense")
+        for bits in (18, 22)
+    }
 
 
 def test_several_parameters_and_cores(tmp_path):
@@ -300,7 +329,7 @@ def test_ten_thousand_results(tmp_path):
         for number in range(10_000):
             rules = [rule(layer=f"l{k}", P=number // 10**k % 10) for k in range(4)]
             store.add(evaluation(str(number), rules, number % 1000))
-            store.add_study_result("s", str(number), number, {"area": float(number)})
+            store.add_study_result("s", str(number), number, (), {"area": float(number)})
         store._connection.execute("COMMIT")
     text, page = page_of(path, tmp_path)
     assert len(page.data[0]["points"]) == 10_000 and "10,000 of 1.0e+30" in text
@@ -341,6 +370,10 @@ def damaged(path: Path, kind: str) -> None:
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE t (x)")
         connection.close()
+    elif kind == "without networks":
+        with sqlite3.connect(path) as connection:
+            connection.execute("DELETE FROM network")
+        connection.close()
     elif kind == "no database":
         path.write_bytes(b"something else entirely" * 100)
     elif kind == "truncated":
@@ -355,6 +388,7 @@ def damaged(path: Path, kind: str) -> None:
         ("other version", "is a result store of version 99, this program reads version"),
         ("no store", "is an SQLite file, but not a result store"),
         ("no database", "not a result store"),
+        ("without networks", "is damaged"),
         ("truncated", "damaged|not a result store"),
         ("missing", "no such file"),
     ],
@@ -457,7 +491,7 @@ def test_in_a_browser(path, tmp_path):
         "charts": 3,
         "filtered": ["44"],
         "least": "45",
-        "tooltip": "mulf=fmul_trunc:P=0\n90.00 % (0.00 points against exact)\n1.957 steps to go",
+        "tooltip": "mulf=fmul_trunc:P=0\n90.00 % (0.00 points against exact)",
         "command": "asnet evaluate",
         "wide": False,
     }
