@@ -78,13 +78,13 @@ def fold_weights(network: Network) -> Network:
 
 
 def _split(text: str, network: Network) -> _Split:
-    from asnet_mlir.compiler import _mark_arguments, _module, _run
+    from asnet_mlir.compiler import mark_arguments, module_from_text, run_passes
 
-    with _module(text) as module:
+    with module_from_text(text) as module:
         from mlir import ir
 
-        _mark_arguments(module, network.weights)
-        _run(module, _FOLD, network.name)
+        mark_arguments(module, network.weights)
+        run_passes(module, _FOLD, network.name)
         functions = {
             ir.StringAttr(op.attributes["sym_name"]).value: op
             for op in module.body.operations
@@ -130,12 +130,12 @@ def _evaluate(
     folding: str, split: _Split, values: dict[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Return the folded values by name, computed as scalar loops in the defined order."""
-    from asnet_mlir.compiler import _TO_APPROX, _module, _run, to_native
+    from asnet_mlir.compiler import _TO_APPROX, module_from_text, run_passes, to_native
 
-    with _module(folding) as module:
-        _run(module, _TO_APPROX, "folding weights")
+    with module_from_text(folding) as module:
+        run_passes(module, _TO_APPROX, "folding weights")
         text = str(module)
     results = {name: np.empty(shape, np.float32) for name, shape in split.results}
-    compiled = to_native(text, "", vectorize=False)
+    compiled = to_native(text, "")
     compiled("main", *(values[name] for name in split.inputs), *results.values())
     return {name: as_float32(name, value) for name, value in results.items()}
