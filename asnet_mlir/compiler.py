@@ -231,6 +231,7 @@ def to_native(
             module.body.append(op)
         main = _main(module)
         main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+        _protect_arguments(main)
         function = ir.FunctionType(main.attributes["function_type"].value)
         shapes = [tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)]
         for pipeline in (
@@ -242,6 +243,26 @@ def to_native(
         compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
     compiled.prepare("main")
     return compiled
+
+
+def _protect_arguments(main: Any) -> None:
+    """Forbid bufferization to compute in place in an argument: the arrays are the caller's."""
+    from mlir import ir
+
+    attributes = main.attributes["arg_attrs"] if "arg_attrs" in main.attributes else None
+    count = len(ir.FunctionType(main.attributes["function_type"].value).inputs)
+    given = list(ir.ArrayAttr(attributes)) if attributes else [ir.DictAttr.get({})] * count
+    main.attributes["arg_attrs"] = ir.ArrayAttr.get(
+        [
+            ir.DictAttr.get(
+                {
+                    **{named.name: named.attr for named in ir.DictAttr(known)},
+                    "bufferization.writable": ir.BoolAttr.get(False),
+                }
+            )
+            for known in given
+        ]
+    )
 
 
 @contextlib.contextmanager
