@@ -212,8 +212,8 @@ def to_native(
 ) -> CompiledModule:
     """Compile a bound module as the reference: scalar loops, one sample after the other.
 
-    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested against
-    it.
+    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested
+    against it.
 
     Args:
       bound: what `bind` or `bind_for_hardware` returned.
@@ -233,7 +233,9 @@ def to_native(
         main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
         _protect_arguments(main)
         function = ir.FunctionType(main.attributes["function_type"].value)
-        shapes = [tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)]
+        shapes = [
+            tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)
+        ]
         for pipeline in (
             "builtin.module(convert-approx-to-calls{keep-blocks=true})",
             "builtin.module(inline,canonicalize,cse)",
@@ -249,7 +251,7 @@ def _protect_arguments(main: Any) -> None:
     """Forbid bufferization to compute in place in an argument: the arrays are the caller's."""
     from mlir import ir
 
-    attributes = main.attributes["arg_attrs"] if "arg_attrs" in main.attributes else None
+    attributes = main.attributes.get("arg_attrs")
     count = len(ir.FunctionType(main.attributes["function_type"].value).inputs)
     given = list(ir.ArrayAttr(attributes)) if attributes else [ir.DictAttr.get({})] * count
     main.attributes["arg_attrs"] = ir.ArrayAttr.get(

@@ -1,7 +1,7 @@
 """Native code: made of modules in the LLVM dialect, kept on disk, loaded, run over blocks.
 
-Code is kept as object files under the hash of what it is made from, so that it is compiled once on a
-machine, not once in a process.
+Code is kept as object files under the hash of what it is made from, so that it is compiled once on
+a machine, not once in a process.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def compile_object(module: Any, level: int) -> bytes:
       level: of LLVM's optimizer; from 3 on with its vectorizers, which blocked code of vectors does
         not need.
 
-    Of each function with `llvm.emit_c_interface`, the object has `asnet_<name>(void **)`, which takes
-    the addresses of memref descriptors as an array.
+    Of each function with `llvm.emit_c_interface`, the object has `asnet_<name>(void **)`, which
+    takes the addresses of memref descriptors as an array.
 
     Raises:
       ToolError: LLVM refused the module.

@@ -2,9 +2,11 @@
 
     make bench       (or: python benchmarks/evaluate_against_xla.py [--threads N] [--repeat R])
 
-Both run the same network on the same data in this process, in turn, with the same number of threads;
-compilation is not counted on either side.  What is quoted is the median of the pairwise ratios; the
-spread of either side tells how noisy the machine was.  Results: evaluate_against_xla.json.
+Both run the same network on the same data in this process, in turn, with the same number of
+threads; compilation is not counted on either side.  What is quoted is the median of the pairwise
+ratios; the spread of either side tells how noisy the machine was.
+
+Results: evaluate_against_xla.json.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     make bench       (or: python benchmarks/sweeps.py [--case NAME ..])
 
-Cores are checked before (that is done once for a core, whatever network uses it); native code is not
-there: every case starts with an empty cache of compiled stages.  Results: sweeps.json and
+Cores are checked before (that is done once for a core, whatever network uses it); native code is
+not there: every case starts with an empty cache of compiled stages.  Results: sweeps.json and
 scaling.png.
 """
 

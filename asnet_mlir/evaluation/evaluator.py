@@ -44,8 +44,8 @@ class CompiledNetwork:
       stages: its layers, in the order of computation.
       lanes: samples that native code computes at once, each in a lane of a vector.
       block: samples in a block: `lanes` times the batch for which the network was lowered.
-      sizes: bytes of a block of each value, by number.  Values of stages have a sample in each lane;
-        the last two are rows: the input as the user has it, and the output.
+      sizes: bytes of a block of each value, by number.  Values of stages have a sample in each
+        lane; the last two are rows: the input as the user has it, and the output.
     """
 
     def __init__(self, model: Any, *, strategy: Strategy | None = None) -> None:
@@ -129,11 +129,12 @@ class CompiledNetwork:
                     arguments.append(Argument("arena"))
                     arena = max(arena, argument["bytes"])
                 else:
-                    array = {
+                    constants: dict[str, Any] = {
                         "weight": self._weights,
                         "prepared": prepared,
                         "parameters": {None: stage.parameters},
-                    }[role][name]
+                    }
+                    array = constants[role][name]
                     arguments.append(Argument("constant", array.ctypes.data))
             functions.append((stage.native.entry, arguments))
         if leave:
@@ -193,9 +194,7 @@ class Evaluator:
         self._compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.network = self._compiled.network
         self.binding = binding or Binding()
-        self._plan = self._compiled.plan(
-            self._compiled.bind(self.binding), enter=True, leave=True
-        )
+        self._plan = self._compiled.plan(self._compiled.bind(self.binding), enter=True, leave=True)
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Return float32[n, *output_shape] for float32[n, *input_shape].

@@ -2,9 +2,9 @@
 
     approx module --split--> stages --bind, models, lanes, loops--> object files
 
-A stage's native code depends on its own text and on what its own ops are bound to.  So a binding that
-changes one layer compiles one stage, one that changes a parameter of a truncating core compiles none
-(masks are arguments), and results of the stages before it can be used again.
+A stage's native code depends on its own text and on what its own ops are bound to.  So a binding
+that changes one layer compiles one stage, one that changes a parameter of a truncating core
+compiles none (masks are arguments), and results of the stages before it can be used again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from asnet_mlir.cores.model import Model, Strategy
 from asnet_mlir.errors import ToolError, UnsupportedError
 from asnet_mlir.native import LoadedObject, aligned, compile_object, host, native_key
 
-__all__ = ["BoundStage", "NativeStage", "Split", "Stage", "StageCompiler", "split_stages", "transposer"]
+__all__ = [
+    "BoundStage",
+    "NativeStage",
+    "Split",
+    "Stage",
+    "StageCompiler",
+    "split_stages",
+    "transposer",
+]
 
 _SPLIT = "builtin.module(approx-split-stages)"
 _CALL_MODELS = "builtin.module(convert-approx-to-calls{keep-blocks=true})"
@@ -152,7 +160,8 @@ def _split(approx: str) -> dict[str, Any]:
                     "outputs": _numbers(op, "res_attrs"),
                 }
             )
-    return {"stages": stages, "has_lanes": all(_has_lanes(stage["text"]) for stage in stages)}
+    has_lanes = all(_has_lanes(str(stage["text"])) for stage in stages)
+    return {"stages": stages, "has_lanes": has_lanes}
 
 
 def _sites(op: Any, layer: str = "") -> set[tuple[str, str]]:
@@ -557,7 +566,9 @@ def _transposer_text(rows: int, columns: int, lanes: int) -> str:
                 pair = f"{values[k]}, {values[k + size]}"
                 for position, mask in ((k, low), (k + size, high)):
                     name = f"%r{step}_{position}"
-                    lines.append(f"      {name} = vector.shuffle {pair} {mask} : {vector}, {vector}")
+                    lines.append(
+                        f"      {name} = vector.shuffle {pair} {mask} : {vector}, {vector}"
+                    )
                     following[position] = name
             values, size = following, size * 2
         for k in range(lanes):
