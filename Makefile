@@ -43,6 +43,10 @@ demo: setup ## the whole way once on MNIST: sweep, choose, generate, simulate, s
 figures: setup ## the paper's figures 3(a) and 4(a) beside ours, as a page and as pictures
 	@$(BIN)/python examples/paper_figures.py
 
+.PHONY: layer-search
+layer-search: setup ## a search by layers against one multiplier for all layers, as a page
+	@$(BIN)/python examples/layer_search.py
+
 .PHONY: test
 test: setup ## all tests but the deep ones
 	$(BIN)/lit -q test/lit
@@ -79,4 +83,4 @@ lock: $(VENV)/.installed ## resolve requirements/requirements.in into requiremen
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf $(VENV) build demo-output figures-output
+	rm -rf $(VENV) build demo-output figures-output layer-search-output
