@@ -19,7 +19,7 @@ __all__ = ["fold_weights"]
 
 _FOLD = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
-    "func.func(approx-annotate-layers),approx-fold-weights)"
+    "func.func(approx-annotate-layers),cse,approx-fold-weights)"
 )
 _OUTLINED = "folded_weights"
 
@@ -50,7 +50,7 @@ def fold_weights(network: Network) -> Network:
 
     A network that can't be lowered is returned as it is: the error belongs to who lowers it.
     """
-    if network.folded:
+    if network.unfolded is not None:
         return network
     batch = network.fixed_batch or 1
     try:
@@ -73,7 +73,7 @@ def fold_weights(network: Network) -> Network:
         network,
         weights=tuple(Weight(name, values[name]) for name, _ in split.weights),
         lower=lower,
-        folded=True,
+        unfolded=network,
     )
 
 
@@ -134,8 +134,40 @@ def _evaluate(
 
     with module_from_text(folding) as module:
         run_passes(module, _TO_APPROX, "folding weights")
+        results = _make_results_distinct(module)
         text = str(module)
-    results = {name: np.empty(shape, np.float32) for name, shape in split.results}
+    arrays = {
+        index: np.empty(shape, np.float32)
+        for index, (_, shape) in enumerate(split.results)
+        if index in results
+    }
     compiled = to_native(text, "")
-    compiled("main", *(values[name] for name in split.inputs), *results.values())
-    return {name: as_float32(name, value) for name, value in results.items()}
+    compiled("main", *(values[name] for name in split.inputs), *arrays.values())
+    return {
+        name: as_float32(name, arrays[source])
+        for (name, _), source in zip(split.results, results, strict=True)
+    }
+
+
+def _make_results_distinct(module: Any) -> list[int]:
+    """Let `@main` return each value once: bufferization can't give one value two buffers.
+
+    Returns:
+      For each result that there was, the first one that is the same value.
+    """
+    from mlir import ir
+
+    main = next(iter(module.body.operations))
+    block = main.regions[0].blocks[0]
+    ret = list(block.operations)[-1]
+    operands = list(ret.operands)
+    first = [operands.index(value) for value in operands]
+    kept = [value for index, value in enumerate(operands) if first[index] == index]
+    with ir.InsertionPoint(ret), ret.location:
+        ir.Operation.create("func.return", operands=kept)
+    ret.operation.erase()
+    kind = ir.FunctionType(main.attributes["function_type"].value)
+    main.attributes["function_type"] = ir.TypeAttr.get(
+        ir.FunctionType.get(kind.inputs, [value.type for value in kept])
+    )
+    return first
