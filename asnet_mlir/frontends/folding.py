@@ -134,40 +134,8 @@ def _evaluate(
 
     with module_from_text(folding) as module:
         run_passes(module, _TO_APPROX, "folding weights")
-        results = _make_results_distinct(module)
         text = str(module)
-    arrays = {
-        index: np.empty(shape, np.float32)
-        for index, (_, shape) in enumerate(split.results)
-        if index in results
-    }
+    results = {name: np.empty(shape, np.float32) for name, shape in split.results}
     compiled = to_native(text, "")
-    compiled("main", *(values[name] for name in split.inputs), *arrays.values())
-    return {
-        name: as_float32(name, arrays[source])
-        for (name, _), source in zip(split.results, results, strict=True)
-    }
-
-
-def _make_results_distinct(module: Any) -> list[int]:
-    """Let `@main` return each value once: bufferization can't give one value two buffers.
-
-    Returns:
-      For each result that there was, the first one that is the same value.
-    """
-    from mlir import ir
-
-    main = next(iter(module.body.operations))
-    block = main.regions[0].blocks[0]
-    ret = list(block.operations)[-1]
-    operands = list(ret.operands)
-    first = [operands.index(value) for value in operands]
-    kept = [value for index, value in enumerate(operands) if first[index] == index]
-    with ir.InsertionPoint(ret), ret.location:
-        ir.Operation.create("func.return", operands=kept)
-    ret.operation.erase()
-    kind = ir.FunctionType(main.attributes["function_type"].value)
-    main.attributes["function_type"] = ir.TypeAttr.get(
-        ir.FunctionType.get(kind.inputs, [value.type for value in kept])
-    )
-    return first
+    compiled("main", *(values[name] for name in split.inputs), *results.values())
+    return {name: as_float32(name, value) for name, value in results.items()}
