@@ -75,6 +75,17 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
 	$(BIN)/python benchmarks/cores_table.py
 
+.PHONY: ops-table
+ops-table: setup ## docs/ops.md: every op of StableHLO and layer of Keras, tried
+	$(BIN)/python tools/ops_table.py
+
+.PHONY: docs
+docs: ops-table cores-table ## the pages that are made by programs
+
+.PHONY: exactness
+exactness: setup ## errors of the exact networks against float64, beside the framework's
+	$(BIN)/python benchmarks/exactness.py
+
 .PHONY: lock
 lock: $(VENV)/.installed ## resolve requirements/requirements.in into requirements/lock.txt
 	$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv

@@ -305,7 +305,7 @@ public:
     }
     // What only the folded values needed goes, weights included.
     for (Operation *op : llvm::make_early_inc_range(llvm::reverse(operations())))
-      if (needed.contains(op) && op->use_empty())
+      if (op->use_empty() && isConstant(op) && !op->hasTrait<OpTrait::IsTerminator>())
         op->erase();
     llvm::BitVector unused(main.getNumArguments());
     for (auto [index, used] : llvm::zip_equal(weights, wasUsed))

@@ -19,7 +19,7 @@ __all__ = ["fold_weights"]
 
 _FOLD = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
-    "func.func(approx-annotate-layers),approx-fold-weights)"
+    "func.func(approx-annotate-layers),cse,approx-fold-weights)"
 )
 _OUTLINED = "folded_weights"
 
@@ -50,7 +50,7 @@ def fold_weights(network: Network) -> Network:
 
     A network that can't be lowered is returned as it is: the error belongs to who lowers it.
     """
-    if network.folded:
+    if network.unfolded is not None:
         return network
     batch = network.fixed_batch or 1
     try:
@@ -73,7 +73,7 @@ def fold_weights(network: Network) -> Network:
         network,
         weights=tuple(Weight(name, values[name]) for name, _ in split.weights),
         lower=lower,
-        folded=True,
+        unfolded=network,
     )
 
 

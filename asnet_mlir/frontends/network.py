@@ -35,7 +35,8 @@ class Network:
       lower: batch size -> text of a linalg-on-tensors module with one public function
         `@main(input, *weights)`, locations included (layer names live in them).
       fixed_batch: the only batch size that `lower` takes, or None for any.
-      folded: whether arithmetic on weights only has been done (`fold_weights`).
+      unfolded: the network as the framework gave it, where arithmetic on weights only has been done
+        (`fold_weights`): what `stablehlo` takes are its weights.
       reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
     """
 
@@ -46,5 +47,5 @@ class Network:
     stablehlo: Callable[[int], str]
     lower: Callable[[int], str]
     fixed_batch: int | None = None
-    folded: bool = False
+    unfolded: Network | None = field(default=None, compare=False)
     reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
