@@ -2,14 +2,14 @@
 
     python benchmarks/exactness.py [MODEL DATA ..]
 
-Without arguments all built-in networks run on their test sets. Of a Keras model whose last layer has a
-softmax, errors are those of the logits before it; of other models those of the outputs. The reference is the
-framework's own StableHLO in float64, with the float32 weights and constants taken as exact, run by
-XLA. Prints one JSON object and stores it as benchmarks/results/exactness.json.
+Without arguments all built-in networks run on their test sets. Of a Keras model whose last layer has
+a softmax, errors are those of the logits before it; of other models those of the outputs. The
+reference is the framework's own StableHLO in float64, with the float32 weights and constants taken as
+exact, run by XLA. Prints one JSON object and stores it as benchmarks/results/exactness.json.
 
-The bounds (issue 4): our greatest error is at most twice the framework's, outputs differ from the
-framework's by at most 1e-5, and the answers are equal wherever float64 has a margin above that. Exit
-status 1 where one does not hold.
+The bounds: our greatest error is at most twice the framework's, outputs differ from the framework's
+by at most 1e-5, and the answers are equal wherever float64 has a margin above that. Exit status 1
+where one does not hold.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
 import numpy as np
 
 from asnet_mlir.data import load_data
@@ -30,6 +28,8 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.frontends.load import builtin_models
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 RESULTS = Path(__file__).resolve().parent / "results" / "exactness.json"
 BATCH = 500
@@ -78,7 +78,7 @@ def _wide_number(match: re.Match[str]) -> str:
 
 
 def float64_outputs(network: Network, x: np.ndarray) -> np.ndarray:
-    """Return float64[n, *output_shape] of the framework's module, run by XLA in double precision."""
+    """Return float64[n, *output_shape] of the framework's module, run by XLA in float64."""
     import jax
     from jax._src.interpreters.mlir import make_ir_context
     from jax.extend.backend import get_backend
@@ -114,8 +114,11 @@ def measure(model: str, data: str) -> dict[str, Any]:
     exact = float64_outputs(network, x)
     whole = load_model(model)
     assert whole.reference is not None
-    outputs = Evaluator(whole).outputs(x), np.concatenate(
-        [np.asarray(whole.reference(x[i : i + BATCH])) for i in range(0, len(x), BATCH)]
+    outputs = (
+        Evaluator(whole).outputs(x),
+        np.concatenate(
+            [np.asarray(whole.reference(x[i : i + BATCH])) for i in range(0, len(x), BATCH)]
+        ),
     )
     flat = exact.reshape(len(x), -1)
     ranked = np.sort(flat, axis=1)

@@ -126,9 +126,7 @@ def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[
     )
 
 
-def _evaluate(
-    folding: str, split: _Split, values: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _evaluate(folding: str, split: _Split, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the folded values by name, computed as scalar loops in the defined order."""
     from asnet_mlir.compiler import _TO_APPROX, module_from_text, run_passes, to_native
 

@@ -112,7 +112,9 @@ def test_broadcasts_are_not_stored():
     def function(x, w):
         return x * (jnp.broadcast_to(w, x.shape) * 2 + 1)
 
-    network = from_jax_function(function, (np.zeros((1, 50, 3), np.float32), np.ones(3, np.float32)))
+    network = from_jax_function(
+        function, (np.zeros((1, 50, 3), np.float32), np.ones(3, np.float32))
+    )
     assert [weight.value.shape for weight in network.weights] == [(3,)]
     x = np.ones((4, 50, 3), np.float32)
     assert (Evaluator(network).outputs(x) == 3).all()
@@ -120,9 +122,7 @@ def test_broadcasts_are_not_stored():
 
 def test_movements_of_weights_stay():
     kernel = np.arange(6, dtype=np.float32).reshape(2, 3)
-    network = from_jax_function(
-        lambda x, w: x @ w.T[::-1], (np.zeros((1, 3), np.float32), kernel)
-    )
+    network = from_jax_function(lambda x, w: x @ w.T[::-1], (np.zeros((1, 3), np.float32), kernel))
     assert [weight.value.shape for weight in network.weights] == [(2, 3)]
 
 
@@ -130,7 +130,8 @@ def test_one_value_twice_is_one_weight():
     import jax.numpy as jnp
 
     network = from_jax_function(
-        lambda x, w: x * jnp.exp(w) + jnp.exp(w), (np.zeros((1, 3), np.float32), np.ones(3, np.float32))
+        lambda x, w: x * jnp.exp(w) + jnp.exp(w),
+        (np.zeros((1, 3), np.float32), np.ones(3, np.float32)),
     )
     assert len(network.weights) == 1
 

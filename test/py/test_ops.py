@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
-import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
-
 import op_cases
 import ops_table
+import pytest
 from test_evaluation import same_bits, scalar_outputs
 
 from asnet_mlir.binding import Binding
@@ -37,7 +30,7 @@ def title(case) -> str:
 def test_the_table_says_what_happens(case):
     """Within 1e-5 of the framework where it says yes, refused by name where it says no."""
     name = f"`{getattr(case, 'op', None) or case.layer}`"
-    # Up to the schedule, which decides whether hardware can do it; the table's maker goes to the end.
+    # Up to the schedule, which decides whether hardware can do it; the table's maker goes on.
     support = ops_table.try_network(case.network, "scheduled")
     assert ops_table.row(name, case.what, support) in ROWS, "run `make ops-table`"
     assert support.evaluates or support.reason.startswith("`")
@@ -56,8 +49,18 @@ def by_title(*titles: str):
 @pytest.mark.parametrize(
     "case",
     by_title(
-        *("batch_norm_inference", "concatenate", "exponential_minus_one", "gather-computed-indices"),
-        *("log", "log_plus_one", "pad-with-holes,-and-negative", "power-constant-half-integer-exponent"),
+        *(
+            "batch_norm_inference",
+            "concatenate",
+            "exponential_minus_one",
+            "gather-computed-indices",
+        ),
+        *(
+            "log",
+            "log_plus_one",
+            "pad-with-holes,-and-negative",
+            "power-constant-half-integer-exponent",
+        ),
         *("reduce-argmax", "reduce-or", "reduce-variance", "reduce_window-sum,-padded", "reverse"),
         *("rsqrt", "select_and_scatter", "sqrt", "tanh", "convolution-dilated-input-(transposed)"),
         *("convert-f32-to-ui8-and-back", "LayerNormalization", "UpSampling2D-bilinear"),
@@ -106,7 +109,15 @@ def test_plain_ops_on_special_values_equal_the_interpreter(case):
     "case",
     by_title(
         *("convolution-strides,-padding", "convolution-depthwise", "dot_general-batched"),
-        *("exponential", "log", "logistic", "rsqrt", "sqrt", "tanh", "power-constant-integer-exponent"),
+        *(
+            "exponential",
+            "log",
+            "logistic",
+            "rsqrt",
+            "sqrt",
+            "tanh",
+            "power-constant-integer-exponent",
+        ),
         *("reduce_window-maximum", "reduce-sum", "pad-with-holes,-and-negative", "divide"),
         *("select_and_scatter", "gather-fixed-indices", "reduce_precision", "iota", "reverse"),
     ),
@@ -129,9 +140,9 @@ def interpreted(network, x: np.ndarray) -> np.ndarray:
     stablehlo.register_stablehlo_passes()
     with make_ir_context():
         module = ir.Module.parse(network.stablehlo(1))
-        passmanager.PassManager.parse(
-            "builtin.module(func.func(chlo-legalize-to-stablehlo))"
-        ).run(module.operation)
+        passmanager.PassManager.parse("builtin.module(func.func(chlo-legalize-to-stablehlo))").run(
+            module.operation
+        )
         values = [ir.DenseElementsAttr.get(np.ascontiguousarray(x))]
         values += [ir.DenseElementsAttr.get(w.value) for w in network.unfolded.weights]
         (result,) = stablehlo.eval_module(module, values)
@@ -147,7 +158,9 @@ def random_network(seed: int):
     weights: list[np.ndarray] = []
 
     def weight(*shape: int) -> int:
-        weights.append((rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32))
+        weights.append(
+            (rng.standard_normal(shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+        )
         return len(weights) - 1
 
     steps = []
@@ -169,8 +182,10 @@ def random_network(seed: int):
         elif kind == "norm":
             k = weight(channels)
             steps.append(
-                lambda x, w, k=k: (x - x.mean(3, keepdims=True))
-                * jax.lax.rsqrt(x.var((1, 2), keepdims=True) + jnp.exp(w[k]))
+                lambda x, w, k=k: (
+                    (x - x.mean(3, keepdims=True))
+                    * jax.lax.rsqrt(x.var((1, 2), keepdims=True) + jnp.exp(w[k]))
+                )
             )
         elif kind == "residual":
             steps.append(lambda x, w: x + jnp.where(x > 0, x[:, ::-1], jnp.abs(x)))
@@ -257,7 +272,9 @@ def test_refusals_name_the_op_the_layer_and_the_place():
         (lambda x: lax.pow(x, x), "math.powf"),
     ):
         message = refused(function, 3, 3)
-        assert f"'{op}'" in message and "(layer 'strange')" in message and " at " in message, message
+        assert f"'{op}'" in message and "(layer 'strange')" in message and " at " in message, (
+            message
+        )
     # JAX wraps it into a function of its own, whose location has no scopes.
     assert "'stablehlo.fft'" in refused(lambda x: jnp.real(jnp.fft.fft(x)), 3)
     assert "'complex.create'" in refused(lambda x: jnp.real(lax.complex(x, x) * 2), 3)
@@ -292,6 +309,8 @@ def test_refused_files(tmp_path, text, message):
 
 def test_dynamic_shapes_are_refused(tmp_path):
     path = tmp_path / "net.mlir"
-    path.write_text("func.func @main(%x: tensor<?x2xf32>) -> tensor<?x2xf32> { return %x : tensor<?x2xf32> }")
+    path.write_text(
+        "func.func @main(%x: tensor<?x2xf32>) -> tensor<?x2xf32> { return %x : tensor<?x2xf32> }"
+    )
     with pytest.raises(InputError, match="must be static float32"):
         load_model(str(path))
