@@ -71,6 +71,10 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/sweeps.py
 	$(BIN)/python benchmarks/core_models.py
 
+.PHONY: benchmarks-table
+benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
+	$(BIN)/python benchmarks/table.py
+
 .PHONY: cores-table
 cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
 	$(BIN)/python benchmarks/cores_table.py

@@ -2,10 +2,10 @@
 
     python benchmarks/exactness.py [MODEL DATA ..]
 
-Without arguments all built-in networks run on their test sets. Of a Keras model whose last layer has
-a softmax, errors are those of the logits before it; of other models those of the outputs. The
-reference is the framework's own StableHLO in float64, with the float32 weights and constants taken as
-exact, run by XLA. Prints one JSON object and stores it as benchmarks/results/exactness.json.
+Without arguments all built-in networks run on their test sets. Of a Keras model whose last layer
+has a softmax, errors are those of the logits before it; of other models those of the outputs. The
+reference is the framework's own StableHLO in float64, with the float32 weights and constants taken
+as exact, run by XLA. Prints one JSON object and stores it as benchmarks/results/exactness.json.
 
 The bounds: our greatest error is at most twice the framework's, outputs differ from the framework's
 by at most 1e-5, and the answers are equal wherever float64 has a margin above that. Exit status 1
