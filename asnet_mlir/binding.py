@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,15 @@ class Rule:
 
 @dataclass(frozen=True)
 class Binding:
-    """A set of rules; a rule with a layer wins over one without, ops without a rule are exact."""
+    """A set of rules; a rule with a layer wins over one without, ops without a rule are exact.
+
+    Attributes:
+      base: the instances, by ID, that the ops of a bound file have already; they keep them where no
+        rule says otherwise.
+    """
 
     rules: tuple[Rule, ...] = ()
+    base: tuple[tuple[int, Instance], ...] = ()
 
     def __post_init__(self) -> None:
         seen = set()
@@ -137,11 +143,14 @@ class Binding:
 
     @cached_property
     def instances(self) -> dict[int, Instance]:
-        """The distinct instances by ID; IDs count from 1 in the order of the rules."""
-        by_hash: dict[str, Instance] = {}
+        """The distinct instances by ID; after those of `base` in the order of the rules, from 1."""
+        numbered = dict(self.base)
+        known = {instance.content_hash for instance in numbered.values()}
         for rule in self.rules:
-            by_hash.setdefault(rule.instance.content_hash, rule.instance)
-        return dict(enumerate(by_hash.values(), start=1))
+            if rule.instance.content_hash not in known:
+                known.add(rule.instance.content_hash)
+                numbered[max(numbered, default=0) + 1] = rule.instance
+        return numbered
 
     @cached_property
     def pass_option(self) -> str:
@@ -155,7 +164,12 @@ class Binding:
     @property
     def label(self) -> str:
         """One line for people: `mulf=fmul_trunc:P=20 divf=fdiv_trunc:P=22`, or `exact`."""
-        return " ".join(rule.label for rule in self.rules) or "exact"
+        own = "as in the file" if self.base else ""
+        return " ".join(filter(None, (own, *(rule.label for rule in self.rules)))) or "exact"
+
+    def over(self, instances: Mapping[int, Instance]) -> Binding:
+        """Return these rules on top of what a bound file binds already (`Network.instances`)."""
+        return replace(self, base=tuple(sorted(instances.items())))
 
 
 def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:

@@ -14,7 +14,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["cache_directory", "cached_directory", "cached_text", "content_hash"]
+__all__ = ["cache_directory", "cached_bytes", "cached_directory", "cached_text", "content_hash"]
+
+_DIGEST_BYTES = 32
 
 
 def cache_directory() -> Path:
@@ -46,6 +48,31 @@ def cached_text(kind: str, key: str, make: Callable[[], str]) -> str:
         file.write(text)
     os.replace(file.name, path)
     return text
+
+
+def cached_bytes(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes cached as `kind`/`key`, made by `make` on the first call.
+
+    An entry carries its hash: one that was damaged is made again.
+    """
+    path = cache_directory() / kind / key
+    try:
+        entry = path.read_bytes()
+    except FileNotFoundError:
+        entry = b""
+    data = entry[_DIGEST_BYTES:]
+    if len(entry) >= _DIGEST_BYTES and hashlib.sha256(data).digest() == entry[:_DIGEST_BYTES]:
+        return data
+    data = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".new-", delete=False) as file:
+        try:
+            file.write(hashlib.sha256(data).digest() + data)
+        except BaseException:  # a full disk
+            os.unlink(file.name)
+            raise
+    os.replace(file.name, path)
+    return data
 
 
 def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:

@@ -80,24 +80,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
 
+    network = _Parser(add_help=False)
+    network.add_argument("model", metavar="MODEL")
+    network.add_argument(
+        "--weights",
+        metavar="FILE.npz",
+        help="of a .mlir or .mlirbc file; by default NAME.weights.npz beside NAME.mlir",
+    )
+
     def verb(name: str, run: Callable[[Any], int | None], help: str, *parents: Any) -> Any:
         command = verbs.add_parser(name, help=help, description=help, parents=[common, *parents])
         command.set_defaults(run=run)
         return command
 
-    command = verb("compile", _compile, "print a stage of the compiler", bound)
-    command.add_argument("model", metavar="MODEL")
+    command = verb("compile", _compile, "print a stage of the compiler", network, bound)
     command.add_argument("--emit", default="bound", metavar="STAGE")
-    command.add_argument("--batch", type=int, default=1, help="samples in a call")
-    command.add_argument("-o", "--output", metavar="FILE")
+    command.add_argument("--batch", type=int, help="samples in a call (default: 1)")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="weights go into NAME.weights.npz beside NAME.mlir",
+    )
 
-    command = verb("evaluate", _evaluate, "accuracy of one configuration", bound)
-    command.add_argument("model", metavar="MODEL")
+    command = verb("evaluate", _evaluate, "accuracy of one configuration", network, bound)
     command.add_argument("--data", required=True, metavar="DATA")
     command.add_argument("--threads", type=int, metavar="N")
 
-    command = verb("explore", _explore, "accuracy of every configuration of a design space")
-    command.add_argument("model", metavar="MODEL")
+    command = verb(
+        "explore", _explore, "accuracy of every configuration of a design space", network
+    )
     command.add_argument("--data", required=True, metavar="DATA")
     command.add_argument("--constraints", required=True, metavar="FILE.json")
     command.add_argument("--store", metavar="FILE.sqlite", help="keep results; continue a sweep")
@@ -107,8 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--plot", metavar="FILE.png", help="draw accuracy against parameters")
     command.add_argument("--threads", type=int, metavar="N")
 
-    command = verb("generate", _generate, "the network as a bundle of SystemVerilog", bound)
-    command.add_argument("model", metavar="MODEL")
+    command = verb(
+        "generate", _generate, "the network as a bundle of SystemVerilog", network, bound
+    )
     command.add_argument("-o", "--output", required=True, metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace an existing folder")
 
@@ -226,6 +239,12 @@ def _binding(options: Any) -> Any:
     return Binding.parse(options.bind)
 
 
+def _model(options: Any) -> Any:
+    if options.weights is None:
+        return options.model
+    return asnet_mlir.load_model(options.model, options.weights)
+
+
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
@@ -238,11 +257,18 @@ def _write_new(path: str, text: str) -> None:
 
 
 def _compile(options: Any) -> None:
-    if options.batch < 1:
+    from asnet_mlir.compiler import MODEL_STAGES
+    from asnet_mlir.frontends.weights import weights_file_of, write_weights
+
+    if options.batch is not None and options.batch < 1:
         raise InputError(f"--batch must be at least 1, not {options.batch}")
-    text = asnet_mlir.compile(options.model, options.emit, _binding(options), batch=options.batch)
+    network = asnet_mlir.load_model(options.model, options.weights)
+    text = asnet_mlir.compile(network, options.emit, _binding(options), batch=options.batch)
     if options.output:
+        output = Path(options.output)
         _write_new(options.output, text)
+        if options.emit in MODEL_STAGES and output.suffix == ".mlir" and network.weights:
+            write_weights(weights_file_of(output), network.weights)
     elif options.json:
         _print_json({"stage": options.emit, "text": text})
     else:
@@ -251,7 +277,7 @@ def _compile(options: Any) -> None:
 
 def _evaluate(options: Any) -> None:
     result = asnet_mlir.evaluate(
-        options.model, options.data, _binding(options), threads=options.threads
+        _model(options), options.data, _binding(options), threads=options.threads
     )
     if options.json:
         _print_json(result.to_json())
@@ -272,7 +298,7 @@ def _explore(options: Any) -> None:
     if options.save and not options.choose:
         raise InputError("--save needs --choose: it saves the chosen binding")
     exploration = asnet_mlir.explore(
-        options.model,
+        _model(options),
         options.data,
         options.constraints,
         store=options.store,
@@ -301,7 +327,7 @@ def _explore(options: Any) -> None:
 
 def _generate(options: Any) -> None:
     manifest = asnet_mlir.generate(
-        options.model, _binding(options), output=options.output, force=options.force
+        _model(options), _binding(options), output=options.output, force=options.force
     )
     if options.json:
         _print_json(manifest)

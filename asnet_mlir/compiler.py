@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from asnet_mlir.jit import CompiledModule
 
 __all__ = [
+    "MODEL_STAGES",
     "STAGES",
+    "UNRESOLVED",
     "bind",
     "bind_for_hardware",
     "compile",
@@ -31,8 +33,13 @@ __all__ = [
     "to_native",
 ]
 
+#: On an op of a file whose core's source is unknown: the message for who does not bind it anew.
+UNRESOLVED = "approx.unresolved"
+
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
 STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
+#: The stages whose modules are models again, with their weights beside them.
+MODEL_STAGES = ("stablehlo", "approx", "bound")
 
 #: Instances of the exact library cores that hardware binds to ops without a rule.
 EXACT_CORES = {
@@ -84,7 +91,7 @@ def compile(
     emit: str = "bound",
     binding: Binding | None = None,
     *,
-    batch: int = 1,
+    batch: int | None = None,
 ) -> str:
     """Compile a network up to a stage and return the stage's text.
 
@@ -92,7 +99,8 @@ def compile(
       model: whatever `load_model` takes.
       emit: one of `STAGES`.
       binding: which instances compute which ops; exact without.
-      batch: samples in a call; the hardware's stages know 1 only.
+      batch: samples in a call, by default 1 (or the file's own number); the hardware's stages know
+        1 only.
 
     Raises:
       InputError: an unknown stage, model, or layer in the binding.
@@ -103,7 +111,10 @@ def compile(
 
     if emit not in STAGES:
         raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
-    network, binding = load_model(model), binding or Binding()
+    network = load_model(model)
+    binding = (binding or Binding()).over(network.instances)
+    if batch is None:
+        batch = network.fixed_batch or 1
     if emit == "stablehlo":
         return network.stablehlo(batch)
     if emit == "linalg":
@@ -130,6 +141,8 @@ def to_approx(network: Network, batch: int) -> str:
     Raises:
       UnsupportedError: an op that the dialect can't express, named with layer and location.
     """
+    if network.approx is not None:
+        return network.approx(batch)
     with _module(network.lower(batch)) as module:
         from mlir import ir
 
@@ -152,10 +165,13 @@ def bind(approx: str, binding: Binding) -> str:
     """Declare the binding's instances in a module of the approx dialect and apply its rules.
 
     Raises:
-      InputError: a rule names a layer that the network does not have.
+      InputError: a rule names a layer that the network does not have, or an op of a bound file is
+        left whose core's source is unknown.
     """
     with _module(approx) as module:
         _apply(module, binding)
+        if UNRESOLVED in approx:
+            _check_resolved(module)
         return str(module)
 
 
@@ -174,6 +190,8 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
         from asnet_mlir.cores import load_core
 
         _apply(module, binding)
+        if UNRESOLVED in approx:
+            _check_resolved(module)
         _run(module, "builtin.module(approx-subf-to-addf)", "binding")
         instances = dict(binding.instances)
         ids = {instance.content_hash: number for number, instance in instances.items()}
@@ -183,7 +201,7 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
                 continue
             if "instance" not in op.attributes:
                 exact = load_core(EXACT_CORES[kind]).instance()
-                number = ids.setdefault(exact.content_hash, len(ids) + 1)
+                number = ids.setdefault(exact.content_hash, max(instances, default=0) + 1)
                 instances[number] = exact
                 op.attributes["instance"] = ir.IntegerAttr.get(
                     ir.IntegerType.get_signless(32), number
@@ -326,14 +344,23 @@ def _rename(module: Any, name: str) -> None:
 
 def _apply(module: Any, binding: Binding) -> None:
     """Declare the binding's instances and run its rules."""
-    if not binding.rules:
-        return
-    _declare(module, binding.instances)
-    pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
-    try:
-        _run(module, pipeline, "binding")
-    except UnsupportedError as error:
-        raise InputError(str(error)) from None
+    if binding.instances:
+        _declare(module, binding.instances)
+    if binding.rules:
+        pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
+        try:
+            _run(module, pipeline, "binding")
+        except UnsupportedError as error:
+            raise InputError(str(error)) from None
+
+
+def _check_resolved(module: Any) -> None:
+    """Refuse ops of a bound file whose core's source is unknown and that no rule binds anew."""
+    for op in _walk(module.operation):
+        if UNRESOLVED in op.attributes:
+            if "instance" not in op.attributes:
+                raise InputError(op.attributes[UNRESOLVED].value)
+            del op.attributes[UNRESOLVED]
 
 
 def _declare(module: Any, instances: Mapping[int, Instance]) -> None:

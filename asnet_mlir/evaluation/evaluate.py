@@ -36,13 +36,15 @@ class Evaluation:
     compile_seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the evaluation as JSON values."""
+        """Return the evaluation as JSON values; `library` holds what a bound file brought along."""
+        library = {number: instance.to_json() for number, instance in self.binding.base}
         return {
             "accuracy": self.accuracy,
             "samples": self.samples,
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "binding": self.binding.to_json(),
+            **({"library": library} if library else {}),
         }
 
 
@@ -96,7 +98,7 @@ def evaluate(
     """
     network = load_model(model)
     dataset = prepare_data(data, network)
-    binding = binding or Binding()
+    binding = (binding or Binding()).over(network.instances)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
     evaluator = Evaluator(CompiledNetwork(network, samples=len(dataset)), binding, threads=threads)

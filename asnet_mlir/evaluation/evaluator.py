@@ -88,7 +88,7 @@ class Evaluator:
         self.threads = min(self.threads, _MOST_THREADS)
         compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.network = compiled.network
-        self.binding = binding or Binding()
+        self.binding = (binding or Binding()).over(self.network.instances)
         self._batch = compiled.batch
         self._compiled, parameters = compiled.native(self.binding)
         self._constants = [*(weight.value for weight in self.network.weights), parameters]

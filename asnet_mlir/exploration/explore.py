@@ -209,9 +209,11 @@ def _hashes(binding: Binding) -> Iterable[str]:
 
 
 def _base_key(compiled: CompiledNetwork, dataset: Dataset) -> str:
+    given = (i.content_hash for i in compiled.network.instances.values())
     arrays = [*(w.value for w in compiled.network.weights), dataset.x, dataset.y]
     return content_hash(
         asnet_mlir.__version__,
         compiled.lowered,
+        *given,
         *(np.ascontiguousarray(a).tobytes() for a in arrays),
     )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from asnet_mlir.cores import Instance
 
 __all__ = ["Network", "Weight"]
 
@@ -35,6 +39,9 @@ class Network:
       lower: batch size -> text of a linalg-on-tensors module with one public function
         `@main(input, *weights)`, locations included (layer names live in them).
       fixed_batch: the only batch size that `lower` takes, or None for any.
+      approx: for a network that is an `approx` module already: batch size -> its text (and
+        `stablehlo` and `lower` raise InputError).
+      instances: for a bound one, by ID, the instances that its ops are bound to.
       reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
     """
 
@@ -46,3 +53,5 @@ class Network:
     lower: Callable[[int], str]
     fixed_batch: int | None = None
     reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
+    approx: Callable[[int], str] | None = None
+    instances: Mapping[int, Instance] = field(default_factory=dict)

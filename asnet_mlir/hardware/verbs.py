@@ -80,7 +80,8 @@ def generate(
       InputError: see `load_model`, `compile`; or the folder exists: nothing in it is changed.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
-    network, binding = load_model(model), binding or Binding()
+    network = load_model(model)
+    binding = (binding or Binding()).over(network.instances)
     ensure_checked(binding.instances.values())
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
     return bundles.generate(

@@ -70,7 +70,7 @@ def test_keras_file_is_read_without_running_its_code(tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Lambda(lambda x: x * 2)])
     path = tmp_path / "lambda.keras"
     model.save(path)
-    with pytest.raises(InputError, match="Keras can't read it"):
+    with pytest.raises(InputError, match=r"'lambda' \(Lambda\) is Python code"):
         load_model(str(path))
 
 
@@ -78,7 +78,7 @@ def test_keras_file_is_read_without_running_its_code(tmp_path):
 def test_broken_keras_file(tmp_path, content):
     path = tmp_path / "broken.keras"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"broken\.keras: Keras can't read it"):
+    with pytest.raises(InputError, match=r"broken\.keras: not a \.keras file"):
         load_model(str(path))
 
 

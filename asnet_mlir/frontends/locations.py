@@ -1,0 +1,62 @@
+"""Names in the locations of jaxlib's MLIR modules: where layers' names live."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["rename_locations", "scope_of", "walk"]
+
+#: A call is no scope: `jit(relu)`, `jvp(dense)` wraps one (see passes/AnnotateLayers.cpp).
+_CALL = re.compile(r"(?:jit|pjit|closed_call|custom_jvp_call|checkpoint|remat)(?:\(.*\))?")
+
+
+def walk(op: Any) -> Iterator[Any]:
+    """Yield `op` and every operation in it, outermost first."""
+    yield op
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from walk(child.operation)
+
+
+def scope_of(location: Any) -> str:
+    """Return the scope that a location names, such as `dense` for `jit(f)/dense/dot_general`."""
+    from jaxlib.mlir import ir
+
+    location = location.maybe_downcast() if hasattr(location, "maybe_downcast") else location
+    if isinstance(location, ir.NameLoc):
+        parts = location.name_str.split("/")[:-1]
+        return "/".join(part for part in parts if part and not _CALL.fullmatch(part))
+    if isinstance(location, ir.FusedLoc):
+        return max((scope_of(child) for child in location.locations), key=len, default="")
+    if isinstance(location, ir.CallSiteLoc):
+        return scope_of(location.caller) or scope_of(location.callee)
+    return ""
+
+
+def rename_locations(module: Any, rename: Callable[[str], str]) -> None:
+    """Give every operation of a module the first name in its location, changed by `rename`.
+
+    Operations whose location has no name, or whose new name is empty, become nameless.
+    """
+    from jaxlib.mlir import ir
+
+    with module.context:
+        for op in walk(module.operation):
+            name = _first_name(op.location)
+            new = rename(name) if name else ""
+            op.location = ir.Location.name(new) if new else ir.Location.unknown()
+
+
+def _first_name(location: Any) -> str:
+    from jaxlib.mlir import ir
+
+    if isinstance(location, ir.NameLoc):
+        return str(location.name_str)
+    if isinstance(location, ir.FusedLoc):
+        return next((name for child in location.locations if (name := _first_name(child))), "")
+    if isinstance(location, ir.CallSiteLoc):
+        return _first_name(location.callee) or _first_name(location.caller)
+    return ""
