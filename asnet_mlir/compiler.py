@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.worker import in_mlir_process
 
 if TYPE_CHECKING:
     from asnet_mlir.binding import Binding
@@ -86,6 +87,7 @@ _TO_LLVM = (
 )
 
 
+@in_mlir_process
 def compile(
     model: Any,
     emit: str = "bound",
@@ -318,7 +320,10 @@ def _diagnostic(error: Any) -> str:
         return " ".join(str(error).split())
     first = diagnostics[0]
     location = str(first.location)
-    place = "" if "unknown" in location else f" at {location[:200]}"
+    # Where an op stands in a text that the compiler itself has just printed says nothing.
+    place = (
+        "" if "unknown" in location or location.startswith('loc("-"') else f" at {location[:200]}"
+    )
     return " ".join(first.message.split()) + place
 
 

@@ -23,6 +23,7 @@ from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
 from asnet_mlir.exploration.store import Store
 from asnet_mlir.frontends import load_model
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Exploration", "Result", "choose", "explore", "progress_line"]
 
@@ -77,6 +78,7 @@ class Exploration:
         }
 
 
+@in_mlir_process
 def explore(
     model: Any,
     data: str | Dataset,

@@ -36,7 +36,12 @@ def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
     return content_hash(*parts)
 
 
-def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
+def cached_network(
+    key: str,
+    name: str,
+    make: Callable[[], Network],
+    make_text: Callable[[str, int], str] | None = None,
+) -> Network:
     """Return the network `make()` from the cache, or make it and keep it there.
 
     Its texts are kept as well, each batch size when it is first asked for; what is not there yet
@@ -45,12 +50,19 @@ def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
     Args:
       key: everything that the network depends on, see `file_key`.
       name: of the network; two copies of one file may have different ones.
+      make_text: makes the text of a stage (`stablehlo`, `lower`) for a batch size; by default the
+        functions of `make()` do.
     """
     made = functools.cache(make)
 
+    def new_text(stage: str, batch: int) -> str:
+        result: str = getattr(made(), stage)(batch)
+        return result
+
     def text(stage: str, batch: int) -> str:
         entry = content_hash(key, stage, str(batch))
-        return cached_bytes(_KIND, entry, lambda: getattr(made(), stage)(batch).encode()).decode()
+        make_entry = make_text or new_text
+        return cached_bytes(_KIND, entry, lambda: make_entry(stage, batch).encode()).decode()
 
     def reference(x: np.ndarray) -> np.ndarray:
         compute = made().reference

@@ -21,14 +21,15 @@ from asnet_mlir.errors import AsnetError, ToolError
 from asnet_mlir.frontends.cached import pack, unpack
 from asnet_mlir.frontends.network import Network
 
-__all__ = ["main", "network_in_child"]
+__all__ = ["ChildModel", "main"]
 
 _TIMEOUT_SECONDS = 900.0
+_WRITTEN = ("network", "stablehlo", "lower")
 _FAILED = 3  # the exit status that says that standard output holds an error of ours
 
 
-def network_in_child(kind: str, path: Path) -> Network:
-    """Return the network of a model file that another process reads.
+class ChildModel:
+    """A model file that another process reads, once for each batch size that is asked for.
 
     Args:
       kind: `keras` or `saved_model`.
@@ -38,14 +39,30 @@ def network_in_child(kind: str, path: Path) -> Network:
       ToolError: the process ended otherwise.
     """
 
-    @functools.cache
-    def exported(batch: int) -> tuple[bytes, str, str]:
-        with tempfile.TemporaryDirectory(prefix="asnet-model-") as name:
-            folder = Path(name)
-            module = "asnet_mlir.frontends.child"
+    def __init__(self, kind: str, path: Path) -> None:
+        self._kind = kind
+        self._path = path
+        self._exported = functools.cache(self._export)
+
+    def network(self) -> Network:
+        """Return the network; its texts are those of `text`."""
+        return unpack(
+            self._exported(1)["network"],
+            self._path.stem,
+            stablehlo=functools.partial(self.text, "stablehlo"),
+            lower=functools.partial(self.text, "lower"),
+        )
+
+    def text(self, stage: str, batch: int) -> str:
+        """Return the text of a stage: `stablehlo` or `lower`."""
+        return self._exported(batch)[stage].decode()
+
+    def _export(self, batch: int) -> dict[str, bytes]:
+        with tempfile.TemporaryDirectory(prefix="asnet-model-") as folder:
+            program = [sys.executable, "-m", "asnet_mlir.frontends.child"]
             done = processes.run(
-                [sys.executable, "-m", module, kind, str(path), str(batch), name],
-                purpose=f"reading {path}",
+                [*program, self._kind, str(self._path), str(batch), folder],
+                purpose=f"reading {self._path}",
                 env={"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"},
                 timeout_seconds=_TIMEOUT_SECONDS,
                 memory_bytes=None,  # TensorFlow and JAX reserve far more than they use
@@ -56,19 +73,10 @@ def network_in_child(kind: str, path: Path) -> Network:
                 raise getattr(asnet_mlir.errors, error["kind"])(error["message"])
             if done.returncode:
                 tail = " | ".join(done.stderr.strip().splitlines()[-3:])
-                raise ToolError(f"reading {path}: ended with status {done.returncode}: {tail}")
-            return (
-                (folder / "network").read_bytes(),
-                (folder / "stablehlo").read_text(),
-                (folder / "lower").read_text(),
-            )
-
-    return unpack(
-        exported(1)[0],
-        path.stem,
-        stablehlo=lambda batch: exported(batch)[1],
-        lower=lambda batch: exported(batch)[2],
-    )
+                raise ToolError(
+                    f"reading {self._path}: ended with status {done.returncode}: {tail}"
+                )
+            return {name: (Path(folder) / name).read_bytes() for name in _WRITTEN}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
@@ -50,6 +51,7 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
     name = name or model.name
     input_shape = _input_shape(model, name)
     backend = keras.backend.backend()
+    names = _variable_names(model)
     if backend == "tensorflow":
         from asnet_mlir.frontends.tensorflow import from_tensorflow_function
 
@@ -57,15 +59,16 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
             lambda batch: model(batch, training=False),
             input_shape,
             name=name,
-            variables=[(_short(v.path, model.name), v.value) for v in model.variables],
+            variables=[(names[id(v)], v.value) for v in model.variables],
             root=model.name,
+            scopes=frozenset(_layer_names(model)),
         )
     if backend != "jax":
         raise UnsupportedError(
             f"{name}: Keras runs on '{backend}' in this process; supported are jax and tensorflow "
             "(save the model as a .keras file and give that)"
         )
-    return _from_jax_model(model, name, input_shape)
+    return _from_jax_model(model, name, input_shape, names)
 
 
 def _input_shape(model: Any, name: str) -> tuple[int, ...]:
@@ -73,7 +76,7 @@ def _input_shape(model: Any, name: str) -> tuple[int, ...]:
 
     A subclassed model has no inputs of its own: what it was built with counts.
     """
-    if model.inputs is not None:
+    if getattr(model, "inputs", None) is not None:
         if len(model.inputs) != 1 or len(model.outputs) != 1:
             raise UnsupportedError(
                 f"{name}: only models with one input and one output are supported, it has "
@@ -94,7 +97,9 @@ def _input_shape(model: Any, name: str) -> tuple[int, ...]:
     return tuple(int(size) for size in shape[1:])
 
 
-def _from_jax_model(model: Any, name: str, input_shape: tuple[int, ...]) -> Network:
+def _from_jax_model(
+    model: Any, name: str, input_shape: tuple[int, ...], names: Mapping[int, str]
+) -> Network:
     import jax
     import numpy as np
 
@@ -115,13 +120,33 @@ def _from_jax_model(model: Any, name: str, input_shape: tuple[int, ...]) -> Netw
             [v.value for v in float_rest],
         ),
         name=name,
-        weight_names=[_short(v.path, model.name) for v in (*trainable, *float_rest)],
+        weight_names=[names[id(v)] for v in (*trainable, *float_rest)],
     )
+
+
+def _layer_names(model: Any) -> Iterator[str]:
+    for layer in getattr(model, "layers", ()):
+        yield layer.name
+        yield from _layer_names(layer)
 
 
 def _is_float(variable: Any) -> bool:
     return "float" in str(variable.dtype)
 
 
-def _short(path: str, model_name: str) -> str:
-    return path.removeprefix(f"{model_name}/")
+def _variable_names(model: Any) -> dict[int, str]:
+    """Return names of a model's variables by their `id`: its layers' paths and their own.
+
+    Keras' own paths depend on where a layer was built, which a file does not keep.
+    """
+    names: dict[int, str] = {}
+
+    def visit(layer: Any, place: str) -> None:
+        for child in getattr(layer, "layers", ()):
+            visit(child, f"{place}{child.name}/")
+        for variable in layer.variables:
+            _, found, own = variable.path.rpartition(f"{layer.name}/")
+            names.setdefault(id(variable), place + (own if found else variable.path))
+
+    visit(model, "")
+    return names

@@ -34,9 +34,9 @@ def _make(path: Path) -> Network:
 
     check_keras_archive(path)
     if _is_on_another_backend():
-        from asnet_mlir.frontends.child import network_in_child
+        from asnet_mlir.frontends.child import ChildModel
 
-        return network_in_child("keras", path)
+        return ChildModel("keras", path).network()
     from asnet_mlir.frontends.keras import from_keras_model, import_keras
 
     keras = import_keras()

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["rename_locations", "scope_of", "walk"]
+__all__ = ["first_name", "rename_locations", "scope_of", "walk"]
 
 #: A call is no scope: `jit(relu)`, `jvp(dense)` wraps one (see passes/AnnotateLayers.cpp).
 _CALL = re.compile(r"(?:jit|pjit|closed_call|custom_jvp_call|checkpoint|remat)(?:\(.*\))?")
@@ -45,18 +45,19 @@ def rename_locations(module: Any, rename: Callable[[str], str]) -> None:
 
     with module.context:
         for op in walk(module.operation):
-            name = _first_name(op.location)
+            name = first_name(op.location)
             new = rename(name) if name else ""
             op.location = ir.Location.name(new) if new else ir.Location.unknown()
 
 
-def _first_name(location: Any) -> str:
+def first_name(location: Any) -> str:
+    """Return the first name that a location holds, or ""."""
     from jaxlib.mlir import ir
 
     if isinstance(location, ir.NameLoc):
         return str(location.name_str)
     if isinstance(location, ir.FusedLoc):
-        return next((name for child in location.locations if (name := _first_name(child))), "")
+        return next((name for child in location.locations if (name := first_name(child))), "")
     if isinstance(location, ir.CallSiteLoc):
-        return _first_name(location.callee) or _first_name(location.caller)
+        return first_name(location.callee) or first_name(location.caller)
     return ""

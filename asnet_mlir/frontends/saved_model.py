@@ -8,7 +8,7 @@ from typing import Any
 
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.frontends.cached import cached_network, file_key
-from asnet_mlir.frontends.child import network_in_child
+from asnet_mlir.frontends.child import ChildModel
 from asnet_mlir.frontends.network import Network
 
 __all__ = ["from_saved_model", "load_saved_model"]
@@ -32,11 +32,13 @@ def from_saved_model(path: Path) -> Network:
     name = path.resolve().name
     key = f"saved_model {file_key(path, packages=_PACKAGES)}"
 
+    child = ChildModel("saved_model", path)
+
     def make() -> Network:
         require_tensorflow(f"{path}: is a SavedModel")
-        return network_in_child("saved_model", path)
+        return child.network()
 
-    return cached_network(key, name, make)
+    return cached_network(key, name, make, child.text)
 
 
 def require_tensorflow(what: str) -> None:
@@ -72,7 +74,15 @@ def load_saved_model(path: Path) -> Network:
             return function(batch)
 
         variables = [(variable_name(v), v) for v in function.variables]
-        return from_tensorflow_function(call, shape, name=str(path), variables=variables)
+        scopes = {part for name, _ in variables for part in name.split("/")[:-1]}
+        return from_tensorflow_function(
+            call,
+            shape,
+            name=str(path),
+            variables=variables,
+            root=None,  # a model that Keras exported is in a scope of its own
+            scopes=frozenset(scopes),
+        )
     except InputError as error:
         prefix = "" if str(error).startswith(str(path)) else f"{path}: "
         raise type(error)(f"{prefix}{error}") from None

@@ -16,7 +16,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.constants import main_of
-from asnet_mlir.frontends.locations import rename_locations
+from asnet_mlir.frontends.locations import first_name, rename_locations, walk
 from asnet_mlir.frontends.module import LoweredModule, lower_module
 from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
@@ -68,14 +68,18 @@ def from_tensorflow_function(
     *,
     name: str,
     variables: Sequence[tuple[str, Any]] = (),
-    root: str = "",
+    root: str | None = "",
+    scopes: frozenset[str] = frozenset(),
 ) -> Network:
     """Make a network of a function of one batch.
 
     Args:
       function: float32[batch, *shape] -> float32[batch, ...], a tensor or a container of one.
       variables: names for variables; others go by their own.
-      root: a scope around the whole network, left out of layers' names.
+      root: a scope around the whole network, left out of layers' names; None for whichever scope
+        all layers are in.
+      scopes: names of layers; TensorFlow counts a scope that is opened again (`dense_1`), which
+        then goes by its layer's name.
 
     Raises:
       InputError, UnsupportedError: see `from_tensorflow`.
@@ -115,7 +119,8 @@ def from_tensorflow_function(
             raise UnsupportedError(f"{name}: its weights depend on the batch size")
         parsed = parse_stablehlo(name, content)
         _check_arguments(name, parsed, weights)
-        rename_locations(parsed, functools.partial(_layer_path, root=root))
+        around = _common_scope(parsed, scopes) if root is None else root
+        rename_locations(parsed, functools.partial(_layer_path, root=around, scopes=scopes))
         return parsed
 
     first = lower_module(module(1), weights)
@@ -220,16 +225,28 @@ def _check_arguments(name: str, module: Any, weights: Sequence[Weight]) -> None:
         )
 
 
-def _layer_path(name: str, root: str) -> str:
+def _layer_path(name: str, root: str, scopes: frozenset[str]) -> str:
     """Return the scopes and the operation that a name of TensorFlow's graph stands for.
 
     XLA joins the names of what it merged by semicolons; the last one is whole.
     """
     parts = [part for part in name.split(";")[-1].split("/") if part]
-    parts = [part for part in parts if not _CALLS.fullmatch(part)]
-    if root and parts[:1] and re.fullmatch(rf"{re.escape(root)}(_\d+)?", parts[0]):
-        parts = parts[1:]
-    return "/".join(parts)
+    parts = [_known(part, scopes | {root}) for part in parts if not _CALLS.fullmatch(part)]
+    return "/".join(parts[1:] if parts[:1] == [root] else parts)
+
+
+def _common_scope(module: Any, scopes: frozenset[str]) -> str:
+    """Return the scope that all operations of a module are in, if others are in it; or ""."""
+    names = (first_name(op.location) for op in walk(module.operation))
+    paths = [_layer_path(name, "", scopes).split("/")[:-1] for name in names]
+    roots = {path[0] for path in paths if path}
+    return next(iter(roots)) if len(roots) == 1 and max(map(len, paths)) > 1 else ""
+
+
+def _known(part: str, scopes: frozenset[str]) -> str:
+    """Return the scope that `part` is, or is a counted one of; else `part`."""
+    counted = re.sub(r"_\d+$", "", part)
+    return counted if part not in scopes and counted in scopes else part
 
 
 def variable_name(variable: Any) -> str:

@@ -24,6 +24,7 @@ from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
 from asnet_mlir.hardware import stages, verilog
 from asnet_mlir.hardware import synth as synthesis
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Comparison", "compare_words", "emit_hardware", "generate", "simulate", "synthesize"]
 
@@ -59,6 +60,7 @@ class Comparison:
         }
 
 
+@in_mlir_process
 def generate(
     model: Any,
     binding: Binding | None = None,
@@ -108,6 +110,7 @@ def emit_hardware(network: Network, binding: Binding, stage: str) -> str:
     )
 
 
+@in_mlir_process
 def simulate(
     bundle: str | Path,
     data: str | Dataset,
