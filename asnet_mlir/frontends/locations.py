@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["first_name", "rename_locations", "scope_of", "walk"]
+__all__ = ["first_name", "rename_locations", "scope_of", "shorten_locations", "walk"]
 
 #: A call is no scope: `jit(relu)`, `jvp(dense)` wraps one (see passes/AnnotateLayers.cpp).
 _CALL = re.compile(r"(?:jit|pjit|closed_call|custom_jvp_call|checkpoint|remat)(?:\(.*\))?")
@@ -48,6 +48,46 @@ def rename_locations(module: Any, rename: Callable[[str], str]) -> None:
             name = first_name(op.location)
             new = rename(name) if name else ""
             op.location = ir.Location.name(new) if new else ir.Location.unknown()
+
+
+def shorten_locations(module: Any) -> None:
+    """Leave of the Python frames in a module's locations the innermost: the line that made the op.
+
+    The frames around it are those of whoever called; with them, one network would have another text
+    each time.
+    """
+    from jaxlib.mlir import ir
+
+    with module.context:
+        for op in walk(module.operation):
+            op.location = _shortened(ir, op.location)
+            for region in op.regions:
+                for block in region:
+                    for argument in block.arguments:
+                        argument.set_location(_shortened(ir, argument.location))
+
+
+def _shortened(ir: Any, location: Any) -> Any:
+    if isinstance(location, ir.NameLoc):
+        frame = _innermost(ir, location.child_loc)
+        return ir.Location.name(location.name_str, childLoc=frame)
+    if isinstance(location, ir.CallSiteLoc):
+        callee, caller = _shortened(ir, location.callee), _shortened(ir, location.caller)
+        return ir.Location.callsite(callee, [caller])
+    if isinstance(location, ir.FusedLoc):
+        return ir.Location.fused([_shortened(ir, child) for child in location.locations])
+    return location
+
+
+def _innermost(ir: Any, location: Any) -> Any:
+    while not isinstance(location, ir.FileLineColLoc):
+        if isinstance(location, ir.CallSiteLoc):
+            location = location.callee
+        elif isinstance(location, ir.NameLoc):
+            location = location.child_loc
+        else:
+            return None
+    return location
 
 
 def first_name(location: Any) -> str:

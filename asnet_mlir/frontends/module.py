@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from asnet_mlir.frontends.constants import constants_to_arguments, main_of
+from asnet_mlir.frontends.locations import shorten_locations
 from asnet_mlir.frontends.network import Weight
 from asnet_mlir.frontends.stablehlo import linalg_from_stablehlo, run_passes
 
@@ -55,6 +56,7 @@ def lower_module(
     with module.context:
         copy = module.operation.clone()
         run_passes(copy, _INLINE)
+        shorten_locations(copy)
         constants = constants_to_arguments(copy, weights, known=known)
         main = main_of(copy)
         names = [weight.name for weight in (*weights, *constants)]
