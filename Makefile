@@ -59,7 +59,7 @@ $(TF_VENV)/.installed: requirements/lock-tensorflow.txt $(VENV)/.built
 
 .PHONY: test-tensorflow
 test-tensorflow: setup $(TF_VENV)/.installed ## front ends that need TensorFlow, in its own environment
-	$(TF_VENV)/bin/python -m pytest -q test/tensorflow
+	$(TF_VENV)/bin/python -m pytest -q -n 2 --dist loadfile test/tensorflow
 
 .PHONY: deep
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment

@@ -7,6 +7,7 @@ is killed, or two that run at once, never leave half an entry.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -53,25 +54,31 @@ def cached_text(kind: str, key: str, make: Callable[[], str]) -> str:
 def cached_bytes(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
     """Return the bytes cached as `kind`/`key`, made by `make` on the first call.
 
-    An entry carries its hash: one that was damaged is made again.
+    An entry carries its hash: one that was damaged is made again.  Where nothing can be written (a
+    full disk, a folder without permission), nothing is kept.
     """
-    path = cache_directory() / kind / key
     try:
+        path = cache_directory() / kind / key
         entry = path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         entry = b""
     data = entry[_DIGEST_BYTES:]
     if len(entry) >= _DIGEST_BYTES and hashlib.sha256(data).digest() == entry[:_DIGEST_BYTES]:
         return data
     data = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=".new-", delete=False) as file:
-        try:
-            file.write(hashlib.sha256(data).digest() + data)
-        except BaseException:  # a full disk
-            os.unlink(file.name)
-            raise
-    os.replace(file.name, path)
+    with contextlib.suppress(OSError):
+        path = cache_directory() / kind / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "wb", dir=path.parent, prefix=".new-", delete=False
+        ) as file:
+            try:
+                file.write(hashlib.sha256(data).digest() + data)
+                file.flush()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     return data
 
 

@@ -220,6 +220,7 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         "--operands", metavar="FILE.npz", help="operand pairs: arrays a and b, maybe weight"
     )
     command.add_argument("--network", metavar="MODEL", help="operands as they occur in a network")
+    command.add_argument("--weights", metavar="FILE.npz", help="of --network, as of MODEL")
     command.add_argument("--data", metavar="DATA", help="what --network runs on")
     command.add_argument("--layer", metavar="LAYER", help="of --network; by default all")
     command.add_argument("--samples", metavar="N|all", help="operand pairs")
@@ -239,10 +240,8 @@ def _binding(options: Any) -> Any:
     return Binding.parse(options.bind)
 
 
-def _model(options: Any) -> Any:
-    if options.weights is None:
-        return options.model
-    return asnet_mlir.load_model(options.model, options.weights)
+def _model(name: str, weights: str | None) -> Any:
+    return name if weights is None else asnet_mlir.load_model(name, weights)
 
 
 def _print_json(value: Any) -> None:
@@ -277,7 +276,10 @@ def _compile(options: Any) -> None:
 
 def _evaluate(options: Any) -> None:
     result = asnet_mlir.evaluate(
-        _model(options), options.data, _binding(options), threads=options.threads
+        _model(options.model, options.weights),
+        options.data,
+        _binding(options),
+        threads=options.threads,
     )
     if options.json:
         _print_json(result.to_json())
@@ -298,7 +300,7 @@ def _explore(options: Any) -> None:
     if options.save and not options.choose:
         raise InputError("--save needs --choose: it saves the chosen binding")
     exploration = asnet_mlir.explore(
-        _model(options),
+        _model(options.model, options.weights),
         options.data,
         options.constraints,
         store=options.store,
@@ -327,7 +329,10 @@ def _explore(options: Any) -> None:
 
 def _generate(options: Any) -> None:
     manifest = asnet_mlir.generate(
-        _model(options), _binding(options), output=options.output, force=options.force
+        _model(options.model, options.weights),
+        _binding(options),
+        output=options.output,
+        force=options.force,
     )
     if options.json:
         _print_json(manifest)
@@ -540,7 +545,7 @@ def _cores_characterize(options: Any) -> None:
     ]
     if len(chosen) > 1:
         raise InputError(f"give one of {' and '.join(chosen)}, not both")
-    for name, needed in (("data", "network"), ("layer", "network")):
+    for name, needed in (("data", "network"), ("layer", "network"), ("weights", "network")):
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise InputError(f"--{name} is for --{needed}")
     if options.network is not None and options.data is None:
@@ -562,7 +567,7 @@ def _cores_characterize(options: Any) -> None:
             raise InputError("--samples all: a network's operands are drawn; give a number")
         count = {} if samples is None else {"samples": samples}
         distribution = operand_samples(
-            options.network,
+            _model(options.network, options.weights),
             options.data,
             instance.core.op,
             options.layer,

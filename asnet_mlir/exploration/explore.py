@@ -106,7 +106,10 @@ def explore(
     network = load_model(model)
     dataset = prepare_data(data, network)
     space = constraints if isinstance(constraints, Constraints) else load_constraints(constraints)
-    bindings = list(space.axes() if only_axes else space.bindings())
+    bindings = [
+        binding.over(network.instances)
+        for binding in (space.axes() if only_axes else space.bindings())
+    ]
     begin = time.perf_counter()
     compiled = CompiledNetwork(network, samples=len(dataset))
     _prepare_cores(space)

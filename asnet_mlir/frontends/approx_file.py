@@ -96,7 +96,7 @@ def _signature(path: Path, main: Any) -> tuple[list[tuple[str, tuple[int, ...]]]
             or not ranked.has_static_shape
             or not isinstance(ranked.element_type, ir.F32Type)
         ):
-            raise InputError(f"{path}: @main works on {what}, must be static float32")
+            raise InputError(f"{path}: @main works on {what}, must be float32 of a fixed shape")
         return tuple(ranked.shape)
 
     arguments = []

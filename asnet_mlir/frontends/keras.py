@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -51,12 +52,12 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
     name = name or model.name
     input_shape = _input_shape(model, name)
     backend = keras.backend.backend()
-    names = _variable_names(model)
+    names, options = _variable_names(model), _inference(model)
     if backend == "tensorflow":
         from asnet_mlir.frontends.tensorflow import from_tensorflow_function
 
         return from_tensorflow_function(
-            lambda batch: model(batch, training=False),
+            lambda batch: model(batch, **options),
             input_shape,
             name=name,
             variables=[(names[id(v)], v.value) for v in model.variables],
@@ -103,13 +104,14 @@ def _from_jax_model(
     import jax
     import numpy as np
 
+    options = _inference(model)
     trainable, rest = list(model.trainable_variables), list(model.non_trainable_variables)
 
     def forward(batch: Any, trainable_values: Any, rest_values: Any) -> Any:
         # Seeds of dropout layers are integers; inference does not read them.
         values = iter(rest_values)
         filled = [next(values) if _is_float(v) else v.value for v in rest]
-        return model.stateless_call(trainable_values, filled, batch, training=False)[0]
+        return model.stateless_call(trainable_values, filled, batch, **options)[0]
 
     float_rest = [v for v in rest if _is_float(v)]
     return from_jax_function(
@@ -122,6 +124,11 @@ def _from_jax_model(
         name=name,
         weight_names=[names[id(v)] for v in (*trainable, *float_rest)],
     )
+
+
+def _inference(model: Any) -> dict[str, bool]:
+    """Return `training=False` for a model whose `call` takes it."""
+    return {"training": False} if "training" in inspect.signature(model.call).parameters else {}
 
 
 def _layer_names(model: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from asnet_mlir.errors import InputError
@@ -12,7 +13,7 @@ from asnet_mlir.frontends.weights import weights_file_of
 __all__ = ["from_mlir_file"]
 
 # The approx dialect's own attribute of `@main`'s first argument; StableHLO does not hold it.
-_APPROX = b'approx.role = "input"'
+_APPROX = re.compile(rb'approx\.role\s*=\s*"')
 
 
 def from_mlir_file(path: Path, weights: Path | None = None) -> Network:
@@ -28,7 +29,7 @@ def from_mlir_file(path: Path, weights: Path | None = None) -> Network:
         raise InputError(f"{path}: no such file")
     if weights is not None and not weights.is_file():
         raise InputError(f"{weights}: no such file")
-    if path.suffix == ".mlir" and _APPROX in path.read_bytes():
+    if path.suffix == ".mlir" and _APPROX.search(path.read_bytes()):
         from asnet_mlir.frontends.approx_file import from_approx_file
 
         return from_approx_file(path, weights)

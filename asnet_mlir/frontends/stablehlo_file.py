@@ -122,7 +122,7 @@ def _shapes(path: Path, main: Any) -> tuple[list[tuple[int, ...]], list[tuple[in
         ranked = isinstance(kind, ir.RankedTensorType) and kind.has_static_shape
         if ranked and str(kind.element_type) == "f32":
             return tuple(kind.shape)
-        raise InputError(f"{path}: @main works on {kind}, must be static float32")
+        raise InputError(f"{path}: @main works on {kind}, must be float32 of a fixed shape")
 
     shapes = [shape(kind) for kind in inputs], [shape(kind) for kind in results]
     for whole in (shapes[0][0], shapes[1][0]):

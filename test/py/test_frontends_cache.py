@@ -124,6 +124,16 @@ def test_stablehlo_and_its_weights_are_one_entry(own_cache, tmp_path):
         assert Evaluator(load_model(path, weights)).outputs(x).tolist() == [[value, value]]
 
 
+def test_where_nothing_can_be_written_nothing_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("a file, no folder")
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "file"))
+    assert cache.cached_bytes("kind", "key", lambda: b"value") == b"value"
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "kind" / "key").mkdir(parents=True)  # can't be replaced by a file
+    assert cache.cached_bytes("kind", "key", lambda: b"value") == b"value"
+    assert [p.name for p in (tmp_path / "cache" / "kind").iterdir()] == ["key"]
+
+
 def test_cached_bytes_leaves_nothing_behind_when_it_fails(own_cache):
     def fail():
         raise RuntimeError("no")

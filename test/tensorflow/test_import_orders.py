@@ -51,3 +51,17 @@ def test_every_order_works(order, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split("\n")[-2] == ORDERS[order]
     assert (tmp_path / "bundle" / "manifest.json").is_file()
+
+
+def test_a_module_of_the_command_line_may_import_tensorflow(tmp_path):
+    (tmp_path / "my_network.py").write_text(
+        "import numpy as np\n"
+        "import tensorflow as tf\n"
+        "def net():\n"
+        "    weights = tf.Variable(np.ones((784, 10), np.float32), name='weights')\n"
+        "    return tf.function(lambda x: tf.matmul(x, weights)), (tf.zeros([1, 784]),)\n"
+    )
+    command = [sys.executable, "-m", "asnet_mlir.cli", "compile", "my_network:net"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'approx.weight = "weights"' in done.stdout
