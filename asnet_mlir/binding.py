@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class Rule:
                 f"{self.op}"
             )
 
+    def fits(self, kind: str, layer: str) -> bool:
+        """Say whether it is about ops of a kind in a layer: that one, or one in its scope."""
+        own = self.layer
+        return self.op == kind and (own is None or layer == own or layer.startswith(f"{own}/"))
+
     @property
     def label(self) -> str:
         """As on the command line: `mulf@dense=fmul_trunc:P=20`."""
@@ -54,15 +59,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Binding:
-    """A set of rules; a rule with a layer wins over one without, ops without a rule are exact.
-
-    Attributes:
-      base: the instances, by ID, that the ops of a bound file have already; they keep them where no
-        rule says otherwise.
-    """
+    """A set of rules; a rule with a layer wins over one without, ops without a rule are exact."""
 
     rules: tuple[Rule, ...] = ()
-    base: tuple[tuple[int, Instance], ...] = ()
 
     def __post_init__(self) -> None:
         seen = set()
@@ -143,14 +142,11 @@ class Binding:
 
     @cached_property
     def instances(self) -> dict[int, Instance]:
-        """The distinct instances by ID; after those of `base` in the order of the rules, from 1."""
-        numbered = dict(self.base)
-        known = {instance.content_hash for instance in numbered.values()}
+        """The distinct instances by ID; IDs count from 1 in the order of the rules."""
+        by_hash: dict[str, Instance] = {}
         for rule in self.rules:
-            if rule.instance.content_hash not in known:
-                known.add(rule.instance.content_hash)
-                numbered[max(numbered, default=0) + 1] = rule.instance
-        return numbered
+            by_hash.setdefault(rule.instance.content_hash, rule.instance)
+        return dict(enumerate(by_hash.values(), start=1))
 
     @cached_property
     def pass_option(self) -> str:
@@ -161,15 +157,20 @@ class Binding:
             for rule in self.rules
         )
 
+    def over(self, other: Binding) -> Binding:
+        """Return these rules on top of those of `other`: where both say something, these count."""
+        kept = tuple(
+            rule
+            for rule in other.rules
+            if not any(own.layer is None and own.op == rule.op for own in self.rules)
+            and not any(rule.layer and own.fits(rule.op, rule.layer) for own in self.rules)
+        )
+        return Binding((*self.rules, *kept))
+
     @property
     def label(self) -> str:
         """One line for people: `mulf=fmul_trunc:P=20 divf=fdiv_trunc:P=22`, or `exact`."""
-        own = "as in the file" if self.base else ""
-        return " ".join(filter(None, (own, *(rule.label for rule in self.rules)))) or "exact"
-
-    def over(self, instances: Mapping[int, Instance]) -> Binding:
-        """Return these rules on top of what a bound file binds already (`Network.instances`)."""
-        return replace(self, base=tuple(sorted(instances.items())))
+        return " ".join(rule.label for rule in self.rules) or "exact"
 
 
 def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
@@ -179,7 +180,7 @@ def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
     root = constraints_schema()
     entry = root["$defs"]["entry"]
     properties = {
-        **entry["properties"],
+        **{key: value for key, value in entry["properties"].items() if key != "layers"},
         "layer": {"$ref": "#/$defs/name"},
         "format": {"enum": ["f32"]},
         "signed": {"type": "boolean"},

@@ -15,9 +15,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["cache_directory", "cached_bytes", "cached_directory", "cached_text", "content_hash"]
+__all__ = [
+    "cache_directory",
+    "cached_bytes",
+    "cached_directory",
+    "cached_text",
+    "content_hash",
+]
 
-_DIGEST_BYTES = 32
+_DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 def cache_directory() -> Path:
@@ -51,37 +57,6 @@ def cached_text(kind: str, key: str, make: Callable[[], str]) -> str:
     return text
 
 
-def cached_bytes(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
-    """Return the bytes cached as `kind`/`key`, made by `make` on the first call.
-
-    An entry carries its hash: one that was damaged is made again.  Where nothing can be written (a
-    full disk, a folder without permission), nothing is kept.
-    """
-    try:
-        path = cache_directory() / kind / key
-        entry = path.read_bytes()
-    except OSError:
-        entry = b""
-    data = entry[_DIGEST_BYTES:]
-    if len(entry) >= _DIGEST_BYTES and hashlib.sha256(data).digest() == entry[:_DIGEST_BYTES]:
-        return data
-    data = make()
-    with contextlib.suppress(OSError):
-        path = cache_directory() / kind / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "wb", dir=path.parent, prefix=".new-", delete=False
-        ) as file:
-            try:
-                file.write(hashlib.sha256(data).digest() + data)
-                file.flush()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    return data
-
-
 def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """Return the folder cached as `kind`/`key`; `make(folder)` fills it on the first call."""
     path = cache_directory() / kind / key
@@ -99,3 +74,33 @@ def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def cached_bytes(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
+    """Return the bytes cached as `kind`/`key`, made by `make` on the first call.
+
+    A checksum goes with them: an entry that is damaged is made again.  Where nothing can be written
+    (a full disk, a folder without permission), nothing is kept.
+    """
+    try:
+        content = (cache_directory() / kind / key).read_bytes()
+    except OSError:
+        content = b""
+    digest, data = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
+    if content and hashlib.sha256(data).digest() == digest:
+        return data
+    data = make()
+    with contextlib.suppress(OSError):
+        path = cache_directory() / kind / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "wb", dir=path.parent, prefix=".new-", delete=False
+        ) as file:
+            try:
+                file.write(hashlib.sha256(data).digest() + data)
+                file.flush()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+    return data

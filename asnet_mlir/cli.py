@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"asnet: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_status
-    except KeyboardInterrupt:
-        print("asnet: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"asnet: {error or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -114,9 +115,42 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--constraints", required=True, metavar="FILE.json")
     command.add_argument("--store", metavar="FILE.sqlite", help="keep results; continue a sweep")
     command.add_argument("--axes", action="store_true", help="approximate one op kind at a time")
-    command.add_argument("--choose", metavar="'accuracy>=0.9'", help="pick a configuration")
+    command.add_argument(
+        "--strategy",
+        default="exhaustive",
+        metavar="S",
+        help="exhaustive (default), greedy or nsga2",
+    )
+    command.add_argument(
+        "--budget", type=_integer, metavar="N", help="measure at most N configurations"
+    )
+    command.add_argument(
+        "--seed", type=_integer, default=0, metavar="N", help="of the strategy (default: 0)"
+    )
+    command.add_argument(
+        "--cost",
+        default="none",
+        metavar="C",
+        help="area, delay or energy of the instances from synthesis, or none (default)",
+    )
+    command.add_argument(
+        "--choose",
+        metavar="'accuracy>=0.9'",
+        help="pick the cheapest configuration within bounds, several joined by 'and'",
+    )
+    command.add_argument("--minimize", metavar="COST", help="what the choice goes by")
+    command.add_argument("--maximize", metavar="accuracy", help="what the choice goes by")
     command.add_argument("--save", metavar="FILE.json", help="where the chosen binding goes")
     command.add_argument("--plot", metavar="FILE.png", help="draw accuracy against parameters")
+    command.add_argument(
+        "--early-stop",
+        type=_number,
+        metavar="0.999",
+        help="stop evaluations that are below the bound with this confidence",
+    )
+    command.add_argument(
+        "--scheduler", metavar="HOST:PORT", help="evaluate on the workers of a Dask scheduler"
+    )
     command.add_argument("--threads", type=int, metavar="N")
 
     command = verb(
@@ -145,6 +179,13 @@ def _integer(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"'{text}' is not an integer")
     return int(text)
+
+
+def _number(text: str) -> float:
+    """Return the decimal number that a command line names."""
+    if not re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return float(text)
 
 
 def _add_cores_verbs(verbs: Any, common: Any) -> None:
@@ -266,8 +307,11 @@ def _compile(options: Any) -> None:
     if options.output:
         output = Path(options.output)
         _write_new(options.output, text)
-        if options.emit in MODEL_STAGES and output.suffix == ".mlir" and network.weights:
-            write_weights(weights_file_of(output), network.weights)
+        weights = network.weights
+        if options.emit == "stablehlo":
+            weights = network.source_weights or weights
+        if options.emit in MODEL_STAGES and output.suffix == ".mlir" and weights:
+            write_weights(weights_file_of(output), weights)
     elif options.json:
         _print_json({"stage": options.emit, "text": text})
     else:
@@ -292,23 +336,46 @@ def _evaluate(options: Any) -> None:
 
 def _explore(options: Any) -> None:
     from asnet_mlir.exploration import choose
-    from asnet_mlir.exploration.explore import progress_line
-    from asnet_mlir.reports import accuracy_table, plot_accuracy
+    from asnet_mlir.exploration.criterion import Criterion
+    from asnet_mlir.exploration.progress import ProgressDisplay
+    from asnet_mlir.reports import exploration_table, plot_accuracy
 
     if options.store == "":
         raise InputError("--store needs a file name")
-    if options.save and not options.choose:
+    picks = options.choose is not None or options.minimize or options.maximize
+    if options.save and not picks:
         raise InputError("--save needs --choose: it saves the chosen binding")
-    exploration = asnet_mlir.explore(
-        _model(options.model, options.weights),
-        options.data,
-        options.constraints,
-        store=options.store,
-        only_axes=options.axes,
-        threads=options.threads,
-        progress=progress_line,
-    )
-    chosen = choose(exploration, options.choose) if options.choose else None
+    criterion = Criterion.parse(options.choose) if options.choose is not None else Criterion("", ())
+    display = ProgressDisplay(criterion if picks else None, options.cost)
+    quiet = options.json and not sys.stderr.isatty()
+    try:
+        exploration = asnet_mlir.explore(
+            _model(options.model, options.weights),
+            options.data,
+            options.constraints,
+            store=options.store,
+            strategy=options.strategy,
+            budget=options.budget,
+            seed=options.seed,
+            cost=options.cost,
+            choose=options.choose,
+            minimize=options.minimize,
+            maximize=options.maximize,
+            only_axes=options.axes,
+            early_stop=options.early_stop,
+            scheduler=options.scheduler,
+            threads=options.threads,
+            progress=None if quiet else display,
+            cost_progress=None if quiet else display.costs,
+            command=_repeats(options),
+        )
+    finally:
+        display.close()
+    chosen = None
+    if picks:
+        chosen = choose(
+            exploration, criterion, minimize=options.minimize, maximize=options.maximize
+        )
     if chosen and options.save:
         _write_new(options.save, json.dumps(chosen.binding.to_json(), indent=2) + "\n")
     if options.plot:
@@ -316,15 +383,47 @@ def _explore(options: Any) -> None:
     if options.json:
         _print_json(exploration.to_json() | ({"chosen": chosen.to_json()} if chosen else {}))
         return
-    print(accuracy_table(exploration))
+    print(exploration_table(exploration))
     print(
         f"{len(exploration.results)} configurations ({exploration.evaluated} run) on "
         f"{exploration.samples} samples in {exploration.seconds:.1f} s"
     )
     if chosen:
+        bound = f" for {options.choose}" if options.choose else ""
         print(
-            f"chosen for {options.choose}: {chosen.binding.label}, accuracy {chosen.accuracy:.4f}"
+            f"chosen{bound}: {chosen.binding.label}, "
+            + ", ".join(_figure(name, value) for name, value in chosen.figures.items())
         )
+
+
+def _figure(name: str, value: float) -> str:
+    """Return a figure for people."""
+    units = {"accuracy": "", "area": " LUT4", "delay": " ns", "energy": " LUT ns"}
+    return f"{name} {value:.4f}" if name == "accuracy" else f"{name} {value:,.0f}{units[name]}"
+
+
+def _repeats(options: Any) -> str:
+    """Return the command that repeats an exploration."""
+    words = ["asnet", "explore", options.model, "--data", options.data]
+    words += ["--constraints", options.constraints]
+    if options.axes:
+        words.append("--axes")
+    for name, default in (
+        ("weights", None),
+        ("strategy", "exhaustive"),
+        ("budget", None),
+        ("seed", 0),
+        ("cost", "none"),
+        ("choose", None),
+        ("minimize", None),
+        ("maximize", None),
+        ("early_stop", None),
+        ("store", None),
+    ):
+        value = getattr(options, name)
+        if value != default:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
 
 
 def _generate(options: Any) -> None:

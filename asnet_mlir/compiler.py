@@ -9,7 +9,7 @@ and fed back (`asnet compile --emit STAGE`, `asnet-opt`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
@@ -18,24 +18,25 @@ from asnet_mlir.worker import in_mlir_process
 if TYPE_CHECKING:
     from asnet_mlir.binding import Binding
     from asnet_mlir.cores import Instance
-    from asnet_mlir.frontends import Network
+    from asnet_mlir.frontends import Network, Weight
     from asnet_mlir.jit import CompiledModule
 
 __all__ = [
     "MODEL_STAGES",
     "STAGES",
-    "UNRESOLVED",
     "bind",
     "bind_for_hardware",
     "compile",
+    "main_function",
+    "mark_arguments",
     "model_texts",
+    "module_from_text",
+    "run_passes",
     "to_approx",
     "to_llvm",
     "to_native",
+    "walk",
 ]
-
-#: On an op of a file whose core's source is unknown: the message for who does not bind it anew.
-UNRESOLVED = "approx.unresolved"
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
 STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
@@ -55,35 +56,19 @@ EXACT_CORES = {
 _TO_APPROX = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
     "func.func(approx-annotate-layers,approx-fuse-elementwise),canonicalize,cse,"
-    "approx-expand-math,convert-arith-to-approx,cse)"
+    "approx-widen-booleans,approx-expand-math,convert-arith-to-approx,canonicalize,cse)"
 )
 
-_CALL_MODELS = "builtin.module(convert-approx-to-calls)"
-_PROMOTE_PARAMETERS = "builtin.module(approx-promote-parameters)"
-_INLINE_MODELS = "builtin.module(inline,symbol-dce,canonicalize,cse)"
-
-# Subset hoisting keeps the block of accumulators in registers over the reduction's loop.
-_VECTORIZE = (
-    "builtin.module(func.func(approx-vectorize-outputs),canonicalize,cse,"
-    "func.func(loop-invariant-subset-hoisting,loop-invariant-code-motion),canonicalize,cse)"
-)
-
-_BUFFERIZE = (
+# The reference: scalar loop nests in the order in which ops list their iterators.
+_REFERENCE = (
     "builtin.module(one-shot-bufferize{bufferize-function-boundaries=true "
     "function-boundary-type-conversion=identity-layout-map},"
     "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
-    "fold-memref-alias-ops,canonicalize,cse,buffer-deallocation-pipeline)"
-)
-
-_BLOCK_CALLS = "builtin.module(approx-block-calls,canonicalize,cse)"
-
-# No pass here forms an FMA or reorders floating-point operations.
-_TO_LLVM = (
-    "builtin.module(approx-linalg-to-loops,convert-vector-to-scf{full-unroll=true},canonicalize,"
-    "cse,lower-affine,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
-    "convert-vector-to-llvm,finalize-memref-to-llvm,convert-math-to-llvm,convert-arith-to-llvm,"
-    "convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,"
-    "reconcile-unrealized-casts,canonicalize,cse)"
+    "fold-memref-alias-ops,canonicalize,cse,approx-block-calls,symbol-dce,"
+    "buffer-deallocation-pipeline,approx-linalg-to-loops,lower-affine,convert-scf-to-cf,"
+    "expand-strided-metadata,lower-affine,convert-vector-to-llvm,finalize-memref-to-llvm,"
+    "convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,"
+    "convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse)"
 )
 
 
@@ -108,13 +93,11 @@ def compile(
       InputError: an unknown stage, model, or layer in the binding.
       UnsupportedError: the network has an op that is not supported, named with its location.
     """
-    from asnet_mlir.binding import Binding
     from asnet_mlir.frontends import load_model
 
     if emit not in STAGES:
         raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
     network = load_model(model)
-    binding = (binding or Binding()).over(network.instances)
     if batch is None:
         batch = network.fixed_batch or 1
     if emit == "stablehlo":
@@ -124,10 +107,12 @@ def compile(
     approx = to_approx(network, batch)
     if emit == "approx":
         return approx
+    binding = network.complete(binding)
     if emit == "bound":
         return bind(approx, binding)
     if emit == "llvm":
-        return to_llvm(bind(approx, binding), model_texts(binding.instances))
+        bind(approx, binding)  # names what does not fit the network
+        return to_llvm(approx, binding)
     from asnet_mlir.hardware import emit_hardware
 
     if batch != 1:
@@ -145,35 +130,36 @@ def to_approx(network: Network, batch: int) -> str:
     """
     if network.approx is not None:
         return network.approx(batch)
-    with _module(network.lower(batch)) as module:
-        from mlir import ir
-
-        main = _main(module)
-        main.attributes["arg_attrs"] = ir.ArrayAttr.get(
-            [
-                ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
-                *(
-                    ir.DictAttr.get({"approx.weight": ir.StringAttr.get(weight.name)})
-                    for weight in network.weights
-                ),
-            ]
-        )
+    with module_from_text(network.lower(batch)) as module:
+        mark_arguments(module, network.weights)
         _rename(module, network.name)
-        _run(module, _TO_APPROX, network.name)
+        run_passes(module, _TO_APPROX, network.name)
         return str(module)
+
+
+def mark_arguments(module: Any, weights: Sequence[Weight]) -> None:
+    """Mark the first argument of `@main` as the input and the others as `weights`."""
+    from mlir import ir
+
+    main_function(module).attributes["arg_attrs"] = ir.ArrayAttr.get(
+        [
+            ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
+            *(
+                ir.DictAttr.get({"approx.weight": ir.StringAttr.get(weight.name)})
+                for weight in weights
+            ),
+        ]
+    )
 
 
 def bind(approx: str, binding: Binding) -> str:
     """Declare the binding's instances in a module of the approx dialect and apply its rules.
 
     Raises:
-      InputError: a rule names a layer that the network does not have, or an op of a bound file is
-        left whose core's source is unknown.
+      InputError: a rule names a layer that the network does not have.
     """
-    with _module(approx) as module:
+    with module_from_text(approx) as module:
         _apply(module, binding)
-        if UNRESOLVED in approx:
-            _check_resolved(module)
         return str(module)
 
 
@@ -186,24 +172,22 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
     Returns:
       The module, in which every op is bound, and all instances by ID.
     """
-    with _module(approx) as module:
+    with module_from_text(approx) as module:
         from mlir import ir
 
         from asnet_mlir.cores import load_core
 
         _apply(module, binding)
-        if UNRESOLVED in approx:
-            _check_resolved(module)
-        _run(module, "builtin.module(approx-subf-to-addf)", "binding")
+        run_passes(module, "builtin.module(approx-subf-to-addf)", "binding")
         instances = dict(binding.instances)
         ids = {instance.content_hash: number for number, instance in instances.items()}
-        for op in _walk(module.operation):
+        for op in walk(module.operation):
             kind = op.name.removeprefix("approx.")
             if not op.name.startswith("approx.") or kind not in EXACT_CORES:
                 continue
             if "instance" not in op.attributes:
                 exact = load_core(EXACT_CORES[kind]).instance()
-                number = ids.setdefault(exact.content_hash, max(instances, default=0) + 1)
+                number = ids.setdefault(exact.content_hash, len(ids) + 1)
                 instances[number] = exact
                 op.attributes["instance"] = ir.IntegerAttr.get(
                     ir.IntegerType.get_signless(32), number
@@ -221,74 +205,65 @@ def model_texts(instances: Mapping[int, Instance]) -> str:
     return "\n".join(model.text for model in models.values())
 
 
-def to_llvm(bound: str, models: str) -> str:
-    """Lower a bound module to the LLVM dialect, models inlined and outputs vectorized.
+def to_llvm(approx: str, binding: Binding) -> str:
+    """Lower a module of the approx dialect to the LLVM dialect, as the evaluator runs it.
 
-    `@main` takes the input, the weights and the output as memrefs, through its C interface.
+    Returns:
+      A module for each stage, several samples at once, separated by `// -----`.
     """
-    with _llvm_module(bound, models) as (module, _):
-        return str(module)
+    from asnet_mlir.evaluation.stages import StageCompiler, split_stages
+
+    split = split_stages(approx)
+    compiler = StageCompiler.for_host(split.has_lanes)
+    return "// -----\n".join(compiler.lowered_text(stage, binding) for stage in split.stages)
 
 
 def to_native(
-    bound: str,
-    models: str,
-    *,
-    vectorize: bool = True,
-    parametric: bool = False,
-    callbacks: Mapping[str, Any] | None = None,
+    bound: str, models: str, *, callbacks: Mapping[str, Any] | None = None
 ) -> CompiledModule:
-    """Compile a bound module for this processor; `("main", x, *weights, y)` runs it.
+    """Compile a bound module as the reference: scalar loops, one sample after the other.
+
+    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested against
+    it.
 
     Args:
       bound: what `bind` or `bind_for_hardware` returned.
       models: what `model_texts` returned for the instances that are bound.
-      vectorize: without, every op is a scalar loop nest in the defined order: the reference that
-        the vectorized code is tested against.
-      parametric: `models` are parametric texts (`Model.parametric_text`); after the weights comes
-        an int32 array of their parameters.
       callbacks: C functions (of ctypes) that `models` declare, by their names.
     """
     from asnet_mlir.jit import CompiledModule
 
-    with _llvm_module(bound, models, vectorize, parametric) as (module, shapes):
-        compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
-    compiled.prepare("main")
-    return compiled
-
-
-@contextlib.contextmanager
-def _llvm_module(
-    bound: str, models: str, vectorize: bool = True, parametric: bool = False
-) -> Iterator[tuple[Any, list[tuple[int, ...]]]]:
-    """Yield the module in the LLVM dialect and the shapes of the arrays that `@main` takes."""
-    with _module(bound) as module:
+    with module_from_text(bound) as module:
         from mlir import ir
 
         # The module object must outlive the move of its operations.
         parsed = ir.Module.parse(models)
         for op in list(parsed.body.operations):
             module.body.append(op)
-        _main(module).attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
-        pipelines = [
-            _CALL_MODELS,
-            *([_PROMOTE_PARAMETERS] if parametric else []),
-            _INLINE_MODELS,
-            *([_VECTORIZE] if vectorize else []),
-            _BUFFERIZE,
-            _BLOCK_CALLS,
+        main = main_function(module)
+        main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+        function = ir.FunctionType(main.attributes["function_type"].value)
+        shapes = [
+            tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)
         ]
-        for pipeline in pipelines:
-            _run(module, pipeline, "lowering to LLVM")
-        inputs = _main(module).attributes["function_type"].value.inputs
-        shapes = [tuple(ir.MemRefType(kind).shape) for kind in inputs]
-        _run(module, _TO_LLVM, "lowering to LLVM")
-        yield module, shapes
+        for pipeline in (
+            "builtin.module(convert-approx-to-calls{keep-blocks=true})",
+            "builtin.module(inline,canonicalize,cse)",
+            _REFERENCE,
+        ):
+            run_passes(module, pipeline, "lowering to LLVM")
+        compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
+    compiled.prepare("main")
+    return compiled
 
 
 @contextlib.contextmanager
-def _module(text: str) -> Iterator[Any]:
-    """Parse `text` in a context of its own that knows the approx dialect."""
+def module_from_text(text: str) -> Iterator[Any]:
+    """Parse `text` in a context of its own that knows the approx dialect.
+
+    Raises:
+      InputError: it does not parse.
+    """
     from asnet_mlir import dialects
 
     dialects.load()
@@ -304,7 +279,12 @@ def _module(text: str) -> Iterator[Any]:
         yield module
 
 
-def _run(module: Any, pipeline: str, what: str) -> None:
+def run_passes(module: Any, pipeline: str, what: str) -> None:
+    """Run a pipeline of passes on a module.
+
+    Raises:
+      UnsupportedError: a pass refused; the message begins with `what`.
+    """
     from mlir import ir, passmanager
 
     try:
@@ -320,14 +300,18 @@ def _diagnostic(error: Any) -> str:
         return " ".join(str(error).split())
     first = diagnostics[0]
     location = str(first.location)
-    # Where an op stands in a text that the compiler itself has just printed says nothing.
-    place = (
-        "" if "unknown" in location or location.startswith('loc("-"') else f" at {location[:200]}"
-    )
+    # Where an op stands in a text that the compiler has just printed itself says nothing.
+    placeless = "unknown" in location or location.startswith('loc("-"')
+    place = "" if placeless else f" at {location[:200]}"
     return " ".join(first.message.split()) + place
 
 
-def _main(module: Any) -> Any:
+def main_function(module: Any) -> Any:
+    """Return the function `@main` of a module.
+
+    Raises:
+      InputError: it has none.
+    """
     for op in module.body.operations:
         if "sym_name" in op.attributes and op.attributes["sym_name"].value == "main":
             return op
@@ -342,30 +326,21 @@ def _rename(module: Any, name: str) -> None:
         key = attribute if isinstance(attribute, str) else attribute.name
         del module.operation.attributes[key]
     module.operation.attributes["sym_name"] = ir.StringAttr.get(name)
-    main = _main(module)
+    main = main_function(module)
     if "res_attrs" in main.attributes:
         del main.attributes["res_attrs"]
 
 
 def _apply(module: Any, binding: Binding) -> None:
     """Declare the binding's instances and run its rules."""
-    if binding.instances:
-        _declare(module, binding.instances)
-    if binding.rules:
-        pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
-        try:
-            _run(module, pipeline, "binding")
-        except UnsupportedError as error:
-            raise InputError(str(error)) from None
-
-
-def _check_resolved(module: Any) -> None:
-    """Refuse ops of a bound file whose core's source is unknown and that no rule binds anew."""
-    for op in _walk(module.operation):
-        if UNRESOLVED in op.attributes:
-            if "instance" not in op.attributes:
-                raise InputError(op.attributes[UNRESOLVED].value)
-            del op.attributes[UNRESOLVED]
+    if not binding.rules:
+        return
+    _declare(module, binding.instances)
+    pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
+    try:
+        run_passes(module, pipeline, "binding")
+    except UnsupportedError as error:
+        raise InputError(str(error)) from None
 
 
 def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
@@ -396,9 +371,10 @@ def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
             )
 
 
-def _walk(op: Any) -> Iterator[Any]:
+def walk(op: Any) -> Iterator[Any]:
+    """Yield an operation and all that it holds, in order."""
     yield op
     for region in op.regions:
         for block in region:
             for child in block:
-                yield from _walk(child.operation)
+                yield from walk(child.operation)

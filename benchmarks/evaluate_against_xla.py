@@ -45,7 +45,7 @@ def main() -> None:
     kernel, bias = (jax.numpy.asarray(weight.value) for weight in network.weights)
     xla = jax.jit(lambda batch: jax.nn.softmax(batch @ kernel + bias))
     device_x = jax.numpy.asarray(x)
-    compiled = CompiledNetwork(network, samples=len(x))
+    compiled = CompiledNetwork(network)
     evaluators = {
         label: Evaluator(compiled, binding, threads=options.threads)
         for label, binding in (

@@ -38,10 +38,11 @@ def LinalgToLoops : Pass<"approx-linalg-to-loops"> {
 }
 
 def ProtectWeights : Pass<"approx-protect-weights", "::mlir::ModuleOp"> {
-  let summary = "Forbid bufferization to compute in place in a weight";
+  let summary = "Forbid bufferization to compute in place in a weight or a kept value";
   let description = [{
-    Function arguments with `approx.weight` become `bufferization.writable = false`: hardware keeps
-    them in a ROM, and bufferization would take any argument for writable.
+    Function arguments with `approx.weight`, `approx.value` or `approx.prepared` become
+    `bufferization.writable = false`: hardware keeps weights in a ROM, a stage's inputs may be read
+    again, and bufferization would take any argument for writable.
 
     ```mlir
     func.func @main(%w: tensor<10xf32> {approx.weight = "dense/bias"})
@@ -104,55 +105,153 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
 // lowering/jit
 //===----------------------------------------------------------------------===//
 
-def VectorizeOutputs : Pass<"approx-vectorize-outputs"> {
-  let summary = "Tile and vectorize linalg over outputs, never over a reduction";
+def SplitStages : Pass<"approx-split-stages", "::mlir::ModuleOp"> {
+  let summary = "Split a network into one function a layer";
   let description = [{
-    Every `linalg.generic` on tensors of static shape whose operands are read at sums of iterators
-    becomes a loop nest around vector ops: the loops over outputs outside, each computing a block of
-    about `elements` outputs, the loops over reductions inside, one step at a time. Each output sees
-    its reduction in the order that `docs/semantics.md` defines, so the result is that of the scalar
-    loop nest, bit for bit, at any tile size.
+    Consecutive ops of `@main` with one `approx.layer` become a function `@stage_<n>`, and `@main` a
+    sequence of calls. A stage can then be compiled, cached and run by itself: a binding that changes
+    the last layer leaves the others' native code and results as they are. Ops that do not depend on
+    the input are cloned into each stage that needs them.
 
-    - Before: bodies of scalar ops (models inlined).
-    - After: ops that don't fit (`linalg.index`, dynamic shapes, maps with `mod` or `floordiv`) are
-      unchanged; they can be lowered to scalar loops.
-
-    A window with stride 1 is contiguous at each step of the reduction, so blocks extend along its
-    outputs; with a stride they extend along the other dimensions, such as channels and samples.
+    - Before: `@main` takes the input and, as arguments with `approx.weight`, the weights.
+    - After: arguments and results of stages carry `approx.value = <n>` where they depend on the input
+      (numbered from the input's 0 in the order of computation) and `approx.weight` elsewhere.
 
     ```mlir
-    linalg.generic {indexing_maps = [(n,j,k)->(n,k), (n,j,k)->(k,j), (n,j,k)->(n,j)]} ..
+    func.func @main(%x: tensor<4xf32>, %w: tensor<4xf32> {approx.weight = "w"}) -> tensor<4xf32> {
+      %0 = linalg.generic {approx.layer = "a"} .. ins(%x, %w)
+      %1 = linalg.generic {approx.layer = "b"} .. ins(%0)
+      return %1
+    }
     ==>
-    scf.for %n = .. step 8 {
-      scf.for %k = .. step 1 {
-        // vector<8x10xf32>: acc = acc + broadcast(x[n..n+8, k]) * broadcast(w[k, 0..10])
+    func.func @stage_0(%x: tensor<4xf32> {approx.value = 0}, %w: tensor<4xf32> {approx.weight = "w"})
+        -> (tensor<4xf32> {approx.value = 1}) attributes {approx.stage = "a"} { .. }
+    func.func @stage_1(%0: tensor<4xf32> {approx.value = 1})
+        -> (tensor<4xf32> {approx.value = 2}) attributes {approx.stage = "b"} { .. }
+    func.func @main(..) {
+      %0 = call @stage_0(%x, %w)
+      %1 = call @stage_1(%0)
+      return %1
+    }
     ```
   }];
-  let options = [
-    Option<"elements", "elements", "int64_t", "128",
-           "Outputs in a block; half of the vector registers at 32 bits an element">,
-  ];
+}
+
+def HoistUniform : Pass<"approx-hoist-uniform", "::mlir::ModuleOp"> {
+  let summary = "Move what does not depend on the input to a function that runs once";
+  let description = [{
+    Of `@main`, everything that depends on weights and parameters only becomes the function
+    `@prepare`; its results are further arguments of `@main`, with `approx.prepared = <n>`. In bodies
+    of linalg ops, what is computed of a single weight (such as its masked bits) is computed for the
+    whole weight by an op of its own first, and so moves too.
+
+    - Before: models are inlined; arguments that depend on the input carry `approx.value`.
+    - After: `@prepare` takes weights and parameters, in `@main`'s order, and gives what `@main` takes
+      after its other arguments.
+
+    ```mlir
+    func.func @main(%x: tensor<4xf32> {approx.value = 0}, %w: tensor<4xf32>) {
+      linalg.generic .. ins(%x, %w) { %0 = andi(%in_w, %mask)  %1 = mul(%in_x, %0) .. }
+    ==>
+    func.func @prepare(%w: tensor<4xf32>) -> tensor<4xi32> {
+      linalg.generic .. ins(%w) { andi(%in_w, %mask) }
+    func.func @main(%x: .., %w: .., %p: tensor<4xi32> {approx.prepared = 0}) {
+      linalg.generic .. ins(%x, %w, %p) { %1 = mul(%in_x, %in_p) .. }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def AddLanes : Pass<"approx-add-lanes", "::mlir::ModuleOp"> {
+  let summary = "Compute several samples at once, one in each lane of a vector";
+  let description = [{
+    In functions with arguments that carry `approx.value`, every tensor that depends on one of them
+    gets vectors of `lanes` elements for its elements: lane i holds what sample i alone would give.
+    Every op stays what it is, element by element, so that no order changes and any shape is
+    vectorized whole. Weights stay scalars, which are broadcast where they meet a sample.
+
+    - Before: straight-line code on tensors; bodies of elementwise ops.
+    - After: the same on tensors of vectors. An op without such a form is an error.
+
+    ```mlir
+    linalg.generic .. ins(%x, %w : tensor<4xf32>, tensor<4xf32>) { arith.mulf %in_x, %in_w : f32 }
+    ==>
+    linalg.generic .. ins(%x, %w : tensor<4xvector<16xf32>>, tensor<4xf32>) {
+      %0 = vector.broadcast %in_w : f32 to vector<16xf32>
+      arith.mulf %in_x, %0 : vector<16xf32>
+    }
+    ```
+  }];
+  let options = [Option<"lanes", "lanes", "int64_t", "16", "samples at once">];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect",
+                           "::mlir::vector::VectorDialect"];
+}
+
+def RegisterBlock : Pass<"approx-register-block"> {
+  let summary = "Lower linalg on memrefs to loops that keep a tile of outputs in registers";
+  let description = [{
+    Every `linalg.generic` on memrefs of constant layout becomes a loop nest: loops over outputs
+    outside, in steps of a tile, the loops over reductions inside, in the defined order. What the
+    outputs of a tile share (a pixel for several filters, a weight for several pixels) is loaded and
+    computed once. Tile sizes are those with the least work an output within the registers; a
+    remainder has code of its own. The op that fills the accumulators before, and an elementwise op
+    that reads the sums after (bias, activation), become part of the nest where nobody else sees what
+    is between.
+
+    - Before: bodies are straight-line code on values of any type.
+    - After: each output sees its reduction in the order of `docs/semantics.md`. Ops with dynamic
+      shapes or layouts are unchanged.
+
+    ```mlir
+    linalg.generic {(n,k) -> (k), (n,k) -> (k,n), (n,k) -> (n)} ins(%x, %w) outs(%y)
+    ==>
+    scf.for %n = 0 to 8 step 4 {
+      %s:4 = scf.for %k = 0 to 784 iter_args(%s0, .., %s3) {
+        // x[k] is loaded once for 4 outputs
+      }
+      // y[n], .., y[n+3]
+    }
+    ```
+  }];
+  let options = [Option<"registers", "registers", "int64_t", "32", "vector registers">];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
-                           "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
-                           "::mlir::tensor::TensorDialect", "::mlir::vector::VectorDialect"];
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
+def UseArena : Pass<"approx-use-arena", "::mlir::ModuleOp"> {
+  let summary = "Take the memory of local buffers from an argument";
+  let description = [{
+    Every `memref.alloc` of static size becomes a part of a last argument of its function, whose size
+    in bytes is that of its type, so that a call allocates nothing. Parts are aligned to 64 bytes,
+    which the caller's memory must be too; buffers that are alive at different times share memory.
+
+    ```mlir
+    func.func @main(%x: memref<4xf32>) { %0 = memref.alloc() : memref<4xf32> .. }
+    ==>
+    func.func @main(%x: memref<4xf32>, %arena: memref<64xi8>) {
+      %0 = memref.view %arena[%c0][] : memref<64xi8> to memref<4xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::memref::MemRefDialect"];
 }
 
 def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
   let summary = "Call models that compute arrays once for a block of elements";
   let description = [{
-    A model whose function carries `approx.block = @F` is called for single pairs in the bodies of
-    linalg ops.  `@F` takes 1-D memrefs of operands and results, which is how bit-sliced and simulated
-    models work.  A `linalg.generic` with such calls becomes a loop nest over tiles of about `elements`
-    elements: the operands of a call are written to buffers, `@F` is called once, and the rest of the
-    body reads its results.
+    An op with `approx.block = @F` (of `convert-approx-to-calls{keep-blocks=true}`) is computed by `@F`,
+    which takes 1-D memrefs of operands and results: that is how bit-sliced and simulated models work. A
+    `linalg.generic` with such ops becomes a loop nest over tiles of about `elements` numbers: the
+    operands of an op are written to buffers, `@F` is called once, and the rest of the body reads its
+    results.
 
-    - Before: linalg on memrefs of static shape; each output's reduction in the order of
+    - Before: linalg on memrefs of static shape, elements f32 or vectors of f32 (`approx-add-lanes`);
+      bound ops of other models are gone (`convert-approx-to-calls{keep-blocks=true}`).
+    - After: no approx op. A tile spans several steps of a reduction only where no call depends on
+      the accumulated output, so that each output's reduction stays in the order of
       `docs/semantics.md`.
-    - After: the same values.  A tile spans several steps of a reduction only where no call depends on
-      the accumulated output.  Ops of dynamic shape are unchanged, and call for single pairs.
 
     ```mlir
-    linalg.generic .. { %0 = func.call @m(%x, %w) : (f32, f32) -> f32   %1 = arith.addf %acc, %0 .. }
+    linalg.generic .. { %0 = approx.mulf %x, %w {approx.block = @m_block}   %1 = arith.addf %acc, %0 .. }
     ==>
     scf.for %tile .. {
       scf.for %i .. { %a[%i] = x[..]   %b[%i] = w[..] }
@@ -162,7 +261,7 @@ def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"elements", "elements", "int64_t", "2048",
-           "Elements of a tile; the buffers of a call should fit the first-level cache">,
+           "Numbers of a tile; the buffers of a call should fit the first-level cache">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",

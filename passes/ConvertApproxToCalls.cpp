@@ -10,6 +10,8 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
+constexpr StringLiteral kBlock = "approx.block";
+
 /// The arith op that an exact approx op stands for.
 Operation *createExact(OpBuilder &b, approx::ArithmeticOpInterface op) {
   Location loc = op.getLoc();
@@ -29,7 +31,13 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
   void runOnOperation() override {
     SymbolTable symbols(getOperation());
     IRRewriter rewriter(&getContext());
+    bool keepsOps = false;
     WalkResult result = getOperation().walk([&](approx::ArithmeticOpInterface op) {
+      if (FlatSymbolRefAttr block = keepBlocks ? getBlock(symbols, op) : FlatSymbolRefAttr()) {
+        op->setAttr(kBlock, block); // counts as a use, which the instance's number does not
+        keepsOps = true;
+        return WalkResult::advance();
+      }
       rewriter.setInsertionPoint(op);
       Operation *replacement = op.getInstance() ? createCall(rewriter, symbols, op)
                                                 : createExact(rewriter, op);
@@ -41,12 +49,22 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
     });
     if (result.wasInterrupted())
       return signalPassFailure();
-    if (!keepLibrary)
+    if (!keepLibrary && !keepsOps)
       for (auto library : llvm::make_early_inc_range(getOperation().getOps<approx::LibraryOp>()))
         library.erase();
   }
 
 private:
+  static std::string modelName(approx::ArithmeticOpInterface op) {
+    return ("approx_core_" + Twine(*op.getInstance())).str();
+  }
+
+  /// The function over arrays of the op's model, if it has one.
+  static FlatSymbolRefAttr getBlock(SymbolTable &symbols, approx::ArithmeticOpInterface op) {
+    Operation *model = op.getInstance() ? symbols.lookup(modelName(op)) : nullptr;
+    return model ? model->getAttrOfType<FlatSymbolRefAttr>(kBlock) : FlatSymbolRefAttr();
+  }
+
   /// The call of the instance's model; null, with an error, if it cannot be called.
   Operation *createCall(OpBuilder &b, SymbolTable &symbols, approx::ArithmeticOpInterface op) {
     Type type = op->getResult(0).getType();
@@ -58,7 +76,7 @@ private:
         diag << "; run 'convert-elementwise-to-linalg' first and vectorise after inlining";
       return nullptr;
     }
-    std::string name = ("approx_core_" + Twine(*op.getInstance())).str();
+    std::string name = modelName(op);
     FunctionType modelType = b.getFunctionType({type, type}, {type});
     Operation *symbol = symbols.lookup(name);
     if (!symbol) {

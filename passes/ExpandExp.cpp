@@ -1,4 +1,4 @@
-// exp on f32, after
+// exp and expm1 on f32, after
 //   W. J. Cody and W. Waite, Software Manual for the Elementary Functions (1980), chapter 6:
 //     exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 with ln 2 in two parts, of which the
 //     first has so few bits that its product with n is exact;
@@ -28,40 +28,53 @@ constexpr float kMinusLn2Hi = -0.693359375f, kMinusLn2Lo = 2.12194440e-4f;
 constexpr float kPolynomial[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
                                  4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
 
-struct ExpandExp : OpRewritePattern<math::ExpOp> {
-  using OpRewritePattern::OpRewritePattern;
-
-  LogicalResult matchAndRewrite(math::ExpOp op, PatternRewriter &rewriter) const override {
-    using arith::CmpFPredicate;
-    if (!ElementwiseBuilder::supports(op.getType()))
-      return rewriter.notifyMatchFailure(op, "not f32 of a static shape");
-    ElementwiseBuilder b(rewriter, op.getLoc(), op.getType());
-    Value input = op.getOperand();
-
-    // Comparisons with a NaN are false: it passes the clamps and is dealt with at the end.
-    Value x = b.select(b.cmpf(CmpFPredicate::OGT, input, b.f32(kMax)), b.f32(kMax), input);
-    x = b.select(b.cmpf(CmpFPredicate::OLT, x, b.f32(kMin)), b.f32(kMin), x);
-
-    auto [nFloat, n] = b.roundToInteger(b.mulf(x, b.f32(kLog2e)));
-    // x - n ln2 as additions of negated products, which are equal bit for bit: one adder less.
-    Value r = b.addf(x, b.mulf(nFloat, b.f32(kMinusLn2Hi)));
-    r = b.addf(r, b.mulf(nFloat, b.f32(kMinusLn2Lo)));
-
-    Value p = b.f32(kPolynomial[0]);
-    for (float coefficient : ArrayRef(kPolynomial).drop_front())
-      p = b.addf(b.mulf(p, r), b.f32(coefficient));
-    Value y = b.mulf(p, b.mulf(r, r));
-    y = b.addf(b.addf(y, r), b.f32(1.0f));
-
-    Value result = b.scaleByPowerOfTwo(y, n);
-    Value isNan = b.cmpf(CmpFPredicate::UNO, input, input);
-    rewriter.replaceOp(op, b.select(isNan, b.nan(), result));
-    return success();
-  }
+/// exp(x) = 2^n (1 + q), q = r^2 p(r) + r.
+struct Reduced {
+  Value q, n;
 };
+
+Reduced reduce(ElementwiseBuilder &b, Value input) {
+  using arith::CmpFPredicate;
+  // Comparisons with a NaN are false: it passes the clamps and is dealt with at the end.
+  Value x = b.select(b.cmpf(CmpFPredicate::OGT, input, b.f32(kMax)), b.f32(kMax), input);
+  x = b.select(b.cmpf(CmpFPredicate::OLT, x, b.f32(kMin)), b.f32(kMin), x);
+
+  auto [nFloat, n] = b.roundToInteger(b.mulf(x, b.f32(kLog2e)));
+  // x - n ln2 as additions of negated products, which are equal bit for bit: one adder less.
+  Value r = b.addf(x, b.mulf(nFloat, b.f32(kMinusLn2Hi)));
+  r = b.addf(r, b.mulf(nFloat, b.f32(kMinusLn2Lo)));
+
+  Value p = b.horner(r, kPolynomial);
+  return {b.addf(b.mulf(p, b.mulf(r, r)), r), n};
+}
+
+/// expm1(x) = 2^n q + (2^n - 1), where 2^n - 1 is exact for the n at which it matters: nothing
+/// cancels, since q and 2^n - 1 have different signs only where the latter is much larger.
+Value emitExpm1(ElementwiseBuilder &b, Value input) {
+  using arith::CmpIPredicate;
+  auto [q, n] = reduce(b, input);
+  Value one = b.f32(1.0f), minusOne = b.f32(-1.0f);
+  Value power = b.scaleByPowerOfTwo(one, n);
+  Value result = b.addf(b.scaleByPowerOfTwo(q, n), b.addf(power, minusOne));
+  // From 2^25 on, the 1 is below half an ulp; and 2^128 is no float where the result is one.
+  Value isLarge = b.cmpi(CmpIPredicate::sgt, n, b.i32(25));
+  result = b.select(isLarge, b.scaleByPowerOfTwo(b.addf(q, one), n), result);
+  // Below 2^-25 the result is x itself, zeros and subnormals included.
+  Value magnitude = b.andi(b.toBits(input), b.i32(0x7FFFFFFF));
+  Value isTiny = b.cmpi(CmpIPredicate::ult, magnitude, b.i32(0x33000000));
+  result = b.select(isTiny, input, result);
+  return b.select(b.isNan(input), b.nan(), result);
+}
 } // namespace
 
+Value emitExp(ElementwiseBuilder &b, Value input) {
+  auto [q, n] = reduce(b, input);
+  Value result = b.scaleByPowerOfTwo(b.addf(q, b.f32(1.0f)), n);
+  return b.select(b.isNan(input), b.nan(), result);
+}
+
 void populateExpandExpPatterns(RewritePatternSet &patterns) {
-  patterns.add<ExpandExp>(patterns.getContext());
+  patterns.add<ExpandUnary<math::ExpOp, emitExp>, ExpandUnary<math::ExpM1Op, emitExpm1>>(
+      patterns.getContext());
 }
 } // namespace asnet

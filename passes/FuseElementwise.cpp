@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -50,6 +51,25 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
+/// The constant that a tensor holds everywhere, or null.
+TypedAttr getSplat(Value value) {
+  DenseElementsAttr elements;
+  Attribute splat;
+  if (matchPattern(value, m_Constant(&elements))) {
+    if (elements.isSplat())
+      splat = elements.getSplatValue<Attribute>();
+  } else if (auto fill = value.getDefiningOp<linalg::FillOp>()) {
+    matchPattern(fill.getInputs().front(), m_Constant(&splat));
+  } else if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
+    // A broadcast whose body yields a constant.
+    if (generic.getNumParallelLoops() == generic.getNumLoops())
+      matchPattern(generic.getBody()->getTerminator()->getOperand(
+                       cast<OpResult>(value).getResultNumber()),
+                   m_Constant(&splat));
+  }
+  return isa_and_nonnull<IntegerAttr, FloatAttr>(splat) ? cast<TypedAttr>(splat) : TypedAttr();
+}
+
 /// A body that reads one constant for every element gets it as a scalar, which folds with what the
 /// body does to it: StableHLO converts the integer 0 of a padding to a float in such a body.
 struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
@@ -57,13 +77,11 @@ struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
 
   LogicalResult matchAndRewrite(linalg::GenericOp op, PatternRewriter &rewriter) const override {
     for (OpOperand *operand : op.getDpsInputOperands()) {
-      DenseElementsAttr elements;
       BlockArgument argument = op.getMatchingBlockArgument(operand);
-      if (argument.use_empty() || !matchPattern(operand->get(), m_Constant(&elements)) ||
-          !elements.isSplat())
+      if (argument.use_empty())
         continue;
-      auto value = dyn_cast<TypedAttr>(elements.getSplatValue<Attribute>());
-      if (!value || !isa<IntegerAttr, FloatAttr>(value))
+      TypedAttr value = getSplat(operand->get());
+      if (!value)
         continue;
       rewriter.setInsertionPoint(op);
       Value scalar = arith::ConstantOp::create(rewriter, op.getLoc(), value);
@@ -74,10 +92,24 @@ struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
+/// The same for a scalar that is read from such a tensor.
+struct ExtractSplatConstant : OpRewritePattern<tensor::ExtractOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(tensor::ExtractOp op, PatternRewriter &rewriter) const override {
+    TypedAttr value = getSplat(op.getTensor());
+    if (!value)
+      return rewriter.notifyMatchFailure(op, "not a constant");
+    rewriter.replaceOpWithNewOp<arith::ConstantOp>(op, value);
+    return success();
+  }
+};
+
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoConsumer, InlineSplatConstant>(&getContext());
+    patterns.add<FuseIntoConsumer>(&getContext());
+    populateInlineSplatConstantPatterns(patterns);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
@@ -85,4 +117,8 @@ struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   }
 };
 } // namespace
+
+void populateInlineSplatConstantPatterns(RewritePatternSet &patterns) {
+  patterns.add<InlineSplatConstant, ExtractSplatConstant>(patterns.getContext());
+}
 } // namespace asnet

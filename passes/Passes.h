@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/PatternMatch.h"
 #include "mlir/Pass/Pass.h"
 
 namespace asnet {
@@ -15,6 +16,10 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 #define GEN_PASS_REGISTRATION
 #include "passes/Passes.h.inc"
+
+/// Patterns by which the body of a linalg.generic gets an operand that is one constant everywhere as
+/// a scalar (FuseElementwise.cpp).
+void populateInlineSplatConstantPatterns(mlir::RewritePatternSet &patterns);
 } // namespace asnet
 
 #endif // PASSES_PASSES_H

@@ -34,18 +34,26 @@ def AnnotateLayers : Pass<"approx-annotate-layers"> {
 def ExpandMath : Pass<"approx-expand-math"> {
   let summary = "Expand elementary functions on f32 into approx ops and integer logic";
   let description = [{
-    `math.exp` on f32, scalar or elementwise on vectors and tensors, becomes a Cody-Waite range
-    reduction and a polynomial of unbound `approx.mulf` and `approx.addf`, so that a binding reaches
-    the arithmetic inside of it; everything else is plain logic on bits (`arith` on integers,
-    `cmpf`, `select`), which JIT and hardware compute alike. `docs/semantics.md` defines the
-    algorithm, `ExpandExp.cpp` gives its sources. With every op exact, the result is within 2 ulp of
-    the correctly rounded one where that is normal; what would be subnormal is zero. exp(+-0) = 1,
-    exp(-inf) = 0, exp(+inf) = inf, exp(NaN) = NaN. No input reaches poison, whatever the bound
-    cores return.
+    Functions of the math dialect on f32, scalar or elementwise on vectors and tensors, become code
+    of unbound `approx.mulf`, `addf` and `divf`, so that a binding reaches the arithmetic inside of
+    them; everything else is plain logic on bits (`arith` on integers, `cmpf`, `select`), which JIT
+    and hardware compute alike. `docs/semantics.md` defines each function, the files `Expand*.cpp`
+    give the sources. No input reaches poison, whatever the bound cores return.
+
+    | function | by |
+    |---|---|
+    | `exp`, `expm1` | Cody-Waite range reduction, a polynomial |
+    | `log`, `log1p` | exponent by shifts, a polynomial |
+    | `sqrt`, `rsqrt` | exponent by shifts, Newton's steps without a division |
+    | `tanh` | a polynomial, or exp and a division |
+    | `powf`, exponent a constant multiple of 1/2 | multiplications, `sqrt`, a division |
+    | `absf`, `copysign`, `floor`, `ceil`, `trunc`, `round`, `roundeven` | plain logic, exact |
+    | `arith.fptosi`, `fptoui` to at most 32 bits | plain logic; saturates, a NaN gives 0 |
+    | `arith.sitofp`, `uitofp` from 1 or 25..32 bits | plain logic; nearest, ties to even |
 
     - Before: any IR. Functions that are not listed here and other types are left alone; it is
       `convert-arith-to-approx` that reports them.
-    - After: no `math.exp` on f32.
+    - After: none of these on f32.
 
     ```mlir
     %0 = math.exp %x : f32
@@ -56,6 +64,58 @@ def ExpandMath : Pass<"approx-expand-math"> {
     ```
   }];
   let dependentDialects = ["::asnet::approx::ApproxDialect", "::mlir::arith::ArithDialect"];
+}
+
+def FoldWeights : Pass<"approx-fold-weights", "::mlir::ModuleOp"> {
+  let summary = "Outline the arithmetic that depends on weights and constants only";
+  let description = [{
+    What `@main` computes of arguments with `approx.weight` and of constants only (a batch
+    normalization's `gamma * rsqrt(variance + eps)`) moves to `@folded_weights`, which takes the
+    weights and returns the results; each becomes an argument of `@main`, a weight named
+    `LAYER/folded`. Weights that nothing else needs are no arguments of `@main` any more.
+    `docs/decisions/0008-math-and-folding.md` says who calls `@folded_weights`, and why.
+
+    Only arithmetic on floats is folded. Movements of data behind it stay, and an elementwise op is
+    computed without the dimensions along which all of its operands are equal and broadcast
+    afterwards: a folded weight is no larger than what it is made of, and the same at every batch
+    size. Indices along one dimension become constants.
+
+    - Before: linalg on tensors, annotated by `approx-annotate-layers`; weights are marked.
+    - After: the same network; no `@folded_weights` where there was nothing to fold.
+
+    ```mlir
+    func.func @main(%x: tensor<1x4xf32>, %v: tensor<4xf32> {approx.weight = "bn/variance"}) {
+      %0 = linalg.generic {approx.layer = "bn"} .. ins(%v) { rsqrt }
+      %1 = linalg.generic {approx.layer = "bn"} .. ins(%x, %0) { mulf }
+    ==>
+    func.func @main(%x: tensor<1x4xf32>, %0: tensor<4xf32> {approx.weight = "bn/folded"}) {
+      %1 = linalg.generic {approx.layer = "bn"} .. ins(%x, %0) { mulf }
+    }
+    func.func @folded_weights(%v: tensor<4xf32> {approx.weight = "bn/variance"})
+        -> (tensor<4xf32> {approx.weight = "bn/folded"})
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def WidenBooleans : Pass<"approx-widen-booleans"> {
+  let summary = "Store tensors of booleans as words";
+  let description = [{
+    The elements of `tensor<..xi1>` become i32, 0 or 1: memories have no bits, neither the JIT's (its
+    lowering rejects `memref<..xi1>` with an assertion) nor the hardware's. Inside of bodies booleans
+    stay bits: what is read is truncated, what is written extended.
+
+    - Before: linalg on tensors; no function takes or returns booleans.
+    - After: no tensor of i1.
+
+    ```mlir
+    %0 = linalg.generic .. ins(%x : tensor<4xf32>) outs(%e : tensor<4xi1>) { cmpf; yield %c : i1 }
+    ==>
+    %0 = linalg.generic .. outs(%e : tensor<4xi32>) { cmpf; extui; yield %w : i32 }
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
 }
 
 def ConvertArithToApprox : Pass<"convert-arith-to-approx", "::mlir::ModuleOp"> {
@@ -177,7 +237,9 @@ def ConvertApproxToCalls : Pass<"convert-approx-to-calls", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [Option<"keepLibrary", "keep-library", "bool", "false",
-                        "keep the approx.library">];
+                        "keep the approx.library">,
+                 Option<"keepBlocks", "keep-blocks", "bool", "false",
+                        "leave ops whose model computes arrays to approx-block-calls: they get approx.block">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
 }
 

@@ -1,5 +1,8 @@
-// The Python module asnet_mlir._mlir_libs._asnet: one function, so plain CPython and no binding
-// library.
+// The Python module asnet_mlir._mlir_libs._asnet: registration of the dialect, native code, and the
+// runner.  A handful of functions, so plain CPython and no binding library.
+
+#include "Objects.h"
+#include "Runner.h"
 
 #include "dialects/approx/Approx.h"
 #include "lowering/Lowering.h"
@@ -12,32 +15,240 @@
 
 #include "mlir-c/Bindings/Python/Interop.h"
 
-static PyObject *registerDialects(PyObject *, PyObject *pythonRegistry) {
-  // MLIR's Python objects give a capsule of their C counterparts to other modules.
-  PyObject *capsule = PyObject_GetAttrString(pythonRegistry, MLIR_PYTHON_CAPI_PTR_ATTR);
+#include <chrono>
+
+using namespace asnet;
+
+namespace {
+struct Decref {
+  void operator()(PyObject *object) const { Py_XDECREF(object); }
+};
+using Owned = std::unique_ptr<PyObject, Decref>;
+
+PyObject *fail(llvm::Error error) {
+  PyErr_SetString(PyExc_RuntimeError, llvm::toString(std::move(error)).c_str());
+  return nullptr;
+}
+
+/// MLIR's Python objects give a capsule of their C counterparts to other modules.
+Owned capsuleOf(PyObject *object) {
+  return Owned(PyObject_GetAttrString(object, MLIR_PYTHON_CAPI_PTR_ATTR));
+}
+
+//===----------------------------------------------------------------------===//
+// Dialect
+//===----------------------------------------------------------------------===//
+
+PyObject *registerDialects(PyObject *, PyObject *pythonRegistry) {
+  Owned capsule = capsuleOf(pythonRegistry);
   if (!capsule)
     return nullptr;
-  MlirDialectRegistry registry = mlirPythonCapsuleToDialectRegistry(capsule);
-  Py_DECREF(capsule);
+  MlirDialectRegistry registry = mlirPythonCapsuleToDialectRegistry(capsule.get());
   if (mlirDialectRegistryIsNull(registry))
     return nullptr;
-  unwrap(registry)->insert<asnet::approx::ApproxDialect>();
+  unwrap(registry)->insert<approx::ApproxDialect>();
   Py_RETURN_NONE;
 }
 
-static PyMethodDef methods[] = {
+//===----------------------------------------------------------------------===//
+// Native code
+//===----------------------------------------------------------------------===//
+
+constexpr const char *kObject = "asnet_mlir.LoadedObject", *kPlan = "asnet_mlir.Plan";
+
+PyObject *host(PyObject *, PyObject *) { return PyUnicode_FromString(describeHost().c_str()); }
+
+PyObject *compile(PyObject *, PyObject *arguments) {
+  PyObject *pythonModule;
+  unsigned level;
+  if (!PyArg_ParseTuple(arguments, "OI", &pythonModule, &level))
+    return nullptr;
+  Owned capsule = capsuleOf(pythonModule);
+  if (!capsule)
+    return nullptr;
+  MlirModule module = mlirPythonCapsuleToModule(capsule.get());
+  if (mlirModuleIsNull(module))
+    return nullptr;
+  llvm::Expected<llvm::SmallVector<char, 0>> object = compileObject(unwrap(module), level);
+  if (!object)
+    return fail(object.takeError());
+  return PyBytes_FromStringAndSize(object->data(), object->size());
+}
+
+void deleteObject(PyObject *capsule) {
+  delete static_cast<LoadedObject *>(PyCapsule_GetPointer(capsule, kObject));
+}
+
+PyObject *load(PyObject *, PyObject *arguments) {
+  const char *bytes;
+  Py_ssize_t size;
+  PyObject *symbols;
+  if (!PyArg_ParseTuple(arguments, "y#O!", &bytes, &size, &PyDict_Type, &symbols))
+    return nullptr;
+  std::vector<std::pair<std::string, uint64_t>> addresses;
+  PyObject *key, *value;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(symbols, &position, &key, &value)) {
+    const char *name = PyUnicode_AsUTF8(key);
+    uint64_t address = name ? PyLong_AsUnsignedLongLong(value) : 0;
+    if (PyErr_Occurred())
+      return nullptr;
+    addresses.emplace_back(name, address);
+  }
+  auto loaded = LoadedObject::load(llvm::StringRef(bytes, size), addresses);
+  if (!loaded)
+    return fail(loaded.takeError());
+  return PyCapsule_New(loaded->release(), kObject, deleteObject);
+}
+
+PyObject *lookup(PyObject *, PyObject *arguments) {
+  PyObject *capsule;
+  const char *name;
+  if (!PyArg_ParseTuple(arguments, "Os", &capsule, &name))
+    return nullptr;
+  auto *object = static_cast<LoadedObject *>(PyCapsule_GetPointer(capsule, kObject));
+  if (!object)
+    return nullptr;
+  llvm::Expected<uint64_t> address = object->lookup(name);
+  if (!address)
+    return fail(address.takeError());
+  return PyLong_FromUnsignedLongLong(*address);
+}
+
+//===----------------------------------------------------------------------===//
+// Runner
+//===----------------------------------------------------------------------===//
+
+void deletePlan(PyObject *capsule) {
+  delete static_cast<Plan *>(PyCapsule_GetPointer(capsule, kPlan));
+}
+
+/// Reads a sequence of integers.
+bool readIntegers(PyObject *sequence, std::vector<int64_t> &values) {
+  Owned fast(PySequence_Fast(sequence, "expected a sequence of integers"));
+  if (!fast)
+    return false;
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.get()); ++i) {
+    values.push_back(PyLong_AsLongLong(PySequence_Fast_GET_ITEM(fast.get(), i)));
+    if (PyErr_Occurred())
+      return false;
+  }
+  return true;
+}
+
+PyObject *plan(PyObject *, PyObject *arguments) {
+  PyObject *pythonStages, *pythonSizes;
+  long long arena;
+  if (!PyArg_ParseTuple(arguments, "OOL", &pythonStages, &pythonSizes, &arena))
+    return nullptr;
+  std::vector<int64_t> sizes;
+  if (!readIntegers(pythonSizes, sizes))
+    return nullptr;
+  Owned fast(PySequence_Fast(pythonStages, "expected a sequence of stages"));
+  if (!fast)
+    return nullptr;
+  std::vector<Stage> stages;
+  for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.get()); ++i) {
+    unsigned long long address;
+    PyObject *kinds, *payloads;
+    if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(fast.get(), i), "KOO", &address, &kinds, &payloads))
+      return nullptr;
+    std::vector<int64_t> kindValues, payloadValues;
+    if (!readIntegers(kinds, kindValues) || !readIntegers(payloads, payloadValues))
+      return nullptr;
+    Stage stage{reinterpret_cast<Stage::Entry>(address), {}};
+    if (kindValues.size() != payloadValues.size()) {
+      PyErr_SetString(PyExc_ValueError, "a stage has as many kinds as payloads");
+      return nullptr;
+    }
+    for (size_t j = 0; j < kindValues.size(); ++j) {
+      auto kind = static_cast<StageArgument::Kind>(kindValues[j]);
+      if (kind == StageArgument::Value &&
+          (payloadValues[j] < 0 || payloadValues[j] >= static_cast<int64_t>(sizes.size()))) {
+        PyErr_SetString(PyExc_ValueError, "a stage takes a value that the plan does not have");
+        return nullptr;
+      }
+      stage.arguments.push_back({kind, payloadValues[j]});
+    }
+    stages.push_back(std::move(stage));
+  }
+  auto *made = new Plan(std::move(stages), std::move(sizes), arena);
+  return PyCapsule_New(made, kPlan, deletePlan);
+}
+
+PyObject *run(PyObject *, PyObject *arguments) {
+  PyObject *capsule, *pythonBases;
+  long long blocks, threads;
+  if (!PyArg_ParseTuple(arguments, "OOLL", &capsule, &pythonBases, &blocks, &threads))
+    return nullptr;
+  auto *plan = static_cast<Plan *>(PyCapsule_GetPointer(capsule, kPlan));
+  std::vector<int64_t> bases;
+  if (!plan || !readIntegers(pythonBases, bases))
+    return nullptr;
+  if (bases.size() != plan->countValues()) {
+    PyErr_SetString(PyExc_ValueError, "a base address for each value of the plan, 0 for none");
+    return nullptr;
+  }
+  std::vector<Placement> placements;
+  for (int64_t base : bases)
+    placements.push_back({reinterpret_cast<char *>(base)});
+
+  // Other Python threads go on, and Ctrl-C is answered, while native code runs.
+  bool raised = false, complete = false;
+  std::string problem;
+  PyThreadState *state = PyEval_SaveThread();
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point asked = Clock::now();
+  try {
+    complete = plan->run(placements, blocks, threads, [&] {
+      if (Clock::now() - asked < std::chrono::milliseconds(100))
+        return false;
+      asked = Clock::now();
+      PyEval_RestoreThread(state);
+      raised = PyErr_CheckSignals() != 0;
+      state = PyEval_SaveThread();
+      return raised;
+    });
+  } catch (const std::exception &error) {
+    problem = error.what();
+  }
+  PyEval_RestoreThread(state);
+  if (!problem.empty()) {
+    PyErr_SetString(PyExc_MemoryError, problem.c_str());
+    return nullptr;
+  }
+  if (!complete)
+    return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyMethodDef methods[] = {
     {"register_dialects", registerDialects, METH_O,
      "register_dialects(registry)\n--\n\nRegister the approx dialect into a DialectRegistry."},
+    {"host", host, METH_NOARGS,
+     "host()\n--\n\nProcessor, features and LLVM version that native code depends on."},
+    {"compile", compile, METH_VARARGS,
+     "compile(module, level)\n--\n\nA module in the LLVM dialect as an object file, in bytes."},
+    {"load", load, METH_VARARGS,
+     "load(object, symbols)\n--\n\nLoad an object; `symbols` has addresses of what it refers to."},
+    {"lookup", lookup, METH_VARARGS,
+     "lookup(loaded, name)\n--\n\nThe address of a symbol of a loaded object."},
+    {"plan", plan, METH_VARARGS,
+     "plan(stages, sizes, arena)\n--\n\nStages (address, kinds, payloads) over values of `sizes` bytes "
+     "a block; kinds are 0 value, 1 constant address, 2 arena."},
+    {"run", run, METH_VARARGS,
+     "run(plan, bases, blocks, threads)\n--\n\nRun a plan; values without a base are scratch memory."},
     {nullptr, nullptr, 0, nullptr},
 };
 
-static PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_asnet", "Registration of the approx dialect and its passes.", -1, methods,
+PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_asnet", "The approx dialect, native code and its runner.", -1, methods,
     nullptr, nullptr, nullptr, nullptr,
 };
+} // namespace
 
 PyMODINIT_FUNC PyInit__asnet() {
-  asnet::registerApproxPasses();
-  asnet::registerApproxLoweringPasses();
+  registerApproxPasses();
+  registerApproxLoweringPasses();
   return PyModule_Create(&module);
 }

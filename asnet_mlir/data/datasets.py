@@ -1,151 +1,140 @@
-"""Loading of labelled data sets, named as on the command line.
+"""Data sets by their names on the command line.
 
-`mnist:train[:N]` and `mnist:test[:N]` are the shipped MNIST database (LeCun, Cortes, Burges), its
-pixels scaled to 0..1; a path that ends in `.npz` is a file with the arrays `x` and `y`.
+| name | what |
+|---|---|
+| `mnist:train\\|test[:N]` | the shipped MNIST database (LeCun, Cortes, Burges) |
+| `svhn_synthetic:train\\|test[:N]` | painted house numbers, a synthetic stand-in for SVHN |
+| `svhn:FOLDER[:train\\|test\\|extra][:N]` | the real SVHN's cropped digits, from a user's files |
+| `fashion_mnist:[FOLDER:]train\\|test[:N]` | Fashion-MNIST, from its Debian package or a folder |
+| `FILE.npz` | the arrays `x` and `y` |
+
+`:N` takes the first N samples.  Pixels of images are scaled to 0..1.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import math
-import zipfile
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from asnet_mlir.data.dataset import Dataset
+from asnet_mlir.data.idx import labelled_images, parse_idx, read_idx
+from asnet_mlir.data.npz import load_npz
+from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
+from asnet_mlir.data.svhn import load_svhn
+from asnet_mlir.data.svhn_synthetic import synthetic_svhn
 from asnet_mlir.errors import InputError
 from asnet_mlir.resources import data_directory
 
-__all__ = ["Dataset", "load_data"]
+__all__ = ["load_data"]
 
-_IDX_DTYPES = {0x08: np.dtype(np.uint8)}
-_MNIST_FILES = {
+Arrays = tuple[np.ndarray, np.ndarray]
+
+# Both databases name their files alike.
+_IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+_FASHION_PACKAGE = "dataset-fashion-mnist"
+_FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where that package puts its files
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Samples with their labels.
-
-    Attributes:
-      name: what the user called it.
-      x: float32[n, ...], one sample a row, C order; NaNs become canonical (0x7FC00000), as the
-        hardware's input stage makes them (docs/semantics.md).
-      y: int64[n], class indices.
-    """
-
-    name: str
-    x: np.ndarray
-    y: np.ndarray
-
-    def __post_init__(self) -> None:
-        nan = np.isnan(self.x)
-        if nan.any():
-            object.__setattr__(self, "x", np.where(nan, np.float32(np.nan), self.x))
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def head(self, count: int) -> Dataset:
-        """Return the first `count` samples (all when there are fewer)."""
-        return Dataset(self.name, self.x[:count], self.y[:count])
-
-    def shaped(self, sample_shape: tuple[int, ...]) -> Dataset:
-        """Return the data with samples of `sample_shape`.
-
-        Samples may be flattened into a vector, and dimensions of size 1 may come and go; nothing
-        else counts as the same shape.
-
-        Raises:
-          InputError: a sample has another shape.
-        """
-        have = self.x.shape[1:]
-        same = [d for d in have if d != 1] == [d for d in sample_shape if d != 1]
-        flattened = len(sample_shape) == 1 and math.prod(have) == sample_shape[0]
-        if not same and not flattened:
-            raise InputError(
-                f"{self.name}: samples have the shape {_text(have)}, the network takes "
-                f"{_text(sample_shape)}"
-            )
-        return Dataset(self.name, self.x.reshape(len(self.x), *sample_shape), self.y)
-
-
-def load_data(name: str | Dataset) -> Dataset:
+def load_data(name: str | Path | Dataset) -> Dataset:
     """Load the data set called `name` (see the module's text).
 
     Raises:
-      InputError: the name is not known, or the file is missing or not as described.
+      InputError: the name is not known, or a file is missing or not as described.
     """
     if isinstance(name, Dataset):
         return name
+    name = str(name)
     if name.endswith(".npz"):
-        return _load_npz(Path(name))
+        return load_npz(Path(name))
     kind, _, rest = name.partition(":")
-    if kind != "mnist":
+    if kind not in _READERS:
         raise InputError(
-            f"unknown data set '{name}'; known are mnist:train[:N], mnist:test[:N] and FILE.npz"
+            f"unknown data set '{name}'; known are mnist:test, svhn_synthetic:test, svhn:FOLDER, "
+            "fashion_mnist:test (or :train, and :N for the first N samples) and FILE.npz"
         )
+    return _READERS[kind](name, rest)
+
+
+def _bytes_to_unit(name: str, arrays: Arrays, limit: str | None) -> Dataset:
+    """Return the first `limit` (None: all) of uint8 images and labels, pixels scaled to 0..1."""
+    images, labels = arrays
+    if limit is not None:
+        digits = limit.isascii() and limit.isdecimal() and len(limit) < 10
+        if not digits or not 1 <= int(limit) <= len(images):
+            raise InputError(f"{name}: the number of samples must be in 1..{len(images)}")
+        images, labels = images[: int(limit)], labels[: int(limit)]
+    return Dataset(name, images.astype(np.float32) / np.float32(255), labels)
+
+
+def _part(name: str, rest: str, title: str) -> tuple[str, str | None]:
+    """Split `PART[:N]`."""
     part, colon, limit = rest.partition(":")
-    if part not in _MNIST_FILES:
-        raise InputError(f"{name}: MNIST has the parts 'train' and 'test', not '{part}'")
-    dataset = _load_mnist(name, part)
-    if not colon:
-        return dataset
-    if not (limit.isascii() and limit.isdecimal()) or not 1 <= int(limit) <= len(dataset):
-        raise InputError(f"{name}: the number of samples must be in 1..{len(dataset)}")
-    return dataset.head(int(limit))
+    if part not in ("train", "test"):
+        raise InputError(f"{name}: {title} has the parts 'train' and 'test', not '{part}'")
+    return part, limit if colon else None
 
 
-def _text(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
+def _mnist(name: str, rest: str) -> Dataset:
+    part, limit = _part(name, rest, "MNIST")
+    images, labels = (_shipped_idx(file) for file in _IDX_FILES[part])
+    return _bytes_to_unit(name, labelled_images(images, labels, name), limit)
 
 
-def _load_mnist(name: str, part: str) -> Dataset:
-    images_name, labels_name = _MNIST_FILES[part]
-    images, labels = _read_idx(images_name), _read_idx(labels_name)
-    x = images[..., np.newaxis].astype(np.float32) / np.float32(255)
-    return Dataset(name, x, labels.astype(np.int64))
-
-
-def _read_idx(name: str) -> np.ndarray:
-    """Read a shipped IDX file (big-endian header: type code, rank, dimensions)."""
+def _shipped_idx(name: str) -> np.ndarray:
     folder = data_directory() / "mnist"
     content = gzip.decompress((folder / f"{name}.gz").read_bytes())
     sums = dict(line.split()[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     if hashlib.sha256(content).hexdigest() != sums[name]:
         raise InputError(f"{name}.gz is damaged (checksum differs); reinstall asnet-mlir")
-    rank = content[3]
-    shape = tuple(np.frombuffer(content, ">u4", rank, offset=4).astype(int))
-    return np.frombuffer(content, _IDX_DTYPES[content[2]], offset=4 + 4 * rank).reshape(shape)
+    return parse_idx(content, name)
 
 
-def _load_npz(path: Path) -> Dataset:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            missing = {"x", "y"} - set(archive.files)
-            if missing:
-                raise InputError(
-                    f"{path}: lacks the array '{min(missing)}'; it must hold 'x' and 'y'"
-                )
-            x, y = archive["x"], archive["y"]
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a readable .npz file ({error})") from None
-    if x.dtype.kind not in "fiu" or x.ndim < 2:
+def _svhn_synthetic(name: str, rest: str) -> Dataset:
+    part, limit = _part(name, rest, "synthetic SVHN")
+    return _bytes_to_unit(name, synthetic_svhn(part), limit)
+
+
+def _svhn(name: str, rest: str) -> Dataset:
+    match = re.fullmatch(rf"(.+?)(?::({'|'.join(SVHN_PARTS)}))?(?::([0-9]*))?", rest, re.DOTALL)
+    if match is None:
         raise InputError(
-            f"{path}: 'x' must be numbers with a sample a row, got {x.dtype} {x.shape}"
+            f"{name}: names no folder; write svhn:FOLDER[:test|train|extra][:N], or "
+            "svhn_synthetic:test for the synthetic stand-in"
         )
-    if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
-        raise InputError(
-            f"{path}: 'y' must be {len(x)} class indices, got {y.dtype} of shape {y.shape}"
-        )
-    if len(x) == 0:
-        raise InputError(f"{path}: holds no samples")
-    with np.errstate(over="ignore"):  # what float32 can't hold is infinite
-        x = np.ascontiguousarray(x, np.float32)
-    return Dataset(str(path), x, y.astype(np.int64))
+    folder, part, limit = match.groups()
+    return _bytes_to_unit(name, load_svhn(Path(folder), part or "test"), limit)
+
+
+def _fashion_mnist(name: str, rest: str) -> Dataset:
+    match = re.fullmatch(r"(.+):((?:train|test)(?::[^:]*)?)", rest, re.DOTALL)
+    folder = Path(match[1]) if match else None
+    part, limit = _part(name, match[2] if match else rest, "Fashion-MNIST")
+    images, labels = (_user_idx(folder, file) for file in _IDX_FILES[part])
+    return _bytes_to_unit(name, labelled_images(images, labels, name), limit)
+
+
+def _user_idx(folder: Path | None, file: str) -> np.ndarray:
+    place = folder or _FASHION_FOLDER
+    for path in (place / f"{file}.gz", place / file):
+        if path.is_file():
+            return read_idx(path)
+    raise InputError(
+        f"{place / file}.gz: no such file; install Debian's package {_FASHION_PACKAGE}, or name "
+        "the folder of the files: fashion_mnist:FOLDER:test"
+    )
+
+
+_READERS: dict[str, Callable[[str, str], Dataset]] = {
+    "mnist": _mnist,
+    "svhn_synthetic": _svhn_synthetic,
+    "svhn": _svhn,
+    "fashion_mnist": _fashion_mnist,
+}

@@ -4,5 +4,6 @@ ADE).
 
 from asnet_mlir.evaluation.evaluate import Evaluation, evaluate
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
+from asnet_mlir.evaluation.session import Session
 
-__all__ = ["CompiledNetwork", "Evaluation", "Evaluator", "evaluate"]
+__all__ = ["CompiledNetwork", "Evaluation", "Evaluator", "Session", "evaluate"]

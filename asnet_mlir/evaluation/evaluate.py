@@ -37,15 +37,13 @@ class Evaluation:
     compile_seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the evaluation as JSON values; `library` holds what a bound file brought along."""
-        library = {number: instance.to_json() for number, instance in self.binding.base}
+        """Return the evaluation as JSON values."""
         return {
             "accuracy": self.accuracy,
             "samples": self.samples,
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "binding": self.binding.to_json(),
-            **({"library": library} if library else {}),
         }
 
 
@@ -62,18 +60,21 @@ def prepare_data(data: str | Dataset, network: Any) -> Dataset:
     """Load `data` and fit it to the network's input and classes.
 
     Raises:
-      InputError: unknown data, samples of another shape, labels that are not output indices.
+      InputError: unknown data, samples of another shape or with NaNs, labels that are not output
+        indices.
     """
     dataset = load_data(data).shaped(network.input_shape)
+    dataset.require_numbers()
     if len(network.output_shape) != 1:
         raise InputError(
             f"{network.name}: accuracy needs one output a class, the output's shape is "
             f"{network.output_shape}"
         )
     classes = network.output_shape[0]
-    if dataset.y.min() < 0 or dataset.y.max() >= classes:
+    if dataset.y.max() >= classes:
+        first = int(np.argmax(dataset.y >= classes))
         raise InputError(
-            f"{dataset.name}: labels are {dataset.y.min()}..{dataset.y.max()}, the network has "
+            f"{dataset.name}: the label of sample {first} is {dataset.y[first]}, the network has "
             f"the classes 0..{classes - 1}"
         )
     return dataset
@@ -100,10 +101,10 @@ def evaluate(
     """
     network = load_model(model)
     dataset = prepare_data(data, network)
-    binding = (binding or Binding()).over(network.instances)
+    binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    evaluator = Evaluator(CompiledNetwork(network, samples=len(dataset)), binding, threads=threads)
+    evaluator = Evaluator(CompiledNetwork(network), binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)
     end = time.perf_counter()

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.cache import content_hash
-from asnet_mlir.compiler import bind, to_approx, to_native
-from asnet_mlir.cores import derive_models
+from asnet_mlir.compiler import bind, to_approx
+from asnet_mlir.cores.model import Strategy
 from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.stages import BoundStage, StageCompiler, split_stages, transposer
 from asnet_mlir.frontends import Network, load_model
-from asnet_mlir.jit import CompiledModule
+from asnet_mlir.native import Argument, Plan
 
 __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
 
-#: Samples in one call.  Both are multiples of 8, so that the vectorizer's tiles divide them; the
-#: large one has fewer calls, the small one wastes less on what fills up the last call.
-_SMALL_BATCH = 256
-_LARGE_BATCH = 1000
 _MOST_THREADS = 256
+#: Bytes of values and scratch memory that all threads of a run together may take.
+_MOST_MEMORY = 512 << 20
+#: Configurations whose prepared weights are kept.
+_KEPT_PREPARED = 256
 
 
 def default_threads() -> int:
@@ -33,29 +35,136 @@ def default_threads() -> int:
 class CompiledNetwork:
     """A network lowered once, and the native code of its configurations.
 
-    Configurations that differ only in the masks of truncating cores share native code: a mask is an
-    argument of it, so that sweeping a parameter compiles nothing.
+    Configurations share the native code of every stage that is bound alike, and also where only the
+    masks of truncating cores differ: a mask is an argument, so that sweeping it compiles nothing.
+
+    Attributes:
+      network: what was compiled.
+      lowered: it in the approx dialect, unbound.
+      stages: its layers, in the order of computation.
+      lanes: samples that native code computes at once, each in a lane of a vector.
+      block: samples in a block: `lanes` times the batch for which the network was lowered.
+      sizes: bytes of a block of each value, by number.  Values of stages have a sample in each lane;
+        the last two are rows: the input as the user has it, and the output.
     """
 
-    def __init__(self, model: Any, *, samples: int = 0) -> None:
-        """Lower `model`, whatever `load_model` takes, for about `samples` samples at a time."""
-        self.network: Network = load_model(model)
-        batch = _LARGE_BATCH if samples >= _LARGE_BATCH else _SMALL_BATCH
-        self.batch = self.network.fixed_batch or batch
-        self.lowered = to_approx(self.network, self.batch)
-        self._native: dict[str, CompiledModule] = {}
+    def __init__(self, model: Any, *, strategy: Strategy | None = None) -> None:
+        """Lower `model`, whatever `load_model` takes.
 
-    def native(self, binding: Binding) -> tuple[CompiledModule, np.ndarray]:
-        """Return native code for `binding` and the int32 parameters that it takes."""
-        models = derive_models(
-            {f"approx_core_{key}": value for key, value in binding.instances.items()}
-        )
-        texts = "\n".join(model.parametric_text for model in models.values())
-        key = content_hash(binding.pass_option, texts)
-        if key not in self._native:
-            self._native[key] = to_native(bind(self.lowered, binding), texts, parametric=True)
-        parameters = [value for model in models.values() for value in model.parameters]
-        return self._native[key], np.array(parameters, np.uint32).view(np.int32)
+        Args:
+          strategy: force one for the models of all cores; by default each core's fastest.
+        """
+        self.network: Network = load_model(model)
+        batch = self.network.fixed_batch or 1
+        self.lowered = to_approx(self.network, batch)
+        split = split_stages(self.lowered)
+        self.stages = split.stages
+        self._compiler = StageCompiler.for_host(split.has_lanes, strategy)
+        self.lanes = self._compiler.lanes
+        self.block = self.lanes * batch
+        self._inputs = batch * math.prod(self.network.input_shape)
+        self._outputs = batch * math.prod(self.network.output_shape)
+        self._weights = {weight.name: weight.value for weight in self.network.weights}
+        self._prepared: OrderedDict[str, dict[int, np.ndarray]] = OrderedDict()
+        self.output = self.stages[-1].outputs[-1] if self.stages else 0
+        self.sizes: dict[int, int] = {}
+
+    @property
+    def rows(self) -> tuple[int, int]:
+        """The numbers of the input's and the output's rows among the values."""
+        return self.output + 1, self.output + 2
+
+    @property
+    def native_stages(self) -> int:
+        """How many stages native code was made of, or loaded from the cache, so far."""
+        return self._compiler.count
+
+    def bind(self, binding: Binding) -> tuple[BoundStage, ...]:
+        """Return the stages under `binding` (see `Network.complete`), compiled.
+
+        Raises:
+          InputError: a rule names a layer that the network does not have, or one without its op.
+        """
+        binding = self.network.complete(binding)
+        if any(
+            rule.layer is not None and not any(stage.is_reached_by(rule) for stage in self.stages)
+            for rule in binding.rules
+        ):
+            bind(self.lowered, binding)  # raises, and names the nearest layers
+        bound = tuple(self._compiler.compile(stage, binding) for stage in self.stages)
+        if not self.sizes:
+            self.sizes = self._find_sizes(bound)
+        return bound
+
+    def _find_sizes(self, bound: Iterable[BoundStage]) -> dict[int, int]:
+        row_bytes = 4 * self.lanes
+        sizes = {0: self._inputs * row_bytes}
+        for stage in bound:
+            for argument in stage.native.main:
+                if argument["role"] == "value":
+                    sizes[argument["name"]] = argument["bytes"]
+        for number, elements in zip(self.rows, (self._inputs, self._outputs), strict=True):
+            sizes[number] = elements * row_bytes
+        return sizes
+
+    def plan(self, stages: Iterable[BoundStage], *, enter: bool, leave: bool) -> Plan:
+        """Return the plan that runs `stages`, in the order of computation.
+
+        Args:
+          enter: begin with the input's rows, not with values that are there already.
+          leave: end with the output's rows.
+        """
+        functions, keep, arena = [], [], 0
+        rows_in, rows_out = self.rows
+        if enter:
+            functions.append(self._moved(rows_in, 0, self.lanes, self._inputs))
+        for stage in stages:
+            prepared = self._prepare(stage)
+            keep += [stage.native, stage.parameters, prepared, self._weights]
+            arguments = []
+            for argument in stage.native.main:
+                role, name = argument["role"], argument["name"]
+                if role == "value":
+                    arguments.append(Argument("value", name))
+                elif role == "arena":
+                    arguments.append(Argument("arena"))
+                    arena = max(arena, argument["bytes"])
+                else:
+                    array = {
+                        "weight": self._weights,
+                        "prepared": prepared,
+                        "parameters": {None: stage.parameters},
+                    }[role][name]
+                    arguments.append(Argument("constant", array.ctypes.data))
+            functions.append((stage.native.entry, arguments))
+        if leave:
+            functions.append(self._moved(self.output, rows_out, self._outputs, self.lanes))
+        return Plan(functions, [self.sizes[number] for number in range(rows_out + 1)], arena, keep)
+
+    def _moved(
+        self, source: int, target: int, rows: int, columns: int
+    ) -> tuple[int, list[Argument]]:
+        arguments = [Argument("value", source), Argument("value", target)]
+        return transposer(rows, columns, max(self.lanes, 1)), arguments
+
+    def _prepare(self, stage: BoundStage) -> dict[int, np.ndarray]:
+        if stage.key not in self._prepared:
+            self._prepared[stage.key] = stage.native.prepared(self._weights, stage.parameters)
+            if len(self._prepared) > _KEPT_PREPARED:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(stage.key)
+        return self._prepared[stage.key]
+
+    def run(self, plan: Plan, arrays: Mapping[int, np.ndarray], blocks: int, threads: int) -> None:
+        """Run a plan; see `Plan.run`.
+
+        Raises:
+          ToolError: a simulated core failed.
+        """
+        # A thread more takes as much memory as one.
+        memory = sum(size for number, size in self.sizes.items() if number not in arrays)
+        threads = max(1, min(threads, _MOST_THREADS, _MOST_MEMORY // max(memory, 1)))
+        plan.run(arrays, blocks, threads, self._compiler.check)
 
 
 class Evaluator:
@@ -81,17 +190,11 @@ class Evaluator:
         Raises:
           InputError, UnsupportedError: see `asnet_mlir.compile`.
         """
-        self.threads = default_threads() if threads is None else threads
-        if self.threads < 1:
-            raise InputError(f"the number of threads must be at least 1, not {threads}")
-        # More threads than batches in flight never help; a pool of a million ends the process.
-        self.threads = min(self.threads, _MOST_THREADS)
-        compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
-        self.network = compiled.network
-        self.binding = (binding or Binding()).over(self.network.instances)
-        self._batch = compiled.batch
-        self._compiled, parameters = compiled.native(self.binding)
-        self._constants = [*(weight.value for weight in self.network.weights), parameters]
+        self.threads = checked_threads(threads)
+        self._compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
+        self.network = self._compiled.network
+        self.binding = self.network.complete(binding)
+        self._plan = self._compiled.plan(self._compiled.bind(self.binding), enter=True, leave=True)
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """Return float32[n, *output_shape] for float32[n, *input_shape].
@@ -101,7 +204,7 @@ class Evaluator:
         Raises:
           InputError: `x` has another shape or dtype.
         """
-        network = self.network
+        network, compiled = self.network, self._compiled
         if x.dtype != np.float32 or x.shape[1:] != network.input_shape:
             raise InputError(
                 f"{network.name}: takes float32 samples of shape {network.input_shape}, got "
@@ -109,27 +212,32 @@ class Evaluator:
             )
         x = np.ascontiguousarray(x)
         result = np.empty((len(x), *network.output_shape), np.float32)
-
-        def run(start: int) -> None:
-            part = x[start : start + self._batch]
-            if len(part) == self._batch:
-                self._call(part, result[start : start + self._batch])
-                return
-            # The compiled batch is fixed: the rest is filled up with zeros, their outputs dropped.
-            padded = np.zeros((self._batch, *network.input_shape), np.float32)
-            padded[: len(part)] = part
-            whole = np.empty((self._batch, *network.output_shape), np.float32)
-            self._call(padded, whole)
-            result[start:] = whole[: len(part)]
-
-        starts = range(0, len(x), self._batch)
-        if self.threads == 1 or len(starts) == 1:
-            for start in starts:
-                run(start)
-        else:
-            with ThreadPoolExecutor(self.threads) as pool:
-                list(pool.map(run, starts))
+        whole = len(x) // compiled.block
+        if whole:
+            self._run(x, result, whole)
+        done = whole * compiled.block
+        if done < len(x):
+            # The rest is filled up with zeros, whose outputs are dropped.
+            padded = np.zeros((compiled.block, *network.input_shape), np.float32)
+            padded[: len(x) - done] = x[done:]
+            last = np.empty((compiled.block, *network.output_shape), np.float32)
+            self._run(padded, last, 1)
+            result[done:] = last[: len(x) - done]
         return result
 
-    def _call(self, x: np.ndarray, y: np.ndarray) -> None:
-        self._compiled("main", x, *self._constants, y)
+    def _run(self, x: np.ndarray, y: np.ndarray, blocks: int) -> None:
+        rows_in, rows_out = self._compiled.rows
+        self._compiled.run(self._plan, {rows_in: x, rows_out: y}, blocks, self.threads)
+
+
+def checked_threads(threads: int | None) -> int:
+    """Return how many threads to use.
+
+    Raises:
+      InputError: fewer than one.
+    """
+    if threads is None:
+        return default_threads()
+    if threads < 1:
+        raise InputError(f"the number of threads must be at least 1, not {threads}")
+    return threads

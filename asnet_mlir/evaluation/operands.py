@@ -53,7 +53,7 @@ def record_operands(
     if samples < 1:
         raise InputError(f"samples must be at least 1, not {samples}")
     network = load_model(model)
-    if network.instances:
+    if network.binding is not None:
         raise UnsupportedError(
             f"{network.name}: is bound already; operands are recorded in an exact network"
         )

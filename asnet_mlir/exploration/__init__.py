@@ -3,6 +3,8 @@ ATB).
 """
 
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
-from asnet_mlir.exploration.explore import Exploration, choose, explore
+from asnet_mlir.exploration.explore import explore
+from asnet_mlir.exploration.results import Exploration, Result, choose
+from asnet_mlir.exploration.store import Store
 
-__all__ = ["Constraints", "Exploration", "choose", "explore", "load_constraints"]
+__all__ = ["Constraints", "Exploration", "Result", "Store", "choose", "explore", "load_constraints"]

@@ -12,14 +12,13 @@ import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cores import Instance
-from asnet_mlir.cores.description import instance_from_description
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.cores.description import describe, instance_from_description
+from asnet_mlir.errors import InputError
 from asnet_mlir.json_input import check_schema, read_json
 
 __all__ = ["Constraints", "constraints_schema", "load_constraints"]
@@ -33,42 +32,37 @@ class Constraints:
 
     Attributes:
       choices: per op kind, its candidates in the order of the file, None first.
-      scope: `network`: one instance per op kind.
+      layers: the only layers that an instance may be bound in, by op kind and content hash; those
+        that are not here may be bound in all.
+      scope: `network`: one instance per op kind; `layer`: one per op kind and layer.
     """
 
     choices: Mapping[str, tuple[Instance | None, ...]]
     scope: str = "network"
+    layers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
-    def bindings(self) -> Iterator[Binding]:
-        """Yield the Cartesian product of the choices, the exact configuration first."""
-        ops = list(self.choices)
-        for combination in itertools.product(*self.choices.values()):
-            yield Binding(
-                tuple(
-                    Rule(op, instance)
-                    for op, instance in zip(ops, combination, strict=True)
+    def to_json(self) -> dict[str, Any]:
+        """Return the scope and, per op kind, the candidates besides the exact operation."""
+        return {
+            "scope": self.scope,
+            "choices": {
+                op: [
+                    {
+                        "label": instance.label,
+                        "content_hash": instance.content_hash,
+                        **describe(instance),
+                        **(
+                            {"layers": list(self.layers[op, instance.content_hash])}
+                            if (op, instance.content_hash) in self.layers
+                            else {}
+                        ),
+                    }
+                    for instance in instances
                     if instance is not None
-                )
-            )
-
-    def axes(self) -> Iterator[Binding]:
-        """Yield the configurations with at most one op kind approximated, the exact one first.
-
-        These are the paper's figures: each core's parameter swept with all else exact.
-        """
-        yield Binding()
-        for op, instances in self.choices.items():
-            for instance in instances:
-                if instance is not None:
-                    yield Binding((Rule(op, instance),))
-
-    @property
-    def size(self) -> int:
-        """The number of configurations of the whole product."""
-        count = 1
-        for instances in self.choices.values():
-            count *= len(instances)
-        return count
+                ]
+                for op, instances in self.choices.items()
+            },
+        }
 
 
 @functools.cache
@@ -84,7 +78,6 @@ def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:
       InputError: not JSON, what the schema forbids, `ParamLow` above `ParamHigh`, an unknown core,
         a parameter out of its core's range, an instance that is there twice; the message names
         the line and the key.
-      UnsupportedError: the scope `layer`.
     """
     if isinstance(source, Mapping):
         return _parse(source, Path())
@@ -100,12 +93,13 @@ def _parse(content: Any, folder: Path) -> Constraints:
         raise InputError("the constraints must be an object with the key 'cores'")
     check_schema(content, constraints_schema(), constraints_schema())
     scope = content.get("scope", "network")
-    if scope == "layer":
-        raise UnsupportedError("scope: 'layer' is not supported yet; use 'network'")
     choices: dict[str, list[Instance | None]] = {}
     seen: dict[tuple[str, str], str] = {}
+    layers: dict[tuple[str, str], tuple[str, ...]] = {}
     for index, entry in enumerate(content["cores"]):
         place, op = f"cores[{index}]", entry["op"]
+        if "layers" in entry and scope != "layer":
+            raise InputError(f"{place}.layers: needs the scope 'layer'")
         # The exact operation is always a member of the set.
         candidates = choices.setdefault(op, [None])
         for instance in _instances(entry, folder, place):
@@ -113,7 +107,9 @@ def _parse(content: Any, folder: Path) -> Constraints:
             if first != place:
                 raise InputError(f"{place}: {instance.label} is there already, from {first}")
             candidates.append(instance)
-    return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope)
+            if "layers" in entry:
+                layers[op, instance.content_hash] = tuple(entry["layers"])
+    return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope, layers)
 
 
 def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[Instance]:

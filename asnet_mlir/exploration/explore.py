@@ -1,16 +1,14 @@
-"""Evaluate every configuration of a design space (the paper's Algorithm 1)."""
+"""Explore the design space that constraints span on a network (the paper's Algorithm 1)."""
 
 from __future__ import annotations
 
-import re
-import sys
+import json
+import shlex
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
@@ -18,64 +16,39 @@ from asnet_mlir.cache import content_hash
 from asnet_mlir.cores import derive_models, ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import AsnetError, InputError
-from asnet_mlir.evaluation.evaluate import accuracy, prepare_data
-from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
+from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.evaluation.evaluator import CompiledNetwork
+from asnet_mlir.evaluation.session import Session
+from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
-from asnet_mlir.exploration.store import Store
+from asnet_mlir.exploration.costs import CostModel, check_cost, measure_costs
+from asnet_mlir.exploration.criterion import Criterion
+from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.layers import network_layers
+from asnet_mlir.exploration.progress import Progress
+from asnet_mlir.exploration.results import Exploration, Result, check_objective
+from asnet_mlir.exploration.results import choose as pick
+from asnet_mlir.exploration.runner import LocalRunner, Measurement, Runner
+from asnet_mlir.exploration.space import Configuration, DesignSpace
+from asnet_mlir.exploration.store import (
+    DatasetRecord,
+    EvaluationRecord,
+    LayerRecord,
+    NetworkRecord,
+    PartialRecord,
+    RuleRecord,
+    Store,
+    StudyRecord,
+    VariableRecord,
+)
+from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.frontends import load_model
 from asnet_mlir.worker import in_mlir_process
 
-__all__ = ["Exploration", "Result", "choose", "explore", "progress_line"]
+__all__ = ["DEFAULT_BUDGET", "explore"]
 
-
-@dataclass(frozen=True)
-class Result:
-    """One configuration and the accuracy (0..1) it reaches."""
-
-    binding: Binding
-    accuracy: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return {"accuracy": self.accuracy, "label": self.binding.label, **self.binding.to_json()}
-
-
-@dataclass(frozen=True)
-class Exploration:
-    """All results of a sweep, in the order of the constraints.
-
-    Attributes:
-      seconds: of the whole sweep, compilation included; results found in the store cost nothing.
-      evaluated: how many configurations were run rather than found in the store.
-    """
-
-    network: str
-    data: str
-    samples: int
-    constraints: Constraints
-    results: tuple[Result, ...]
-    seconds: float
-    evaluated: int
-
-    @property
-    def exact(self) -> Result:
-        """The configuration without approximation."""
-        return next(result for result in self.results if not result.binding.rules)
-
-    def axis(self, op: str) -> list[Result]:
-        """Return the results in which `op` alone is approximated, in the constraints' order."""
-        return [r for r in self.results if [rule.op for rule in r.binding.rules] == [op]]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the exploration as JSON values."""
-        return {
-            "network": self.network,
-            "data": self.data,
-            "samples": self.samples,
-            "seconds": self.seconds,
-            "evaluated": self.evaluated,
-            "results": [result.to_json() for result in self.results],
-        }
+#: Configurations that a search measures where no budget is given.
+DEFAULT_BUDGET = 500
 
 
 @in_mlir_process
@@ -85,140 +58,444 @@ def explore(
     constraints: str | Path | Mapping[str, Any] | Constraints,
     *,
     store: str | Path | None = None,
+    strategy: str = "exhaustive",
+    budget: int | None = None,
+    seed: int = 0,
+    cost: str = "none",
+    choose: str | None = None,
+    minimize: str | None = None,
+    maximize: str | None = None,
     only_axes: bool = False,
+    early_stop: float | None = None,
+    scheduler: str | None = None,
     threads: int | None = None,
-    progress: Callable[[int, int, Result, float], None] | None = None,
+    progress: Progress | None = None,
+    cost_progress: Any = None,
+    command: str | None = None,
 ) -> Exploration:
-    """Measure the accuracy of every configuration that the constraints span.
+    """Measure accuracy (and cost) of configurations that the constraints span.
 
     Args:
       model: whatever `load_model` takes.
       data: whatever `load_data` takes.
       constraints: a constraints file, its content, or what `load_constraints` returned.
       store: an SQLite file that keeps the results; those in it already are not computed again.
-      only_axes: leave out configurations that approximate more than one op kind.
+      strategy: `exhaustive`, `greedy` or `nsga2` (`exploration.strategies`).
+      budget: configurations that may be measured, those found in the store with them, so that a
+        study which is continued ends where it would have ended; by default all for `exhaustive`,
+        `DEFAULT_BUDGET` for the others.
+      seed: of the strategy and of early stopping.
+      cost: `area`, `delay`, `energy` (which gives all three) or `none` (`exploration.costs`).
+      choose: bounds on the choice, which the strategies look for: `accuracy>=0.9 and area<=2000`.
+      minimize, maximize: see `choose` in `exploration.results`.
+      only_axes: leave out configurations that approximate more than one variable.
+      early_stop: stop evaluations whose accuracy is below the bound with this confidence, such as
+        0.999; off by default (`exploration.early_stop`).
+      scheduler: address of a Dask scheduler whose workers evaluate.
       threads: see `Evaluator`.
-      progress: called with (done, total, result, seconds so far) after each configuration.
+      progress: called after each configuration, once its result is stored.
+      cost_progress: called with (done, total, label) after each instance's synthesis.
+      command: what repeats the study, for the store.
+
+    Returns:
+      All results; `chosen` is what `choose` picks of them, or None.
 
     Raises:
-      InputError: see `load_constraints`, `load_model`, `load_data`; a store of another version.
+      InputError: see `load_constraints`, `load_model`, `load_data`, `Criterion.parse`; an unknown
+        strategy or cost; a budget below 1; a store of another version; a scheduler that can't be
+        reached.
+      AsnetError: the store can't be written; no worker is left.
+      KeyboardInterrupt: with a message that says what is stored.
     """
+    run_strategy = strategy_named(strategy)
+    check_cost(cost)
+    if budget is not None and budget < 1:
+        raise InputError(f"the budget must be at least 1 configuration, not {budget}")
+    if only_axes and strategy != "exhaustive":
+        raise InputError(f"--axes goes with the strategy exhaustive, not with {strategy}")
+    criterion = Criterion.parse(choose) if choose is not None else None
+    if criterion:
+        criterion.check_costs(cost)
+    check_objective(cost, minimize, maximize)
+    if budget is None and strategy != "exhaustive":
+        budget = DEFAULT_BUDGET
     network = load_model(model)
     dataset = prepare_data(data, network)
-    space = constraints if isinstance(constraints, Constraints) else load_constraints(constraints)
-    bindings = [
-        binding.over(network.instances)
-        for binding in (space.axes() if only_axes else space.bindings())
-    ]
+    given = constraints if isinstance(constraints, Constraints) else load_constraints(constraints)
     begin = time.perf_counter()
-    compiled = CompiledNetwork(network, samples=len(dataset))
-    _prepare_cores(space)
-    base = _base_key(compiled, dataset)
-    results, evaluated = [], 0
+    compiled = CompiledNetwork(network)
+    layers = network_layers(compiled.lowered, network.fixed_batch or 1)
+    space = DesignSpace.of(given, layers)
+    stop = _stopping_rule(early_stop, criterion, len(dataset), seed)
     with Store(store) as kept:
-        for binding in bindings:
-            key = content_hash(base, binding.pass_option, *_hashes(binding))
-            known = kept.get(key)
-            if known is None:
-                evaluator = Evaluator(compiled, binding, threads=threads)
-                reached = accuracy(evaluator.outputs(dataset.x), dataset.y)
-                kept.put(key, network.name, dataset.name, binding.label, {"accuracy": reached})
-                evaluated += 1
-            else:
-                reached = known["accuracy"]
-            results.append(Result(binding, reached))
-            if progress:
-                progress(len(results), len(bindings), results[-1], time.perf_counter() - begin)
-    return Exploration(
-        network.name,
-        dataset.name,
-        len(dataset),
-        space,
-        tuple(results),
-        time.perf_counter() - begin,
-        evaluated,
-    )
-
-
-_BOUND = re.compile(r"\s*accuracy\s*(>=|>)\s*([0-9.eE+-]+)\s*(%?)\s*")
-
-
-def choose(exploration: Exploration, bound: str) -> Result:
-    """Pick a configuration (Algorithm 1, line 8) whose accuracy satisfies `bound`.
-
-    The constraints file lists each op kind's instances from the exact one onwards; of all
-    configurations within the bound, the one that is furthest along these lists, all op kinds
-    together, is taken, and the more accurate one of two that are equally far.
-
-    Args:
-      bound: `accuracy>=0.9`, `accuracy>90%`.
-
-    Raises:
-      InputError: the bound can't be read.
-      AsnetError: no configuration reaches it; the message says what the best one reaches.
-    """
-    match = _BOUND.fullmatch(bound)
-    try:
-        limit = float(match[2]) / (100 if match[3] else 1) if match else None
-    except ValueError:
-        limit = None
-    if limit is None or match is None:
-        raise InputError(f"'{bound}': write a bound as accuracy>=0.9")
-    strict = match[1] == ">"
-    feasible = [
-        r for r in exploration.results if r.accuracy > limit or (not strict and r.accuracy == limit)
-    ]
-    if not feasible:
-        best = max(exploration.results, key=lambda r: r.accuracy)
-        raise AsnetError(
-            f"no configuration satisfies {bound}; the best one, {best.binding.label}, reaches "
-            f"{best.accuracy:.4f}"
+        study = _describe(model, compiled, dataset, space, kept)
+        record = StudyRecord(
+            key="",
+            network=study.network,
+            dataset=study.dataset,
+            constraints=given.to_json(),
+            scope=given.scope,
+            strategy="axes" if only_axes else strategy,
+            seed=seed,
+            budget=budget,
+            cost=cost,
+            bound=choose,
+            early_stop=early_stop,
+            command=command,
+            size=space.size,
+            stopping_rule=stop.name if stop else None,
+            variables=tuple(
+                VariableRecord(
+                    variable.op,
+                    variable.layer,
+                    tuple("exact" if c is None else c.label for c in variable.choices),
+                )
+                for variable in space.variables
+            ),
         )
-    choices = exploration.constraints.choices
-    return max(feasible, key=lambda r: (_steps(r.binding, choices), r.accuracy))
+        cluster = _connect(scheduler)
+        costs = measure_costs(cost, space, kept, cost_progress)
+        _prepare_cores(space)
+        if network.binding is not None:
+            ensure_checked(network.binding.instances.values())
+        runner = _runner(compiled, dataset, stop, cluster, threads)
+        engine = _Engine(kept, study, record, costs, runner, stop, budget, progress, only_axes)
+        task = Task(
+            space,
+            costs.minimized,
+            engine.measure,
+            engine.results,
+            budget,
+            seed,
+            len(dataset),
+            criterion,
+            only_axes,
+        )
+        chosen: Result | None = None
+
+        def finished() -> Exploration:
+            return Exploration(
+                network.name,
+                dataset.name,
+                len(dataset),
+                given,
+                space,
+                tuple(engine.results.values()),
+                time.perf_counter() - begin,
+                engine.evaluated,
+                strategy,
+                cost,
+                chosen,
+                engine.key,
+            )
+
+        state = "interrupted"
+        try:
+            with runner:
+                try:
+                    engine.measure([space.exact])
+                    run_strategy(task)
+                except _BudgetSpent:
+                    pass
+            if criterion or minimize or maximize:
+                try:
+                    wanted = criterion or Criterion("", ())
+                    chosen = pick(finished(), wanted, minimize=minimize, maximize=maximize)
+                except InputError:
+                    raise
+                except AsnetError:
+                    pass  # nothing satisfies the bound; the caller asks `choose` for the reason
+            state = "done"
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_interrupted(store, engine)) from None
+        finally:
+            engine.end(state, time.perf_counter() - begin, chosen)
+        return finished()
 
 
-def _steps(binding: Binding, choices: Mapping[str, Sequence[Any]]) -> float:
-    """How far along its op kinds' lists a configuration is: 0 exact, 1 per list at its end."""
-    return sum(
-        choices[rule.op].index(rule.instance) / (len(choices[rule.op]) - 1)
-        for rule in binding.rules
-    )
+class _BudgetSpent(Exception):
+    """Ends a strategy from inside `measure`."""
 
 
-def progress_line(done: int, total: int, result: Result, seconds: float) -> None:
-    """Show progress on a terminal's standard error; print nothing elsewhere."""
-    if not sys.stderr.isatty():
-        return
-    rate = done / seconds if seconds else 0.0
-    left = (total - done) / rate if rate else 0.0
-    end = "\n" if done == total else ""
-    print(
-        f"\r{done}/{total} configurations, {rate:.1f}/s, {left:.0f} s left, last "
-        f"{result.accuracy:.4f} {result.binding.label[:60]:60}",
-        end=end,
-        file=sys.stderr,
-        flush=True,
-    )
+@dataclass(frozen=True)
+class _Study:
+    """What all evaluations of a study have in common."""
+
+    network: str
+    dataset: str
+    data_name: str
+    source: str | None
+    samples: int
+    space: DesignSpace
+    bound: Binding | None = None  # what the network's file binds already
+    exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
+
+    def key(self, binding: Binding) -> str:
+        """Return the key of a configuration's evaluation."""
+        binding = binding.over(self.bound) if self.bound else binding
+        assigned = keys.assignment(binding, self.space.layers, self.exact)
+        return keys.evaluation_key(self.network, self.dataset, assigned)
 
 
-def _prepare_cores(space: Constraints) -> None:
+class _Engine:
+    """Measures configurations for a strategy: from the store, else by the runner."""
+
+    def __init__(
+        self,
+        store: Store,
+        study: _Study,
+        record: StudyRecord,
+        costs: CostModel,
+        runner: Runner,
+        stop: EarlyStop | None,
+        budget: int | None,
+        progress: Progress | None,
+        only_axes: bool,
+    ) -> None:
+        self.results: dict[Configuration, Result] = {}
+        self.evaluated = 0
+        self._store, self._study, self._costs, self._runner = store, study, costs, runner
+        self._stop, self._budget, self._progress = stop, budget, progress
+        space = study.space
+        axes = 1 + sum(len(variable.choices) - 1 for variable in space.variables)
+        size = axes if only_axes else space.size
+        bounded = record.strategy in ("exhaustive", "axes") or budget is not None
+        self._total = min(size, budget or size) if bounded else None
+        self._begin = time.perf_counter()
+        self._position = 0
+        self.key = content_hash(
+            study.network,
+            study.dataset,
+            json.dumps(record.constraints, sort_keys=True),
+            repr((record.strategy, record.seed, budget, record.cost, record.bound)),
+            stop.name if stop else "",
+        )
+        store.begin_study(StudyRecord(**{**record.__dict__, "key": self.key}))
+
+    def measure(self, wanted: Iterable[Configuration]) -> Mapping[Configuration, Result]:
+        """See `Task.measure`."""
+        waiting: list[tuple[int, Configuration, Result]] = []
+        spent = False
+
+        def jobs() -> Iterator[tuple[tuple[int, Configuration, str], Binding]]:
+            nonlocal spent
+            for configuration in wanted:
+                if configuration in self.results or configuration in asked:
+                    continue
+                if self._budget is not None and len(self.results) + len(open_) >= self._budget:
+                    spent = True
+                    return
+                asked.add(configuration)
+                position, self._position = self._position, self._position + 1
+                binding = self._study.space.binding(configuration)
+                key = self._study.key(binding)
+                found = self._find(key, binding, configuration)
+                if found is not None:
+                    self._keep(position, configuration, found, waiting)
+                    continue
+                open_.add(configuration)
+                yield (position, configuration, key), binding
+
+        asked: set[Configuration] = set()
+        open_: set[Configuration] = set()
+        for (position, configuration, key), measured in self._runner.run(jobs()):
+            open_.discard(configuration)
+            result = self._add(key, configuration, measured)
+            self._keep(position, configuration, result, waiting)
+        # A cluster's workers finish in any order; the results are in that of the strategy.
+        for _, configuration, result in sorted(waiting, key=lambda entry: entry[0]):
+            self.results.pop(configuration, None)
+            self.results[configuration] = result
+        if spent:
+            raise _BudgetSpent
+        return self.results
+
+    def _find(self, key: str, binding: Binding, configuration: Configuration) -> Result | None:
+        known = self._store.get(key)
+        costs = self._costs.figures(configuration)
+        if known is not None:
+            return Result(
+                binding, known.accuracy, known.samples, costs, configuration, None, key, True
+            )
+        if self._stop is None:
+            return None
+        partial = self._store.get_partial(key, self._stop.name)
+        if partial is None:
+            return None
+        return Result(
+            binding,
+            partial.accuracy,
+            partial.samples,
+            costs,
+            configuration,
+            partial.confidence,
+            key,
+            True,
+        )
+
+    def _add(self, key: str, configuration: Configuration, measured: Measurement) -> Result:
+        """Store what was measured."""
+        study = self._study
+        binding = study.space.binding(configuration)
+        confidence = None
+        if measured.stopped and self._stop is not None:
+            confidence = self._stop.confidence
+            self._store.add_partial(
+                PartialRecord(
+                    key,
+                    self._stop.name,
+                    measured.correct,
+                    measured.samples,
+                    confidence,
+                    self._stop.needed / self._stop.samples,
+                    measured.seconds,
+                    binding.label,
+                )
+            )
+        else:
+            self._store.add(
+                EvaluationRecord(
+                    key,
+                    study.network,
+                    study.dataset,
+                    binding.label,
+                    binding.to_json(),
+                    tuple(
+                        RuleRecord(
+                            rule.op,
+                            rule.layer,
+                            rule.instance.label,
+                            rule.instance.to_json()["core"],
+                            rule.instance.all_parameters,
+                            rule.instance.content_hash,
+                        )
+                        for rule in binding.rules
+                    ),
+                    measured.correct,
+                    measured.samples,
+                    measured.seconds,
+                    asnet_mlir.__version__,
+                    _reproduce(study.source, study.data_name, binding),
+                )
+            )
+        self.evaluated += 1
+        return Result(
+            binding,
+            measured.correct / measured.samples,
+            measured.samples,
+            self._costs.figures(configuration),
+            configuration,
+            confidence,
+            key,
+        )
+
+    def _keep(
+        self,
+        position: int,
+        configuration: Configuration,
+        result: Result,
+        waiting: list[tuple[int, Configuration, Result]],
+    ) -> None:
+        """Note a result and report it, in this order: what was reported is stored."""
+        self._store.add_study_result(self.key, result.key, position, configuration, result.costs)
+        self.results[configuration] = result
+        waiting.append((position, configuration, result))
+        if self._progress:
+            seconds = time.perf_counter() - self._begin
+            self._progress(len(self.results), self._total, result, seconds)
+
+    def end(self, state: str, seconds: float, chosen: Result | None) -> None:
+        """Note how the run ended."""
+        try:
+            self._store.end_study(self.key, state, seconds, chosen.key if chosen else None)
+        except AsnetError:
+            if state == "done":
+                raise  # otherwise there is an error already, perhaps this one
+
+
+def _stopping_rule(
+    confidence: float | None, criterion: Criterion | None, samples: int, seed: int
+) -> EarlyStop | None:
+    if confidence is None:
+        return None
+    if criterion is None or not criterion.accuracy_bounds:
+        raise InputError("--early-stop needs a bound to stop at, such as --choose 'accuracy>=0.9'")
+    return EarlyStop(samples, criterion.least_correct(samples), confidence, seed)
+
+
+def _describe(
+    model: Any,
+    compiled: CompiledNetwork,
+    dataset: Dataset,
+    space: DesignSpace,
+    store: Store,
+) -> _Study:
+    """Store what the study is about."""
+    source = str(model) if isinstance(model, str | Path) else None
+    network = compiled.network
+    network_key = keys.network_key(network, compiled.lowered)
+    dataset_key = keys.dataset_key(dataset)
+    layers = tuple(LayerRecord(layer.name, layer.ops) for layer in space.layers)
+    store.add_network(NetworkRecord(network_key, network.name, source, layers))
+    store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
+    return _Study(network_key, dataset_key, dataset.name, source, len(dataset), space)
+
+
+def _connect(scheduler: str | None) -> Any:
+    """Return a client of a Dask scheduler; early, since what comes next may take minutes."""
+    if scheduler is None:
+        return None
+    from asnet_mlir.exploration.cluster import connect
+
+    return connect(scheduler)
+
+
+def _prepare_cores(space: DesignSpace) -> None:
     """Check all instances and derive their models together: tools start once, not once each."""
-    instances = [i for choice in space.choices.values() for i in choice if i is not None]
-    ensure_checked(instances)
-    derive_models({f"core_{index}": instance for index, instance in enumerate(instances)})
+    instances = {
+        choice.content_hash: choice
+        for variable in space.variables
+        for choice in variable.choices
+        if choice is not None
+    }
+    ensure_checked(instances.values())
+    derive_models({f"core_{index}": value for index, value in enumerate(instances.values())})
 
 
-def _hashes(binding: Binding) -> Iterable[str]:
-    return (instance.content_hash for instance in binding.instances.values())
+def _runner(
+    compiled: CompiledNetwork,
+    dataset: Dataset,
+    stop: EarlyStop | None,
+    cluster: Any,
+    threads: int | None,
+) -> Runner:
+    if stop is not None:
+        dataset = Dataset(dataset.name, dataset.x[stop.order], dataset.y[stop.order])
+    if cluster is not None:
+        from asnet_mlir.exploration.cluster import ClusterRunner
+
+        return ClusterRunner(cluster, compiled.network, dataset, stop, threads)
+    return LocalRunner(Session(compiled, dataset, threads=threads), stop)
 
 
-def _base_key(compiled: CompiledNetwork, dataset: Dataset) -> str:
-    given = (i.content_hash for i in compiled.network.instances.values())
-    arrays = [*(w.value for w in compiled.network.weights), dataset.x, dataset.y]
-    return content_hash(
-        asnet_mlir.__version__,
-        compiled.lowered,
-        *given,
-        *(np.ascontiguousarray(a).tobytes() for a in arrays),
+def _reproduce(source: str | None, data: str, binding: Binding) -> str | None:
+    """Return the command that evaluates a binding again."""
+    if source is None:
+        return None
+    words = ["asnet", "evaluate", source, "--data", data]
+    if all(rule.instance.core.in_library for rule in binding.rules):
+        for rule in binding.rules:
+            words += ["--bind", rule.label]
+    else:
+        words += ["--binding", "binding.json"]  # the record holds its content
+    return shlex.join(words)
+
+
+def _interrupted(store: str | Path | None, engine: _Engine) -> str:
+    if store is None:
+        return f"interrupted after {engine.evaluated} evaluations; without --store none is kept"
+    complete = sum(result.complete for result in engine.results.values())
+    return (
+        f"interrupted: {complete} evaluations of this study are stored in {store}; the same "
+        "command goes on from there"
     )

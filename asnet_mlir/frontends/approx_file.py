@@ -7,9 +7,12 @@ where it is a core of the library.  Ops of other cores wait for a binding that g
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.compiler import EXACT_CORES
 from asnet_mlir.cores import Instance, library_cores
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.network import Network
@@ -17,7 +20,7 @@ from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_f
 
 __all__ = ["from_approx_file"]
 
-_ROLE, _WEIGHT = "approx.role", "approx.weight"
+_ROLE, _WEIGHT, _LAYER = "approx.role", "approx.weight", "approx.layer"
 
 
 def from_approx_file(path: Path, weights: Path | None = None) -> Network:
@@ -31,17 +34,15 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
         instance's parameters, latency or interval are not its core's.
       UnsupportedError: floats are computed outside of the approx dialect.
     """
-    from asnet_mlir import compiler
+    from asnet_mlir.compiler import main_function, module_from_text, run_passes
 
     try:
-        with compiler._module(path.read_text()) as module:
-            main = compiler._main(module)
-            arguments, output = _signature(path, main)
+        with module_from_text(path.read_text()) as module:
+            arguments, output = _signature(path, main_function(module))
             # An op of arith that an edit brought in becomes one of approx, or is refused.
-            compiler._run(module, "builtin.module(convert-arith-to-approx)", "reading it")
-            instances, missing = _library(path, module)
-            _mark(module, missing)
+            run_passes(module, "builtin.module(convert-arith-to-approx)", "reading it")
             module.operation.verify()
+            binding, missing = _unbind(path, module)
             text = str(module)
     except UnicodeDecodeError:
         raise InputError(f"{path}: not text") from None
@@ -78,7 +79,8 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
         lower=past,
         fixed_batch=batch,
         approx=fixed,
-        instances=instances,
+        binding=binding,
+        missing=missing,
     )
 
 
@@ -153,18 +155,59 @@ def _library(path: Path, module: Any) -> tuple[dict[int, Instance], dict[int, st
     return found, missing
 
 
-def _mark(module: Any, missing: dict[int, str]) -> None:
-    """Take from ops the instances that are missing; a binding must give them others."""
+def _unbind(path: Path, module: Any) -> tuple[Binding | None, tuple[tuple[str, str, str], ...]]:
+    """Take the instances from a module's ops; return them as rules, and what has no known core.
+
+    Rules are by layer.  Ops of one layer and kind that an edit has bound apart become layers of
+    their own within it (`dense/mulf_2`), so that a rule can say each.
+    """
     from mlir import ir
 
-    from asnet_mlir.compiler import UNRESOLVED, _walk
+    found, missing = _library(path, module)
+    ops = [
+        (op, layer)
+        for op, layer in _with_layers(module.operation, "")
+        if op.name.startswith("approx.") and op.name.removeprefix("approx.") in EXACT_CORES
+    ]
+    bound: dict[tuple[str, str], set[int | None]] = {}
+    for op, layer in ops:
+        bound.setdefault((op.name.removeprefix("approx."), layer), set()).add(_instance(op))
+    rules: dict[tuple[str, str | None], Rule] = {}
+    unknown: dict[tuple[str, str], str] = {}
+    for op, layer in ops:
+        kind, number = op.name.removeprefix("approx."), _instance(op)
+        if number is None:
+            continue
+        if any(
+            values != {number}
+            for (other, place), values in bound.items()
+            if other == kind and (place == layer or not layer or place.startswith(f"{layer}/"))
+        ):
+            layer = f"{layer}/{kind}_{number}" if layer else f"{kind}_{number}"
+            op.attributes[_LAYER] = ir.StringAttr.get(layer)
+        if number in missing:
+            unknown[kind, layer] = missing[number]
+        else:
+            # Without a name all ops of the kind are bound alike.
+            rules[kind, layer or None] = Rule(kind, found[number], layer or None)
+        del op.attributes["instance"]
+    for op in list(module.body.operations):
+        if op.operation.name == "approx.library":
+            op.operation.erase()
+    binding = Binding(tuple(rules.values())) if rules else None
+    return binding, tuple((*place, message) for place, message in unknown.items())
 
-    if not missing:
-        return
-    for op in list(_walk(module.operation)):
-        if "instance" in op.attributes and op.attributes["instance"].value in missing:
-            message = missing[op.attributes["instance"].value]
-            op.attributes[UNRESOLVED] = ir.StringAttr.get(message)
-            del op.attributes["instance"]
-        elif op.name == "approx.core" and op.attributes["id"].value in missing:
-            op.erase()
+
+def _with_layers(op: Any, layer: str) -> Iterator[tuple[Any, str]]:
+    """Yield every op with its layer: its own, or that of what it is in."""
+    if _LAYER in op.attributes:
+        layer = op.attributes[_LAYER].value
+    yield op, layer
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from _with_layers(child.operation, layer)
+
+
+def _instance(op: Any) -> int | None:
+    return int(op.attributes["instance"].value) if "instance" in op.attributes else None

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from asnet_mlir import dialects
 from asnet_mlir.cache import cached_bytes, content_hash
 from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.network import Network, Weight
+from asnet_mlir.native import native_key
 
 __all__ = ["cached_network", "file_key", "pack", "unpack"]
 
@@ -36,13 +39,8 @@ def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
     return content_hash(*parts)
 
 
-def cached_network(
-    key: str,
-    name: str,
-    make: Callable[[], Network],
-    make_text: Callable[[str, int], str] | None = None,
-) -> Network:
-    """Return the network `make()` from the cache, or make it and keep it there.
+def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
+    """Return the network `make()`, its weights folded, from the cache, or make it and keep it there.
 
     Its texts are kept as well, each batch size when it is first asked for; what is not there yet
     makes the network by its framework, once.
@@ -50,19 +48,14 @@ def cached_network(
     Args:
       key: everything that the network depends on, see `file_key`.
       name: of the network; two copies of one file may have different ones.
-      make_text: makes the text of a stage (`stablehlo`, `lower`) for a batch size; by default the
-        functions of `make()` do.
     """
-    made = functools.cache(make)
-
-    def new_text(stage: str, batch: int) -> str:
-        result: str = getattr(made(), stage)(batch)
-        return result
+    made = functools.cache(lambda: fold_weights(make()))
+    # The compiler folds weights; where this process can't hold MLIR, they are not folded yet.
+    key = native_key(key) if dialects.can_load() else content_hash(key, "not folded")
 
     def text(stage: str, batch: int) -> str:
         entry = content_hash(key, stage, str(batch))
-        make_entry = make_text or new_text
-        return cached_bytes(_KIND, entry, lambda: make_entry(stage, batch).encode()).decode()
+        return cached_bytes(_KIND, entry, lambda: getattr(made(), stage)(batch).encode()).decode()
 
     def reference(x: np.ndarray) -> np.ndarray:
         compute = made().reference
@@ -86,10 +79,14 @@ def pack(network: Network) -> bytes:
         "output_shape": network.output_shape,
         "fixed_batch": network.fixed_batch,
         "has_reference": network.reference is not None,
+        "folded": network.folded,
         "weights": [weight.name for weight in network.weights],
+        "source_weights": network.source_weights and [w.name for w in network.source_weights],
     }
     file = io.BytesIO()
-    arrays = {f"weight_{i}": weight.value for i, weight in enumerate(network.weights)}
+    arrays = {f"weights_{i}": weight.value for i, weight in enumerate(network.weights)}
+    for i, weight in enumerate(network.source_weights or ()):
+        arrays[f"source_weights_{i}"] = weight.value
     np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
     return file.getvalue()
 
@@ -109,19 +106,22 @@ def unpack(
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         header = json.loads(str(archive["header"]))
-        weights = tuple(
-            Weight(label, archive[f"weight_{index}"])
-            for index, label in enumerate(header["weights"])
-        )
+        arrays = {
+            kind: tuple(Weight(label, archive[f"{kind}_{i}"]) for i, label in enumerate(names))
+            for kind in ("weights", "source_weights")
+            if (names := header[kind]) is not None
+        }
     return Network(
         name,
         tuple(header["input_shape"]),
         tuple(header["output_shape"]),
-        weights,
+        arrays["weights"],
         stablehlo=stablehlo,
         lower=lower,
         fixed_batch=header["fixed_batch"],
+        folded=header["folded"],
         reference=reference if header["has_reference"] else None,
+        source_weights=arrays.get("source_weights"),
     )
 
 

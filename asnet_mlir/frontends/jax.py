@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, lower_module
 from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.weights import as_float32, unique_name
@@ -92,14 +93,16 @@ def from_jax_function(
     def reference(batch: np.ndarray) -> np.ndarray:
         return np.asarray(jitted(batch, *(w.value for w in arguments)))
 
-    return Network(
-        name,
-        tuple(x_shape[1:]),
-        tuple(result.shape[1:]),
-        (*arguments, *first.constants),
-        stablehlo=lambda batch: lowered(batch).stablehlo,
-        lower=lambda batch: lowered(batch).linalg,
-        reference=reference,
+    return fold_weights(
+        Network(
+            name,
+            tuple(x_shape[1:]),
+            tuple(result.shape[1:]),
+            (*arguments, *first.constants),
+            stablehlo=lambda batch: lowered(batch).stablehlo,
+            lower=lambda batch: lowered(batch).linalg,
+            reference=reference,
+        )
     )
 
 

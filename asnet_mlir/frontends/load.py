@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.network import Network
 from asnet_mlir.resources import data_directory
 
@@ -23,7 +24,7 @@ def builtin_models() -> dict[str, Path]:
 
 
 def load_model(model: Any, weights: str | Path | None = None) -> Network:
-    """Make a `Network` of what the user names.
+    """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
       model: a built-in name, a `.keras` file, a SavedModel folder of TensorFlow, a StableHLO
@@ -37,6 +38,10 @@ def load_model(model: Any, weights: str | Path | None = None) -> Network:
       InputError: nothing of that name can be read.
       UnsupportedError: the network uses what no front end supports.
     """
+    return fold_weights(_load(model, weights))
+
+
+def _load(model: Any, weights: str | Path | None) -> Network:
     if not isinstance(model, str | Path):
         if weights is not None:
             raise InputError("weights: are for .mlir and .mlirbc files; this model has its own")

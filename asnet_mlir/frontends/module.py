@@ -9,14 +9,12 @@ from typing import Any
 from asnet_mlir.frontends.constants import constants_to_arguments, main_of
 from asnet_mlir.frontends.locations import shorten_locations
 from asnet_mlir.frontends.network import Weight
-from asnet_mlir.frontends.stablehlo import linalg_from_stablehlo, run_passes
+from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 
 __all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "lower_module"]
 
 #: The attribute of `@main`'s arguments that names the weight; the approx dialect has it as well.
 WEIGHT_ATTRIBUTE = "approx.weight"
-
-_INLINE = "builtin.module(inline,symbol-dce)"
 
 
 class LoweredModule:
@@ -55,7 +53,7 @@ def lower_module(
 
     with module.context:
         copy = module.operation.clone()
-        run_passes(copy, _INLINE)
+        run_passes(copy, INLINE)
         shorten_locations(copy)
         constants = constants_to_arguments(copy, weights, known=known)
         main = main_of(copy)

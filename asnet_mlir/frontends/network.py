@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asnet_mlir.errors import InputError
+
 if TYPE_CHECKING:
-    from asnet_mlir.cores import Instance
+    from asnet_mlir.binding import Binding
 
 __all__ = ["Network", "Weight"]
 
@@ -39,9 +41,7 @@ class Network:
       lower: batch size -> text of a linalg-on-tensors module with one public function
         `@main(input, *weights)`, locations included (layer names live in them).
       fixed_batch: the only batch size that `lower` takes, or None for any.
-      approx: for a network that is an `approx` module already: batch size -> its text (and
-        `stablehlo` and `lower` raise InputError).
-      instances: for a bound one, by ID, the instances that its ops are bound to.
+      folded: whether arithmetic on weights only has been done (`fold_weights`).
       reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
     """
 
@@ -52,6 +52,23 @@ class Network:
     stablehlo: Callable[[int], str]
     lower: Callable[[int], str]
     fixed_batch: int | None = None
+    folded: bool = False
     reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
     approx: Callable[[int], str] | None = None
-    instances: Mapping[int, Instance] = field(default_factory=dict)
+    binding: Binding | None = None
+    missing: tuple[tuple[str, str, str], ...] = ()
+    source_weights: tuple[Weight, ...] | None = None
+
+    def complete(self, binding: Binding | None = None) -> Binding:
+        """Return `binding` on top of what the network is bound to already.
+
+        Raises:
+          InputError: an op is left whose core's source is unknown.
+        """
+        from asnet_mlir.binding import Binding
+
+        binding = binding or Binding()
+        for kind, layer, message in self.missing:
+            if not any(rule.fits(kind, layer) for rule in binding.rules):
+                raise InputError(message)
+        return binding.over(self.binding) if self.binding is not None else binding

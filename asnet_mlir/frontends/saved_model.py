@@ -38,7 +38,7 @@ def from_saved_model(path: Path) -> Network:
         require_tensorflow(f"{path}: is a SavedModel")
         return child.network()
 
-    return cached_network(key, name, make, child.text)
+    return cached_network(key, name, make)
 
 
 def require_tensorflow(what: str) -> None:

@@ -6,19 +6,21 @@ process and hands over text.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.locations import walk
 
-__all__ = ["linalg_from_stablehlo", "run_passes"]
+__all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
 
-# Composites and calls are inlined so that each op's location carries its whole scope.
-_PIPELINE = (
+#: Composites and calls are inlined so that each op's location carries its whole scope.
+INLINE = (
     "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
-    "stablehlo-legalize-composite-to-call),inline,symbol-dce,stablehlo-convert-to-signless,"
-    "stablehlo-legalize-to-linalg,canonicalize,cse)"
+    "stablehlo-legalize-composite-to-call),inline,symbol-dce)"
 )
+_LONGEST_LOCATION = 200
+_LEGALIZE = "builtin.module(stablehlo-legalize-to-linalg,canonicalize,cse)"
 
 
 def linalg_from_stablehlo(module: Any) -> str:
@@ -36,10 +38,12 @@ def linalg_from_stablehlo(module: Any) -> str:
     with module.context:
         # JAX caches the module it hands out, so passes must run on a copy.
         copy = module.operation.clone()
-        run_passes(copy, _PIPELINE)
+        run_passes(copy, INLINE)
+        _rewrite(copy.operation)
+        run_passes(copy, _LEGALIZE)
         for op in walk(copy.operation):
             if op.name.startswith(("stablehlo.", "chlo.", "mhlo.")):
-                raise UnsupportedError(f"unsupported op '{op.name}' at {op.location}")
+                raise UnsupportedError(_unsupported(op))
         return copy.operation.get_asm(enable_debug_info=True)
 
 
@@ -68,3 +72,95 @@ def run_passes(module: Any, pipeline: str) -> None:
             raise UnsupportedError(f"StableHLO has an op without a lowering: {detail}") from None
         finally:
             handler.detach()
+
+
+def _rewrite(module: Any) -> None:
+    """Rewrite the ops for which StableHLO has no lowering, or one that leads nowhere."""
+    from jaxlib.mlir import ir
+
+    rewrites = {
+        "stablehlo.concatenate": _insertions,
+        "stablehlo.batch_norm_inference": _normalization,
+        "stablehlo.optimization_barrier": lambda op: list(op.operands),
+    }
+    for op in list(walk(module)):
+        rewrite = rewrites.get(op.name)
+        if rewrite is None or not all(
+            isinstance(result.type, ir.RankedTensorType) and result.type.has_static_shape
+            for result in op.results
+        ):
+            continue
+        with ir.InsertionPoint(op), op.location:
+            values = rewrite(op)
+        for result, value in zip(op.results, values, strict=True):
+            result.replace_all_uses_with(value)
+        op.erase()
+
+
+def _insertions(op: Any) -> list[Any]:
+    """Return a concatenation as a chain of insertions into a new tensor.
+
+    StableHLO's own lowering decides for each element, with `scf.if`, where it comes from: nothing
+    that could be vectorized, or become hardware.
+    """
+    from jaxlib.mlir import ir
+
+    op.context.get_dialect_descriptor("tensor")  # loads it
+    kind = ir.RankedTensorType(op.results[0].type)
+    axis = ir.IntegerAttr(op.attributes["dimension"]).value
+    whole = ir.Operation.create("tensor.empty", results=[kind]).result
+    start = 0
+    for operand in op.operands:
+        sizes = list(ir.RankedTensorType(operand.type).shape)
+        offsets = [start if dim == axis else 0 for dim in range(kind.rank)]
+        start += sizes[axis]
+        if 0 in sizes:
+            continue
+        attributes = {
+            "static_offsets": ir.DenseI64ArrayAttr.get(offsets),
+            "static_sizes": ir.DenseI64ArrayAttr.get(sizes),
+            "static_strides": ir.DenseI64ArrayAttr.get([1] * kind.rank),
+            "operandSegmentSizes": ir.DenseI32ArrayAttr.get([1, 1, 0, 0, 0]),
+        }
+        whole = ir.Operation.create(
+            "tensor.insert_slice", results=[kind], operands=[operand, whole], attributes=attributes
+        ).result
+    return [whole]
+
+
+def _normalization(op: Any) -> list[Any]:
+    """Return a batch normalization as `x k + (offset - mean k)`, k = scale / sqrt(variance + eps).
+
+    What is computed of the statistics is folded later, as they are weights.
+    """
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    x, scale, offset, mean, variance = op.operands
+    feature = ir.IntegerAttr(op.attributes["feature_index"]).value
+    dimensions = ir.DenseI64ArrayAttr.get([feature])
+    epsilon = ir.FloatAttr.get(
+        ir.RankedTensorType(x.type).element_type, ir.FloatAttr(op.attributes["epsilon"]).value
+    )
+    constant = stablehlo.constant(ir.DenseElementsAttr.get_splat(variance.type, epsilon))
+    factor = stablehlo.multiply(scale, stablehlo.rsqrt(stablehlo.add(variance, constant)))
+    rest = stablehlo.subtract(offset, stablehlo.multiply(mean, factor))
+    wide = [stablehlo.broadcast_in_dim(x.type, value, dimensions) for value in (factor, rest)]
+    return [stablehlo.add(stablehlo.multiply(x, wide[0]), wide[1])]
+
+
+def _unsupported(op: Any) -> str:
+    """Return a message about an op that has no lowering, with its layer and its location."""
+    detail = ""
+    if "call_target_name" in op.attributes:
+        detail = f" of {op.attributes['call_target_name']}"
+    location = str(op.location)
+    # JAX writes the scopes and the primitive into the outermost name.
+    name = re.match(r'loc\("([^"]*)"', location)
+    scopes = re.split(r"/(?![^(]*\))", name.group(1))[:-1] if name else []
+    layer = "/".join(scope for scope in scopes if scope and "(" not in scope)
+    place = f" (layer '{layer}')" if layer else ""
+    return (
+        f"unsupported op '{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}; "
+        "docs/ops.md lists what is supported"
+    )

@@ -16,6 +16,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.constants import main_of
+from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.locations import first_name, rename_locations, walk
 from asnet_mlir.frontends.module import LoweredModule, lower_module
 from asnet_mlir.frontends.network import Network, Weight
@@ -133,7 +134,7 @@ def from_tensorflow_function(
         result = _only_tensor(name, tf, function(tf.constant(batch)))
         return np.asarray(result.numpy())
 
-    return Network(
+    network = Network(
         name,
         shape,
         tuple(output.shape.as_list()[1:]),
@@ -142,6 +143,7 @@ def from_tensorflow_function(
         lower=lambda batch: lowered(batch).linalg,
         reference=reference,
     )
+    return fold_weights(network)
 
 
 def input_shape(label: str, model: Any) -> tuple[int, ...]:

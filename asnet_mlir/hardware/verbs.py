@@ -83,7 +83,7 @@ def generate(
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     network = load_model(model)
-    binding = (binding or Binding()).over(network.instances)
+    binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
     return bundles.generate(
@@ -182,7 +182,12 @@ def compare_words(got: np.ndarray, expected: np.ndarray) -> list[tuple[int, int]
 
 
 def synthesize(
-    design: str | Path | Instance, *, target: str = "ecp5", seed: int = 1, dsp: bool = False
+    design: str | Path | Instance,
+    *,
+    target: str = "ecp5",
+    seed: int = 1,
+    dsp: bool = False,
+    route: bool = True,
 ) -> dict[str, Any]:
     """Return area and clock frequency of a bundle, or of a core between registers.
 
@@ -192,17 +197,18 @@ def synthesize(
       seed: of place and route.
       dsp: let multipliers use the device's DSP blocks; by default they are soft logic, where
         approximation saves area.
+      route: without, the design is only mapped: quicker, and there is no clock frequency.
 
     Raises:
       InputError: neither a bundle nor a core; an unknown target.
       ToolError: Yosys or nextpnr failed, or a ROM was lost on the way.
     """
     if isinstance(design, Instance):
-        return synthesis.synthesize(_core_files(design), target, seed=seed, dsp=dsp)
+        return synthesis.synthesize(_core_files(design), target, seed=seed, dsp=dsp, route=route)
     if Path(design).is_dir():
-        return synthesis.synthesize(design, target, seed=seed, dsp=dsp)
+        return synthesis.synthesize(design, target, seed=seed, dsp=dsp, route=route)
     instance = parse_instance(str(design))
-    return synthesis.synthesize(_core_files(instance), target, seed=seed, dsp=dsp)
+    return synthesis.synthesize(_core_files(instance), target, seed=seed, dsp=dsp, route=route)
 
 
 def _core_files(instance: Instance) -> bundles.CoreFiles:

@@ -1,6 +1,7 @@
 """Results for people: tables and plots."""
 
 from asnet_mlir.reports.accuracy import accuracy_table, plot_accuracy
+from asnet_mlir.reports.exploration_table import exploration_table
 from asnet_mlir.reports.heatmap import plot_errors
 
-__all__ = ["accuracy_table", "plot_accuracy", "plot_errors"]
+__all__ = ["accuracy_table", "exploration_table", "plot_accuracy", "plot_errors"]

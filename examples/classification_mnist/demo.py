@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asnet_mlir
 from asnet_mlir.exploration import choose
-from asnet_mlir.exploration.explore import progress_line
+from asnet_mlir.exploration.progress import ProgressDisplay
 from asnet_mlir.reports import accuracy_table, plot_accuracy
 
 MODEL = "classification_mnist"
@@ -34,9 +34,11 @@ def main(output: Path) -> int:
 
     output.mkdir(parents=True, exist_ok=True)
     step("checking the cores against their simulated Verilog, then sweeping the design space")
+    display = ProgressDisplay()
     exploration = asnet_mlir.explore(
-        MODEL, DATA, CONSTRAINTS, store=output / "results.sqlite", progress=progress_line
+        MODEL, DATA, CONSTRAINTS, store=output / "results.sqlite", progress=display
     )
+    display.close()
     print(accuracy_table(exploration))
     print(
         f"{len(exploration.results)} configurations in {exploration.seconds:.1f} s, "

@@ -1,4 +1,5 @@
-// approx-protect-weights: weights live in a ROM, so nothing may be computed in place in them.
+// approx-protect-weights: weights live in a ROM, and a value may be read again, so nothing may be
+// computed in place in them.
 
 #include "lowering/Lowering.h"
 
@@ -11,12 +12,16 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
+constexpr StringLiteral kReadOnly[] = {"approx.weight", "approx.value", "approx.prepared",
+                                       "approx.parameters"};
+
 struct ProtectWeights : impl::ProtectWeightsBase<ProtectWeights> {
   void runOnOperation() override {
     Builder builder(&getContext());
     for (auto func : getOperation().getOps<func::FuncOp>())
       for (unsigned index = 0; index < func.getNumArguments(); ++index)
-        if (func.getArgAttr(index, "approx.weight"))
+        if (isa<TensorType>(func.getArgumentTypes()[index]) &&
+            llvm::any_of(kReadOnly, [&](StringRef name) { return func.getArgAttr(index, name); }))
           func.setArgAttr(index, bufferization::BufferizationDialect::kWritableAttrName,
                           builder.getBoolAttr(false));
   }

@@ -12,24 +12,27 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kBlock = "approx.block";
+/// The function over arrays that computes an op of a body.
+FlatSymbolRefAttr getBlock(approx::ArithmeticOpInterface op) {
+  return op->getAttrOfType<FlatSymbolRefAttr>("approx.block");
+}
 
-/// The function over arrays behind a call of a model that has one.
-FlatSymbolRefAttr getBlock(func::CallOp call, SymbolTable &symbols) {
-  auto model = symbols.lookup<func::FuncOp>(call.getCallee());
-  return model ? model->getAttrOfType<FlatSymbolRefAttr>(kBlock) : FlatSymbolRefAttr();
+/// Samples in a value of a body.
+int64_t lanesOf(Type type) {
+  auto vector = dyn_cast<VectorType>(type);
+  return vector ? vector.getNumElements() : 1;
 }
 
 /// Emits one linalg.generic as loops over tiles; in each tile, every call of its body is one call
 /// for all elements.
 class TiledCalls {
 public:
-  TiledCalls(OpBuilder &b, linalg::GenericOp op, SymbolTable &symbols, int64_t budget)
+  TiledCalls(OpBuilder &b, linalg::GenericOp op, int64_t budget)
       : b(b), op(op), loc(op.getLoc()), ranges(op.getStaticLoopRanges()) {
-    for (auto call : op.getBody()->getOps<func::CallOp>())
-      if (auto block = getBlock(call, symbols))
+    for (auto call : op.getBody()->getOps<approx::ArithmeticOpInterface>())
+      if (auto block = getBlock(call))
         calls.emplace_back(call, block);
-    chooseTile(budget);
+    chooseTile(std::max<int64_t>(1, budget / lanesOf(calls.front().first->getResult(0).getType())));
   }
 
   void emit() {
@@ -129,23 +132,35 @@ private:
     }
   }
 
+  /// One memory, seen by the body as elements of its own type and by models as an array of f32.
+  struct Buffer {
+    Value elements, array;
+  };
+
   void createBuffers() {
     elements = 1;
     for (int64_t size : tile)
       elements *= size;
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
-    auto create = [&](Type type) -> Value {
-      auto buffer = memref::AllocaOp::create(b, loc, MemRefType::get({elements}, type), ValueRange(),
+    auto create = [&](Type type) -> Buffer {
+      int64_t bytes = elements * lanesOf(type) * 4;
+      Value memory = memref::AllocOp::create(b, loc, MemRefType::get({bytes}, b.getI8Type()),
                                              b.getI64IntegerAttr(64));
-      return buffer;
+      Value zero = arith::ConstantIndexOp::create(b, loc, 0);
+      Value count = arith::ConstantIndexOp::create(b, loc, bytes / 4);
+      Value view = memref::ViewOp::create(b, loc, MemRefType::get({elements}, type), memory, zero,
+                                          ValueRange());
+      Value array = memref::ViewOp::create(
+          b, loc, MemRefType::get({ShapedType::kDynamic}, b.getF32Type()), memory, zero, count);
+      return {view, array};
     };
     for (auto &[call, block] : calls) {
       // Operands are dead after their call; results may be read by all that follow.
       for (auto [position, operand] : llvm::enumerate(call->getOperands()))
         if (operandBuffers.size() <= position)
           operandBuffers.push_back(create(operand.getType()));
-      resultBuffers[call.getResult(0)] = create(call.getResult(0).getType());
+      resultBuffers[call->getResult(0)] = create(call->getResult(0).getType());
     }
   }
 
@@ -175,12 +190,12 @@ private:
       emitElements(outer, [&](ArrayRef<Value> at, Value position) {
         IRMapping values = evaluate(call->getOperands(), at, position);
         for (auto [operand, buffer] : llvm::zip(call->getOperands(), operandBuffers))
-          memref::StoreOp::create(b, loc, values.lookupOrDefault(operand), buffer, position);
+          memref::StoreOp::create(b, loc, values.lookupOrDefault(operand), buffer.elements, position);
       });
       SmallVector<Value> arrays;
-      for (Value buffer : ArrayRef(operandBuffers).take_front(call->getNumOperands()))
-        arrays.push_back(asDynamic(buffer));
-      arrays.push_back(asDynamic(resultBuffers[call.getResult(0)]));
+      for (Buffer &buffer : MutableArrayRef(operandBuffers).take_front(call->getNumOperands()))
+        arrays.push_back(buffer.array);
+      arrays.push_back(resultBuffers[call->getResult(0)].array);
       func::CallOp::create(b, loc, block, TypeRange(), arrays);
     }
     emitElements(outer, [&](ArrayRef<Value> at, Value position) {
@@ -191,11 +206,6 @@ private:
         memref::StoreOp::create(b, loc, values.lookupOrDefault(result), output.get(),
                                 subscripts(op.getMatchingIndexingMap(&output), at));
     });
-  }
-
-  Value asDynamic(Value buffer) {
-    Type element = cast<MemRefType>(buffer.getType()).getElementType();
-    return memref::CastOp::create(b, loc, MemRefType::get({ShapedType::kDynamic}, element), buffer);
   }
 
   /// Emits `body` for each element of a tile, with its indices and its position in the buffers.
@@ -250,7 +260,7 @@ private:
                                 b, loc, operand->get(),
                                 subscripts(op.getMatchingIndexingMap(operand), at)));
       } else if (auto buffer = resultBuffers.find(value); buffer != resultBuffers.end()) {
-        values.map(value, memref::LoadOp::create(b, loc, buffer->second, position));
+        values.map(value, memref::LoadOp::create(b, loc, buffer->second.elements, position));
       }
     }
     for (Operation *needing : needed) {
@@ -268,22 +278,21 @@ private:
   SmallVector<int64_t> ranges;
   SmallVector<int64_t> tile;
   int64_t elements = 1;
-  SmallVector<std::pair<func::CallOp, FlatSymbolRefAttr>> calls;
-  SmallVector<Value> operandBuffers;
-  DenseMap<Value, Value> resultBuffers;
+  SmallVector<std::pair<approx::ArithmeticOpInterface, FlatSymbolRefAttr>> calls;
+  SmallVector<Buffer> operandBuffers;
+  DenseMap<Value, Buffer> resultBuffers;
 };
 
 struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
   using Base::Base;
 
   void runOnOperation() override {
-    SymbolTable symbols(getOperation());
     SmallVector<linalg::GenericOp> ops;
     getOperation().walk([&](linalg::GenericOp op) {
-      bool calls = llvm::any_of(op.getBody()->getOps<func::CallOp>(), [&](func::CallOp call) {
-        return static_cast<bool>(getBlock(call, symbols));
-      });
-      // Anything else calls the model for single pairs.
+      bool calls = llvm::any_of(op.getBody()->getOps<approx::ArithmeticOpInterface>(),
+                                [&](approx::ArithmeticOpInterface call) {
+                                  return static_cast<bool>(getBlock(call));
+                                });
       if (calls && op.hasPureBufferSemantics() &&
           llvm::none_of(op.getStaticLoopRanges(), ShapedType::isDynamic))
         ops.push_back(op);
@@ -291,9 +300,17 @@ struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
     IRRewriter rewriter(&getContext());
     for (linalg::GenericOp op : ops) {
       rewriter.setInsertionPoint(op);
-      TiledCalls(rewriter, op, symbols, elements).emit();
+      TiledCalls(rewriter, op, elements).emit();
       rewriter.eraseOp(op);
     }
+    WalkResult left = getOperation().walk([](approx::ArithmeticOpInterface op) {
+      op->emitError() << "'" << op->getName() << "' is not in the body of a linalg op of static shape";
+      return WalkResult::interrupt();
+    });
+    if (left.wasInterrupted())
+      return signalPassFailure();
+    for (auto library : llvm::make_early_inc_range(getOperation().getOps<approx::LibraryOp>()))
+      library.erase();
   }
 };
 } // namespace

@@ -58,7 +58,10 @@ struct PromoteParameters : impl::PromoteParametersBase<PromoteParameters> {
     Location loc = main.getLoc();
     auto type = MemRefType::get({count}, i32);
     unsigned position = main.getNumArguments();
-    if (failed(main.insertArgument(position, type, {}, loc))) {
+    auto attributes = DictionaryAttr::get(
+        &getContext(), {NamedAttribute(StringAttr::get(&getContext(), "approx.parameters"),
+                                       UnitAttr::get(&getContext()))});
+    if (failed(main.insertArgument(position, type, attributes, loc))) {
       main.emitError("cannot take the parameters");
       return signalPassFailure();
     }

@@ -41,3 +41,46 @@ def mlp():
 
     function, arguments = make_mlp((13, 7, 5))
     return from_jax_function(function, arguments, name="mlp")
+
+
+def make_conv(seed: int = 3):
+    """Return (fn, example_args) of conv 3x3 (4 filters), relu, max-pool, dense 5 on 8x8x1."""
+    import jax
+
+    rng = np.random.default_rng(seed)
+    kernel = rng.standard_normal((3, 3, 1, 4)).astype(np.float32)
+    dense = rng.standard_normal((36, 5)).astype(np.float32) / np.float32(6)
+
+    def forward(x, kernel, dense):
+        with jax.named_scope("conv"):
+            dimensions = ("NHWC", "HWIO", "NHWC")
+            x = jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "VALID", dimension_numbers=dimensions
+            )
+            x = jax.nn.relu(x)
+        with jax.named_scope("pool"):
+            x = jax.lax.reduce_window(x, -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+        with jax.named_scope("dense"):
+            return x.reshape(x.shape[0], -1) @ dense
+
+    return forward, (np.zeros((1, 8, 8, 1), np.float32), kernel, dense)
+
+
+@pytest.fixture(scope="session")
+def conv():
+    """A small convolutional network: 8x8x1 -> conv -> pool -> dense 5."""
+    from asnet_mlir.frontends.jax import from_jax_function
+
+    return from_jax_function(*make_conv(), name="conv")
+
+
+@pytest.fixture(scope="session")
+def conv_data(conv):
+    """200 samples, labelled by the exact network but for every tenth."""
+    from asnet_mlir.data import Dataset
+    from asnet_mlir.evaluation import Evaluator
+
+    x = np.random.default_rng(5).standard_normal((200, 8, 8, 1)).astype(np.float32)
+    y = np.argmax(Evaluator(conv).outputs(x), axis=1)
+    y[::10] = (y[::10] + 1) % 5
+    return Dataset("conv_data", x, y)

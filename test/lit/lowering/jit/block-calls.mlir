@@ -1,15 +1,13 @@
 // RUN: asnet-opt %s --approx-block-calls=elements=16 --split-input-file | FileCheck %s
 
+approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 }
 func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
-func.func private @m(f32, f32) -> f32 attributes {no_inline, approx.block = @m_block}
 
 // Outputs in tiles of 8 x 2, one step of the reduction each: two loops over outputs, one over the
 // reduction, then the block's operands, the call and the sum in the defined order.
 
 // CHECK-LABEL: func.func @product
-// CHECK-DAG:     %[[A:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16xf32>
-// CHECK-DAG:     %[[B:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16xf32>
-// CHECK-DAG:     %[[R:.*]] = memref.alloca() {alignment = 64 : i64} : memref<16xf32>
+// CHECK-COUNT-3: memref.alloc() {alignment = 64 : i64} : memref<64xi8>
 // CHECK:         scf.for %[[N:.*]] = %c0{{.*}} to %c16{{.*}} step %c8
 // CHECK:           scf.for %[[K:.*]] = %c0{{.*}} to %c5{{.*}} step %c1
 // CHECK:             scf.for
@@ -32,7 +30,7 @@ func.func @product(%x: memref<16x5xf32>, %w: memref<5x2xf32>, %y: memref<16x2xf3
                   iterator_types = ["parallel", "parallel", "reduction"]}
       ins(%x, %w : memref<16x5xf32>, memref<5x2xf32>) outs(%y : memref<16x2xf32>) {
   ^bb0(%a: f32, %b: f32, %acc: f32):
-    %0 = func.call @m(%a, %b) : (f32, f32) -> f32
+    %0 = approx.mulf %a, %b {approx.block = @m_block, instance = 1} : f32
     %1 = arith.addf %acc, %0 : f32
     linalg.yield %1 : f32
   }
@@ -41,8 +39,8 @@ func.func @product(%x: memref<16x5xf32>, %w: memref<5x2xf32>, %y: memref<16x2xf3
 
 // -----
 
+approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 }
 func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
-func.func private @m(f32, f32) -> f32 attributes {no_inline, approx.block = @m_block}
 
 // Few outputs: a tile takes several steps of the reduction.
 
@@ -54,7 +52,7 @@ func.func @few(%x: memref<40xf32>, %y: memref<f32>) {
                   iterator_types = ["reduction"]}
       ins(%x : memref<40xf32>) outs(%y : memref<f32>) {
   ^bb0(%a: f32, %acc: f32):
-    %0 = func.call @m(%a, %a) : (f32, f32) -> f32
+    %0 = approx.mulf %a, %a {approx.block = @m_block, instance = 1} : f32
     %1 = arith.addf %acc, %0 : f32
     linalg.yield %1 : f32
   }
@@ -63,8 +61,8 @@ func.func @few(%x: memref<40xf32>, %y: memref<f32>) {
 
 // -----
 
+approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 }
 func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
-func.func private @m(f32, f32) -> f32 attributes {no_inline, approx.block = @m_block}
 
 // The sum itself is the call: one step at a time.
 
@@ -76,7 +74,7 @@ func.func @sum(%x: memref<40xf32>, %y: memref<f32>) {
                   iterator_types = ["reduction"]}
       ins(%x : memref<40xf32>) outs(%y : memref<f32>) {
   ^bb0(%a: f32, %acc: f32):
-    %0 = func.call @m(%acc, %a) : (f32, f32) -> f32
+    %0 = approx.mulf %acc, %a {approx.block = @m_block, instance = 1} : f32
     linalg.yield %0 : f32
   }
   return
@@ -84,19 +82,40 @@ func.func @sum(%x: memref<40xf32>, %y: memref<f32>) {
 
 // -----
 
-func.func private @m(f32, f32) -> f32
+approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 }
+func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
 
-// A model without a function over arrays stays as it is.
+// Elements of 16 samples: 16 numbers are one element, which the model sees as an array.
 
-// CHECK-LABEL: func.func @scalar
+// CHECK-LABEL: func.func @lanes
+// CHECK:         %[[MEMORY:.*]] = memref.alloc() {alignment = 64 : i64} : memref<64xi8>
+// CHECK-DAG:     memref.view %[[MEMORY]]{{.*}} : memref<64xi8> to memref<1xvector<16xf32>>
+// CHECK-DAG:     memref.view %[[MEMORY]]{{.*}} : memref<64xi8> to memref<?xf32>
+// CHECK:         scf.for %{{.*}} = %c0{{.*}} to %c40{{.*}} step %c1
+// CHECK:           call @m_block
+func.func @lanes(%x: memref<40xvector<16xf32>>, %y: memref<vector<16xf32>>) {
+  linalg.generic {indexing_maps = [affine_map<(k) -> (k)>, affine_map<(k) -> ()>],
+                  iterator_types = ["reduction"]}
+      ins(%x : memref<40xvector<16xf32>>) outs(%y : memref<vector<16xf32>>) {
+  ^bb0(%a: vector<16xf32>, %acc: vector<16xf32>):
+    %0 = approx.mulf %acc, %a {approx.block = @m_block, instance = 1} : vector<16xf32>
+    linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+// Nothing to do.
+
+// CHECK-LABEL: func.func @plain
 // CHECK:         linalg.generic
-// CHECK:           func.call @m
-func.func @scalar(%x: memref<40xf32>, %y: memref<f32>) {
+func.func @plain(%x: memref<40xf32>, %y: memref<f32>) {
   linalg.generic {indexing_maps = [affine_map<(k) -> (k)>, affine_map<(k) -> ()>],
                   iterator_types = ["reduction"]}
       ins(%x : memref<40xf32>) outs(%y : memref<f32>) {
   ^bb0(%a: f32, %acc: f32):
-    %0 = func.call @m(%acc, %a) : (f32, f32) -> f32
+    %0 = arith.addf %acc, %a : f32
     linalg.yield %0 : f32
   }
   return

@@ -28,7 +28,7 @@ func.func private @approx_core_2(%a: f32, %b: f32) -> f32 {
 
 // Read once, outside of the loop.
 // CHECK-LABEL: func.func @main(
-// CHECK-SAME:    %[[PARAMETERS:[a-z0-9]*]]: memref<2xi32>)
+// CHECK-SAME:    %[[PARAMETERS:[a-z0-9]*]]: memref<2xi32> {approx.parameters})
 // CHECK:         %[[P0:.*]] = memref.load %[[PARAMETERS]]
 // CHECK:         %[[P1:.*]] = memref.load %[[PARAMETERS]]
 // CHECK:         scf.for
@@ -48,7 +48,7 @@ func.func @main(%x: f32, %n: index) -> f32 {
 // -----
 
 // Without parameters @main takes an empty array.
-// CHECK-LABEL: func.func @main(%{{.*}}: f32, %{{.*}}: memref<0xi32>) -> f32
+// CHECK-LABEL: func.func @main(%{{.*}}: f32, %{{.*}}: memref<0xi32> {approx.parameters}) -> f32
 func.func @main(%x: f32) -> f32 {
   return %x : f32
 }

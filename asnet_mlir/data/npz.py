@@ -1,0 +1,79 @@
+"""Labelled data in an `.npz` file: the arrays `x` and `y`, nothing pickled."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from asnet_mlir.data.dataset import Dataset
+from asnet_mlir.data.limits import gigabytes, memory_bytes
+from asnet_mlir.errors import InputError
+
+__all__ = ["load_npz"]
+
+
+def load_npz(path: Path) -> Dataset:
+    """Read a data set.
+
+    Raises:
+      InputError: the file is missing, damaged, too large, or not as described in `Dataset`.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        _check_sizes(path)
+        with np.load(path, allow_pickle=False) as archive:
+            x, y = archive["x"], archive["y"]
+    except (ValueError, EOFError, OSError, KeyError, NotImplementedError) as error:
+        raise _unreadable(path, error) from None
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError) as error:
+        raise _unreadable(path, error) from None
+    except MemoryError:
+        raise InputError(f"{path}: is too large for this machine's memory") from None
+    return Dataset(str(path), x, y)
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a readable .npz file ({error})")
+
+
+def _check_sizes(path: Path) -> None:
+    """Compare what the arrays' headers announce with what there is, before memory is taken.
+
+    A few bytes of a file may announce an array of any size, and unpack to one.
+    """
+    memory = memory_bytes()
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        for name in ("x", "y"):
+            if f"{name}.npy" not in members:
+                raise InputError(f"{path}: lacks the array '{name}'; it must hold 'x' and 'y'")
+            member = members[f"{name}.npy"]
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = (
+                    np.lib.format.read_array_header_1_0
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0
+                )
+                shape, _, dtype = read(file)
+                if dtype.hasobject:
+                    raise InputError(
+                        f"{path}: the array '{name}' holds pickled Python objects, which are not "
+                        "read: they may run code"
+                    )
+                size, have = math.prod(shape) * dtype.itemsize, member.file_size - file.tell()
+            if size > memory // 2:
+                raise InputError(
+                    f"{path}: the array '{name}' of shape {shape} takes {gigabytes(size)}; "
+                    f"this machine has {gigabytes(memory)}"
+                )
+            if size != have:
+                raise InputError(
+                    f"{path}: the array '{name}' is damaged: {have} bytes of data, its shape "
+                    f"{shape} needs {size}"
+                )

@@ -1,0 +1,160 @@
+"""Many configurations of one network on one data set, each computed from where it is new."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.cache import content_hash
+from asnet_mlir.data import Dataset
+from asnet_mlir.evaluation.evaluator import CompiledNetwork, checked_threads
+from asnet_mlir.evaluation.stages import BoundStage
+from asnet_mlir.native import aligned
+
+__all__ = ["Session"]
+
+#: Bytes of results of layers that a session keeps.
+_KEPT = 512 << 20
+#: Keys of values that a session remembers having computed.
+_REMEMBERED = 1 << 16
+
+
+class Session:
+    """Evaluates bindings of a network on a data set.
+
+    The results of a layer depend on the bindings of the layers up to it.  Where a configuration
+    shares its first layers with one seen before, they are not computed again: what a layer that
+    changes reads is kept when it is computed for the second time, up to half a gibibyte.
+    """
+
+    def __init__(self, model: Any, dataset: Dataset, *, threads: int | None = None) -> None:
+        """Prepare a session.
+
+        Args:
+          model: whatever `load_model` takes, or a `CompiledNetwork`.
+          dataset: samples of the network's shape (`prepare_data`).
+          threads: see `Evaluator`.
+        """
+        self.compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
+        self.dataset = dataset
+        self.threads = checked_threads(threads)
+        block = self.compiled.block
+        self._blocks = -(-len(dataset) // block)
+        x = dataset.x
+        if len(x) % block:
+            # The last block is filled up with zeros, whose outputs are dropped.
+            x = np.zeros((self._blocks * block, *x.shape[1:]), np.float32)
+            x[: len(dataset)] = dataset.x
+        self._x = np.ascontiguousarray(x)
+        self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def outputs(
+        self, binding: Binding | None = None, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return float32[stop - start, *output_shape] of samples `start` to `stop`.
+
+        Equal, bit for bit, to what `Evaluator` gives.
+        """
+        compiled = self.compiled
+        stop = len(self.dataset) if stop is None else min(stop, len(self.dataset))
+        stages = compiled.bind(binding or Binding())
+        keys = self._keys(stages)
+        first, last = start // compiled.block, -(-stop // compiled.block)
+        is_whole = first == 0 and last == self._blocks
+        needed, sources, frontier = self._needed(stages, keys)
+        rows_in, rows_out = compiled.rows
+        y = np.empty(((last - first) * compiled.block, *compiled.network.output_shape), np.float32)
+        arrays = {rows_in: self._x[first * compiled.block :], rows_out: y}
+        for number, array in sources.items():
+            arrays[number] = array[first * compiled.sizes[number] :]
+        kept = {}
+        if is_whole:
+            for number in self._worth_keeping(frontier, keys, sources):
+                kept[number] = arrays[number] = aligned(self._blocks * compiled.sizes[number])
+        plan = compiled.plan(needed, enter=0 not in sources and 0 in frontier, leave=True)
+        compiled.run(plan, arrays, last - first, self.threads)
+        for number, array in kept.items():
+            self._kept[keys[number]] = array
+        for key in keys.values():
+            self._seen[key] = None
+            self._seen.move_to_end(key)
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        offset = start - first * compiled.block
+        return y[offset : offset + stop - start]
+
+    def right(
+        self, binding: Binding | None = None, start: int = 0, stop: int | None = None
+    ) -> np.ndarray:
+        """Return bool[stop - start]: whether a sample's largest output is its label's.
+
+        The lowest index wins ties; a row with a NaN is wrong.
+        """
+        outputs = self.outputs(binding, start, stop)
+        labels = self.dataset.y[start : start + len(outputs)]
+        return (np.argmax(outputs, axis=1) == labels) & ~np.isnan(outputs).any(axis=1)
+
+    def accuracy(self, binding: Binding | None = None) -> float:
+        """Return the share of all samples that are right."""
+        return float(np.mean(self.right(binding)))
+
+    def _keys(self, stages: Iterable[BoundStage]) -> dict[int, str]:
+        """Return a hash of what decides each value, by number."""
+        keys = {0: "input"}
+        for bound in stages:
+            inputs = [keys[number] for number in bound.stage.inputs]
+            for number in bound.stage.outputs:
+                keys[number] = content_hash(bound.key, str(number), *inputs)
+        return keys
+
+    def _needed(
+        self, stages: tuple[BoundStage, ...], keys: dict[int, str]
+    ) -> tuple[list[BoundStage], dict[int, np.ndarray], set[int]]:
+        """Return the stages to run, the kept values that they start from, and all they read."""
+        makers = {number: bound for bound in stages for number in bound.stage.outputs}
+        pending, run, sources, read = [self.compiled.output], [], {}, set()
+        while pending:
+            number = pending.pop()
+            if number in read:
+                continue
+            read.add(number)
+            key = keys[number]
+            # The output itself is moved to rows, so that it is always computed.
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                sources[number] = self._kept[key]
+            elif number in makers and makers[number] not in run:
+                run.append(makers[number])
+                pending += makers[number].stage.inputs
+        order = {id(bound): position for position, bound in enumerate(stages)}
+        return sorted(run, key=lambda bound: order[id(bound)]), sources, read
+
+    def _worth_keeping(
+        self, read: set[int], keys: dict[int, str], sources: dict[int, np.ndarray]
+    ) -> list[int]:
+        """Return the values to keep: seen before, and read by a stage whose results are new."""
+        compiled = self.compiled
+        numbers = []
+        for stage in compiled.stages:
+            if all(keys[number] in self._seen for number in stage.outputs):
+                continue
+            for number in stage.inputs:
+                is_new = number in sources or number in numbers
+                if number in read and not is_new and keys[number] in self._seen:
+                    numbers.append(number)
+        size = sum(self._blocks * compiled.sizes[number] for number in numbers)
+        if size > _KEPT:
+            return []
+        held = sum(array.nbytes for array in self._kept.values())
+        using = {keys[number] for number in sources}
+        for key in list(self._kept):
+            if held + size <= _KEPT:
+                break
+            if key not in using:
+                held -= self._kept.pop(key).nbytes
+        return numbers if held + size <= _KEPT else []

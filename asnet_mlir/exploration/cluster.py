@@ -1,0 +1,287 @@
+"""Sweeps on a Dask cluster: workers evaluate configurations, this process keeps the store.
+
+What a worker needs travels to it once, as a plugin that the scheduler also gives to workers which
+join later: the network as text with its weights, and the samples.  A worker that dies takes nothing
+with it but what it was computing; the scheduler hands that to another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import asnet_mlir
+from asnet_mlir.binding import Binding
+from asnet_mlir.cache import content_hash
+from asnet_mlir.data import Dataset
+from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.evaluation.evaluator import CompiledNetwork
+from asnet_mlir.evaluation.session import Session
+from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.runner import Measurement, measure
+from asnet_mlir.frontends import Network
+
+__all__ = ["ClusterRunner", "connect"]
+
+T = TypeVar("T")
+
+_CONNECT_SECONDS = 5
+_WORKERS_SECONDS = 10
+#: How long a sweep waits for workers to come back when there is none.
+_PATIENCE_SECONDS = 60
+#: Configurations under way for each thread of the workers: none waits for its next one.
+_AHEAD = 3
+
+#: What a worker process has of each study, by its name; sessions are not for two threads at once.
+_STUDIES: dict[str, _Work] = {}
+_LOCK = threading.Lock()
+
+
+def connect(address: str) -> Any:
+    """Return a client of a Dask scheduler.
+
+    Raises:
+      InputError: dask is not installed; nothing answers at the address; it has no workers, or none
+        that can import this version of asnet_mlir.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError(
+            "--scheduler needs dask: install it with 'pip install asnet-mlir[dask]'"
+        ) from None
+    try:
+        asyncio.run(_greet(address))
+    except Exception as error:  # whatever comes of speaking with something else than a scheduler
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"--scheduler {address}: no Dask scheduler answers there ({reason[:120]}); start one "
+            "with 'dask scheduler' and give its tcp://HOST:PORT"
+        ) from None
+    client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
+    try:
+        _check_workers(client, address)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+async def _greet(address: str) -> None:
+    """Ask who is there; a client that fails to connect leaves threads and messages behind."""
+    from distributed import Security
+    from distributed.core import rpc
+
+    arguments = Security().get_connection_args("client")
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        async with rpc(address, timeout=_CONNECT_SECONDS, connection_args=arguments) as remote:
+            if (await remote.identity())["type"] != "Scheduler":
+                raise ValueError("it is another part of Dask")
+
+
+def _check_workers(client: Any, address: str) -> None:
+    from distributed import TimeoutError as DaskTimeoutError
+
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_SECONDS)
+    except (TimeoutError, DaskTimeoutError):
+        raise InputError(
+            f"--scheduler {address}: it has no workers; start some with "
+            f"'dask worker {address} --nthreads 1'"
+        ) from None
+    try:
+        versions = client.run(_version)
+    except Exception as error:  # whatever a worker's Python raises
+        raise InputError(
+            f"--scheduler {address}: its workers can't import asnet_mlir ({error}); install the "
+            "same version there"
+        ) from None
+    for worker, version in versions.items():
+        if version != asnet_mlir.__version__:
+            raise InputError(
+                f"--scheduler {address}: worker {worker} has asnet_mlir {version}, this is "
+                f"{asnet_mlir.__version__}"
+            )
+
+
+def _version() -> str:
+    return asnet_mlir.__version__
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """A network's modules by batch size: what `Network.lower` returned, as a value."""
+
+    texts: Mapping[int, str]
+
+    def __call__(self, batch: int) -> str:
+        return self.texts[batch]
+
+
+class _Work:
+    """What a worker process evaluates configurations with."""
+
+    def __init__(self, network: Network, dataset: Dataset, stop: EarlyStop | None, threads: int):
+        self._make: Callable[[], Session] = lambda: Session(network, dataset, threads=threads)
+        self._session: Session | None = None
+        self._stop = stop
+        self._lock = threading.Lock()
+
+    def measure(self, binding: Binding) -> Measurement:
+        with self._lock:
+            self._session = self._session or self._make()
+            return measure(self._session, binding, self._stop)
+
+
+def _evaluate(study: str, binding: Binding) -> Measurement:
+    """Runs on a worker."""
+    with _LOCK:
+        work = _STUDIES[study]
+    return work.measure(binding)
+
+
+class ClusterRunner:
+    """Evaluates on the workers of a Dask cluster."""
+
+    def __init__(
+        self,
+        client: Any,
+        network: Network,
+        dataset: Dataset,
+        stop: EarlyStop | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Prepare what travels to the workers.
+
+        Args:
+          client: what `connect` returned; closed at the end.
+          threads: of one evaluation on a worker; by default one per processor of its machine.
+        """
+        self._client = client
+        self._work = (_portable(network), dataset, stop, threads)
+        self._name = content_hash(str(os.getpid()), str(time.time_ns()))[:16]
+
+    def __enter__(self) -> ClusterRunner:
+        from distributed import WorkerPlugin
+
+        class Plugin(WorkerPlugin):
+            """Gives a worker its part of the study."""
+
+            name = f"asnet-{self._name}"
+            study, work = self._name, self._work
+
+            def setup(self, worker: Any) -> None:
+                from asnet_mlir.evaluation.evaluator import default_threads
+                from asnet_mlir.exploration import cluster
+
+                network, dataset, stop, threads = self.work
+                with cluster._LOCK:
+                    cluster._STUDIES[self.study] = cluster._Work(
+                        network, dataset, stop, threads or default_threads()
+                    )
+
+            def teardown(self, worker: Any) -> None:
+                from asnet_mlir.exploration import cluster
+
+                with cluster._LOCK:
+                    cluster._STUDIES.pop(self.study, None)
+
+        self._client.register_plugin(Plugin(), name=Plugin.name)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self._client.unregister_worker_plugin(f"asnet-{self._name}")
+        except Exception:  # the cluster may be what failed
+            pass
+        self._client.close()
+
+    def run(self, jobs: Iterable[tuple[T, Binding]]) -> Iterator[tuple[T, Measurement]]:
+        """See `Runner`.
+
+        Raises:
+          AsnetError: an evaluation failed on its worker, or all workers left.
+        """
+        source = iter(jobs)
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        tags: dict[str, tuple[T, Binding, Any]] = {}
+        number = itertools.count()
+
+        def fill() -> None:
+            while len(tags) < _AHEAD * max(1, self._workers()):
+                job = next(source, None)
+                if job is None:
+                    return
+                key = f"asnet-{self._name}-{id(tags)}-{next(number)}"
+                future = self._client.submit(_evaluate, self._name, job[1], key=key)
+                tags[key] = (*job, future)
+                future.add_done_callback(done.put)
+
+        try:
+            fill()
+            while tags:
+                future = self._next(done)
+                tag, binding, _ = tags.pop(future.key)
+                if future.status != "finished":
+                    raise AsnetError(self._failure(future, binding))
+                yield tag, future.result()
+                fill()
+        finally:
+            self._client.cancel([future for _, _, future in tags.values()])
+
+    def _next(self, done: queue.SimpleQueue[Any]) -> Any:
+        """Wait for an evaluation to end; give up when no worker is left for a while."""
+        alone_since: float | None = None
+        while True:
+            try:
+                return done.get(timeout=1.0)
+            except queue.Empty:
+                pass
+            now = time.monotonic()
+            if self._client.status == "running" and self._workers() > 0:
+                alone_since = None
+            elif alone_since is None:
+                alone_since = now
+            elif now - alone_since > _PATIENCE_SECONDS:
+                raise AsnetError(
+                    f"the Dask cluster has no workers left for {_PATIENCE_SECONDS} s; what was "
+                    "reported is stored: start workers and run the same command again"
+                )
+
+    def _workers(self) -> int:
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _failure(self, future: Any, binding: Binding) -> str:
+        if future.status == "cancelled":
+            return "the Dask scheduler is gone; run the same command again to go on"
+        error = future.exception()
+        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        return f"a worker failed to evaluate {binding.label}: {text}"
+
+
+class _Recorder:
+    """Calls a network's `lower` and keeps what it returned."""
+
+    def __init__(self, lower: Callable[[int], str]) -> None:
+        self._lower = lower
+        self.texts: dict[int, str] = {}
+
+    def __call__(self, batch: int) -> str:
+        if batch not in self.texts:
+            self.texts[batch] = self._lower(batch)
+        return self.texts[batch]
+
+
+def _portable(network: Network) -> Network:
+    """Return a network that can travel: with text for every batch size that evaluation lowers."""
+    recorder = _Recorder(network.lower)
+    CompiledNetwork(replace(network, lower=recorder))
+    texts = _Texts(recorder.texts)
+    return replace(network, lower=texts, stablehlo=_Texts({}), reference=None)

@@ -1,0 +1,82 @@
+"""Under which hashes results are kept: of all that decides them, and of nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+import asnet_mlir
+from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.cache import content_hash
+from asnet_mlir.compiler import EXACT_CORES
+from asnet_mlir.cores import load_core
+from asnet_mlir.data import Dataset
+from asnet_mlir.exploration.layers import Layer
+from asnet_mlir.frontends import Network
+
+__all__ = [
+    "assignment",
+    "dataset_key",
+    "deciding_rule",
+    "evaluation_key",
+    "exact_hashes",
+    "network_key",
+]
+
+#: Raise it when the same module, weights, data and binding may give other results than before.
+_SEMANTICS_VERSION = 1
+
+
+def network_key(network: Network, approx: str) -> str:
+    """Return the hash of a network: its approx module, its weights, the arithmetic's version."""
+    arrays = [np.ascontiguousarray(weight.value) for weight in network.weights]
+    return content_hash(
+        f"{asnet_mlir.__version__} {_SEMANTICS_VERSION}",
+        approx,
+        *(part for array in arrays for part in (str(array.shape), array.tobytes())),
+    )
+
+
+def dataset_key(dataset: Dataset) -> str:
+    """Return the hash of samples and labels."""
+    x, y = np.ascontiguousarray(dataset.x), np.ascontiguousarray(dataset.y)
+    return content_hash(str(x.shape), x.tobytes(), y.tobytes())
+
+
+def exact_hashes() -> dict[str, str]:
+    """Return the content hash of each op kind's exact core, which computes what no rule does."""
+    return {op: load_core(name).instance().content_hash for op, name in EXACT_CORES.items()}
+
+
+def assignment(
+    binding: Binding, layers: Sequence[Layer], exact: Mapping[str, str]
+) -> tuple[tuple[str, str, str], ...]:
+    """Return (layer, op kind, instance's hash) wherever a binding changes the arithmetic.
+
+    Two bindings with the same assignment compute the same, however their rules are written.
+    """
+    result = []
+    for layer in layers:
+        for op in sorted(layer.ops):
+            rule = deciding_rule(binding, op, layer.name)
+            if rule is not None and rule.instance.content_hash != exact.get(op):
+                result.append((layer.name, op, rule.instance.content_hash))
+    return tuple(result)
+
+
+def deciding_rule(binding: Binding, op: str, layer: str) -> Rule | None:
+    """Return the rule that decides: the one with the longest layer, as `approx-bind-instances`."""
+    fitting = [
+        rule
+        for rule in binding.rules
+        if rule.op == op
+        and (rule.layer is None or layer == rule.layer or layer.startswith(f"{rule.layer}/"))
+    ]
+    return max(fitting, key=lambda rule: len(rule.layer or ""), default=None)
+
+
+def evaluation_key(network: str, dataset: str, assigned: tuple[tuple[str, str, str], ...]) -> str:
+    """Return the key of one evaluation."""
+    return content_hash(network, dataset, json.dumps(assigned))

@@ -1,0 +1,87 @@
+"""Which operations the layers of a network do, counted from its approx module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Layer", "network_layers"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of a network.
+
+    Attributes:
+      name: as bindings name it; empty for operations that no layer's name was found for.
+      ops: per op kind (`mulf`, ..), how many operations one sample takes.
+    """
+
+    name: str
+    ops: Mapping[str, int]
+
+
+def network_layers(approx: str, batch: int = 1) -> tuple[Layer, ...]:
+    """Return the layers that compute something, in the order in which they begin.
+
+    The counts are static: an op in the body of a `linalg` op runs once for each point of its
+    iteration space, padding included, as in the hardware.
+
+    Args:
+      approx: what `asnet_mlir.compiler.to_approx` returned.
+      batch: for how many samples.
+    """
+    from asnet_mlir.dialects import load
+
+    load()
+    from mlir import ir
+
+    found: dict[str, dict[str, int]] = {}
+    with ir.Context() as context:
+        context.enable_multithreading(False)
+        module = ir.Module.parse(approx)
+        for op, layer, points in _arithmetic(module.operation, "", 1):
+            kinds = found.setdefault(layer, {})
+            kind = op.name.removeprefix("approx.")
+            kinds[kind] = kinds.get(kind, 0) + points
+    return tuple(
+        Layer(name, {kind: max(1, count // batch) for kind, count in kinds.items()})
+        for name, kinds in found.items()
+    )
+
+
+def _arithmetic(op: Any, layer: str, points: int) -> Iterator[tuple[Any, str, int]]:
+    """Yield (op, its layer, how often it runs) for the approx ops inside `op`."""
+    from mlir import ir
+
+    if "approx.layer" in op.attributes:
+        layer = op.attributes["approx.layer"].value
+    if op.name.startswith("approx.") and len(op.results) == 1:
+        kind = op.results[0].type
+        elements = 1
+        if isinstance(kind, ir.ShapedType) and kind.has_static_shape:
+            elements = math.prod(kind.shape)
+        yield op, layer, points * elements
+        return
+    if "indexing_maps" in op.attributes:
+        points *= _iterations(op)
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from _arithmetic(child.operation, layer, points)
+
+
+def _iterations(op: Any) -> int:
+    """Return the number of points of a linalg op's iteration space."""
+    from mlir import ir
+
+    maps = [attribute.value for attribute in op.attributes["indexing_maps"]]
+    extents: dict[int, int] = {}
+    for operand, map in zip(op.operands, maps, strict=True):
+        shape = operand.type.shape if isinstance(operand.type, ir.ShapedType) else []
+        for expression, extent in zip(map.results, shape, strict=True):
+            if isinstance(expression, ir.AffineDimExpr):
+                extents[expression.position] = extent
+    return math.prod(extents.get(dimension, 1) for dimension in range(maps[0].n_dims))

@@ -1,0 +1,173 @@
+"""The design space of one network: what may be chosen where."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.compiler import EXACT_CORES
+from asnet_mlir.cores import Instance, load_core
+from asnet_mlir.errors import InputError
+from asnet_mlir.exploration.constraints import Constraints
+from asnet_mlir.exploration.layers import Layer
+
+__all__ = ["Configuration", "DesignSpace", "Variable"]
+
+#: One index into its variable's choices each, 0 the exact operation.
+Configuration = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One choice to be made: what computes ops of kind `op`, in `layer` or everywhere (None)."""
+
+    op: str
+    layer: str | None
+    choices: tuple[Instance | None, ...]
+
+    @property
+    def label(self) -> str:
+        """As on the command line: `mulf@dense`."""
+        return f"{self.op}@{self.layer}" if self.layer else self.op
+
+
+@dataclass(frozen=True)
+class DesignSpace:
+    """All configurations that constraints span on a network.
+
+    Attributes:
+      variables: in the order of the network's layers, so that configurations which differ in the
+        last ones share all results of the layers before.
+      layers: of the network.
+    """
+
+    variables: tuple[Variable, ...]
+    layers: tuple[Layer, ...]
+    scope: str = "network"
+    _exact_inside: Mapping[int, tuple[int, ...]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, constraints: Constraints, layers: Sequence[Layer]) -> DesignSpace:
+        """Apply constraints to a network.
+
+        Raises:
+          InputError: nothing that the constraints name occurs in a named layer (scope `layer`), or
+            in the network; a layer that there is not.
+        """
+        layers = tuple(layers)
+        kinds = list(dict.fromkeys(op for layer in layers for op in layer.ops))
+        if not set(constraints.choices) & set(kinds):
+            raise InputError(
+                f"constraints: no {' or '.join(constraints.choices)} in the network; it has "
+                + (", ".join(kinds) or "no arithmetic")
+            )
+        if constraints.scope == "network":
+            variables = [Variable(op, None, c) for op, c in constraints.choices.items()]
+        else:
+            _check_layers(constraints, layers)
+            variables = [
+                Variable(op, layer.name, choices)
+                for layer in layers
+                if layer.name
+                for op in constraints.choices
+                if op in layer.ops and len(choices := _choices_in(constraints, op, layer.name)) > 1
+            ]
+            if not variables:
+                raise InputError(
+                    "constraints: scope 'layer', but the network names no layers with "
+                    f"{' or '.join(constraints.choices)}; use the scope 'network'"
+                )
+        outer = {
+            index: tuple(
+                other
+                for other, scope in enumerate(variables)
+                if scope.op == inner.op and (inner.layer or "").startswith(f"{scope.layer}/")
+            )
+            for index, inner in enumerate(variables)
+        }
+        nested = {index: scopes for index, scopes in outer.items() if scopes}
+        return cls(tuple(variables), layers, constraints.scope, nested)
+
+    @property
+    def exact(self) -> Configuration:
+        """The configuration without approximation."""
+        return (0,) * len(self.variables)
+
+    @cached_property
+    def size(self) -> int:
+        """The number of configurations."""
+        return math.prod(len(variable.choices) for variable in self.variables)
+
+    def configurations(self) -> Iterator[Configuration]:
+        """Yield the Cartesian product, the exact configuration first and the last layer fastest."""
+        # Not itertools.product over anything lazy: it would hold all of it.
+        return itertools.product(*(range(len(v.choices)) for v in self.variables))
+
+    def axes(self) -> Iterator[Configuration]:
+        """Yield the configurations with at most one variable approximated, the exact one first.
+
+        With the scope `network` these are the paper's figures: each core's parameter swept with
+        all else exact.
+        """
+        yield self.exact
+        for position, variable in enumerate(self.variables):
+            for index in range(1, len(variable.choices)):
+                yield self.exact[:position] + (index,) + self.exact[position + 1 :]
+
+    def binding(self, configuration: Configuration) -> Binding:
+        """Return the rules of a configuration."""
+        rules = []
+        for position, (variable, index) in enumerate(
+            zip(self.variables, configuration, strict=True)
+        ):
+            instance = variable.choices[index]
+            if instance is None and any(
+                configuration[scope] for scope in self._exact_inside.get(position, ())
+            ):
+                # Its rule would be that of the layer around it; the exact core has the same bits.
+                instance = load_core(EXACT_CORES[variable.op]).instance()
+            if instance is not None:
+                rules.append(Rule(variable.op, instance, variable.layer))
+        return Binding(tuple(rules))
+
+    def steps(self, configuration: Configuration) -> float:
+        """How far along the lists of choices it is: 0 exact, 1 for each variable at its end."""
+        return sum(
+            index / (len(variable.choices) - 1)
+            for variable, index in zip(self.variables, configuration, strict=True)
+            if index
+        )
+
+
+def _choices_in(constraints: Constraints, op: str, layer: str) -> tuple[Instance | None, ...]:
+    """Return what ops of a kind may be bound to in a layer."""
+
+    def allowed(instance: Instance | None) -> bool:
+        only = constraints.layers.get((op, instance.content_hash)) if instance else None
+        return only is None or any(_inside(layer, name) for name in only)
+
+    return tuple(choice for choice in constraints.choices[op] if allowed(choice))
+
+
+def _check_layers(constraints: Constraints, layers: Sequence[Layer]) -> None:
+    """Refuse constraints on layers that the network does not have."""
+    for (op, _), names in constraints.layers.items():
+        having = [layer.name for layer in layers if layer.name and op in layer.ops]
+        for name in names:
+            if any(_inside(layer, name) for layer in having):
+                continue
+            near = difflib.get_close_matches(name, having, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ";"
+            raise InputError(
+                f"constraints: no layer '{name}' with {op} in the network{hint} layers with {op}: "
+                + (", ".join(having) or "none has a name")
+            )
+
+
+def _inside(layer: str, scope: str) -> bool:
+    return layer == scope or layer.startswith(f"{scope}/")

@@ -1,0 +1,166 @@
+"""A search along the direction that saves most for the accuracy that it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from asnet_mlir.exploration.space import Configuration
+from asnet_mlir.exploration.strategies.task import Task
+
+__all__ = ["greedy"]
+
+#: Pairs of variables that are tried, for each variable, before the search gives up.
+_SWAPS = 3
+
+
+def greedy(task: Task) -> None:
+    """Measure each variable alone, then walk from the exact configuration to cheaper ones.
+
+    1. *Sensitivities*: the accuracy with one variable approximated and all else exact, for every
+       choice, or for choices evenly spaced along the list where those would take more than half of
+       the budget; the rest is interpolated.
+    2. *Descent*: of all moves of one variable to a cheaper choice, the one that saves most cost for
+       the loss of accuracy that the sensitivities predict.  A move that breaks the bound is taken
+       back, and the variable may only go less far from then on.
+    3. *Swaps*, when no move is left: one variable goes back to a more exact choice, which may pay
+       for a larger saving in another.  After one that succeeds, the descent goes on.
+
+    Without a bound on the accuracy the descent ends at the cheapest configuration, and its way
+    there traces the front.
+    """
+    search = _Search(task)
+    search.measure_sensitivities()
+    search.descend()
+    while search.swap():
+        search.descend()
+
+
+class _Search:
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._current = task.space.exact
+        self._reached = self._measure(self._current)[1]
+        #: Predicted loss of accuracy per variable and choice.
+        self._loss = [[0.0] * len(variable.choices) for variable in task.space.variables]
+        #: Per variable the loss from which on moves have broken the bound.
+        self._ceiling = [float("inf")] * len(task.space.variables)
+
+    def _measure(self, configuration: Configuration) -> tuple[bool, float]:
+        """Return whether a configuration keeps the bound, and its accuracy."""
+        result = self._task.measure([configuration])[configuration]
+        return self._task.feasible(result), result.accuracy
+
+    def measure_sensitivities(self) -> None:
+        """Fill the table of losses."""
+        task = self._task
+        picks = [
+            (variable, choice)
+            for variable, choices in enumerate(self._picked())
+            for choice in choices
+        ]
+        alone = {pick: _with(task.space.exact, *pick) for pick in picks}
+        results = task.measure(sorted(alone.values()))
+        exact = self._reached
+        for variable, losses in enumerate(self._loss):
+            known = {0: 0.0} | {
+                choice: max(0.0, exact - results[alone[v, choice]].accuracy)
+                for v, choice in picks
+                if v == variable
+            }
+            for choice in range(len(losses)):
+                losses[choice] = _interpolated(known, choice)
+
+    def _picked(self) -> list[list[int]]:
+        """Return the choices that are measured alone, per variable."""
+        sizes = [len(variable.choices) - 1 for variable in self._task.space.variables]
+        budget = self._task.budget
+        if budget is None or sum(sizes) <= budget // 2:
+            return [list(range(1, size + 1)) for size in sizes]
+        each = max(1, budget // 2 // len(sizes))
+        # The last choice, the cheapest, is always among them.
+        return [
+            sorted({size - (size * k) // each for k in range(each)})
+            if size > each
+            else list(range(1, size + 1))
+            for size in sizes
+        ]
+
+    def descend(self) -> None:
+        """Take the best move until none is left."""
+        while (move := next(self._moves(), None)) is not None:
+            variable, choice = move
+            candidate = _with(self._current, variable, choice)
+            feasible, accuracy = self._measure(candidate)
+            if feasible:
+                self._current, self._reached = candidate, accuracy
+            else:
+                self._ceiling[variable] = self._loss[variable][choice]
+
+    def _moves(self) -> Iterator[tuple[int, int]]:
+        """Yield moves to cheaper configurations, the best one first."""
+        cost = self._task.cost(self._current)
+        scored = []
+        for variable, losses in enumerate(self._loss):
+            now = self._current[variable]
+            for choice, loss in enumerate(losses):
+                candidate = _with(self._current, variable, choice)
+                saving = cost - self._task.cost(candidate)
+                if choice == now or saving <= 0 or loss >= self._ceiling[variable]:
+                    continue
+                known = self._task.results.get(candidate)
+                if known is not None and not self._task.feasible(known):
+                    continue
+                more = max(0.0, loss - losses[now])
+                # Half a sample: moves that lose nothing are compared by what they save.
+                score = saving / (more + 0.5 / self._task.samples)
+                scored.append((-score, variable, choice))
+        for _, variable, choice in sorted(scored):
+            yield variable, choice
+
+    def swap(self) -> bool:
+        """Try pairs of moves, one of them back; return whether one was taken."""
+        cost = self._task.cost(self._current)
+        pairs = []
+        for up, losses in enumerate(self._loss):
+            for back in range(self._current[up]):
+                gained = losses[self._current[up]] - losses[back]
+                raised = _with(self._current, up, back)
+                for down, others in enumerate(self._loss):
+                    if down == up:
+                        continue
+                    for choice, loss in enumerate(others):
+                        candidate = _with(raised, down, choice)
+                        if choice == self._current[down] or candidate in self._task.results:
+                            continue
+                        saving = cost - self._task.cost(candidate)
+                        lost = loss - others[self._current[down]] - gained
+                        if saving > 0 and lost < self._slack():
+                            pairs.append((lost, -saving, candidate))
+        pairs.sort()
+        for _, _, candidate in pairs[: _SWAPS * len(self._loss)]:
+            feasible, accuracy = self._measure(candidate)
+            if feasible:
+                self._current, self._reached = candidate, accuracy
+                self._ceiling = [float("inf")] * len(self._loss)
+                return True
+        return False
+
+    def _slack(self) -> float:
+        """The loss of accuracy that the bound still allows, and a little for the prediction."""
+        criterion = self._task.criterion
+        limits = [bound.limit for bound in criterion.accuracy_bounds] if criterion else []
+        return self._reached - max(limits, default=0.0) + 2 / self._task.samples
+
+
+def _with(configuration: Configuration, variable: int, choice: int) -> Configuration:
+    return (*configuration[:variable], choice, *configuration[variable + 1 :])
+
+
+def _interpolated(known: dict[int, float], choice: int) -> float:
+    """Return a loss between those of the nearest known choices, by the place in the list."""
+    below = max(index for index in known if index <= choice)
+    above = min((index for index in known if index >= choice), default=below)
+    if above == below:
+        return known[below]
+    share = (choice - below) / (above - below)
+    return known[below] + share * (known[above] - known[below])

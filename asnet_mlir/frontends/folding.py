@@ -1,0 +1,142 @@
+"""Arithmetic on weights only is done once, when a network is loaded.
+
+`approx-fold-weights` moves it out of the network; here its results are computed, in the scalar
+reference form of `docs/semantics.md`, and become weights like the framework's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir import dialects
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.network import Network, Weight
+from asnet_mlir.frontends.weights import as_float32
+
+__all__ = ["fold_weights"]
+
+_FOLD = (
+    "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
+    "func.func(approx-annotate-layers),approx-fold-weights)"
+)
+_OUTLINED = "folded_weights"
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A lowered network after the pass.
+
+    Attributes:
+      main: text of the module without the outlined function.
+      weights: names and shapes of `@main`'s arguments after the input.
+      folding: text of a module whose `@main` computes what was folded, or None for nothing.
+      inputs, results: the weights it takes; names and shapes of its results.
+    """
+
+    main: str
+    weights: tuple[tuple[str, tuple[int, ...]], ...]
+    folding: str | None
+    inputs: tuple[str, ...] = ()
+    results: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+def fold_weights(network: Network) -> Network:
+    """Return the network with all arithmetic on weights and constants only done.
+
+    The results are weights of the new network, named `LAYER/folded`; weights that only they needed
+    are gone.  A binding never reaches that arithmetic, and hardware holds its results.
+
+    A network that can't be lowered is returned as it is: the error belongs to who lowers it.  So is
+    one in a process that can't hold MLIR: the worker that runs the public functions folds it.
+    """
+    if network.folded or network.approx is not None or not dialects.can_load():
+        return network
+    batch = network.fixed_batch or 1
+    try:
+        split = _split(network.lower(batch), network)
+    except UnsupportedError:
+        return network
+    values = {weight.name: weight.value for weight in network.weights}
+    if split.folding is not None:
+        values |= _evaluate(split.folding, split, values)
+
+    def lower(size: int) -> str:
+        again = split if size == batch else _split(network.lower(size), network)
+        if again.weights != split.weights:
+            raise UnsupportedError(
+                f"{network.name}: what it computes of its weights depends on the batch size"
+            )
+        return again.main
+
+    return replace(
+        network,
+        weights=tuple(Weight(name, values[name]) for name, _ in split.weights),
+        lower=lower,
+        folded=True,
+        source_weights=network.weights if split.folding is not None else None,
+    )
+
+
+def _split(text: str, network: Network) -> _Split:
+    from asnet_mlir.compiler import mark_arguments, module_from_text, run_passes
+
+    with module_from_text(text) as module:
+        from mlir import ir
+
+        mark_arguments(module, network.weights)
+        run_passes(module, _FOLD, network.name)
+        functions = {
+            ir.StringAttr(op.attributes["sym_name"]).value: op
+            for op in module.body.operations
+            if "sym_name" in op.attributes
+        }
+        main, outlined = functions["main"], functions.get(_OUTLINED)
+        weights = _named(main, "arg_attrs", main.attributes["function_type"].value.inputs)
+        if outlined is None:
+            return _Split(module.operation.get_asm(enable_debug_info=True), weights, None)
+        kind = outlined.attributes["function_type"].value
+        inputs = _named(outlined, "arg_attrs", kind.inputs)
+        results = _named(outlined, "res_attrs", kind.results)
+        outlined.detach_from_parent()
+        main_text = module.operation.get_asm(enable_debug_info=True)
+        main.operation.erase()
+        del outlined.attributes["res_attrs"]
+        outlined.attributes["sym_name"] = ir.StringAttr.get("main")
+        module.body.append(outlined)
+        return _Split(
+            main_text,
+            weights,
+            module.operation.get_asm(enable_debug_info=True),
+            tuple(name for name, _ in inputs),
+            results,
+        )
+
+
+def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return the name and shape of each argument or result that is a weight."""
+    from mlir import ir
+
+    if attribute not in function.attributes:  # no arguments
+        return ()
+    dictionaries = ir.ArrayAttr(function.attributes[attribute])
+    return tuple(
+        (ir.StringAttr(attributes["approx.weight"]).value, tuple(ir.RankedTensorType(kind).shape))
+        for attributes, kind in zip(map(ir.DictAttr, dictionaries), types, strict=True)
+        if "approx.weight" in attributes
+    )
+
+
+def _evaluate(folding: str, split: _Split, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the folded values by name, computed as scalar loops in the defined order."""
+    from asnet_mlir.compiler import _TO_APPROX, module_from_text, run_passes, to_native
+
+    with module_from_text(folding) as module:
+        run_passes(module, _TO_APPROX, "folding weights")
+        text = str(module)
+    results = {name: np.empty(shape, np.float32) for name, shape in split.results}
+    compiled = to_native(text, "")
+    compiled("main", *(values[name] for name in split.inputs), *results.values())
+    return {name: as_float32(name, value) for name, value in results.items()}

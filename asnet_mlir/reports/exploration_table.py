@@ -1,0 +1,46 @@
+"""An exploration as text."""
+
+from __future__ import annotations
+
+from asnet_mlir.exploration import Exploration, Result
+from asnet_mlir.reports.accuracy import accuracy_table
+
+__all__ = ["exploration_table"]
+
+_MOST_ROWS = 30
+_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT ns"}
+
+
+def exploration_table(exploration: Exploration) -> str:
+    """Return the accuracy along each op kind's list, or the front where a search has none."""
+    tables = []
+    has_axes = all(
+        len(exploration.axis(op)) == len(choices) - 1
+        for op, choices in exploration.constraints.choices.items()
+    )
+    if exploration.space.scope == "network" and has_axes:
+        tables.append(accuracy_table(exploration))
+    if exploration.cost != "none" or not tables:
+        tables.append(_front(exploration))
+    return "\n\n".join(tables)
+
+
+def _front(exploration: Exploration) -> str:
+    """Return the Pareto front of accuracy and cost, the cheapest first."""
+    front = exploration.front()
+    cost = exploration.cost
+    title = f"{cost} [{_UNITS[cost]}]" if cost in _UNITS else "steps to go"
+    lines = [
+        f"{exploration.network} on {exploration.data}: exact "
+        f"{100 * exploration.exact.accuracy:.2f} %; front of accuracy and {title}",
+        f"{'accuracy':>10}  {title:>16}  configuration",
+    ]
+    left_out = len(front) - _MOST_ROWS
+    rows: list[Result] = front if left_out <= 0 else front[-_MOST_ROWS:]
+    for result in rows:
+        value = exploration.cost_of(result)
+        shown = f"{value:,.0f}" if cost in _UNITS else f"{value:.2f}"
+        lines.append(f"{100 * result.accuracy:8.2f} %  {shown:>16}  {result.binding.label}")
+    if left_out > 0:
+        lines.insert(2, f"{'':10}  {left_out} cheaper ones of lower accuracy are left out")
+    return "\n".join(lines)

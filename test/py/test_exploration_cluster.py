@@ -1,0 +1,128 @@
+"""Sweeps on a Dask cluster: workers may die, the results are those of one process."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import socket
+import time
+
+import pytest
+
+from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.exploration import cluster, explore
+from asnet_mlir.exploration.store import Store
+
+SPACE = {
+    "scope": "layer",
+    "cores": [{"op": "mulf", "core": "fmul_trunc", "parameters": {"P": [10, 16, 22]}}],
+}
+
+
+@pytest.fixture(scope="module")
+def workers():
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as local:
+        yield local
+
+
+def test_a_worker_that_is_killed_in_mid_sweep_changes_nothing(workers, conv, conv_data, tmp_path):
+    killed = []
+
+    def kill_one(done, total, result, seconds):
+        if done == 4:
+            killed.append(next(iter(workers.workers.values())).pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    store = tmp_path / "s.sqlite"
+    address = workers.scheduler_address
+    swept = explore(
+        *(conv, conv_data, SPACE), store=store, scheduler=address, threads=1, progress=kill_one
+    )
+    assert killed and swept.evaluated == 16
+    alone = explore(conv, conv_data, SPACE)
+    assert [(r.configuration, r.accuracy) for r in swept.results] == [
+        (r.configuration, r.accuracy) for r in alone.results
+    ]
+    with Store(store, read_only=True) as kept:
+        assert kept.count() == 16 and kept.studies()[0].state == "done"
+    again = explore(conv, conv_data, SPACE, store=store, scheduler=address)
+    assert again.evaluated == 0
+
+
+def test_searches_and_early_stops_on_a_cluster_take_the_same_way(workers, conv, conv_data):
+    arguments = {
+        "strategy": "nsga2",
+        "budget": 10,
+        "choose": "accuracy>=0.87",
+        "early_stop": 0.9,
+    }
+    address = workers.scheduler_address
+    far = explore(conv, conv_data, SPACE, scheduler=address, threads=1, **arguments)
+    near = explore(conv, conv_data, SPACE, **arguments)
+    assert [(r.configuration, r.accuracy, r.samples) for r in far.results] == [
+        (r.configuration, r.accuracy, r.samples) for r in near.results
+    ]
+
+
+def test_an_evaluation_that_fails_on_a_worker_is_one_error(workers, conv, conv_data, monkeypatch):
+    def without_texts(network):
+        return dataclasses.replace(portable(network), lower=cluster._Texts({}))
+
+    portable = cluster._portable
+    monkeypatch.setattr(cluster, "_portable", without_texts)
+    with pytest.raises(AsnetError, match="a worker failed to evaluate exact: KeyError") as error:
+        explore(conv, conv_data, SPACE, scheduler=workers.scheduler_address)
+    assert "\n" not in str(error.value) and error.value.exit_status == 1
+
+
+def test_no_scheduler_where_one_was_named(conv, conv_data, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
+    with socket.socket() as listening:  # it answers nothing
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        silent = f"tcp://127.0.0.1:{listening.getsockname()[1]}"
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            closed = f"tcp://127.0.0.1:{unused.getsockname()[1]}"
+        for address in (silent, closed, "nonsense", "", "ftp://127.0.0.1:1"):
+            begin = time.monotonic()
+            with pytest.raises(InputError, match="no Dask scheduler answers there") as error:
+                explore(conv, conv_data, SPACE, scheduler=address)
+            assert time.monotonic() - begin < 5
+            assert str(error.value).startswith(f"--scheduler {address}: ")
+            assert "\n" not in str(error.value)
+
+
+def test_a_scheduler_without_workers(monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "_WORKERS_SECONDS", 1)
+    refused = pytest.raises(InputError, match="it has no workers; start some with 'dask worker")
+    with LocalCluster(n_workers=0, dashboard_address=":0") as local, refused:
+        cluster.connect(local.scheduler_address)
+
+
+def test_workers_that_never_come_back(conv, conv_data, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr(cluster, "_PATIENCE_SECONDS", 2)
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
+    ) as local:
+
+        def end(done, total, result, seconds):
+            if done == 2:
+                local.scale(0)
+
+        with pytest.raises(AsnetError, match="no workers left"):
+            explore(
+                *(conv, conv_data, SPACE),
+                scheduler=local.scheduler_address,
+                threads=1,
+                progress=end,
+            )
