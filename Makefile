@@ -39,6 +39,10 @@ $(VENV)/.built: $(VENV)/.installed $(CPP) CMakeLists.txt pyproject.toml $(FILE_L
 demo: setup ## the whole way once on MNIST: sweep, choose, generate, simulate, synthesise
 	@$(BIN)/python examples/classification_mnist/demo.py
 
+.PHONY: figures
+figures: setup ## the paper's figures 3(a) and 4(a) beside ours, as a page and as pictures
+	@$(BIN)/python examples/paper_figures.py
+
 .PHONY: test
 test: setup ## all tests but the deep ones
 	$(BIN)/lit -q test/lit
@@ -77,6 +81,7 @@ lint: setup ## style and types
 .PHONY: bench
 bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/evaluate_against_xla.py
+	$(BIN)/python benchmarks/sweeps.py
 	$(BIN)/python benchmarks/core_models.py
 
 .PHONY: cores-table
@@ -95,4 +100,4 @@ lock: $(VENV)/.installed ## resolve requirements/requirements.in into requiremen
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf $(VENV) build demo-output
+	rm -rf $(VENV) build demo-output figures-output

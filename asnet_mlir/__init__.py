@@ -18,6 +18,7 @@ _VERBS = {
     "compile": "asnet_mlir.compiler",
     "evaluate": "asnet_mlir.evaluation",
     "explore": "asnet_mlir.exploration",
+    "report": "asnet_mlir.reports",
     "generate": "asnet_mlir.hardware",
     "simulate": "asnet_mlir.hardware",
     "synthesize": "asnet_mlir.hardware",

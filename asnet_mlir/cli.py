@@ -153,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--threads", type=int, metavar="N")
 
+    command = verb("report", _report, "the results in a store as a page that opens anywhere")
+    command.add_argument("store", metavar="STORE")
+    command.add_argument("-o", "--output", metavar="FILE.html")
+    command.add_argument("--png", metavar="FOLDER", help="the drawings as pictures")
+
     command = verb(
         "generate", _generate, "the network as a bundle of SystemVerilog", network, bound
     )
@@ -424,6 +429,17 @@ def _repeats(options: Any) -> str:
         if value != default:
             words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
+
+
+def _report(options: Any) -> None:
+    if options.output is None and options.png is None:
+        raise InputError("report needs -o FILE.html, --png FOLDER, or both")
+    written = asnet_mlir.report(options.store, options.output, png=options.png)
+    if options.json:
+        _print_json({"files": [str(path) for path in written]})
+        return
+    for path in written:
+        print(path)
 
 
 def _generate(options: Any) -> None:

@@ -223,8 +223,8 @@ def to_native(
 ) -> CompiledModule:
     """Compile a bound module as the reference: scalar loops, one sample after the other.
 
-    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested against
-    it.
+    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested
+    against it.
 
     Args:
       bound: what `bind` or `bind_for_hardware` returned.
@@ -242,6 +242,7 @@ def to_native(
             module.body.append(op)
         main = main_function(module)
         main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+        _protect_arguments(main)
         function = ir.FunctionType(main.attributes["function_type"].value)
         shapes = [
             tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)
@@ -255,6 +256,26 @@ def to_native(
         compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
     compiled.prepare("main")
     return compiled
+
+
+def _protect_arguments(main: Any) -> None:
+    """Forbid bufferization to compute in place in an argument: the arrays are the caller's."""
+    from mlir import ir
+
+    attributes = main.attributes.get("arg_attrs")
+    count = len(ir.FunctionType(main.attributes["function_type"].value).inputs)
+    given = list(ir.ArrayAttr(attributes)) if attributes else [ir.DictAttr.get({})] * count
+    main.attributes["arg_attrs"] = ir.ArrayAttr.get(
+        [
+            ir.DictAttr.get(
+                {
+                    **{named.name: named.attr for named in ir.DictAttr(known)},
+                    "bufferization.writable": ir.BoolAttr.get(False),
+                }
+            )
+            for known in given
+        ]
+    )
 
 
 @contextlib.contextmanager

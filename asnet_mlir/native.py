@@ -1,7 +1,7 @@
 """Native code: made of modules in the LLVM dialect, kept on disk, loaded, run over blocks.
 
-Code is kept as object files under the hash of what it is made from, so that it is compiled once on a
-machine, not once in a process.
+Code is kept as object files under the hash of what it is made from, so that it is compiled once on
+a machine, not once in a process.
 """
 
 from __future__ import annotations
@@ -54,11 +54,17 @@ def native_key(*parts: str) -> str:
     return content_hash(host(), _compiler_version(), *parts)
 
 
-def compile_object(module: Any, level: int = 3) -> bytes:
+def compile_object(module: Any, level: int) -> bytes:
     """Compile an `mlir.ir.Module` in the LLVM dialect to an object file for this processor.
 
-    Of each function with `llvm.emit_c_interface`, the object has `asnet_<name>(void **)`, which takes
-    the addresses of memref descriptors as an array.
+    Other threads go on meanwhile.
+
+    Args:
+      level: of LLVM's optimizer; from 3 on with its vectorizers, which blocked code of vectors does
+        not need.
+
+    Of each function with `llvm.emit_c_interface`, the object has `asnet_<name>(void **)`, which
+    takes the addresses of memref descriptors as an array.
 
     Raises:
       ToolError: LLVM refused the module.

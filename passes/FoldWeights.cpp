@@ -62,11 +62,27 @@ llvm::SmallBitVector usedIterators(linalg::GenericOp op) {
   return used;
 }
 
+/// One result, each element of which depends on the inputs only: on a tensor of static shape whose
+/// dimensions are iterators, in their order, and that starts from a constant if it is a reduction.
+bool isMapping(linalg::GenericOp op) {
+  if (op->getNumResults() != 1 || !op.hasPureTensorSemantics() ||
+      !cast<RankedTensorType>(op->getResult(0).getType()).hasStaticShape())
+    return false;
+  bool reads = !op.getRegionOutputArgs().front().use_empty();
+  if (reads && !getSplatConstant(op.getDpsInits().front()))
+    return false;
+  SmallVector<unsigned> parallel;
+  op.getParallelDims(parallel);
+  AffineMap map = op.getIndexingMapsArray().back();
+  return map.isProjectedPermutation() &&
+         llvm::equal(map.getResults(), parallel, [](AffineExpr result, unsigned dim) {
+           return cast<AffineDimExpr>(result).getPosition() == dim;
+         });
+}
+
 bool isElementwise(linalg::GenericOp op) {
-  return op.getNumParallelLoops() == op.getNumLoops() && op->getNumResults() == 1 &&
-         op.hasPureTensorSemantics() && op.getIndexingMapsArray().back().isIdentity() &&
-         op.getRegionOutputArgs().front().use_empty() &&
-         cast<RankedTensorType>(op->getResult(0).getType()).hasStaticShape();
+  return isMapping(op) && op.getNumParallelLoops() == op.getNumLoops() &&
+         op.getRegionOutputArgs().front().use_empty();
 }
 
 /// Let `op` read what broadcasts and transposes among its producers read, so that its maps show on what
@@ -93,41 +109,61 @@ void readThroughMovements(linalg::GenericOp op) {
 /// what is folded is no larger than what it is made of, and does not depend on the batch size.
 void broadcastLast(IRRewriter &rewriter, linalg::GenericOp op) {
   bool hasIndex = !op.getBody()->getOps<linalg::IndexOp>().empty();
+  SmallVector<utils::IteratorType> iterators = op.getIteratorTypesArray();
   llvm::SmallBitVector used = usedIterators(op);
+  for (auto [i, iterator] : llvm::enumerate(iterators))
+    if (iterator == utils::IteratorType::reduction)
+      used.set(i);
   if (used.all() || !(hasIndex || computesFloats(op)))
     return;
 
   MLIRContext *context = rewriter.getContext();
   auto type = cast<RankedTensorType>(op->getResult(0).getType());
+  Type element = type.getElementType();
+  // The iterators that stay get new numbers; `kept` and `shape` are those of the small result among
+  // the dimensions of the whole one.
   SmallVector<AffineExpr> renumbered(op.getNumLoops(), rewriter.getAffineConstantExpr(0)), kept;
+  SmallVector<AffineExpr> results;
+  SmallVector<utils::IteratorType> smallIterators;
   SmallVector<int64_t> shape;
-  for (unsigned i : used.set_bits()) {
-    renumbered[i] = rewriter.getAffineDimExpr(kept.size());
-    kept.push_back(rewriter.getAffineDimExpr(i));
-    shape.push_back(type.getDimSize(i));
+  unsigned dimension = 0;
+  for (auto [i, iterator] : llvm::enumerate(iterators)) {
+    bool isParallel = iterator == utils::IteratorType::parallel;
+    if (used[i]) {
+      renumbered[i] = rewriter.getAffineDimExpr(smallIterators.size());
+      smallIterators.push_back(iterator);
+      if (isParallel) {
+        results.push_back(renumbered[i]);
+        kept.push_back(rewriter.getAffineDimExpr(dimension));
+        shape.push_back(type.getDimSize(dimension));
+      }
+    }
+    dimension += isParallel;
   }
-  unsigned rank = kept.size();
+  unsigned loops = smallIterators.size();
   SmallVector<AffineMap> maps;
   for (OpOperand *operand : op.getDpsInputOperands())
     maps.push_back(
-        op.getMatchingIndexingMap(operand).replaceDimsAndSymbols(renumbered, {}, rank, 0));
-  maps.push_back(rewriter.getMultiDimIdentityMap(rank));
+        op.getMatchingIndexingMap(operand).replaceDimsAndSymbols(renumbered, {}, loops, 0));
+  maps.push_back(AffineMap::get(loops, 0, results, context));
 
   rewriter.setInsertionPoint(op);
   Location loc = op.getLoc();
-  Type element = type.getElementType();
   Value init = tensor::EmptyOp::create(rewriter, loc, shape, element);
-  SmallVector<utils::IteratorType> parallel(op.getNumLoops(), utils::IteratorType::parallel);
+  if (TypedAttr start = getSplatConstant(op.getDpsInits().front())) {
+    Value scalar = arith::ConstantOp::create(rewriter, loc, start);
+    init = linalg::FillOp::create(rewriter, loc, scalar, init).getResult(0);
+  }
   auto small = linalg::GenericOp::create(rewriter, loc, TypeRange(init.getType()), op.getInputs(),
-                                         ValueRange(init), maps,
-                                         ArrayRef(parallel).take_front(rank));
+                                         ValueRange(init), maps, smallIterators);
   rewriter.cloneRegionBefore(op.getRegion(), small.getRegion(), small.getRegion().begin());
   small.walk([&](linalg::IndexOp index) {
     index.setDim(cast<AffineDimExpr>(renumbered[index.getDim()]).getPosition());
   });
 
-  SmallVector<AffineMap> copyMaps = {AffineMap::get(op.getNumLoops(), 0, kept, context),
-                                     rewriter.getMultiDimIdentityMap(op.getNumLoops())};
+  SmallVector<AffineMap> copyMaps = {AffineMap::get(type.getRank(), 0, kept, context),
+                                     rewriter.getMultiDimIdentityMap(type.getRank())};
+  SmallVector<utils::IteratorType> parallel(type.getRank(), utils::IteratorType::parallel);
   Value whole = tensor::EmptyOp::create(rewriter, loc, type.getShape(), element);
   auto broadcast = linalg::GenericOp::create(
       rewriter, loc, TypeRange(type), ValueRange(small->getResult(0)), ValueRange(whole), copyMaps,
@@ -335,7 +371,7 @@ struct FoldWeights : impl::FoldWeightsBase<FoldWeights> {
 
     IRRewriter rewriter(&getContext());
     for (auto op : llvm::to_vector(main.getOps<linalg::GenericOp>()))
-      if (folder.isConstant(op) && isElementwise(op)) {
+      if (folder.isConstant(op) && isMapping(op)) {
         readThroughMovements(op);
         broadcastLast(rewriter, op);
       }

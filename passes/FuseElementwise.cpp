@@ -13,7 +13,34 @@ namespace asnet {
 #define GEN_PASS_DEF_FUSEELEMENTWISE
 #include "passes/Passes.h.inc"
 
+TypedAttr getSplatConstant(Value value) {
+  DenseElementsAttr elements;
+  Attribute splat;
+  if (matchPattern(value, m_Constant(&elements))) {
+    if (elements.isSplat())
+      splat = elements.getSplatValue<Attribute>();
+  } else if (auto fill = value.getDefiningOp<linalg::FillOp>()) {
+    matchPattern(fill.getInputs().front(), m_Constant(&splat));
+  } else if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
+    // A broadcast whose body yields a constant.
+    if (generic.getNumParallelLoops() == generic.getNumLoops())
+      matchPattern(generic.getBody()->getTerminator()->getOperand(
+                       cast<OpResult>(value).getResultNumber()),
+                   m_Constant(&splat));
+  }
+  return isa_and_nonnull<IntegerAttr, FloatAttr>(splat) ? cast<TypedAttr>(splat) : TypedAttr();
+}
+
 namespace {
+/// Whether the producer has fewer elements, so that the consumer reads some of them several times;
+/// with ranges of 1, `(i, 0)` among `(i, j)`, their ranks may be the same.
+bool computesLess(linalg::GenericOp producer, linalg::GenericOp consumer) {
+  SmallVector<int64_t> few = producer.getStaticLoopRanges(), many = consumer.getStaticLoopRanges();
+  if (llvm::is_contained(few, ShapedType::kDynamic) || llvm::is_contained(many, ShapedType::kDynamic))
+    return producer.getNumLoops() < consumer.getNumLoops();
+  return llvm::product_of(few) < llvm::product_of(many);
+}
+
 struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -30,7 +57,7 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
       // Fusing a producer of several uses, or one whose result is broadcast, would compute it again;
       // a body that only passes a value on costs nothing.
       bool isFree = llvm::hasSingleElement(producer.getBody()->getOperations());
-      bool isBroadcast = producer.getNumLoops() < consumer.getNumLoops();
+      bool isBroadcast = computesLess(producer, consumer);
       if (!isFree && (!producer->hasOneUse() || isBroadcast))
         continue;
       if (!linalg::areElementwiseOpsFusable(&operand))
@@ -51,25 +78,6 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
-/// The constant that a tensor holds everywhere, or null.
-TypedAttr getSplat(Value value) {
-  DenseElementsAttr elements;
-  Attribute splat;
-  if (matchPattern(value, m_Constant(&elements))) {
-    if (elements.isSplat())
-      splat = elements.getSplatValue<Attribute>();
-  } else if (auto fill = value.getDefiningOp<linalg::FillOp>()) {
-    matchPattern(fill.getInputs().front(), m_Constant(&splat));
-  } else if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
-    // A broadcast whose body yields a constant.
-    if (generic.getNumParallelLoops() == generic.getNumLoops())
-      matchPattern(generic.getBody()->getTerminator()->getOperand(
-                       cast<OpResult>(value).getResultNumber()),
-                   m_Constant(&splat));
-  }
-  return isa_and_nonnull<IntegerAttr, FloatAttr>(splat) ? cast<TypedAttr>(splat) : TypedAttr();
-}
-
 /// A body that reads one constant for every element gets it as a scalar, which folds with what the
 /// body does to it: StableHLO converts the integer 0 of a padding to a float in such a body.
 struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
@@ -80,7 +88,7 @@ struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
       BlockArgument argument = op.getMatchingBlockArgument(operand);
       if (argument.use_empty())
         continue;
-      TypedAttr value = getSplat(operand->get());
+      TypedAttr value = getSplatConstant(operand->get());
       if (!value)
         continue;
       rewriter.setInsertionPoint(op);
@@ -97,7 +105,7 @@ struct ExtractSplatConstant : OpRewritePattern<tensor::ExtractOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(tensor::ExtractOp op, PatternRewriter &rewriter) const override {
-    TypedAttr value = getSplat(op.getTensor());
+    TypedAttr value = getSplatConstant(op.getTensor());
     if (!value)
       return rewriter.notifyMatchFailure(op, "not a constant");
     rewriter.replaceOpWithNewOp<arith::ConstantOp>(op, value);

@@ -20,6 +20,9 @@ namespace asnet {
 /// Patterns by which the body of a linalg.generic gets an operand that is one constant everywhere as
 /// a scalar (FuseElementwise.cpp).
 void populateInlineSplatConstantPatterns(mlir::RewritePatternSet &patterns);
+
+/// The constant that a tensor holds everywhere, or null.
+mlir::TypedAttr getSplatConstant(mlir::Value value);
 } // namespace asnet
 
 #endif // PASSES_PASSES_H

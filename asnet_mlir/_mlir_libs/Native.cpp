@@ -69,7 +69,10 @@ PyObject *compile(PyObject *, PyObject *arguments) {
   MlirModule module = mlirPythonCapsuleToModule(capsule.get());
   if (mlirModuleIsNull(module))
     return nullptr;
+  // The module's context belongs to the caller, so that several threads may compile at once.
+  PyThreadState *state = PyEval_SaveThread();
   llvm::Expected<llvm::SmallVector<char, 0>> object = compileObject(unwrap(module), level);
+  PyEval_RestoreThread(state);
   if (!object)
     return fail(object.takeError());
   return PyBytes_FromStringAndSize(object->data(), object->size());

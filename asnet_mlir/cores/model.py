@@ -37,7 +37,7 @@ from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Core, Instance, library_cores
 from asnet_mlir.cores.netlist import Netlist
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
-from asnet_mlir.resources import lowering_directory
+from asnet_mlir.resources import hdl_library_directory, lowering_directory
 
 __all__ = [
     "STRATEGIES",
@@ -689,6 +689,14 @@ def code_version() -> str:
 
 
 def _library_version() -> str:
+    # Reading the library takes longer than evaluating a small network: only when it changed.
+    files = sorted(hdl_library_directory().glob("*/*"))
+    states = ((str(path), path.stat()) for path in files)
+    return _version_of_library(tuple((name, s.st_mtime_ns, s.st_size) for name, s in states))
+
+
+@functools.lru_cache(maxsize=4)
+def _version_of_library(state: tuple[tuple[str, int, int], ...]) -> str:
     return content_hash(*(c.sources_hash for c in library_cores().values() if c.exact))
 
 

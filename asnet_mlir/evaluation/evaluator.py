@@ -44,8 +44,8 @@ class CompiledNetwork:
       stages: its layers, in the order of computation.
       lanes: samples that native code computes at once, each in a lane of a vector.
       block: samples in a block: `lanes` times the batch for which the network was lowered.
-      sizes: bytes of a block of each value, by number.  Values of stages have a sample in each lane;
-        the last two are rows: the input as the user has it, and the output.
+      sizes: bytes of a block of each value, by number.  Values of stages have a sample in each
+        lane; the last two are rows: the input as the user has it, and the output.
     """
 
     def __init__(self, model: Any, *, strategy: Strategy | None = None) -> None:
@@ -91,7 +91,7 @@ class CompiledNetwork:
             for rule in binding.rules
         ):
             bind(self.lowered, binding)  # raises, and names the nearest layers
-        bound = tuple(self._compiler.compile(stage, binding) for stage in self.stages)
+        bound = self._compiler.compile(self.stages, binding)
         if not self.sizes:
             self.sizes = self._find_sizes(bound)
         return bound
@@ -130,11 +130,12 @@ class CompiledNetwork:
                     arguments.append(Argument("arena"))
                     arena = max(arena, argument["bytes"])
                 else:
-                    array = {
+                    constants: dict[str, Any] = {
                         "weight": self._weights,
                         "prepared": prepared,
                         "parameters": {None: stage.parameters},
-                    }[role][name]
+                    }
+                    array = constants[role][name]
                     arguments.append(Argument("constant", array.ctypes.data))
             functions.append((stage.native.entry, arguments))
         if leave:

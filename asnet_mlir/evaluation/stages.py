@@ -2,9 +2,9 @@
 
     approx module --split--> stages --bind, models, lanes, loops--> object files
 
-A stage's native code depends on its own text and on what its own ops are bound to.  So a binding that
-changes one layer compiles one stage, one that changes a parameter of a truncating core compiles none
-(masks are arguments), and results of the stages before it can be used again.
+A stage's native code depends on its own text and on what its own ops are bound to.  So a binding
+that changes one layer compiles one stage, one that changes a parameter of a truncating core
+compiles none (masks are arguments), and results of the stages before it can be used again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,14 +22,22 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding, Rule
-from asnet_mlir.cache import cached_bytes, cached_text
+from asnet_mlir.cache import cached_bytes, cached_text, content_hash
 from asnet_mlir.compiler import bind, module_from_text, run_passes
 from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.model import Model, Strategy
 from asnet_mlir.errors import ToolError, UnsupportedError
 from asnet_mlir.native import LoadedObject, aligned, compile_object, host, native_key
 
-__all__ = ["BoundStage", "NativeStage", "Split", "Stage", "StageCompiler", "split_stages", "transposer"]
+__all__ = [
+    "BoundStage",
+    "NativeStage",
+    "Split",
+    "Stage",
+    "StageCompiler",
+    "split_stages",
+    "transposer",
+]
 
 _SPLIT = "builtin.module(approx-split-stages)"
 _CALL_MODELS = "builtin.module(convert-approx-to-calls{keep-blocks=true})"
@@ -150,7 +160,8 @@ def _split(approx: str) -> dict[str, Any]:
                     "outputs": _numbers(op, "res_attrs"),
                 }
             )
-    return {"stages": stages, "has_lanes": all(_has_lanes(stage["text"]) for stage in stages)}
+    has_lanes = all(_has_lanes(str(stage["text"])) for stage in stages)
+    return {"stages": stages, "has_lanes": has_lanes}
 
 
 def _sites(op: Any, layer: str = "") -> set[tuple[str, str]]:
@@ -337,6 +348,17 @@ class BoundStage:
     key: str
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A stage to be compiled: `binding` is restricted to it, `key` is that of its native code."""
+
+    stage: Stage
+    binding: Binding
+    models: Mapping[int, Model]
+    key: str
+    parameters: np.ndarray
+
+
 class StageCompiler:
     """Compiles stages; equal ones once."""
 
@@ -365,30 +387,56 @@ class StageCompiler:
         with _lowered(stage, self._models(own), own, self.lanes) as (module, _):
             return str(module)
 
-    def compile(self, stage: Stage, binding: Binding) -> BoundStage:
-        """Return native code of `stage` under the network's `binding`."""
+    def compile(self, stages: Sequence[Stage], binding: Binding) -> tuple[BoundStage, ...]:
+        """Return native code of `stages` under the network's `binding`."""
+        requests = [self._request(stage, binding) for stage in stages]
+        missing = {r.key: r for r in requests if r.key not in self._stages}
+        # LLVM, which takes most of the time, runs side by side for several stages.
+        if len(missing) > 1:
+            with ThreadPoolExecutor(min(len(missing), len(os.sched_getaffinity(0)))) as pool:
+                codes = list(pool.map(self._code, missing.values()))
+        else:
+            codes = [self._code(request) for request in missing.values()]
+        for request, code in zip(missing.values(), codes, strict=True):
+            self._stages[request.key] = self._loaded(request, code)
+        return tuple(
+            BoundStage(
+                request.stage,
+                self._stages[request.key],
+                request.parameters,
+                content_hash(request.key, request.parameters.tobytes()),
+            )
+            for request in requests
+        )
+
+    def _request(self, stage: Stage, binding: Binding) -> _Request:
         own = stage.restrict(binding)
         models = self._models(own)
         texts = [model.parametric_text for model in models.values()]
         key = native_key("stage", stage.text, str(self.lanes), own.pass_option, *texts)
-        if key not in self._stages:
-            symbols, keep = {}, []
-            for number, model in models.items():
-                if model.block:
-                    address, loaded = self._block(own.instances[number])
-                    symbols[f"{model.symbol}_block"] = address
-                    keep.append(loaded)
-
-            def make() -> bytes:
-                with _lowered(stage, models, own, self.lanes) as (module, signature):
-                    return json.dumps(signature).encode() + b"\n" + compile_object(module)
-
-            self._stages[key] = NativeStage(cached_bytes("stages", key, make), symbols, keep)
         values = [value for model in models.values() for value in model.parameters]
-        parameters = np.array(values, np.uint32).view(np.int32)
-        return BoundStage(
-            stage, self._stages[key], parameters, native_key(key, parameters.tobytes().hex())
-        )
+        return _Request(stage, own, models, key, np.array(values, np.uint32).view(np.int32))
+
+    def _code(self, request: _Request) -> bytes:
+        """Return signature and object file of a stage."""
+        # Blocked code has its vectors; scalar code profits from LLVM's own vectorizers.
+        level = 1 if self.lanes > 1 else 3
+
+        def make() -> bytes:
+            with _lowered(request.stage, request.models, request.binding, self.lanes) as lowered:
+                module, signature = lowered
+                return json.dumps(signature).encode() + b"\n" + compile_object(module, level)
+
+        return cached_bytes("stages", request.key, make)
+
+    def _loaded(self, request: _Request, code: bytes) -> NativeStage:
+        symbols, keep = {}, []
+        for number, model in request.models.items():
+            if model.block:
+                address, loaded = self._block(request.binding.instances[number])
+                symbols[f"{model.symbol}_block"] = address
+                keep.append(loaded)
+        return NativeStage(code, symbols, keep)
 
     def _models(self, binding: Binding) -> dict[int, Model]:
         """Return the models of a binding's instances by ID; `approx_core_<ID>` is their symbol."""
@@ -435,7 +483,7 @@ def _compile_block(model: Model) -> bytes:
                 del op.attributes["sym_visibility"]
         passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"
         run_passes(module, f"builtin.module({passes})", "lowering a model")
-        return compile_object(module)
+        return compile_object(module, 3)
 
 
 def _libraries(model: Model) -> dict[str, tuple[Any, int]]:
@@ -464,7 +512,7 @@ def transposer(rows: int, columns: int, lanes: int) -> int:
         def make() -> bytes:
             with module_from_text(_transposer_text(rows, columns, lanes)) as module:
                 run_passes(module, _TO_LLVM, "transposing")
-                return compile_object(module)
+                return compile_object(module, 1)
 
         _TRANSPOSERS[key] = LoadedObject(cached_bytes("transposers", key, make))
     return _TRANSPOSERS[key].address("asnet_main")
@@ -518,7 +566,9 @@ def _transposer_text(rows: int, columns: int, lanes: int) -> str:
                 pair = f"{values[k]}, {values[k + size]}"
                 for position, mask in ((k, low), (k + size, high)):
                     name = f"%r{step}_{position}"
-                    lines.append(f"      {name} = vector.shuffle {pair} {mask} : {vector}, {vector}")
+                    lines.append(
+                        f"      {name} = vector.shuffle {pair} {mask} : {vector}, {vector}"
+                    )
                     following[position] = name
             values, size = following, size * 2
         for k in range(lanes):

@@ -1,7 +1,8 @@
-"""Results for people: tables and plots."""
+"""Results for people: tables, plots and pages."""
 
 from asnet_mlir.reports.accuracy import accuracy_table, plot_accuracy
 from asnet_mlir.reports.exploration_table import exploration_table
 from asnet_mlir.reports.heatmap import plot_errors
+from asnet_mlir.reports.report import report
 
-__all__ = ["accuracy_table", "exploration_table", "plot_accuracy", "plot_errors"]
+__all__ = ["accuracy_table", "exploration_table", "plot_accuracy", "plot_errors", "report"]

@@ -1,6 +1,6 @@
 """Draw the first images of a data set side by side, to look at.
 
-    python examples/convolutional_svhn/contact_sheet.py OUTPUT.png [DATA]
+python examples/convolutional_svhn/contact_sheet.py OUTPUT.png [DATA]
 """
 
 from __future__ import annotations

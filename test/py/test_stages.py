@@ -91,7 +91,9 @@ def test_a_session_equals_the_evaluator_whatever_it_saw_before(network, dataset,
         if whole:
             assert same_bits(session.outputs(binding), expected)
         else:
-            assert same_bits(session.outputs(binding, start, start + 20), expected[start : start + 20])
+            assert same_bits(
+                session.outputs(binding, start, start + 20), expected[start : start + 20]
+            )
 
 
 def test_layers_before_the_first_change_are_not_computed_again(network, dataset, monkeypatch):

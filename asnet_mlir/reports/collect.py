@@ -1,0 +1,419 @@
+"""What a report shows, gathered from a result store: the page and the pictures draw the same."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asnet_mlir.errors import InputError
+from asnet_mlir.exploration.store import (
+    DatasetRecord,
+    EvaluationRecord,
+    NetworkRecord,
+    PartialRecord,
+    RuleRecord,
+    Store,
+    StudyRecord,
+    StudyResult,
+)
+from asnet_mlir.reports.paper import PaperPoint, paper_points
+
+__all__ = [
+    "COST_UNITS",
+    "OP_TITLES",
+    "Curve",
+    "Group",
+    "PaperRow",
+    "Point",
+    "Sensitivity",
+    "Study",
+    "collect",
+    "percent",
+]
+
+OP_TITLES = {
+    "addf": "adder",
+    "subf": "subtractor",
+    "mulf": "multiplier",
+    "divf": "divider",
+    "maxf": "maximum",
+    "minf": "minimum",
+}
+COST_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT4 ns", "steps": "steps to go"}
+"""Costs and their units.  `steps` stands in where no cost was measured: how many steps along the
+constraints' lists, 1 for a whole list, a configuration of the study with the most results is away
+from the end of all of them."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One configuration on one data set.
+
+    Attributes:
+      accuracy: 0..1; where the evaluation was stopped early, an estimate.
+      confidence: None for a full evaluation; else with which the accuracy is below `bound`.
+      costs: those known, by name (`COST_UNITS`).
+      binding: as JSON values; {} where the evaluation was stopped early.
+      views: the ways in which studies, and the evaluation itself, write the configuration as
+        rules: one that approximates the only layer with divisions is a `divf` to one study, a
+        `divf@dense` to another.
+      chosen: by a study.
+    """
+
+    key: str
+    label: str
+    accuracy: float
+    correct: int
+    samples: int
+    seconds: float
+    costs: Mapping[str, float]
+    command: str | None
+    binding: Mapping
+    views: tuple[tuple[RuleRecord, ...], ...] = ()
+    confidence: float | None = None
+    bound: float | None = None
+    chosen: bool = False
+
+    def alone(self) -> Iterator[RuleRecord]:
+        """Yield the rule of each view that has just one; none where it was stopped early."""
+        if self.confidence is None:
+            yield from (view[0] for view in self.views if len(view) == 1)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy along a parameter of a core, all else exact.
+
+    Attributes:
+      points: (value of the parameter, index into the group's points), by value.
+    """
+
+    parameter: str
+    op: str
+    title: str
+    points: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Accuracy where one op kind is approximated in one layer alone.
+
+    Attributes:
+      instances: labels of the columns.
+      columns: what tells them apart, `P=20`, for headings.
+      layers: names of the rows.
+      cells: by (layer, instance), an index into the group's points.
+    """
+
+    op: str
+    instances: tuple[str, ...]
+    columns: tuple[str, ...]
+    layers: tuple[str, ...]
+    cells: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study with its number of results and the index of the point that it chose."""
+
+    record: StudyRecord
+    results: int
+    chosen: int | None
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """What the paper states, and the index of our point with the same parameters."""
+
+    point: PaperPoint
+    ours: int | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """All that is known of one network on one data set.
+
+    Attributes:
+      exact: index of the point without approximation.
+      fronts: by cost, indices of the points of the Pareto front, the cheapest first.
+    """
+
+    network: NetworkRecord
+    data: DatasetRecord
+    points: tuple[Point, ...]
+    exact: int | None
+    studies: tuple[Study, ...]
+    curves: tuple[Curve, ...] = ()
+    sensitivities: tuple[Sensitivity, ...] = ()
+    fronts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    paper: tuple[PaperRow, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Network and data, for headings."""
+        return f"{self.network.name} on {self.data.name}"
+
+
+def percent(accuracy: float) -> str:
+    """Return an accuracy as text, `92.74 %`."""
+    return f"{100 * accuracy:.2f} %"
+
+
+def collect(path: str | Path) -> list[Group]:
+    """Return the contents of a store, a group for each network and data set with results.
+
+    Raises:
+      InputError: the file is missing, damaged, no store, or one of another version.
+    """
+    with Store(path, read_only=True) as store:
+        networks = {record.key: record for record in store.networks()}
+        datasets = {record.key: record for record in store.datasets()}
+        studies = [(record, store.study_results(record.key)) for record in store.studies()]
+        evaluations: dict[tuple[str, str], list[EvaluationRecord]] = defaultdict(list)
+        for record in store.evaluations():
+            evaluations[record.network, record.dataset].append(record)
+    for study, results in studies:
+        if results:
+            evaluations.setdefault((study.network, study.dataset), [])
+    lost = next((k for k in evaluations if k[0] not in networks or k[1] not in datasets), None)
+    if lost:
+        raise InputError(f"{path}: the store is damaged (it lacks the network or data of a result)")
+    return [
+        _group(
+            networks[network],
+            datasets[dataset],
+            records,
+            [s for s in studies if (s[0].network, s[0].dataset) == (network, dataset)],
+        )
+        for (network, dataset), records in evaluations.items()
+    ]
+
+
+def _group(
+    network: NetworkRecord,
+    data: DatasetRecord,
+    evaluations: Sequence[EvaluationRecord],
+    studies: Sequence[tuple[StudyRecord, Sequence[StudyResult]]],
+) -> Group:
+    costs: dict[str, dict[str, float]] = defaultdict(dict)
+    views: dict[str, list[tuple[RuleRecord, ...]]] = defaultdict(list)
+    stopped: dict[str, PartialRecord] = {}
+    measured = any(result.costs for _, results in studies for result in results)
+    largest = max(studies, key=lambda known: len(known[1]))[0].key if studies else None
+    for evaluation in evaluations:
+        views[evaluation.key].append(evaluation.rules)
+    for study, results in studies:
+        writer = _Writer(study)
+        for result in results:
+            key = result.evaluation.key
+            costs[key].update((n, cost) for n, cost in result.costs.items() if math.isfinite(cost))
+            if not measured and study.key == largest:
+                costs[key]["steps"] = writer.steps(result.configuration)
+            rules = writer.rules(result.configuration)
+            if rules not in views[key]:
+                views[key].append(rules)
+            if isinstance(result.evaluation, PartialRecord):
+                stopped[key] = result.evaluation
+    chosen = {record.chosen for record, _ in studies if record.chosen}
+    points = [
+        Point(
+            *_figures(record),
+            costs=costs[record.key],
+            command=record.command,
+            binding=record.binding,
+            views=tuple(views[record.key]),
+            chosen=record.key in chosen,
+        )
+        for record in evaluations
+    ]
+    points += [
+        Point(
+            *_figures(partial),
+            costs=costs[partial.key],
+            command=None,
+            binding={},
+            views=tuple(views[partial.key]),
+            confidence=partial.confidence,
+            bound=partial.bound,
+        )
+        for partial in stopped.values()
+    ]
+    index = {point.key: position for position, point in enumerate(points)}
+    exact = next((i for i, p in enumerate(points) if p.confidence is None and () in p.views), None)
+    return Group(
+        network,
+        data,
+        tuple(points),
+        exact,
+        tuple(
+            Study(record, len(results), index.get(record.chosen or ""))
+            for record, results in studies
+        ),
+        tuple(_curves(points)),
+        tuple(_sensitivities(points, network)),
+        {name: front for name in COST_UNITS if (front := _front(points, name))},
+        tuple(PaperRow(point, _ours(point, points)) for point in paper_points(network.name)),
+    )
+
+
+def _figures(record: EvaluationRecord | PartialRecord) -> tuple[str, str, float, int, int, float]:
+    """Return key, label, accuracy, correct and all samples, and seconds."""
+    return (
+        record.key,
+        record.label,
+        record.accuracy,
+        record.correct,
+        record.samples,
+        record.seconds,
+    )
+
+
+class _Writer:
+    """Writes a study's configurations as rules."""
+
+    def __init__(self, study: StudyRecord) -> None:
+        instances = {
+            (op, instance["label"]): instance
+            for op, choices in study.constraints.get("choices", {}).items()
+            for instance in choices
+        }
+        self._rules = [
+            [
+                RuleRecord(
+                    variable.op,
+                    variable.layer,
+                    label,
+                    instance.get("core", label.partition(":")[0]),
+                    instance.get("parameters", {}),
+                    instance.get("content_hash", ""),
+                )
+                for label in variable.choices
+                for instance in [instances.get((variable.op, label), {})]
+            ]
+            for variable in study.variables
+        ]
+
+    def rules(self, configuration: Sequence[int]) -> tuple[RuleRecord, ...]:
+        """Return the rules of what is not exact, which is every variable's choice 0."""
+        return tuple(
+            choices[choice]
+            for choices, choice in zip(self._rules, configuration, strict=True)
+            if choice
+        )
+
+    def steps(self, configuration: Sequence[int]) -> float:
+        """Return what is left to go along the lists of choices, 1 for each list."""
+        return sum(
+            1 - choice / max(1, len(choices) - 1)
+            for choices, choice in zip(self._rules, configuration, strict=True)
+        )
+
+
+def _front(points: Sequence[Point], cost: str) -> tuple[int, ...]:
+    """Return the points than which none is as accurate and cheaper, the cheapest first."""
+    known = [i for i, p in enumerate(points) if cost in p.costs and p.confidence is None]
+    front: list[int] = []
+    for position in sorted(known, key=lambda i: (points[i].costs[cost], -points[i].accuracy)):
+        if not front or points[position].accuracy > points[front[-1]].accuracy:
+            front.append(position)
+    return tuple(front)
+
+
+def _curves(points: Sequence[Point]) -> list[Curve]:
+    """Return the curves of cores that are the only approximate ones in the whole network."""
+    cores: dict[tuple[str, str], list[tuple[RuleRecord, int]]] = defaultdict(list)
+    for position, point in enumerate(points):
+        for rule in point.alone():
+            if rule.layer is None:
+                cores[rule.op, rule.core].append((rule, position))
+    curves = []
+    for (op, core), members in cores.items():
+        several_cores = sum(other == op for other, _ in cores) > 1
+        names = {name: None for rule, _ in members for name in rule.parameters}
+        varying = [n for n in names if len({rule.parameters.get(n) for rule, _ in members}) > 1]
+        for parameter in varying:
+            lines: dict[tuple[tuple[str, int], ...], dict[int, int]] = defaultdict(dict)
+            for rule, position in members:
+                if parameter not in rule.parameters:
+                    continue
+                rest = tuple(
+                    (n, rule.parameters[n])
+                    for n in varying
+                    if n != parameter and n in rule.parameters
+                )
+                lines[rest].setdefault(rule.parameters[parameter], position)
+            for rest, line in lines.items():
+                if len(line) < 2:
+                    continue
+                title = OP_TITLES.get(op, op)
+                title += f" {_short(core)}" if several_cores else ""
+                title += "".join(f", {name}={value}" for name, value in rest)
+                curves.append(Curve(parameter, op, title, tuple(sorted(line.items()))))
+    return curves
+
+
+def _short(core: str) -> str:
+    """Return a core's name without the folders of its file."""
+    return core.rsplit("/", 1)[-1]
+
+
+def _sensitivities(points: Sequence[Point], network: NetworkRecord) -> list[Sensitivity]:
+    """Return, per op kind, the results in which one layer alone is approximated."""
+    cells: dict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+    instances: dict[str, dict[str, RuleRecord]] = defaultdict(dict)
+    for position, point in enumerate(points):
+        for rule in point.alone():
+            if rule.layer is not None:
+                cells[rule.op].setdefault((rule.layer, rule.label), position)
+                instances[rule.op][rule.label] = rule
+    found = []
+    for op, known in cells.items():
+        rows = [layer.name for layer in network.layers]
+        rows += [layer for layer, _ in known if layer not in rows]
+        present = {layer for layer, _ in known}
+        rules = sorted(
+            instances[op].values(), key=lambda r: (r.core, tuple(r.parameters.items()), r.label)
+        )
+        found.append(
+            Sensitivity(
+                op,
+                tuple(rule.label for rule in rules),
+                tuple(_telling(rules)),
+                tuple(dict.fromkeys(layer for layer in rows if layer in present)),
+                known,
+            )
+        )
+    return found
+
+
+def _telling(rules: Sequence[RuleRecord]) -> Iterable[str]:
+    """Yield short names of instances: their cores and parameters where these differ."""
+    several_cores = len({rule.core for rule in rules}) > 1
+    for rule in rules:
+        varying = [
+            f"{name}={value}"
+            for name, value in rule.parameters.items()
+            if any(o.core == rule.core and o.parameters.get(name) != value for o in rules)
+        ]
+        core = [_short(rule.core)] if several_cores or not varying else []
+        yield " ".join([*core, *varying])
+
+
+def _ours(point: PaperPoint, points: Sequence[Point]) -> int | None:
+    """Return the index of our full result with the paper's op kinds and parameters."""
+
+    def matches(rules: Sequence[RuleRecord]) -> bool:
+        return {rule.op for rule in rules} == set(point.rules) and all(
+            rule.layer is None
+            and rule.core in ("fmul_trunc", "fdiv_trunc")
+            and all(rule.parameters.get(n) == v for n, v in point.rules[rule.op].items())
+            for rule in rules
+        )
+
+    return next(
+        (i for i, p in enumerate(points) if p.confidence is None and any(map(matches, p.views))),
+        None,
+    )

@@ -1,0 +1,338 @@
+"""A result store as one HTML page that needs nothing else: no network, no server, no library.
+
+What the page says is in the HTML, so that it can be read without scripts; the drawings and the
+table of all results are made by `page/report.js` from the data that the page embeds as JSON.
+Everything from the store is escaped, and the page's content security policy forbids it to load or
+to send anything.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asnet_mlir
+from asnet_mlir.reports.collect import COST_UNITS, OP_TITLES, Group, Sensitivity, Study, percent
+from asnet_mlir.reports.paper import SOURCE
+
+__all__ = ["embedded_data", "render"]
+
+_PAGE = Path(__file__).with_name("page")
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return what `page/report.js` draws, as JSON values; accuracies are in 0..1."""
+    return [
+        {
+            "title": group.title,
+            "samples": group.data.samples,
+            "exact": group.exact,
+            "units": COST_UNITS,
+            "points": [
+                {
+                    "label": point.label,
+                    "accuracy": point.accuracy,
+                    "correct": point.correct,
+                    "samples": point.samples,
+                    "seconds": round(point.seconds, 3),
+                    "costs": dict(point.costs),
+                    "chosen": point.chosen,
+                    **({"command": point.command} if point.command else {}),
+                    **({} if point.command or not point.binding else {"binding": point.binding}),
+                    **(
+                        {"stopped": {"confidence": point.confidence, "bound": point.bound}}
+                        if point.confidence is not None
+                        else {}
+                    ),
+                }
+                for point in group.points
+            ],
+            "curves": [
+                {
+                    "parameter": curve.parameter,
+                    "op": curve.op,
+                    "title": curve.title,
+                    "points": curve.points,
+                }
+                for curve in group.curves
+            ],
+            "fronts": group.fronts,
+            "paper": [
+                {
+                    "where": row.point.where,
+                    "rules": row.point.rules,
+                    "accuracy": row.point.accuracy,
+                    "beside": {op: row.point.beside(op) for op in row.point.rules},
+                }
+                for row in group.paper
+            ],
+        }
+        for group in groups
+    ]
+
+
+def render(groups: Sequence[Group], name: str) -> str:
+    """Return the page for the contents of the store called `name`."""
+    style, script = ((_PAGE / f).read_text() for f in ("report.css", "report.js"))
+    # In a script element, only "<" can end the element or begin a comment.
+    data = json.dumps(embedded_data(groups), allow_nan=False).replace("<", "\\u003c")
+    count = sum(len(group.points) for group in groups)
+    body = "\n".join(_section(group, number) for number, group in enumerate(groups))
+    if not count:
+        body = "<p>The store holds no results yet; <code>asnet explore</code> fills it.</p>"
+    links = "".join(
+        f'<li><a href="#group-{number}">{_e(group.title)}</a></li>'
+        for number, group in enumerate(groups)
+    )
+    contents = f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if len(groups) > 1 else ""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="asnet-mlir {_e(asnet_mlir.__version__)}">
+<title>{_e(name)} - accuracy of approximate networks</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header>
+<h1>Accuracy of approximate networks</h1>
+<p class="lead">{count:,} {_plural(count, "configuration")} in <code>{_e(name)}</code>, by
+asnet-mlir {_e(asnet_mlir.__version__)}.</p>
+{contents}
+<noscript><p class="note">The drawings and the table of all results need JavaScript; the rest of the
+page does not.</p></noscript>
+</header>
+<main>
+{body}
+</main>
+<div id="tooltip" role="status" aria-live="polite" hidden></div>
+<script type="application/json" id="data">{data}</script>
+<script>
+{script}</script>
+</body>
+</html>
+"""
+
+
+def _e(text: object) -> str:
+    return html.escape(str(text))
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"
+
+
+def _section(group: Group, number: int) -> str:
+    parts = [
+        f'<section id="group-{number}" class="group" data-group="{number}">',
+        f"<h2>{_e(group.title)}</h2>",
+        _facts(group),
+        *(_chosen(group, study) for study in group.studies if study.chosen is not None),
+    ]
+    if group.curves:
+        parts.append(
+            "<h3>Accuracy along a parameter</h3>"
+            "<p>One core approximates all operations of its kind; everything else is exact.</p>"
+            '<div class="charts" data-charts="curves"></div>'
+        )
+    if group.fronts:
+        parts.append(
+            "<h3>Accuracy against cost</h3>"
+            "<p>Marked: the Pareto front, the configurations than which none is both as accurate "
+            "and cheaper."
+            + (
+                " No cost was measured (<code>asnet explore --cost</code>); the steps that are "
+                "left on the constraints' lists stand in for it."
+                if "steps" in group.fronts
+                else ""
+            )
+            + '</p><div class="charts" data-charts="front"></div>'
+        )
+    parts += [_sensitivity(group, table) for table in group.sensitivities]
+    parts += [_paper(group), _studies(group), _results(group, number), "</section>"]
+    return "\n".join(part for part in parts if part)
+
+
+def _facts(group: Group) -> str:
+    full = [point for point in group.points if point.confidence is None]
+    facts = [("Samples", f"{group.data.samples:,}"), ("Configurations", f"{len(full):,}")]
+    if len(full) < len(group.points):
+        facts.append(("Stopped early", f"{len(group.points) - len(full):,}"))
+    if group.exact is not None:
+        facts.append(("Exact accuracy", percent(group.points[group.exact].accuracy)))
+    if full:
+        facts.append(("Lowest accuracy", percent(min(point.accuracy for point in full))))
+    facts.append(("Computing time", _duration(sum(point.seconds for point in group.points))))
+    cells = "".join(f"<div><dt>{_e(k)}</dt><dd>{_e(v)}</dd></div>" for k, v in facts)
+    kinds = list(dict.fromkeys(op for layer in group.network.layers for op in layer.ops))
+    rows = [
+        [
+            layer.name or "(no name)",
+            *(f"{layer.ops[op]:,}" if op in layer.ops else "" for op in kinds),
+        ]
+        for layer in group.network.layers
+    ]
+    layers = _table(["Layer", *(OP_TITLES.get(op, op) for op in kinds)], rows) if rows else ""
+    return (
+        f'<dl class="facts">{cells}</dl>'
+        f"<details><summary>Operations a sample, by layer</summary>{layers}</details>"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _chosen(group: Group, study: Study) -> str:
+    assert study.chosen is not None
+    point, record = group.points[study.chosen], study.record
+    facts = [f"accuracy {percent(point.accuracy)}"]
+    if group.exact is not None:
+        change = point.accuracy - group.points[group.exact].accuracy
+        facts[0] += f" ({_change(change)} points against exact)"
+    facts += [
+        f"{name} {value:,.5g} {COST_UNITS[name]}"
+        for name, value in point.costs.items()
+        if name in COST_UNITS and name != "steps"
+    ]
+    bound = f"for {record.bound}" if record.bound else "without a bound"
+    return (
+        f'<div class="chosen"><h3>Chosen {_e(bound)}</h3>'
+        f"<p><strong>{_e(point.label)}</strong><br>{_e(', '.join(facts))}</p>"
+        f"{_command(point.command)}</div>"
+    )
+
+
+def _command(command: str | None) -> str:
+    if not command:
+        return "<p>The network was an object of Python, which no command names.</p>"
+    return f'<pre class="command" tabindex="0">{_e(command)}</pre>'
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
+    header = "".join(f'<th scope="col">{_e(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{_e(row[0])}</th>'
+        + "".join(f"<td>{_e(cell)}</td>" for cell in row[1:])
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<div class="scroll" tabindex="0"><table class="{kind}"><thead><tr>{header}</tr></thead>'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _sensitivity(group: Group, table: Sensitivity) -> str:
+    """A table whose cells are the darker, the more accuracy is lost."""
+    base = group.points[group.exact].accuracy if group.exact is not None else None
+    losses = {
+        place: (base if base is not None else 1.0) - group.points[index].accuracy
+        for place, index in table.cells.items()
+    }
+    most = max(max(losses.values()), 1e-9)
+    rows = []
+    for layer in table.layers:
+        cells = []
+        for instance in table.instances:
+            index = table.cells.get((layer, instance))
+            if index is None:
+                cells.append('<td class="empty"></td>')
+                continue
+            point, loss = group.points[index], losses[layer, instance]
+            share = max(loss, 0.0) / most
+            text = _change(-loss) if base is not None else f"{100 * point.accuracy:.2f}"
+            title = f"{point.label}: {percent(point.accuracy)}"
+            dark = " dark" if share > 0.55 else ""
+            cells.append(
+                f'<td class="heat{dark}" style="--loss:{share:.3f}" title="{_e(title)}">'
+                f"{_e(text)}</td>"
+            )
+        rows.append(f'<tr><th scope="row">{_e(layer or "(no name)")}</th>{"".join(cells)}</tr>')
+    head = "".join(f'<th scope="col">{_e(column)}</th>' for column in table.columns)
+    what = OP_TITLES.get(table.op, table.op)
+    cores = ", ".join(dict.fromkeys(label.partition(":")[0] for label in table.instances))
+    unit = "points of accuracy against exact" if base is not None else "accuracy in per cent"
+    return (
+        f"<h3>Sensitivity of layers to the {_e(what)}</h3>"
+        f"<p>The {_e(what)} of one layer alone is approximated, by {_e(cores)}; {unit}.</p>"
+        '<div class="scroll" tabindex="0"><table class="sensitivity"><thead><tr>'
+        f'<th scope="col">Layer</th>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+    )
+
+
+def _change(share: float) -> str:
+    """Return a difference of accuracies in percentage points, `-0.12`."""
+    text = f"{100 * share:+.2f}"
+    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _paper(group: Group) -> str:
+    if not group.paper:
+        return ""
+    rows = []
+    for row in group.paper:
+        what = ", ".join(
+            f"{OP_TITLES.get(op, op)} " + " ".join(f"{n}={v}" for n, v in parameters.items())
+            for op, parameters in row.point.rules.items()
+        )
+        ours = percent(group.points[row.ours].accuracy) if row.ours is not None else "not evaluated"
+        rows.append(
+            [what, row.point.where, percent(row.point.accuracy), f"{row.point.samples:,}", ours]
+        )
+    note = (
+        " Ours is trained and evaluated on <em>synthetic</em> images, the paper's on SVHN."
+        if group.data.name.startswith("svhn_synthetic")
+        else ""
+    )
+    return (
+        "<h3>Beside the paper</h3>"
+        f"<p>{_e(SOURCE)}. Networks of the same layers, trained independently.{note}</p>"
+        + _table(["Approximated", "Stated in", "Paper", "Images", "Here"], rows, "words")
+    )
+
+
+def _studies(group: Group) -> str:
+    rows = []
+    for study in group.studies:
+        record = study.record
+        budget = f"{record.budget:,}" if record.budget is not None else "none"
+        state = "running or killed" if record.state == "running" else record.state
+        size = f"{record.size:,}" if record.size < 10**9 else f"{Decimal(record.size):.1e}"
+        found = f"{study.results:,} of {size}"
+        rows.append(
+            f'<tr><th scope="row">{_e(record.strategy)}</th><td>{_e(record.scope)}</td>'
+            f"<td>{_e(record.cost)}</td><td>{_e(found)}</td><td>{_e(budget)}</td>"
+            f"<td>{record.seed}</td><td>{_e(state)}</td><td>{_e(_duration(record.seconds))}</td>"
+            f"<td><code>{_e(record.command or 'Python')}</code></td></tr>"
+        )
+    if not rows:
+        return ""
+    names = ("Strategy", "Scope", "Cost", "Results", "Budget", "Seed", "State", "Time", "Command")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return (
+        '<h3>Explorations</h3><div class="scroll" tabindex="0"><table class="studies"><thead>'
+        f"<tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _results(group: Group, number: int) -> str:
+    return f"""<h3 id="results-{number}">All results</h3>
+<form class="filter" role="search" aria-label="Filter results">
+<label>Configuration contains <input type="search" name="text" placeholder="mulf P=20"></label>
+<label>Accuracy at least <input type="number" name="least" min="0" max="100" step="any"> %</label>
+<label><input type="checkbox" name="front"> Pareto front only</label>
+<label class="phone">Sort by <select name="sort"></select></label>
+</form>
+<div class="results" data-results></div>"""

@@ -1,0 +1,428 @@
+"use strict";
+// Draws the charts and the tables of results from the JSON in #data.  Text from the store reaches
+// the page as text nodes and attribute values only.
+(() => {
+  const GROUPS = JSON.parse(document.getElementById("data").textContent);
+  const SVG = "http://www.w3.org/2000/svg"; // a name, nothing is loaded from there
+  const ROWS = 50;
+  const tooltip = document.getElementById("tooltip");
+
+  function element(name, attributes = {}, ...children) {
+    const node = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
+      else if (value !== false && value != null) node.setAttribute(key, value === true ? "" : value);
+    }
+    node.append(...children);
+    return node;
+  }
+
+  function svg(name, attributes = {}, ...children) {
+    const node = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children);
+    return node;
+  }
+
+  const percent = (accuracy) => (100 * accuracy).toFixed(2) + " %";
+  const number = (value) =>
+    value.toLocaleString("en", { maximumSignificantDigits: value < 1000 ? 4 : 6 });
+  const costNames = (group) => Object.keys(group.units).filter((name) => group.fronts[name]);
+
+  function describe(group, point) {
+    const lines = [point.label, percent(point.accuracy)];
+    if (group.exact !== null) {
+      const change = 100 * (point.accuracy - group.points[group.exact].accuracy);
+      const size = Math.abs(change).toFixed(2), sign = size === "0.00" ? "" : change > 0 ? "+" : "−";
+      lines[1] += ` (${sign}${size} points against exact)`;
+    }
+    for (const name of costNames(group)) {
+      const label = name === "steps" ? "" : `${name} `;
+      if (name in point.costs) lines.push(`${label}${number(point.costs[name])} ${group.units[name]}`);
+    }
+    if (point.stopped) {
+      lines.push(`stopped early after ${point.samples} samples: below ${percent(point.stopped.bound)}`
+        + ` with a confidence of ${point.stopped.confidence}`);
+    }
+    return lines.join("\n");
+  }
+
+  // -- charts --------------------------------------------------------------------------------
+
+  // About `count` round numbers from low to high.
+  function ticks(low, high, count) {
+    const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].find((factor) => factor * power >= raw) * power;
+    const found = [];
+    for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step + 0); // no -0
+    return found;
+  }
+
+  function padded(values, share, least) {
+    const low = Math.min(...values), high = Math.max(...values);
+    const room = Math.max((high - low) * share, least);
+    return [low - room, high + room];
+  }
+
+  const MARKS = [
+    (x, y, r) => svg("circle", { cx: x, cy: y, r }),
+    (x, y, r) => svg("rect", { x: x - r, y: y - r, width: 2 * r, height: 2 * r }),
+    (x, y, r) => svg("path", { d: `M${x} ${y - r * 1.2}l${r * 1.2} ${r * 2.1}h${-2.4 * r}z` }),
+    (x, y, r) => svg("path", { d: `M${x} ${y - r * 1.4}l${r * 1.4} ${r * 1.4}l${-r * 1.4} ${r * 1.4}l${-r * 1.4} ${-r * 1.4}z` }),
+    (x, y, r) => svg("path", { d: `M${x} ${y + r * 1.2}l${r * 1.2} ${-r * 2.1}h${-2.4 * r}z` }),
+  ];
+
+  function mark(index, x, y, r, attributes) {
+    const node = MARKS[index % MARKS.length](x, y, r);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return node;
+  }
+
+  // A chart of `width`: axes, then what `draw` adds.  Its `spots` can be pointed at, or visited
+  // with the arrow keys: {x, y, text, row} in pixels, ordered by series and x.
+  function chart(holder, options, draw) {
+    const figure = element("figure", { class: "chart" });
+    holder.append(figure);
+    let drawn = 0;
+    function render() {
+      const width = Math.floor(figure.clientWidth || holder.clientWidth || 640);
+      if (width === drawn || width < 50) return;
+      drawn = width;
+      figure.replaceChildren();
+      const height = Math.round(Math.min(420, Math.max(240, width * 0.46)));
+      const box = { left: 52, right: width - 12, top: 28, bottom: height - 42 };
+      const x = (v) => box.left + (v - options.x[0]) / (options.x[1] - options.x[0]) * (box.right - box.left);
+      const y = (v) => box.bottom - (v - options.y[0]) / (options.y[1] - options.y[0]) * (box.bottom - box.top);
+      const root = svg("svg", {
+        class: "plot", viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0,
+        "aria-label": `${options.title}; arrow keys go through the points`,
+      });
+      for (const value of ticks(...options.y, height / 55)) {
+        root.append(svg("line", { class: "grid", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
+        root.append(svg("text", { x: box.left - 7, y: y(value) + 4, "text-anchor": "end" }, number(value)));
+      }
+      for (const value of ticks(...options.x, width / 75)) {
+        if (options.whole && value % 1) continue;
+        root.append(svg("line", { class: "grid", x1: x(value), x2: x(value), y1: box.bottom, y2: box.bottom + 4 }));
+        root.append(svg("text", { x: x(value), y: box.bottom + 18, "text-anchor": "middle" }, number(value)));
+      }
+      root.append(svg("text", { x: box.right, y: box.bottom + 36, "text-anchor": "end" }, options.xTitle));
+      if (options.legend) figure.append(options.legend());
+      figure.append(root);
+      const spots = [];
+      draw(root, x, y, spots, box);
+      interact(root, spots, width);
+    }
+    render();
+    new ResizeObserver(render).observe(holder);
+  }
+
+  function interact(root, spots, width) {
+    const cursor = svg("circle", { class: "cursor", r: 8, visibility: "hidden" });
+    root.append(cursor);
+    let at = -1;
+    function show(index) {
+      at = index;
+      const spot = spots[index], area = root.getBoundingClientRect(), scale = area.width / width;
+      cursor.setAttribute("cx", spot.x);
+      cursor.setAttribute("cy", spot.y);
+      cursor.setAttribute("visibility", "visible");
+      tooltip.textContent = spot.text;
+      tooltip.hidden = false;
+      const left = area.left + spot.x * scale, top = area.top + spot.y * scale;
+      const size = tooltip.getBoundingClientRect();
+      const room = document.documentElement.clientWidth - size.width - 6;
+      tooltip.style.left = `${Math.max(6, Math.min(left + 14, room)) + scrollX}px`;
+      const above = top - size.height - 14;
+      tooltip.style.top = `${(above > 4 ? above : top + 16) + scrollY}px`;
+    }
+    function hide() {
+      cursor.setAttribute("visibility", "hidden");
+      tooltip.hidden = true;
+    }
+    root.addEventListener("pointermove", (event) => {
+      const area = root.getBoundingClientRect(), scale = width / area.width;
+      const px = (event.clientX - area.left) * scale, py = (event.clientY - area.top) * scale;
+      let best = -1, least = 30 * 30;
+      spots.forEach((spot, index) => {
+        const distance = (spot.x - px) ** 2 + (spot.y - py) ** 2;
+        if (distance < least) [best, least] = [index, distance];
+      });
+      if (best < 0) hide();
+      else if (best !== at || tooltip.hidden) show(best);
+    });
+    root.addEventListener("pointerleave", hide);
+    root.addEventListener("blur", hide);
+    root.addEventListener("click", () => { if (!tooltip.hidden && at >= 0) spots[at].open?.(); });
+    root.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (event.key === "Escape") hide();
+      else if (event.key === "Enter" && at >= 0) spots[at].open?.();
+      else if (step && spots.length) {
+        event.preventDefault();
+        show((at + step + spots.length) % spots.length);
+      } else if ((event.key === "Home" || event.key === "End") && spots.length) {
+        event.preventDefault();
+        show(event.key === "Home" ? 0 : spots.length - 1);
+      }
+    });
+  }
+
+  function legend(entries) {
+    return element("ul", { class: "legend" }, ...entries.map(([draw, text]) => {
+      const icon = svg("svg", { viewBox: "0 0 24 13", "aria-hidden": "true" });
+      icon.append(...draw(12, 6.5));
+      return element("li", {}, icon, text);
+    }));
+  }
+
+  function drawCurves(group, holder, open) {
+    for (const parameter of new Set(group.curves.map((curve) => curve.parameter))) {
+      const curves = group.curves.filter((curve) => curve.parameter === parameter);
+      const paper = paperSpots(group, curves, parameter);
+      const exact = group.exact === null ? [] : [100 * group.points[group.exact].accuracy];
+      const values = curves.flatMap((curve) => curve.points.map(([value]) => value));
+      const heights = curves.flatMap((curve) =>
+        curve.points.map(([, index]) => 100 * group.points[index].accuracy));
+      const all = [...heights, ...exact, ...paper.map((p) => 100 * p.accuracy)];
+      const colour = (i) => `var(--series-${i % 6})`;
+      const entries = curves.map((curve, i) => [
+        (x, y) => [
+          svg("line", { x1: 1, x2: 23, y1: y, y2: y, stroke: colour(i), "stroke-width": 1.8 }),
+          mark(i, x, y, 3.6, { fill: colour(i) }),
+        ], curve.title,
+      ]);
+      if (paper.length) entries.push([(x, y) => [mark(3, x, y, 4.5, { class: "paper", fill: "none", stroke: "currentColor" })], "stated in the paper"]);
+      chart(holder, {
+        title: `Accuracy in per cent against ${parameter}`,
+        x: padded(values, 0.03, 0.5), y: padded(all, 0.08, 0.1), whole: true,
+        xTitle: `${parameter}${parameter === "P" ? " (ignored mantissa bits)" : ""}`,
+        legend: () => legend(entries),
+      }, (root, x, y, spots, box) => {
+        root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
+        for (const value of exact) {
+          root.append(svg("line", { class: "base", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
+        }
+        curves.forEach((curve, i) => {
+          const places = curve.points.map(([value, index]) =>
+            [x(value), y(100 * group.points[index].accuracy), group.points[index]]);
+          root.append(svg("polyline", {
+            class: "line", stroke: colour(i), points: places.map(([px, py]) => `${px},${py}`).join(" "),
+          }));
+          for (const [px, py, point] of places) {
+            root.append(mark(i, px, py, 3.6, { fill: colour(i) }));
+            spots.push({ x: px, y: py, text: describe(group, point), open: () => open(point) });
+          }
+        });
+        for (const point of paper) {
+          const px = x(point.value), py = y(100 * point.accuracy);
+          root.append(mark(3, px, py, 5, { class: "paper" }));
+          root.append(svg("text", { x: px - 11, y: py + 4, "text-anchor": "end" }, point.beside));
+          spots.push({ x: px, y: py, text: `the paper: ${percent(point.accuracy)}\n${point.text}` });
+        }
+      });
+    }
+  }
+
+  // The paper's points go where the parameter of the chart's first op kind puts them.
+  function paperSpots(group, curves, parameter) {
+    const spots = [];
+    for (const point of group.paper) {
+      const op = curves.map((curve) => curve.op).find((name) => point.rules[name]?.[parameter] !== undefined);
+      if (op === undefined) continue;
+      const rules = Object.entries(point.rules).map(([name, parameters]) =>
+        `${name} ${Object.entries(parameters).map(([key, value]) => `${key}=${value}`).join(" ")}`);
+      spots.push({
+        value: point.rules[op][parameter], accuracy: point.accuracy, beside: point.beside[op],
+        text: `${rules.join(", ")}\n${point.where}`,
+      });
+    }
+    return spots;
+  }
+
+  function drawFront(group, holder, open) {
+    const names = costNames(group);
+    const place = element("div");
+    const show = (cost) => {
+      place.replaceChildren();
+      const known = group.points.filter((point) => cost in point.costs);
+      const front = group.fronts[cost].map((index) => group.points[index]);
+      const inFront = new Set(front);
+      const rest = known.filter((point) => !inFront.has(point));
+      const chosen = known.filter((point) => point.chosen);
+      const entries = [
+        [(x, y) => [svg("line", { class: "frontline", x1: 1, x2: 23, y1: y, y2: y }), mark(0, x, y, 4, { class: "front", fill: "var(--series-0)" })], "Pareto front"],
+        [(x, y) => [mark(0, x, y, 2.5, { fill: "var(--soft)", "fill-opacity": 0.6 })], "other configurations"],
+      ];
+      if (chosen.length) entries.push([(x, y) => [svg("circle", { class: "chosenmark", cx: x, cy: y, r: 5, fill: "none", stroke: "var(--mark)", "stroke-width": 2 })], "chosen"]);
+      chart(place, {
+        title: `Accuracy in per cent against ${cost}`,
+        x: padded(known.map((point) => point.costs[cost]), 0.04, 1e-9 + Math.abs(known[0].costs[cost]) * 0.01),
+        y: padded(known.map((point) => 100 * point.accuracy), 0.08, 0.1),
+        xTitle: cost === "steps" ? group.units[cost] : `${cost} [${group.units[cost]}]`,
+        legend: () => legend(entries),
+      }, (root, x, y, spots, box) => {
+        root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
+        const spot = (point) => ({
+          x: x(point.costs[cost]), y: y(100 * point.accuracy), text: describe(group, point), open: () => open(point),
+        });
+        const cloud = rest.map(spot), line = front.map(spot);
+        // One path for all of them: thousands of nodes would be slow.
+        root.append(svg("path", { class: "cloud", d: cloud.map((s) => `M${s.x.toFixed(1)} ${s.y.toFixed(1)}h0`).join("") }));
+        root.append(svg("path", { class: "frontline", d: line.map((s, i) => (i ? `H${s.x}V${s.y}` : `M${s.x} ${s.y}`)).join("") }));
+        for (const s of line) root.append(mark(0, s.x, s.y, 4.2, { class: "front" }));
+        for (const s of chosen.map(spot)) root.append(svg("circle", { class: "chosenmark", cx: s.x, cy: s.y, r: 8 }));
+        spots.push(...line, ...cloud);
+      });
+    };
+    if (names.length > 1) {
+      const id = `cost-${GROUPS.indexOf(group)}`;
+      holder.append(element("fieldset", { class: "switch" }, ...names.map((name, i) =>
+        element("label", {}, element("input", {
+          type: "radio", name: id, checked: i === 0, onchange: () => show(name),
+        }), ` ${name}`))));
+    }
+    holder.append(place);
+    show(names[0]);
+  }
+
+  // -- the table of results ------------------------------------------------------------------
+
+  function drawResults(group, section) {
+    const holder = section.querySelector("[data-results]"), form = section.querySelector("form");
+    const costs = costNames(group);
+    const front = new Set(Object.values(group.fronts).flat());
+    const rows = group.points.map((point, index) => ({ point, index, open: false, low: point.label.toLowerCase() }));
+    const columns = [
+      { name: "Configuration", value: (row) => row.point.label, text: true },
+      { name: "Accuracy", value: (row) => row.point.accuracy, show: (row) => percent(row.point.accuracy), down: true },
+      ...costs.map((cost) => ({
+        name: `${cost[0].toUpperCase()}${cost.slice(1)}`, unit: group.units[cost],
+        value: (row) => row.point.costs[cost] ?? Infinity,
+        show: (row) => (cost in row.point.costs ? number(row.point.costs[cost]) : ""),
+      })),
+      { name: "Seconds", value: (row) => row.point.seconds, show: (row) => row.point.seconds.toFixed(2) },
+    ];
+    let sort = null, down = false, page = 0, shown = rows;
+
+    const head = element("tr"), body = element("tbody"), pager = element("div", { class: "pager" });
+    holder.append(element("table", {}, element("thead", {}, head), body), pager);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    form.addEventListener("input", () => { page = 0; update(); });
+    form.elements.sort.append(element("option", { value: "" }, "order of evaluation"),
+      ...columns.map((column, i) => element("option", { value: i }, column.name)));
+    form.elements.sort.addEventListener("change", () => {
+      const value = form.elements.sort.value;
+      sort = value === "" ? null : columns[Number(value)];
+      down = Boolean(sort?.down);
+      update();
+    });
+
+    function heads() {
+      head.replaceChildren(...columns.map((column) => {
+        const order = column !== sort ? "none" : down ? "descending" : "ascending";
+        const arrow = { none: "", ascending: " ▲", descending: " ▼" }[order];
+        return element("th", { scope: "col", "aria-sort": order }, element("button", {
+          type: "button",
+          onclick: () => {
+            [sort, down] = column === sort ? [sort, !down] : [column, Boolean(column.down)];
+            page = 0;
+            update();
+          },
+        }, column.name + (column.unit && column.name !== "Steps" ? ` [${column.unit}]` : "") + arrow));
+      }));
+    }
+
+    function update() {
+      const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
+      const least = form.elements.least.value === "" ? -1 : Number(form.elements.least.value) / 100;
+      const only = form.elements.front.checked;
+      shown = rows.filter((row) => row.point.accuracy >= least && (!only || front.has(row.index))
+        && words.every((word) => row.low.includes(word)));
+      if (sort) {
+        const sign = down ? -1 : 1, compare = new Intl.Collator("en", { numeric: true }).compare;
+        const keyed = shown.map((row) => [sort.value(row), row]);
+        keyed.sort(([a, ra], [b, rb]) => sign * (sort.text ? compare(a, b) : a === b ? 0 : a < b ? -1 : 1) || ra.index - rb.index);
+        shown = keyed.map(([, row]) => row);
+      }
+      draw();
+    }
+
+    function badges(row) {
+      const found = [];
+      if (row.index === group.exact) found.push("exact");
+      if (row.point.chosen) found.push("chosen");
+      if (front.has(row.index)) found.push("front");
+      if (row.point.stopped) found.push("stopped early");
+      return found.map((text) => element("span", { class: "badge" }, text));
+    }
+
+    function detail(row) {
+      const { command, binding } = row.point;
+      const text = command ?? (binding ? `binding.json: ${JSON.stringify(binding)}` : "no command is stored for it");
+      const copy = element("button", {
+        type: "button",
+        onclick: async (event) => {
+          const button = event.currentTarget;
+          try {
+            await navigator.clipboard.writeText(text);
+            button.textContent = "Copied";
+          } catch {
+            button.textContent = "Select it and copy";
+          }
+        },
+      }, "Copy");
+      return element("tr", { class: "detail" }, element("td", { colspan: columns.length },
+        element("pre", { class: "command", tabindex: 0 }, text), copy,
+        ` ${row.point.correct.toLocaleString("en")} of ${row.point.samples.toLocaleString("en")} samples classified as labelled`));
+    }
+
+    function draw() {
+      heads();
+      const pages = Math.max(1, Math.ceil(shown.length / ROWS));
+      page = Math.min(page, pages - 1);
+      const nodes = [];
+      for (const row of shown.slice(page * ROWS, page * ROWS + ROWS)) {
+        const cells = columns.map((column) => column.text
+          ? element("td", { class: "text" }, row.point.label, ...badges(row), " ", element("button", {
+            type: "button", class: "more", "aria-expanded": String(row.open),
+            onclick: () => { row.open = !row.open; draw(); holder.querySelector(`[data-row="${row.index}"] button`)?.focus(); },
+          }, row.open ? "hide" : "command"))
+          : element("td", { "data-name": column.name }, column.show(row)));
+        nodes.push(element("tr", { class: row.open && "open", "data-row": row.index }, ...cells));
+        if (row.open) nodes.push(detail(row));
+      }
+      body.replaceChildren(...nodes);
+      const turn = (text, to) => element("button", {
+        type: "button", disabled: to < 0 || to >= pages,
+        onclick: () => { page = to; draw(); },
+      }, text);
+      const from = shown.length ? page * ROWS + 1 : 0, to = Math.min(shown.length, (page + 1) * ROWS);
+      pager.replaceChildren(...(pages > 1 ? [turn("Previous", page - 1), turn("Next", page + 1)] : []),
+        element("span", { role: "status" }, `${from}–${to} of ${shown.length.toLocaleString("en")} results`));
+    }
+
+    update();
+    return (point) => {
+      form.elements.text.value = form.elements.least.value = "";
+      form.elements.front.checked = false;
+      update();
+      const position = shown.findIndex((row) => row.point === point);
+      page = Math.floor(position / ROWS);
+      shown[position].open = true;
+      draw();
+      const row = holder.querySelector(`[data-row="${shown[position].index}"]`);
+      row.scrollIntoView({ block: "center" });
+      row.querySelector("button").focus();
+    };
+  }
+
+  for (const section of document.querySelectorAll("[data-group]")) {
+    const group = GROUPS[Number(section.dataset.group)];
+    const open = drawResults(group, section);
+    const curves = section.querySelector('[data-charts="curves"]');
+    if (curves) drawCurves(group, curves, open);
+    const front = section.querySelector('[data-charts="front"]');
+    if (front) drawFront(group, front, open);
+  }
+})();
