@@ -438,7 +438,8 @@ def _describe(
     layers = tuple(LayerRecord(layer.name, layer.ops) for layer in space.layers)
     store.add_network(NetworkRecord(network_key, network.name, source, layers))
     store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
-    return _Study(network_key, dataset_key, dataset.name, source, len(dataset), space)
+    bound = compiled.network.binding
+    return _Study(network_key, dataset_key, dataset.name, source, len(dataset), space, bound)
 
 
 def _connect(scheduler: str | None) -> Any:

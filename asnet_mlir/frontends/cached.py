@@ -40,7 +40,7 @@ def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
 
 
 def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
-    """Return the network `make()`, its weights folded, from the cache, or make it and keep it there.
+    """Return the network `make()`, its weights folded, from the cache; or make it and keep it.
 
     Its texts are kept as well, each batch size when it is first asked for; what is not there yet
     makes the network by its framework, once.

@@ -310,3 +310,88 @@ def test_a_bound_file_becomes_hardware(bound_file, tmp_path):
     x = np.random.default_rng(0).random((3, 784)).astype(np.float32)
     words = software_outputs(tmp_path / "bundle", x)
     np.testing.assert_array_equal(words, Evaluator(bound_file).outputs(x).view(np.uint32))
+
+
+def test_exploring_a_bound_file_starts_from_what_it_binds(bound_file, tmp_path):
+    from asnet_mlir.exploration import explore
+
+    space = {"cores": [{"op": "divf", "core": "fdiv_trunc", "parameters": {"P": 20}}]}
+    store = tmp_path / "store.sqlite"
+    # The exact network's results, under the same rules and in the same store, are others.
+    explore("classification_mnist", "mnist:test:400", space, store=store)
+    found = explore(bound_file, "mnist:test:400", space, store=store)
+    expected = [
+        evaluate("classification_mnist", "mnist:test:400", Binding.parse(rules)).accuracy
+        for rules in (["mulf=fmul_trunc:P=21"], ["mulf=fmul_trunc:P=21", "divf=fdiv_trunc:P=20"])
+    ]
+    assert [result.accuracy for result in found.results] == expected
+    assert found.evaluated == 2
+
+
+def test_ops_of_one_layer_bound_apart_by_hand(tmp_path):
+    """One of a layer's multiplications gets another instance: what a rule by layer can't say."""
+
+    def function(x):
+        import jax
+
+        with jax.named_scope("layer"):
+            return (x * KERNEL[0, :3]) * KERNEL[1, :3]
+
+    network = from_jax_function(function, (np.zeros((1, 3), np.float32),), name="net")
+    binding = Binding.parse(["mulf=fmul_trunc:P=10"])
+    text = compile_model(network, "bound", binding)
+    assert text.count("instance = 1 ") + text.count("instance = 1}") == 2
+    other = 'approx.core 2 "mulf" @fmul_trunc {FLUSH = 0, LATENCY = 3, P = 22} latency 3 interval 1'
+    core = next(line for line in text.splitlines() if "approx.core 1" in line)
+    text = text.replace(core, f"{core}\n    {other}")
+    before, _, after = text.rpartition("instance = 1")
+    path = tmp_path / "net.mlir"
+    from asnet_mlir.frontends.weights import weights_file_of, write_weights
+
+    write_weights(weights_file_of(path), network.weights)
+
+    def truncated(value, bits):
+        masked = value.view(np.uint32) & np.uint32(0xFFFFFFFF << bits & 0xFFFFFFFF)
+        return masked.view(np.float32)
+
+    def expected(second):
+        value = truncated(X, 10) * truncated(KERNEL[0, :3], 10)
+        if second is None:
+            return value * KERNEL[1, :3]
+        return truncated(value, second) * truncated(KERNEL[1, :3], second)
+
+    for edited, second in ((f"{before}instance = 2{after}", 22), (text, 10)):
+        path.write_text(edited)
+        np.testing.assert_array_equal(Evaluator(path).outputs(X), expected(second))
+    exact = f"{before}{after}".replace(" {}", "")
+    path.write_text(exact)
+    np.testing.assert_array_equal(Evaluator(path).outputs(X), expected(None))
+    # A rule by layer still means all of them.
+    all_of_them = Binding.parse(["mulf@layer=fmul_trunc:P=10"])
+    np.testing.assert_array_equal(Evaluator(path, all_of_them).outputs(X), expected(10))
+
+
+def test_weights_of_a_folded_network_travel_with_each_stage(tmp_path):
+    """StableHLO takes the framework's weights; later stages take what was computed of them."""
+    from asnet_mlir.frontends.keras import import_keras
+
+    keras = import_keras()
+    keras.utils.set_random_seed(5)
+    rng = np.random.default_rng(5)
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((6, 6, 2)), layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Flatten()]
+    )
+    for variable in model.layers[1].variables:
+        variable.assign(rng.uniform(0.5, 2, variable.shape).astype(np.float32))
+    source = tmp_path / "model.keras"
+    model.save(source)
+    x = rng.standard_normal((4, 6, 6, 2)).astype(np.float32)
+    expected = Evaluator(source).outputs(x)
+    np.testing.assert_allclose(expected, model.predict(x, verbose=0), rtol=0, atol=1e-5)
+    for emit in ("stablehlo", "approx", "bound"):
+        path = tmp_path / f"{emit}.mlir"
+        assert main(["compile", str(source), "--emit", emit, "-o", str(path)]) == 0
+        np.testing.assert_array_equal(Evaluator(path).outputs(x), expected)
+    names = [w.name for w in load_model(source).weights]
+    assert any(name.endswith("folded") for name in names), names
