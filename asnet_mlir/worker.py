@@ -36,6 +36,7 @@ from asnet_mlir.errors import AsnetError, ToolError
 __all__ = ["in_mlir_process", "main"]
 
 _MODULE = "asnet_mlir.worker_main"
+_SHARED_MEMORY = Path("/dev/shm")
 _LARGE_BYTES = 1 << 16
 _STDERR_LINES = 5
 
@@ -137,10 +138,14 @@ class Channel:
     Only one thread at a time speaks; `request` waits for its turn.
     """
 
-    def __init__(self, connection: Connection, folder: Path) -> None:
-        """Speak through `connection`; large arrays lie in `folder` until they are read."""
+    def __init__(self, connection: Connection, folders: Sequence[Path]) -> None:
+        """Speak through `connection`; large arrays lie in a folder until they are read.
+
+        Args:
+          folders: the first that has room is taken; a container's shared memory may be small.
+        """
         self._connection = connection
-        self._folder = folder
+        self._folders = tuple(folders)
         self._names = (f"{os.getpid()}-{number}" for number in itertools.count())
         self._exported: dict[int, Callable[..., Any]] = {}
         self._lock = threading.RLock()
@@ -202,10 +207,10 @@ class Channel:
             raw = buffer.raw()
             if raw.nbytes < _LARGE_BYTES:
                 return True  # within the message
-            name = next(self._names)
-            with open(self._folder / name, "wb") as file:
+            path = self._room(raw.nbytes) / next(self._names)
+            with open(path, "wb") as file:
                 file.write(raw)
-            files.append((name, raw.nbytes))
+            files.append((str(path), raw.nbytes))
             return False
 
         message = io.BytesIO()
@@ -214,16 +219,21 @@ class Channel:
         self._connection.send_bytes(pickle.dumps(files))
         self._connection.send_bytes(message.getbuffer())
 
+    def _room(self, size: int) -> Path:
+        for folder in self._folders:
+            if shutil.disk_usage(folder).free > size:
+                return folder
+        return self._folders[-1]  # where writing will say what is wrong
+
     def _receive(self) -> tuple[str, tuple[Any, ...]]:
         files = pickle.loads(self._connection.recv_bytes())
         message = self._connection.recv_bytes()
         buffers = []
-        for name, size in files:
-            path = self._folder / name
+        for path, size in files:
             with open(path, "rb") as file:
                 # Private pages: the receiver may write to what it was given.
                 buffers.append(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY))
-            path.unlink()
+            os.unlink(path)
         kind, content = pickle.loads(message, buffers=buffers)
         return kind, content
 
@@ -275,9 +285,10 @@ class _Worker:
         if self._process is not None and self._process.poll() is None:
             return
         self._stop()
-        shared = Path("/dev/shm")
-        place = shared if os.access(shared, os.W_OK) else None
-        self._folder = Path(tempfile.mkdtemp(prefix="asnet-worker-", dir=place))
+        shared = [_SHARED_MEMORY] if os.access(_SHARED_MEMORY, os.W_OK) else []
+        self._folders = [
+            Path(tempfile.mkdtemp(prefix="asnet-worker-", dir=place)) for place in (*shared, None)
+        ]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         self._shown = 0
         ours, theirs = socket.socketpair()
@@ -285,7 +296,7 @@ class _Worker:
             # What the caller may import, the worker may: a function as `module:function`.
             environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p or "." for p in sys.path)}
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(theirs.fileno()), str(self._folder)],
+                [sys.executable, "-m", _MODULE, str(theirs.fileno()), *map(str, self._folders)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._errors,
                 stderr=self._errors,
@@ -294,7 +305,7 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the caller, which ends the worker
             )
         self._connection = Connection(ours.detach())
-        self._channel = Channel(self._connection, self._folder)
+        self._channel = Channel(self._connection, self._folders)
 
     def _stop(self) -> tuple[str, str]:
         """End the process; return how it ended and the end of its standard error."""
@@ -310,7 +321,8 @@ class _Worker:
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
         self._errors.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
         self._process = None
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
         return how, " | ".join(lines[-_STDERR_LINES:]) or "no message"
@@ -348,5 +360,5 @@ def main(arguments: Sequence[str]) -> int:
     from asnet_mlir import dialects
 
     dialects.load()
-    Channel(Connection(int(arguments[0])), Path(arguments[1])).serve()
+    Channel(Connection(int(arguments[0])), [Path(name) for name in arguments[1:]]).serve()
     return 0

@@ -1,4 +1,4 @@
-"""The worker's program: `python -m asnet_mlir.worker_main SOCKET FOLDER`; see `asnet_mlir.worker`.
+"""The worker's program: `python -m asnet_mlir.worker_main SOCKET FOLDERS`; see `asnet_mlir.worker`.
 
 A module of its own, so that classes of messages are those of `asnet_mlir.worker` at both ends.
 """

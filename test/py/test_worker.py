@@ -100,11 +100,12 @@ def test_nothing_is_left_behind():
     script = f"""{PRELUDE}
 data = asnet.load_data("mnist:test:200")
 asnet.evaluate("classification_mnist", data)
-print(worker._WORKERS[-1]._process.pid, worker._WORKERS[-1]._folder)
-assert not list(worker._WORKERS[-1]._folder.iterdir())
+folders = worker._WORKERS[-1]._folders
+print(worker._WORKERS[-1]._process.pid, *folders)
+assert not any(list(folder.iterdir()) for folder in folders)
 """
-    pid, folder = run(script).stdout.split()
-    assert not os.path.exists(folder)
+    pid, *folders = run(script).stdout.split()
+    assert folders and not any(map(os.path.exists, folders))
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)
 
@@ -148,8 +149,8 @@ def channels(tmp_path):
     from multiprocessing.connection import Connection
 
     ours, theirs = socket.socketpair()
-    near = worker.Channel(Connection(ours.detach()), tmp_path)
-    far = worker.Channel(Connection(theirs.detach()), tmp_path)
+    near = worker.Channel(Connection(ours.detach()), [tmp_path])
+    far = worker.Channel(Connection(theirs.detach()), [tmp_path])
     thread = threading.Thread(target=far.serve)
     thread.start()
     yield near
@@ -166,6 +167,22 @@ def test_arrays_arrive_whole_and_writable(channels, tmp_path, size):
     np.testing.assert_array_equal(back["b"][0], array[::2])
     back["a"][:] = 7
     assert not list(tmp_path.iterdir())
+
+
+def test_small_shared_memory_is_passed_over(tmp_path, monkeypatch):
+    small, large = tmp_path / "small", tmp_path / "large"
+    free = {small: 1 << 20, large: 1 << 40}
+    usage = type("Usage", (), {})
+
+    def disk_usage(folder):
+        usage.free = free[folder]
+        return usage
+
+    monkeypatch.setattr(worker.shutil, "disk_usage", disk_usage)
+    channel = worker.Channel(None, [small, large])
+    assert channel._room(1 << 10) == small and channel._room(1 << 21) == large
+    free[large] = 0
+    assert channel._room(1 << 21) == large
 
 
 def test_errors_arrive_as_what_they_are(channels):
