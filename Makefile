@@ -43,6 +43,10 @@ demo: setup ## the whole way once on MNIST: sweep, choose, generate, simulate, s
 figures: setup ## the paper's figures 3(a) and 4(a) beside ours, as a page and as pictures
 	@$(BIN)/python examples/paper_figures.py
 
+.PHONY: layer-search
+layer-search: setup ## a search by layers against one multiplier for all layers, as a page
+	@$(BIN)/python examples/layer_search.py
+
 .PHONY: test
 test: setup ## all tests but the deep ones
 	$(BIN)/lit -q test/lit
@@ -84,9 +88,24 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/sweeps.py
 	$(BIN)/python benchmarks/core_models.py
 
+.PHONY: benchmarks-table
+benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
+	$(BIN)/python benchmarks/table.py
+
 .PHONY: cores-table
 cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
 	$(BIN)/python benchmarks/cores_table.py
+
+.PHONY: ops-table
+ops-table: setup ## docs/ops.md: every op of StableHLO and layer of Keras, tried
+	$(BIN)/python tools/ops_table.py
+
+.PHONY: docs
+docs: ops-table cores-table ## the pages that are made by programs
+
+.PHONY: exactness
+exactness: setup ## errors of the exact networks against float64, beside the framework's
+	$(BIN)/python benchmarks/exactness.py
 
 .PHONY: lock
 lock: $(VENV)/.installed ## resolve requirements/requirements.in into requirements/lock.txt
@@ -100,4 +119,4 @@ lock: $(VENV)/.installed ## resolve requirements/requirements.in into requiremen
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf $(VENV) build demo-output figures-output
+	rm -rf $(VENV) build demo-output figures-output layer-search-output

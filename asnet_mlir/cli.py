@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"asnet: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt as error:
-        print(f"asnet: {error or 'interrupted'}", file=sys.stderr)
+        print(f"asnet: {str(error) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -312,9 +312,8 @@ def _compile(options: Any) -> None:
     if options.output:
         output = Path(options.output)
         _write_new(options.output, text)
-        weights = network.weights
-        if options.emit == "stablehlo":
-            weights = network.source_weights or weights
+        framework = options.emit == "stablehlo" and network.unfolded is not None
+        weights = network.unfolded.weights if framework else network.weights
         if options.emit in MODEL_STAGES and output.suffix == ".mlir" and weights:
             write_weights(weights_file_of(output), weights)
     elif options.json:

@@ -61,7 +61,7 @@ _TO_APPROX = (
 
 # The reference: scalar loop nests in the order in which ops list their iterators.
 _REFERENCE = (
-    "builtin.module(one-shot-bufferize{bufferize-function-boundaries=true "
+    "builtin.module(approx-distinct-results,one-shot-bufferize{bufferize-function-boundaries=true "
     "function-boundary-type-conversion=identity-layout-map},"
     "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
     "fold-memref-alias-ops,canonicalize,cse,approx-block-calls,symbol-dce,"

@@ -105,6 +105,23 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
 // lowering/jit
 //===----------------------------------------------------------------------===//
 
+def DistinctResults : Pass<"approx-distinct-results"> {
+  let summary = "Return copies of values that a function returns more than once";
+  let description = [{
+    After common subexpressions were merged, a function may return one tensor several times. Upstream's
+    `buffer-results-to-out-params` with `hoist-static-allocs`, which gives every result a buffer of
+    its own, then crashes (MLIR 22.1.8).
+
+    ```mlir
+    return %0, %0 : tensor<4xf32>, tensor<4xf32>
+    ==>
+    %1 = linalg.copy ins(%0 : tensor<4xf32>) outs(%e : tensor<4xf32>)
+    return %0, %1 : tensor<4xf32>, tensor<4xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def SplitStages : Pass<"approx-split-stages", "::mlir::ModuleOp"> {
   let summary = "Split a network into one function a layer";
   let description = [{

@@ -304,8 +304,9 @@ public:
       Value(root).replaceAllUsesWith(main.getArgument(index));
     }
     // What only the folded values needed goes, weights included.
-    for (Operation *op : llvm::make_early_inc_range(llvm::reverse(operations())))
-      if (needed.contains(op) && op->use_empty())
+    SmallVector<Operation *> ops = llvm::map_to_vector(block, [](Operation &op) { return &op; });
+    for (Operation *op : llvm::reverse(ops))
+      if (op->use_empty() && isConstant(op) && !op->hasTrait<OpTrait::IsTerminator>())
         op->erase();
     llvm::BitVector unused(main.getNumArguments());
     for (auto [index, used] : llvm::zip_equal(weights, wasUsed))
@@ -314,10 +315,6 @@ public:
   }
 
 private:
-  SmallVector<Operation *> operations() {
-    return llvm::map_to_vector(block, [](Operation &op) { return &op; });
-  }
-
   /// A name that no other weight has, after the layer.
   std::string makeName(Value root) {
     llvm::StringSet<> taken;

@@ -14,11 +14,11 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 TypedAttr getSplatConstant(Value value) {
-  DenseElementsAttr elements;
   Attribute splat;
-  if (matchPattern(value, m_Constant(&elements))) {
-    if (elements.isSplat())
-      splat = elements.getSplatValue<Attribute>();
+  if (matchPattern(value, m_Constant(&splat))) {
+    // A scalar, as a fill has it, stays what it is.
+    if (auto elements = dyn_cast<DenseElementsAttr>(splat))
+      splat = elements.isSplat() ? elements.getSplatValue<Attribute>() : Attribute();
   } else if (auto fill = value.getDefiningOp<linalg::FillOp>()) {
     matchPattern(fill.getInputs().front(), m_Constant(&splat));
   } else if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {

@@ -1,7 +1,7 @@
 """Tiny networks, one for each op of StableHLO and each layer of Keras that somebody may ask for.
 
-`tools/ops_table.py` makes docs/ops.md of them, `test/py/test_ops.py` compares what they compute with
-the frameworks.
+`tools/ops_table.py` makes docs/ops.md of them, `test/py/test_ops.py` compares what they compute
+with the frameworks.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
-
 import numpy as np
 
 from asnet_mlir.frontends import Network
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 __all__ = ["CASES", "KERAS_CASES", "Case", "KerasCase", "inputs"]
 
@@ -229,8 +229,10 @@ def _batch_norm(x: np.ndarray) -> np.ndarray:
 
 
 _COMPOSITE = (
-    _text("  %y = stablehlo.composite \"my.relu\" %x {decomposition = @relu}"
-          " : (tensor<1x4xf32>) -> tensor<1x4xf32>")
+    _text(
+        '  %y = stablehlo.composite "my.relu" %x {decomposition = @relu}'
+        " : (tensor<1x4xf32>) -> tensor<1x4xf32>"
+    )
     + """func.func private @relu(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
   %z = stablehlo.constant dense<0.0> : tensor<1x4xf32>
   %y = stablehlo.maximum %x, %z : tensor<1x4xf32>
@@ -406,11 +408,37 @@ CASES: tuple[Case | TextCase, ...] = (
     Case("xor", lambda x: x * ((x > 0) ^ (x > 1)), "booleans"),
 )
 
-_ACTIVATIONS = (
-    "relu relu6 leaky_relu elu selu celu silu gelu sigmoid hard_sigmoid hard_silu tanh hard_tanh "
-    "tanh_shrink soft_shrink hard_shrink softplus softsign squareplus sparse_plus mish exponential "
-    "linear log_sigmoid log_softmax softmax sparse_sigmoid glu sparsemax"
-).split()
+_ACTIVATIONS = [
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "elu",
+    "selu",
+    "celu",
+    "silu",
+    "gelu",
+    "sigmoid",
+    "hard_sigmoid",
+    "hard_silu",
+    "tanh",
+    "hard_tanh",
+    "tanh_shrink",
+    "soft_shrink",
+    "hard_shrink",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "sparse_plus",
+    "mish",
+    "exponential",
+    "linear",
+    "log_sigmoid",
+    "log_softmax",
+    "softmax",
+    "sparse_sigmoid",
+    "glu",
+    "sparsemax",
+]
 
 
 def _activation(name: str) -> Callable[[Any], Any]:
@@ -419,76 +447,90 @@ def _activation(name: str) -> Callable[[Any], Any]:
 
 #: In the order of the table.
 KERAS_CASES = (
-    *(
-        KerasCase("Activation", _activation(name), name, shape=(3, 8)) for name in _ACTIVATIONS
+    *(KerasCase("Activation", _activation(name), name, shape=(3, 8)) for name in _ACTIVATIONS),
+    KerasCase(
+        "Activation", lambda layers: layers.Activation(_tanh_gelu), "gelu, tanh form", shape=(3, 8)
     ),
-    KerasCase("Activation", lambda L: L.Activation(_tanh_gelu), "gelu, tanh form", shape=(3, 8)),
-    KerasCase("Add", lambda L: L.Add(), inputs=2),
-    KerasCase("Attention", lambda L: L.Attention(), shape=(5, 4), inputs=2),
-    KerasCase("Average", lambda L: L.Average(), inputs=2),
-    KerasCase("AveragePooling1D", lambda L: L.AveragePooling1D(2), shape=(6, 4)),
-    KerasCase("AveragePooling2D", lambda L: L.AveragePooling2D(2)),
-    KerasCase("AveragePooling2D", lambda L: L.AveragePooling2D(3, 2, "same"), "padded"),
-    KerasCase("AveragePooling3D", lambda L: L.AveragePooling3D(2), shape=(4, 4, 4, 2)),
-    KerasCase("BatchNormalization", lambda L: L.BatchNormalization()),
-    KerasCase("CenterCrop", lambda L: L.CenterCrop(4, 3)),
-    KerasCase("Concatenate", lambda L: L.Concatenate(), inputs=2),
-    KerasCase("Conv1D", lambda L: L.Conv1D(3, 3, dilation_rate=2), shape=(8, 4)),
-    KerasCase("Conv1DTranspose", lambda L: L.Conv1DTranspose(3, 3, strides=2), shape=(5, 4)),
-    KerasCase("Conv2D", lambda L: L.Conv2D(3, 3)),
-    KerasCase("Conv2D", lambda L: L.Conv2D(3, 3, strides=2, padding="same"), "strides, padding"),
-    KerasCase("Conv2D", lambda L: L.Conv2D(4, 3, dilation_rate=2, groups=2), "dilation, groups"),
-    KerasCase("Conv2DTranspose", lambda L: L.Conv2DTranspose(3, 3, strides=2, padding="same")),
-    KerasCase("Conv3D", lambda L: L.Conv3D(3, 2), shape=(4, 4, 4, 2)),
-    KerasCase("Cropping2D", lambda L: L.Cropping2D(((1, 0), (2, 1)))),
-    KerasCase("Dense", lambda L: L.Dense(5)),
-    KerasCase("DepthwiseConv2D", lambda L: L.DepthwiseConv2D(3, depth_multiplier=2)),
-    KerasCase("Dot", lambda L: L.Dot(axes=2), shape=(3, 4), inputs=2),
-    KerasCase("Dropout", lambda L: L.Dropout(0.5)),
-    KerasCase("ELU", lambda L: L.ELU(alpha=0.5)),
-    KerasCase("EinsumDense", lambda L: L.EinsumDense("abc,cd->abd", (None, 7)), shape=(3, 4)),
-    KerasCase("Flatten", lambda L: L.Flatten()),
-    KerasCase("GRU", lambda L: L.GRU(3), shape=(4, 5)),
-    KerasCase("GRU", lambda L: L.GRU(3, unroll=True), "unrolled", shape=(4, 5)),
-    KerasCase("GaussianNoise", lambda L: L.GaussianNoise(0.1)),
-    KerasCase("GlobalAveragePooling2D", lambda L: L.GlobalAveragePooling2D()),
-    KerasCase("GlobalMaxPooling2D", lambda L: L.GlobalMaxPooling2D()),
-    KerasCase("GroupNormalization", lambda L: L.GroupNormalization(2)),
-    KerasCase("LSTM", lambda L: L.LSTM(3), shape=(4, 5)),
-    KerasCase("LSTM", lambda L: L.LSTM(3, unroll=True), "unrolled", shape=(4, 5)),
-    KerasCase("LayerNormalization", lambda L: L.LayerNormalization()),
-    KerasCase("LeakyReLU", lambda L: L.LeakyReLU(0.1)),
-    KerasCase("MaxPooling1D", lambda L: L.MaxPooling1D(2), shape=(6, 4)),
-    KerasCase("MaxPooling2D", lambda L: L.MaxPooling2D(2)),
-    KerasCase("MaxPooling2D", lambda L: L.MaxPooling2D(3, 2, "same"), "padded"),
-    KerasCase("Maximum", lambda L: L.Maximum(), inputs=2),
-    KerasCase("Minimum", lambda L: L.Minimum(), inputs=2),
+    KerasCase("Add", lambda layers: layers.Add(), inputs=2),
+    KerasCase("Attention", lambda layers: layers.Attention(), shape=(5, 4), inputs=2),
+    KerasCase("Average", lambda layers: layers.Average(), inputs=2),
+    KerasCase("AveragePooling1D", lambda layers: layers.AveragePooling1D(2), shape=(6, 4)),
+    KerasCase("AveragePooling2D", lambda layers: layers.AveragePooling2D(2)),
+    KerasCase("AveragePooling2D", lambda layers: layers.AveragePooling2D(3, 2, "same"), "padded"),
+    KerasCase("AveragePooling3D", lambda layers: layers.AveragePooling3D(2), shape=(4, 4, 4, 2)),
+    KerasCase("BatchNormalization", lambda layers: layers.BatchNormalization()),
+    KerasCase("CenterCrop", lambda layers: layers.CenterCrop(4, 3)),
+    KerasCase("Concatenate", lambda layers: layers.Concatenate(), inputs=2),
+    KerasCase("Conv1D", lambda layers: layers.Conv1D(3, 3, dilation_rate=2), shape=(8, 4)),
+    KerasCase(
+        "Conv1DTranspose", lambda layers: layers.Conv1DTranspose(3, 3, strides=2), shape=(5, 4)
+    ),
+    KerasCase("Conv2D", lambda layers: layers.Conv2D(3, 3)),
+    KerasCase(
+        "Conv2D", lambda layers: layers.Conv2D(3, 3, strides=2, padding="same"), "strides, padding"
+    ),
+    KerasCase(
+        "Conv2D", lambda layers: layers.Conv2D(4, 3, dilation_rate=2, groups=2), "dilation, groups"
+    ),
+    KerasCase(
+        "Conv2DTranspose", lambda layers: layers.Conv2DTranspose(3, 3, strides=2, padding="same")
+    ),
+    KerasCase("Conv3D", lambda layers: layers.Conv3D(3, 2), shape=(4, 4, 4, 2)),
+    KerasCase("Cropping2D", lambda layers: layers.Cropping2D(((1, 0), (2, 1)))),
+    KerasCase("Dense", lambda layers: layers.Dense(5)),
+    KerasCase("DepthwiseConv2D", lambda layers: layers.DepthwiseConv2D(3, depth_multiplier=2)),
+    KerasCase("Dot", lambda layers: layers.Dot(axes=2), shape=(3, 4), inputs=2),
+    KerasCase("Dropout", lambda layers: layers.Dropout(0.5)),
+    KerasCase("ELU", lambda layers: layers.ELU(alpha=0.5)),
+    KerasCase(
+        "EinsumDense", lambda layers: layers.EinsumDense("abc,cd->abd", (None, 7)), shape=(3, 4)
+    ),
+    KerasCase("Flatten", lambda layers: layers.Flatten()),
+    KerasCase("GRU", lambda layers: layers.GRU(3), shape=(4, 5)),
+    KerasCase("GRU", lambda layers: layers.GRU(3, unroll=True), "unrolled", shape=(4, 5)),
+    KerasCase("GaussianNoise", lambda layers: layers.GaussianNoise(0.1)),
+    KerasCase("GlobalAveragePooling2D", lambda layers: layers.GlobalAveragePooling2D()),
+    KerasCase("GlobalMaxPooling2D", lambda layers: layers.GlobalMaxPooling2D()),
+    KerasCase("GroupNormalization", lambda layers: layers.GroupNormalization(2)),
+    KerasCase("LSTM", lambda layers: layers.LSTM(3), shape=(4, 5)),
+    KerasCase("LSTM", lambda layers: layers.LSTM(3, unroll=True), "unrolled", shape=(4, 5)),
+    KerasCase("LayerNormalization", lambda layers: layers.LayerNormalization()),
+    KerasCase("LeakyReLU", lambda layers: layers.LeakyReLU(0.1)),
+    KerasCase("MaxPooling1D", lambda layers: layers.MaxPooling1D(2), shape=(6, 4)),
+    KerasCase("MaxPooling2D", lambda layers: layers.MaxPooling2D(2)),
+    KerasCase("MaxPooling2D", lambda layers: layers.MaxPooling2D(3, 2, "same"), "padded"),
+    KerasCase("Maximum", lambda layers: layers.Maximum(), inputs=2),
+    KerasCase("Minimum", lambda layers: layers.Minimum(), inputs=2),
     KerasCase(
         "MultiHeadAttention",
-        lambda L: lambda pair: L.MultiHeadAttention(2, 3)(*pair),
+        lambda layers: lambda pair: layers.MultiHeadAttention(2, 3)(*pair),
         shape=(5, 4),
         inputs=2,
     ),
-    KerasCase("Multiply", lambda L: L.Multiply(), inputs=2),
-    KerasCase("Normalization", lambda L: L.Normalization(mean=0.5, variance=2.0)),
-    KerasCase("PReLU", lambda L: L.PReLU(shared_axes=[1, 2])),
-    KerasCase("Permute", lambda L: L.Permute((3, 1, 2))),
-    KerasCase("RMSNormalization", lambda L: L.RMSNormalization()),
-    KerasCase("ReLU", lambda L: L.ReLU(max_value=6.0, negative_slope=0.1)),
-    KerasCase("RepeatVector", lambda L: L.RepeatVector(3), shape=(4,)),
-    KerasCase("Rescaling", lambda L: L.Rescaling(1 / 255, -0.5)),
-    KerasCase("Reshape", lambda L: L.Reshape((9, 16))),
-    KerasCase("Resizing", lambda L: L.Resizing(9, 4), "bilinear"),
-    KerasCase("SeparableConv2D", lambda L: L.SeparableConv2D(5, 3)),
-    KerasCase("SimpleRNN", lambda L: L.SimpleRNN(3), shape=(4, 5)),
-    KerasCase("SimpleRNN", lambda L: L.SimpleRNN(3, unroll=True), "unrolled", shape=(4, 5)),
-    KerasCase("Softmax", lambda L: L.Softmax()),
-    KerasCase("SpatialDropout2D", lambda L: L.SpatialDropout2D(0.5)),
-    KerasCase("Subtract", lambda L: L.Subtract(), inputs=2),
-    KerasCase("UnitNormalization", lambda L: L.UnitNormalization()),
-    KerasCase("UpSampling2D", lambda L: L.UpSampling2D(2), "nearest"),
-    KerasCase("UpSampling2D", lambda L: L.UpSampling2D(2, interpolation="bilinear"), "bilinear"),
-    KerasCase("ZeroPadding2D", lambda L: L.ZeroPadding2D(((1, 0), (2, 1)))),
+    KerasCase("Multiply", lambda layers: layers.Multiply(), inputs=2),
+    KerasCase("Normalization", lambda layers: layers.Normalization(mean=0.5, variance=2.0)),
+    KerasCase("PReLU", lambda layers: layers.PReLU(shared_axes=[1, 2])),
+    KerasCase("Permute", lambda layers: layers.Permute((3, 1, 2))),
+    KerasCase("RMSNormalization", lambda layers: layers.RMSNormalization()),
+    KerasCase("ReLU", lambda layers: layers.ReLU(max_value=6.0, negative_slope=0.1)),
+    KerasCase("RepeatVector", lambda layers: layers.RepeatVector(3), shape=(4,)),
+    KerasCase("Rescaling", lambda layers: layers.Rescaling(1 / 255, -0.5)),
+    KerasCase("Reshape", lambda layers: layers.Reshape((9, 16))),
+    KerasCase("Resizing", lambda layers: layers.Resizing(9, 4), "bilinear"),
+    KerasCase("SeparableConv2D", lambda layers: layers.SeparableConv2D(5, 3)),
+    KerasCase("SimpleRNN", lambda layers: layers.SimpleRNN(3), shape=(4, 5)),
+    KerasCase(
+        "SimpleRNN", lambda layers: layers.SimpleRNN(3, unroll=True), "unrolled", shape=(4, 5)
+    ),
+    KerasCase("Softmax", lambda layers: layers.Softmax()),
+    KerasCase("SpatialDropout2D", lambda layers: layers.SpatialDropout2D(0.5)),
+    KerasCase("Subtract", lambda layers: layers.Subtract(), inputs=2),
+    KerasCase("UnitNormalization", lambda layers: layers.UnitNormalization()),
+    KerasCase("UpSampling2D", lambda layers: layers.UpSampling2D(2), "nearest"),
+    KerasCase(
+        "UpSampling2D", lambda layers: layers.UpSampling2D(2, interpolation="bilinear"), "bilinear"
+    ),
+    KerasCase("ZeroPadding2D", lambda layers: layers.ZeroPadding2D(((1, 0), (2, 1)))),
 )
 
 

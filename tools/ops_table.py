@@ -14,9 +14,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 import numpy as np
 from op_cases import CASES, KERAS_CASES, inputs
 
@@ -26,6 +23,7 @@ from asnet_mlir.evaluation import Evaluator
 from asnet_mlir.frontends import Network
 from asnet_mlir.hardware.verbs import emit_hardware
 
+ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-5
 PAGE = ROOT / "docs" / "ops.md"
 
@@ -108,7 +106,9 @@ def page(stage: str) -> str:
     names = ", ".join(f"`{name}`" for name in untried(case.op for case in CASES))
     lines += [
         "",
-        "Not tried (of these, only what StableHLO lowers to the ops above can work): " + names + ".",
+        "Not tried (of these, only what StableHLO lowers to the ops above can work): "
+        + names
+        + ".",
         "",
         "## Keras layers",
         "",

@@ -36,6 +36,8 @@ _CONNECT_SECONDS = 5
 _WORKERS_SECONDS = 10
 #: How long a sweep waits for workers to come back when there is none.
 _PATIENCE_SECONDS = 60
+#: How long a result may travel.
+_FETCH_SECONDS = 5
 #: Configurations under way for each thread of the workers: none waits for its next one.
 _AHEAD = 3
 
@@ -166,6 +168,7 @@ class ClusterRunner:
         """
         self._client = client
         self._work = (_portable(network), dataset, stop, threads)
+        self._alone_since: float | None = None
         self._name = content_hash(str(os.getpid()), str(time.time_ns()))[:16]
 
     def __enter__(self) -> ClusterRunner:
@@ -228,42 +231,61 @@ class ClusterRunner:
             fill()
             while tags:
                 future = self._next(done)
-                tag, binding, _ = tags.pop(future.key)
-                if future.status != "finished":
-                    raise AsnetError(self._failure(future, binding))
-                yield tag, future.result()
+                tag, binding, _ = tags[future.key]
+                measured = self._result(future, binding)
+                if measured is None:
+                    future.add_done_callback(done.put)
+                    continue
+                del tags[future.key]
+                yield tag, measured
                 fill()
         finally:
             self._client.cancel([future for _, _, future in tags.values()])
 
     def _next(self, done: queue.SimpleQueue[Any]) -> Any:
-        """Wait for an evaluation to end; give up when no worker is left for a while."""
-        alone_since: float | None = None
+        """Wait for an evaluation to end."""
         while True:
             try:
                 return done.get(timeout=1.0)
             except queue.Empty:
-                pass
-            now = time.monotonic()
-            if self._client.status == "running" and self._workers() > 0:
-                alone_since = None
-            elif alone_since is None:
-                alone_since = now
-            elif now - alone_since > _PATIENCE_SECONDS:
-                raise AsnetError(
-                    f"the Dask cluster has no workers left for {_PATIENCE_SECONDS} s; what was "
-                    "reported is stored: start workers and run the same command again"
-                )
+                self._check_workers()
+
+    def _result(self, future: Any, binding: Binding) -> Measurement | None:
+        """Return what an evaluation gave, or None where it was lost with its worker.
+
+        Raises:
+          AsnetError: it failed.
+        """
+        try:
+            if future.status == "finished":
+                return future.result(timeout=_FETCH_SECONDS)
+            if future.status == "cancelled":
+                raise AsnetError("the Dask scheduler is gone; run the same command again to go on")
+            if future.status == "error":
+                error = future.exception(timeout=_FETCH_SECONDS)
+                text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                raise AsnetError(f"a worker failed to evaluate {binding.label}: {text}")
+        except TimeoutError:
+            pass
+        # It was done, but its worker died with the result: the scheduler has it done again.
+        self._check_workers()
+        return None
+
+    def _check_workers(self) -> None:
+        """Give up when no worker is left for a while."""
+        now = time.monotonic()
+        if self._client.status == "running" and self._workers() > 0:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
+        elif now - self._alone_since > _PATIENCE_SECONDS:
+            raise AsnetError(
+                f"the Dask cluster has no workers left for {_PATIENCE_SECONDS} s; what was "
+                "reported is stored: start workers and run the same command again"
+            )
 
     def _workers(self) -> int:
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
-
-    def _failure(self, future: Any, binding: Binding) -> str:
-        if future.status == "cancelled":
-            return "the Dask scheduler is gone; run the same command again to go on"
-        error = future.exception()
-        text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        return f"a worker failed to evaluate {binding.label}: {text}"
 
 
 class _Recorder:

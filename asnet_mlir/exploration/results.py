@@ -12,7 +12,11 @@ from asnet_mlir.exploration.constraints import Constraints
 from asnet_mlir.exploration.criterion import COSTS, Criterion
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 
-__all__ = ["Exploration", "Result", "check_objective", "choose"]
+__all__ = ["Exploration", "NothingFoundError", "Result", "check_objective", "choose"]
+
+
+class NothingFoundError(AsnetError):
+    """No configuration satisfies the bounds."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +179,7 @@ def choose(
 
     Raises:
       InputError: the bound can't be read, or asks for a figure that is not known.
-      AsnetError: no configuration satisfies it; the message says what the most accurate one
+      NothingFoundError: no configuration satisfies it; the message says what the most accurate one
         reaches.
     """
     criterion = Criterion.parse(bound) if isinstance(bound, str) else bound
@@ -185,7 +189,7 @@ def choose(
     feasible = [result for result in complete if criterion.holds(result.figures)]
     if not feasible:
         best = max(complete, key=lambda result: result.accuracy)
-        raise AsnetError(
+        raise NothingFoundError(
             f"no configuration satisfies {criterion.text}; the most accurate one, "
             f"{best.binding.label}, reaches {best.accuracy:.4f}"
         )

@@ -11,8 +11,10 @@ import functools
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +56,15 @@ def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
     key = native_key(key) if dialects.can_load() else content_hash(key, "not folded")
 
     def text(stage: str, batch: int) -> str:
+        def make_text() -> bytes:
+            network = made()
+            if stage == "unfolded":
+                return (network.unfolded or network).lower(batch).encode()
+            result: str = getattr(network, stage)(batch)
+            return result.encode()
+
         entry = content_hash(key, stage, str(batch))
-        return cached_bytes(_KIND, entry, lambda: getattr(made(), stage)(batch).encode()).decode()
+        return cached_bytes(_KIND, entry, make_text).decode()
 
     def reference(x: np.ndarray) -> np.ndarray:
         compute = made().reference
@@ -66,27 +75,30 @@ def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
     return unpack(
         cached_bytes(_KIND, content_hash(key, "network"), lambda: pack(made())),
         name,
-        stablehlo=functools.partial(text, "stablehlo"),
-        lower=functools.partial(text, "lower"),
-        reference=reference,
+        functools.partial(functools.partial, text),
+        reference,
     )
 
 
 def pack(network: Network) -> bytes:
     """Return everything of a network but its name and what it computes, as an `.npz` file."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def place(weight: Weight) -> tuple[str, str]:
+        # Most weights are the same array before and after folding.
+        key = next((k for k, array in arrays.items() if array is weight.value), str(len(arrays)))
+        arrays[key] = weight.value
+        return weight.name, key
+
     header = {
         "input_shape": network.input_shape,
         "output_shape": network.output_shape,
         "fixed_batch": network.fixed_batch,
         "has_reference": network.reference is not None,
-        "folded": network.folded,
-        "weights": [weight.name for weight in network.weights],
-        "source_weights": network.source_weights and [w.name for w in network.source_weights],
+        "weights": [place(weight) for weight in network.weights],
+        "unfolded": network.unfolded and [place(weight) for weight in network.unfolded.weights],
     }
     file = io.BytesIO()
-    arrays = {f"weights_{i}": weight.value for i, weight in enumerate(network.weights)}
-    for i, weight in enumerate(network.source_weights or ()):
-        arrays[f"source_weights_{i}"] = weight.value
     np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
     return file.getvalue()
 
@@ -94,35 +106,36 @@ def pack(network: Network) -> bytes:
 def unpack(
     data: bytes,
     name: str,
-    *,
-    stablehlo: Callable[[int], str],
-    lower: Callable[[int], str],
+    text: Callable[[str], Callable[[int], str]],
     reference: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Network:
     """Return the network of which `pack` made `data`, with a name and functions given anew.
 
     Args:
+      text: gives, for `stablehlo`, `lower` and `unfolded` (the lowering before weights were
+        folded), the function that takes the batch size.
       reference: is left out where the network had none.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         header = json.loads(str(archive["header"]))
-        arrays = {
-            kind: tuple(Weight(label, archive[f"{kind}_{i}"]) for i, label in enumerate(names))
-            for kind in ("weights", "source_weights")
-            if (names := header[kind]) is not None
-        }
-    return Network(
-        name,
-        tuple(header["input_shape"]),
-        tuple(header["output_shape"]),
-        arrays["weights"],
-        stablehlo=stablehlo,
-        lower=lower,
-        fixed_batch=header["fixed_batch"],
-        folded=header["folded"],
-        reference=reference if header["has_reference"] else None,
-        source_weights=arrays.get("source_weights"),
-    )
+        arrays = {key: archive[key] for key in archive.files if key != "header"}
+
+    def network(weights: Any, lower: str) -> Network:
+        return Network(
+            name,
+            tuple(header["input_shape"]),
+            tuple(header["output_shape"]),
+            tuple(Weight(label, arrays[key]) for label, key in weights),
+            stablehlo=text("stablehlo"),
+            lower=text(lower),
+            fixed_batch=header["fixed_batch"],
+            reference=reference if header["has_reference"] else None,
+        )
+
+    whole = network(header["weights"], "lower")
+    if header["unfolded"] is None:
+        return whole
+    return replace(whole, unfolded=network(header["unfolded"], "unfolded"))
 
 
 @functools.cache

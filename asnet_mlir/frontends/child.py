@@ -49,8 +49,7 @@ class ChildModel:
         return unpack(
             self._exported(1)["network"],
             self._path.stem,
-            stablehlo=functools.partial(self.text, "stablehlo"),
-            lower=functools.partial(self.text, "lower"),
+            functools.partial(functools.partial, self.text),
         )
 
     def text(self, stage: str, batch: int) -> str:

@@ -20,7 +20,7 @@ __all__ = ["fold_weights"]
 
 _FOLD = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
-    "func.func(approx-annotate-layers),approx-fold-weights)"
+    "func.func(approx-annotate-layers),cse,approx-fold-weights)"
 )
 _OUTLINED = "folded_weights"
 
@@ -52,7 +52,7 @@ def fold_weights(network: Network) -> Network:
     A network that can't be lowered is returned as it is: the error belongs to who lowers it.  So is
     one in a process that can't hold MLIR: the worker that runs the public functions folds it.
     """
-    if network.folded or network.approx is not None or not dialects.can_load():
+    if network.unfolded is not None or network.approx is not None or not dialects.can_load():
         return network
     batch = network.fixed_batch or 1
     try:
@@ -75,8 +75,7 @@ def fold_weights(network: Network) -> Network:
         network,
         weights=tuple(Weight(name, values[name]) for name, _ in split.weights),
         lower=lower,
-        folded=True,
-        source_weights=network.weights if split.folding is not None else None,
+        unfolded=network,
     )
 
 

@@ -41,8 +41,14 @@ class Network:
       lower: batch size -> text of a linalg-on-tensors module with one public function
         `@main(input, *weights)`, locations included (layer names live in them).
       fixed_batch: the only batch size that `lower` takes, or None for any.
-      folded: whether arithmetic on weights only has been done (`fold_weights`).
+      unfolded: the network as the framework gave it, where arithmetic on weights only has been done
+        (`fold_weights`): what `stablehlo` takes are its weights.
       reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
+      approx: for a network that is an `approx` module already: batch size -> its text (and
+        `stablehlo` and `lower` raise InputError).
+      binding: what the ops of a bound module are bound to.
+      missing: ops of a bound module whose core's source is unknown: kind, layer, and the message
+        for who does not bind them anew.
     """
 
     name: str
@@ -52,12 +58,11 @@ class Network:
     stablehlo: Callable[[int], str]
     lower: Callable[[int], str]
     fixed_batch: int | None = None
-    folded: bool = False
+    unfolded: Network | None = field(default=None, compare=False)
     reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
     approx: Callable[[int], str] | None = None
     binding: Binding | None = None
     missing: tuple[tuple[str, str, str], ...] = ()
-    source_weights: tuple[Weight, ...] | None = None
 
     def complete(self, binding: Binding | None = None) -> Binding:
         """Return `binding` on top of what the network is bound to already.

@@ -156,6 +156,16 @@ class Group:
         """Network and data, for headings."""
         return f"{self.network.name} on {self.data.name}"
 
+    def scale(self, cost: str) -> tuple[float, str]:
+        """Return what a cost is divided by to be read easily, and the unit that it then has."""
+        largest = max((p.costs[cost] for p in self.points if cost in p.costs), default=0.0)
+        unit = COST_UNITS[cost]
+        if unit.endswith("ns"):
+            for factor, second in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+                if largest >= factor:
+                    return factor, f"{unit.removesuffix('ns')}{second}"
+        return 1.0, unit
+
 
 def percent(accuracy: float) -> str:
     """Return an accuracy as text, `92.74 %`."""

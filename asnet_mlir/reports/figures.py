@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.reports.collect import COST_UNITS, OP_TITLES, Group, Sensitivity
+from asnet_mlir.reports.collect import OP_TITLES, Group, Sensitivity
 
 __all__ = ["draw_figures"]
 
@@ -117,10 +117,11 @@ def _draw_curves(group: Group, parameter: str) -> Any:
 
 def _draw_front(group: Group, cost: str) -> Any:
     figure, axes = _canvas(group)
+    factor, unit = group.scale(cost)
     known = [p for p in group.points if cost in p.costs]
     front = [group.points[index] for index in group.fronts[cost]]
     axes.plot(
-        [p.costs[cost] for p in known],
+        [p.costs[cost] / factor for p in known],
         [100 * p.accuracy for p in known],
         ".",
         color="0.65",
@@ -128,7 +129,7 @@ def _draw_front(group: Group, cost: str) -> Any:
         label="other configurations",
     )
     axes.plot(
-        [p.costs[cost] for p in front],
+        [p.costs[cost] / factor for p in front],
         [100 * p.accuracy for p in front],
         "o-",
         ms=5,
@@ -138,7 +139,7 @@ def _draw_front(group: Group, cost: str) -> Any:
     chosen = [p for p in known if p.chosen]
     if chosen:
         axes.plot(
-            [p.costs[cost] for p in chosen],
+            [p.costs[cost] / factor for p in chosen],
             [100 * p.accuracy for p in chosen],
             "o",
             mfc="none",
@@ -147,7 +148,7 @@ def _draw_front(group: Group, cost: str) -> Any:
             ms=11,
             label="chosen",
         )
-    axes.set_xlabel(COST_UNITS[cost] if cost == "steps" else f"{cost} [{COST_UNITS[cost]}]")
+    axes.set_xlabel(unit if cost == "steps" else f"{cost} [{unit}]")
     axes.set_ylabel("correctly classified [%]")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -32,7 +33,7 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "title": group.title,
             "samples": group.data.samples,
             "exact": group.exact,
-            "units": COST_UNITS,
+            "scales": {cost: group.scale(cost) for cost in COST_UNITS},
             "points": [
                 {
                     "label": point.label,
@@ -202,9 +203,10 @@ def _chosen(group: Group, study: Study) -> str:
         change = point.accuracy - group.points[group.exact].accuracy
         facts[0] += f" ({_change(change)} points against exact)"
     facts += [
-        f"{name} {value:,.5g} {COST_UNITS[name]}"
+        f"{name} {value / factor:,.{_decimals(value / factor)}f} {unit}"
         for name, value in point.costs.items()
         if name in COST_UNITS and name != "steps"
+        for factor, unit in [group.scale(name)]
     ]
     bound = f"for {record.bound}" if record.bound else "without a bound"
     return (
@@ -212,6 +214,11 @@ def _chosen(group: Group, study: Study) -> str:
         f"<p><strong>{_e(point.label)}</strong><br>{_e(', '.join(facts))}</p>"
         f"{_command(point.command)}</div>"
     )
+
+
+def _decimals(value: float) -> int:
+    """Return how many decimals show four significant digits."""
+    return max(0, 3 - math.floor(math.log10(value))) if value > 0 else 0
 
 
 def _command(command: str | None) -> str:

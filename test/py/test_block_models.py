@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, to_approx, to_native
-from asnet_mlir.evaluation import CompiledNetwork, Evaluator
 from asnet_mlir.cores import bitslice, core_from_verilog, derive_models, parse_instance
 from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
 from asnet_mlir.jit import compile_elementwise
 

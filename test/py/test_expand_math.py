@@ -1,7 +1,8 @@
 """The expansions of elementary functions against the correctly rounded ones, every op exact.
 
 Every third of all float32 inputs was checked once (docs/semantics.md has what came out); here is a
-stride over all bit patterns, of both signs and all exponents, NaNs included, and every special case.
+stride over all bit patterns, of both signs and all exponents, NaNs included, and every special
+case.
 """
 
 from __future__ import annotations

@@ -258,3 +258,21 @@ def test_results_from_the_store_are_no_speed():
 
 def test_durations():
     assert [_duration(s) for s in (5.4, 99, 150, 7200)] == ["5 s", "99 s", "2 min", "2 h 00 min"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_that_a_callback_swallows_is_not_lost(conv, conv_data, tmp_path):
+    class Swallowing:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)  # Python prints what is raised here, and goes on
+
+    def report(done, total, result, seconds):
+        if done == 3:
+            Swallowing()
+
+    space = {"cores": SPACE["cores"][:1]}
+    store = tmp_path / "s.sqlite"
+    with pytest.raises(KeyboardInterrupt, match="interrupted: 3 evaluations of this study"):
+        explore(conv, conv_data, space, store=store, progress=report)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert explore(conv, conv_data, space, store=store).evaluated == 1

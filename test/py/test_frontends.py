@@ -5,7 +5,7 @@ import pytest
 
 from asnet_mlir.compiler import compile as compile_model
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.evaluation import Evaluator, evaluate
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
 
@@ -246,3 +246,16 @@ def test_models_that_keras_can_not_say_the_shape_of():
 def test_what_is_no_model(model):
     with pytest.raises(InputError, match=r"unknown model of type|give \(fn, example_args\)"):
         load_model(model)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "right"),
+    [
+        ("classification_mnist", "mnist:test", 9274),
+        ("convolutional_mnist", "mnist:test:3000", 2932),
+        ("convolutional_svhn", "svhn_synthetic:test:3000", 2597),
+    ],
+)
+def test_shipped_networks_reach_their_accuracy(model, data, right):
+    result = evaluate(model, data)
+    assert round(result.accuracy * result.samples) == right

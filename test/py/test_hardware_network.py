@@ -79,6 +79,39 @@ def test_a_convolutional_network_with_bindings_by_layer(tmp_path):
     assert result.mismatches == 0, result.differences
 
 
+def test_functions_folded_weights_and_plain_logic_in_hardware(tmp_path):
+    """Every expansion, a concatenation, booleans in memory, an argmax; under approximate cores."""
+    import jax
+    import jax.numpy as jnp
+
+    from asnet_mlir.frontends.jax import from_jax_function
+
+    def function(x, gamma, variance):
+        with jax.named_scope("norm"):
+            x = x * (gamma * jax.lax.rsqrt(variance + 0.001))
+        positive = jnp.abs(x) + 0.5
+        parts = [jnp.tanh(x), jnp.expm1(x), jnp.log(positive), jnp.log1p(positive)]
+        parts += [jnp.sqrt(positive), jax.lax.rsqrt(positive), jnp.floor(x), jnp.round(x * 3)]
+        y = jnp.concatenate(parts, axis=1)
+        y = jnp.where((y > 1).any(1, keepdims=True), y, -y)
+        best = jnp.argmax(y, 1).astype(jnp.float32)[:, None]
+        return jnp.concatenate([jax.nn.log_softmax(y), best, best.astype(jnp.int32) * 0.5], axis=1)
+
+    rng = np.random.default_rng(3)
+    gamma, variance = rng.uniform(0.5, 2, (2, 3)).astype(np.float32)
+    network = from_jax_function(function, (np.zeros((1, 3), np.float32), gamma, variance), name="f")
+    assert [weight.name for weight in network.weights] == ["norm/folded"]
+    x = rng.standard_normal((6, 3)).astype(np.float32)
+    x[0], x[1] = [np.inf, -0.0, 1e-42], [np.nan, 100.0, -100.0]
+    np.savez(tmp_path / "d.npz", x=x, y=np.zeros(6, int))
+    binding = Binding.parse(["mulf=fmul_trunc:P=12", "divf=fdiv_trunc:P=9"])
+    generate(network, binding, output=tmp_path / "b")
+    result = simulate(tmp_path / "b", str(tmp_path / "d.npz"))
+    assert result.mismatches == 0, result.differences
+    evaluated = Evaluator(network, binding).outputs(x).view(np.uint32)
+    assert not compare_words(evaluated, software_outputs(tmp_path / "b", x))
+
+
 def corrupted(bundle, tmp_path, name, old, new):
     """Return a copy of the bundle with one piece of one file replaced."""
     copy = tmp_path / "copy"

@@ -222,6 +222,23 @@ def test_curves_and_front_and_paper(path):
     assert [second.points[i].label for i in second.fronts["area"]] == ["mulf@dense=fmul_trunc:P=22"]
 
 
+def test_costs_are_shown_in_units_that_can_be_read(tmp_path):
+    path = tmp_path / "r.sqlite"
+    with Store(path) as store:
+        store.add_network(NetworkRecord("n", "net", None, ()))
+        store.add_dataset(DatasetRecord("d", "mine.npz", 1000))
+        store.begin_study(study(cost="energy"))
+        store.add(evaluation("exact"))
+        costs = {"area": 5e6, "delay": 2.5e7, "energy": 9.5e9}
+        store.add_study_result("s", "exact", 0, (), costs)
+        store.end_study("s", "done", 1.0, "exact")
+    (group,) = collect(path)
+    assert [group.scale(cost) for cost in costs] == [(1, "LUT4"), (1e6, "ms"), (1e9, "LUT4 s")]
+    text, page = page_of(path, tmp_path)
+    assert "area 5,000,000 LUT4, delay 25.00 ms, energy 9.500 LUT4 s" in text
+    assert page.data[0]["points"][0]["costs"] == costs
+
+
 def test_sensitivity_by_layer(path, tmp_path):
     _, group = collect(path)
     (table,) = group.sensitivities

@@ -11,6 +11,8 @@ __all__ = ["greedy"]
 
 #: Pairs of variables that are tried, for each variable, before the search gives up.
 _SWAPS = 3
+#: Uniform configurations that are tried as starts.
+_UNIFORM = 24
 
 
 def greedy(task: Task) -> None:
@@ -24,15 +26,18 @@ def greedy(task: Task) -> None:
        back, and the variable may only go less far from then on.
     3. *Swaps*, when no move is left: one variable goes back to a more exact choice, which may pay
        for a larger saving in another.  After one that succeeds, the descent goes on.
+    4. *Uniform starts*: with a bound, the same from the cheapest configuration that keeps it and
+       has all variables equally far along their lists.  Close to the exact accuracy, where
+       sensitivities are a few samples, that is the better start.
 
     Without a bound on the accuracy the descent ends at the cheapest configuration, and its way
     there traces the front.
     """
     search = _Search(task)
     search.measure_sensitivities()
-    search.descend()
-    while search.swap():
-        search.descend()
+    search.improve()
+    if task.criterion is not None and search.restart():
+        search.improve()
 
 
 class _Search:
@@ -84,6 +89,28 @@ class _Search:
             else list(range(1, size + 1))
             for size in sizes
         ]
+
+    def improve(self) -> None:
+        """Descend and swap until nothing is gained."""
+        self.descend()
+        while self.swap():
+            self.descend()
+
+    def restart(self) -> bool:
+        """Go to the cheapest uniform configuration that keeps the bound; whether there is one."""
+        ends = [len(losses) - 1 for losses in self._loss]
+        count = min(max(ends), _UNIFORM)
+        uniform = {
+            tuple(round(end * step / count) for end in ends): None for step in range(1, count + 1)
+        }
+        results = self._task.measure(uniform)
+        kept = [c for c in uniform if self._task.feasible(results[c])]
+        if not kept:
+            return False
+        self._current = min(kept, key=self._task.cost)
+        self._reached = results[self._current].accuracy
+        self._ceiling = [float("inf")] * len(self._loss)
+        return True
 
     def descend(self) -> None:
         """Take the best move until none is left."""
@@ -146,10 +173,13 @@ class _Search:
         return False
 
     def _slack(self) -> float:
-        """The loss of accuracy that the bound still allows, and a little for the prediction."""
+        """The loss of accuracy that the bound still allows, and a little for the prediction.
+
+        What is predicted is off by the square root of the samples that decide otherwise.
+        """
         criterion = self._task.criterion
         limits = [bound.limit for bound in criterion.accuracy_bounds] if criterion else []
-        return self._reached - max(limits, default=0.0) + 2 / self._task.samples
+        return self._reached - max(limits, default=0.0) + 0.1 / self._task.samples**0.5
 
 
 def _with(configuration: Configuration, variable: int, choice: int) -> Configuration:

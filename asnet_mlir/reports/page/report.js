@@ -27,7 +27,10 @@
   const percent = (accuracy) => (100 * accuracy).toFixed(2) + " %";
   const number = (value) =>
     value.toLocaleString("en", { maximumSignificantDigits: value < 1000 ? 4 : 6 });
-  const costNames = (group) => Object.keys(group.units).filter((name) => group.fronts[name]);
+  const costNames = (group) => Object.keys(group.scales).filter((name) => group.fronts[name]);
+
+  const unit = (group, cost) => group.scales[cost][1];
+  const scaled = (group, cost, point) => point.costs[cost] / group.scales[cost][0];
 
   function describe(group, point) {
     const lines = [point.label, percent(point.accuracy)];
@@ -38,7 +41,7 @@
     }
     for (const name of costNames(group)) {
       const label = name === "steps" ? "" : `${name} `;
-      if (name in point.costs) lines.push(`${label}${number(point.costs[name])} ${group.units[name]}`);
+      if (name in point.costs) lines.push(`${label}${number(scaled(group, name, point))} ${unit(group, name)}`);
     }
     if (point.stopped) {
       lines.push(`stopped early after ${point.samples} samples: below ${percent(point.stopped.bound)}`
@@ -257,14 +260,14 @@
       if (chosen.length) entries.push([(x, y) => [svg("circle", { class: "chosenmark", cx: x, cy: y, r: 5, fill: "none", stroke: "var(--mark)", "stroke-width": 2 })], "chosen"]);
       chart(place, {
         title: `Accuracy in per cent against ${cost}`,
-        x: padded(known.map((point) => point.costs[cost]), 0.04, 1e-9 + Math.abs(known[0].costs[cost]) * 0.01),
+        x: padded(known.map((point) => scaled(group, cost, point)), 0.04, 1e-9 + Math.abs(scaled(group, cost, known[0])) * 0.01),
         y: padded(known.map((point) => 100 * point.accuracy), 0.08, 0.1),
-        xTitle: cost === "steps" ? group.units[cost] : `${cost} [${group.units[cost]}]`,
+        xTitle: cost === "steps" ? unit(group, cost) : `${cost} [${unit(group, cost)}]`,
         legend: () => legend(entries),
       }, (root, x, y, spots, box) => {
         root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
         const spot = (point) => ({
-          x: x(point.costs[cost]), y: y(100 * point.accuracy), text: describe(group, point), open: () => open(point),
+          x: x(scaled(group, cost, point)), y: y(100 * point.accuracy), text: describe(group, point), open: () => open(point),
         });
         const cloud = rest.map(spot), line = front.map(spot);
         // One path for all of them: thousands of nodes would be slow.
@@ -297,9 +300,9 @@
       { name: "Configuration", value: (row) => row.point.label, text: true },
       { name: "Accuracy", value: (row) => row.point.accuracy, show: (row) => percent(row.point.accuracy), down: true },
       ...costs.map((cost) => ({
-        name: `${cost[0].toUpperCase()}${cost.slice(1)}`, unit: group.units[cost],
+        name: `${cost[0].toUpperCase()}${cost.slice(1)}`, unit: unit(group, cost),
         value: (row) => row.point.costs[cost] ?? Infinity,
-        show: (row) => (cost in row.point.costs ? number(row.point.costs[cost]) : ""),
+        show: (row) => (cost in row.point.costs ? number(scaled(group, cost, row.point)) : ""),
       })),
       { name: "Seconds", value: (row) => row.point.seconds, show: (row) => row.point.seconds.toFixed(2) },
     ];

@@ -1,0 +1,251 @@
+"""Measures configurations for a strategy: from the store where they are there, else by a runner."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import asnet_mlir
+from asnet_mlir.binding import Binding
+from asnet_mlir.cache import content_hash
+from asnet_mlir.errors import AsnetError
+from asnet_mlir.exploration import keys
+from asnet_mlir.exploration.costs import CostModel
+from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.interrupts import Interrupts
+from asnet_mlir.exploration.progress import Progress
+from asnet_mlir.exploration.results import Result
+from asnet_mlir.exploration.runner import Measurement, Runner
+from asnet_mlir.exploration.space import Configuration, DesignSpace
+from asnet_mlir.exploration.store import (
+    EvaluationRecord,
+    PartialRecord,
+    RuleRecord,
+    Store,
+    StudyRecord,
+)
+
+__all__ = ["BudgetSpent", "Engine", "Study"]
+
+
+class BudgetSpent(Exception):
+    """Ends a strategy from inside `measure`."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all evaluations of a study have in common."""
+
+    network: str
+    dataset: str
+    data_name: str
+    source: str | None
+    space: DesignSpace
+    bound: Binding | None = None  # what the network's file binds already
+    exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
+
+    def key(self, binding: Binding) -> str:
+        """Return the key of a configuration's evaluation."""
+        binding = binding.over(self.bound) if self.bound else binding
+        assigned = keys.assignment(binding, self.space.layers, self.exact)
+        return keys.evaluation_key(self.network, self.dataset, assigned)
+
+
+class Engine:
+    """Measures configurations for a strategy: from the store, else by the runner."""
+
+    def __init__(
+        self,
+        store: Store,
+        study: Study,
+        record: StudyRecord,
+        costs: CostModel,
+        runner: Runner,
+        stop: EarlyStop | None,
+        total: int | None,
+        progress: Progress | None,
+        interrupts: Interrupts,
+    ) -> None:
+        """Begin a study, or go on with it.
+
+        Args:
+          record: what is asked; its key is made here.
+          total: how many configurations there will be, where that is known.
+          progress: called once a result is stored.
+        """
+        self.results: dict[Configuration, Result] = {}
+        self.evaluated = 0
+        self._store, self._study, self._costs, self._runner = store, study, costs, runner
+        self._stop, self._budget, self._progress = stop, record.budget, progress
+        self._total, self._interrupts = total, interrupts
+        self._begin = time.perf_counter()
+        self._position = 0
+        self.key = content_hash(
+            study.network,
+            study.dataset,
+            json.dumps(record.constraints, sort_keys=True),
+            repr((record.strategy, record.seed, record.budget, record.cost, record.bound)),
+            stop.name if stop else "",
+        )
+        store.begin_study(replace(record, key=self.key))
+
+    def measure(self, wanted: Iterable[Configuration]) -> Mapping[Configuration, Result]:
+        """See `Task.measure`."""
+        waiting: list[tuple[int, Configuration, Result]] = []
+        spent = False
+
+        def jobs() -> Iterator[tuple[tuple[int, Configuration, str], Binding]]:
+            nonlocal spent
+            for configuration in wanted:
+                if configuration in self.results or configuration in asked:
+                    continue
+                if self._budget is not None and len(self.results) + len(open_) >= self._budget:
+                    spent = True
+                    return
+                asked.add(configuration)
+                position, self._position = self._position, self._position + 1
+                binding = self._study.space.binding(configuration)
+                key = self._study.key(binding)
+                found = self._find(key, binding, configuration)
+                if found is not None:
+                    self._keep(position, configuration, found, waiting)
+                    continue
+                open_.add(configuration)
+                yield (position, configuration, key), binding
+
+        asked: set[Configuration] = set()
+        open_: set[Configuration] = set()
+        for (position, configuration, key), measured in self._runner.run(jobs()):
+            open_.discard(configuration)
+            result = self._add(key, configuration, measured)
+            self._keep(position, configuration, result, waiting)
+        # A cluster's workers finish in any order; the results are in that of the strategy.
+        for _, configuration, result in sorted(waiting, key=lambda entry: entry[0]):
+            self.results.pop(configuration, None)
+            self.results[configuration] = result
+        if spent:
+            raise BudgetSpent
+        return self.results
+
+    def _find(self, key: str, binding: Binding, configuration: Configuration) -> Result | None:
+        known = self._store.get(key)
+        costs = self._costs.figures(configuration)
+        if known is not None:
+            return Result(
+                binding, known.accuracy, known.samples, costs, configuration, None, key, True
+            )
+        if self._stop is None:
+            return None
+        partial = self._store.get_partial(key, self._stop.name)
+        if partial is None:
+            return None
+        return Result(
+            binding,
+            partial.accuracy,
+            partial.samples,
+            costs,
+            configuration,
+            partial.confidence,
+            key,
+            True,
+        )
+
+    def _add(self, key: str, configuration: Configuration, measured: Measurement) -> Result:
+        """Store what was measured."""
+        study = self._study
+        binding = study.space.binding(configuration)
+        confidence = None
+        if measured.stopped and self._stop is not None:
+            confidence = self._stop.confidence
+            self._store.add_partial(
+                PartialRecord(
+                    key,
+                    self._stop.name,
+                    measured.correct,
+                    measured.samples,
+                    confidence,
+                    self._stop.needed / self._stop.samples,
+                    measured.seconds,
+                    binding.label,
+                )
+            )
+        else:
+            self._store.add(
+                EvaluationRecord(
+                    key,
+                    study.network,
+                    study.dataset,
+                    binding.label,
+                    binding.to_json(),
+                    tuple(
+                        RuleRecord(
+                            rule.op,
+                            rule.layer,
+                            rule.instance.label,
+                            rule.instance.to_json()["core"],
+                            rule.instance.all_parameters,
+                            rule.instance.content_hash,
+                        )
+                        for rule in binding.rules
+                    ),
+                    measured.correct,
+                    measured.samples,
+                    measured.seconds,
+                    asnet_mlir.__version__,
+                    reproduce(study.source, study.data_name, binding),
+                )
+            )
+        self.evaluated += 1
+        return Result(
+            binding,
+            measured.correct / measured.samples,
+            measured.samples,
+            self._costs.figures(configuration),
+            configuration,
+            confidence,
+            key,
+        )
+
+    def _keep(
+        self,
+        position: int,
+        configuration: Configuration,
+        result: Result,
+        waiting: list[tuple[int, Configuration, Result]],
+    ) -> None:
+        """Note a result and report it, in this order: what was reported is stored."""
+        self._store.add_study_result(self.key, result.key, position, configuration, result.costs)
+        self.results[configuration] = result
+        waiting.append((position, configuration, result))
+        if self._progress:
+            seconds = time.perf_counter() - self._begin
+            self._progress(len(self.results), self._total, result, seconds)
+        self._interrupts.check()
+
+    def end(self, state: str, seconds: float, chosen: Result | None) -> None:
+        """Note how the run ended.
+
+        Raises:
+          AsnetError: the store can't be written, and nothing had failed before.
+        """
+        try:
+            self._store.end_study(self.key, state, seconds, chosen.key if chosen else None)
+        except AsnetError:
+            if state == "done":
+                raise  # otherwise there is an error already, perhaps this one
+
+
+def reproduce(source: str | None, data: str, binding: Binding) -> str | None:
+    """Return the command that evaluates a binding again."""
+    if source is None:
+        return None
+    words = ["asnet", "evaluate", source, "--data", data]
+    if all(rule.instance.core.in_library for rule in binding.rules):
+        for rule in binding.rules:
+            words += ["--bind", rule.label]
+    else:
+        words += ["--binding", "binding.json"]  # the record holds its content
+    return shlex.join(words)
