@@ -15,7 +15,7 @@ $(shell mkdir -p build; echo '$(PYTHON_FILES)' | cmp -s - $(FILE_LIST) \
 
 .PHONY: help
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(VENV)/.built ## install everything into .venv (Python 3.13, g++ and make are all it needs)
@@ -51,6 +51,23 @@ layer-search: setup ## a search by layers against one multiplier for all layers,
 test: setup ## all tests but the deep ones
 	$(BIN)/lit -q test/lit
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile test/py
+
+TF_VENV := build/tf-venv
+
+# TensorFlow and what it wants otherwise, on top of .venv's packages.
+$(TF_VENV)/.installed: requirements/lock-tensorflow.txt $(VENV)/.built
+	@rm -rf $(TF_VENV) && $(BIN)/python -m venv --without-pip $(TF_VENV)
+	@folder=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	  echo "import site; site.addsitedir('$$folder')" \
+	  > "$$($(TF_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
+	@echo "installing TensorFlow into $(TF_VENV)"
+	@$(BIN)/python -m pip --python $(TF_VENV)/bin/python install --quiet --no-deps \
+	  --disable-pip-version-check --require-hashes -r requirements/lock-tensorflow.txt
+	@touch $@
+
+.PHONY: test-tensorflow
+test-tensorflow: setup $(TF_VENV)/.installed ## front ends that need TensorFlow, in its own environment
+	$(TF_VENV)/bin/python -m pytest -q -n 2 --dist loadfile test/tensorflow
 
 .PHONY: deep
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
@@ -95,6 +112,10 @@ lock: $(VENV)/.installed ## resolve requirements/requirements.in into requiremen
 	$(BIN)/python -m venv build/uv && build/uv/bin/pip install --quiet uv
 	build/uv/bin/uv pip compile --quiet requirements/requirements.in --python $(BIN)/python \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url -o requirements/lock.txt
+	cp requirements/lock.txt requirements/lock-tensorflow.txt
+	build/uv/bin/uv pip compile --quiet requirements/requirements.in requirements/tensorflow.in \
+	  --python $(BIN)/python --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  -o requirements/lock-tensorflow.txt
 
 .PHONY: clean
 clean: ## remove everything that was built

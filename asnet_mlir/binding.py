@@ -46,6 +46,11 @@ class Rule:
                 f"{self.op}"
             )
 
+    def fits(self, kind: str, layer: str) -> bool:
+        """Say whether it is about ops of a kind in a layer: that one, or one in its scope."""
+        own = self.layer
+        return self.op == kind and (own is None or layer == own or layer.startswith(f"{own}/"))
+
     @property
     def label(self) -> str:
         """As on the command line: `mulf@dense=fmul_trunc:P=20`."""
@@ -151,6 +156,16 @@ class Binding:
             f"{rule.op}{f'@{rule.layer}' if rule.layer else ''}={ids[rule.instance.content_hash]}"
             for rule in self.rules
         )
+
+    def over(self, other: Binding) -> Binding:
+        """Return these rules on top of those of `other`: where both say something, these count."""
+        kept = tuple(
+            rule
+            for rule in other.rules
+            if not any(own.layer is None and own.op == rule.op for own in self.rules)
+            and not any(rule.layer and own.fits(rule.op, rule.layer) for own in self.rules)
+        )
+        return Binding((*self.rules, *kept))
 
     @property
     def label(self) -> str:

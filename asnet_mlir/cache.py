@@ -7,6 +7,7 @@ is killed, or two that run at once, never leave half an entry.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -78,19 +79,28 @@ def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 def cached_bytes(kind: str, key: str, make: Callable[[], bytes]) -> bytes:
     """Return the bytes cached as `kind`/`key`, made by `make` on the first call.
 
-    A checksum goes with them: an entry that is damaged is made again.
+    A checksum goes with them: an entry that is damaged is made again.  Where nothing can be written
+    (a full disk, a folder without permission), nothing is kept.
     """
-    path = cache_directory() / kind / key
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        content = (cache_directory() / kind / key).read_bytes()
+    except OSError:
         content = b""
     digest, data = content[:_DIGEST_SIZE], content[_DIGEST_SIZE:]
     if content and hashlib.sha256(data).digest() == digest:
         return data
     data = make()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, delete=False) as file:
-        file.write(hashlib.sha256(data).digest() + data)
-    os.replace(file.name, path)
+    with contextlib.suppress(OSError):
+        path = cache_directory() / kind / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "wb", dir=path.parent, prefix=".new-", delete=False
+        ) as file:
+            try:
+                file.write(hashlib.sha256(data).digest() + data)
+                file.flush()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     return data

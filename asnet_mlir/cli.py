@@ -81,24 +81,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
 
+    network = _Parser(add_help=False)
+    network.add_argument("model", metavar="MODEL")
+    network.add_argument(
+        "--weights",
+        metavar="FILE.npz",
+        help="of a .mlir or .mlirbc file; by default NAME.weights.npz beside NAME.mlir",
+    )
+
     def verb(name: str, run: Callable[[Any], int | None], help: str, *parents: Any) -> Any:
         command = verbs.add_parser(name, help=help, description=help, parents=[common, *parents])
         command.set_defaults(run=run)
         return command
 
-    command = verb("compile", _compile, "print a stage of the compiler", bound)
-    command.add_argument("model", metavar="MODEL")
+    command = verb("compile", _compile, "print a stage of the compiler", network, bound)
     command.add_argument("--emit", default="bound", metavar="STAGE")
-    command.add_argument("--batch", type=int, default=1, help="samples in a call")
-    command.add_argument("-o", "--output", metavar="FILE")
+    command.add_argument("--batch", type=int, help="samples in a call (default: 1)")
+    command.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="weights go into NAME.weights.npz beside NAME.mlir",
+    )
 
-    command = verb("evaluate", _evaluate, "accuracy of one configuration", bound)
-    command.add_argument("model", metavar="MODEL")
+    command = verb("evaluate", _evaluate, "accuracy of one configuration", network, bound)
     command.add_argument("--data", required=True, metavar="DATA")
     command.add_argument("--threads", type=int, metavar="N")
 
-    command = verb("explore", _explore, "accuracy of every configuration of a design space")
-    command.add_argument("model", metavar="MODEL")
+    command = verb(
+        "explore", _explore, "accuracy of every configuration of a design space", network
+    )
     command.add_argument("--data", required=True, metavar="DATA")
     command.add_argument("--constraints", required=True, metavar="FILE.json")
     command.add_argument("--store", metavar="FILE.sqlite", help="keep results; continue a sweep")
@@ -146,8 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", metavar="FILE.html")
     command.add_argument("--png", metavar="FOLDER", help="the drawings as pictures")
 
-    command = verb("generate", _generate, "the network as a bundle of SystemVerilog", bound)
-    command.add_argument("model", metavar="MODEL")
+    command = verb(
+        "generate", _generate, "the network as a bundle of SystemVerilog", network, bound
+    )
     command.add_argument("-o", "--output", required=True, metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace an existing folder")
 
@@ -253,6 +266,7 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         "--operands", metavar="FILE.npz", help="operand pairs: arrays a and b, maybe weight"
     )
     command.add_argument("--network", metavar="MODEL", help="operands as they occur in a network")
+    command.add_argument("--weights", metavar="FILE.npz", help="of --network, as of MODEL")
     command.add_argument("--data", metavar="DATA", help="what --network runs on")
     command.add_argument("--layer", metavar="LAYER", help="of --network; by default all")
     command.add_argument("--samples", metavar="N|all", help="operand pairs")
@@ -272,6 +286,10 @@ def _binding(options: Any) -> Any:
     return Binding.parse(options.bind)
 
 
+def _model(name: str, weights: str | None) -> Any:
+    return name if weights is None else asnet_mlir.load_model(name, weights)
+
+
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
@@ -284,11 +302,20 @@ def _write_new(path: str, text: str) -> None:
 
 
 def _compile(options: Any) -> None:
-    if options.batch < 1:
+    from asnet_mlir.compiler import MODEL_STAGES
+    from asnet_mlir.frontends.weights import weights_file_of, write_weights
+
+    if options.batch is not None and options.batch < 1:
         raise InputError(f"--batch must be at least 1, not {options.batch}")
-    text = asnet_mlir.compile(options.model, options.emit, _binding(options), batch=options.batch)
+    network = asnet_mlir.load_model(options.model, options.weights)
+    text = asnet_mlir.compile(network, options.emit, _binding(options), batch=options.batch)
     if options.output:
+        output = Path(options.output)
         _write_new(options.output, text)
+        framework = options.emit == "stablehlo" and network.unfolded is not None
+        weights = network.unfolded.weights if framework else network.weights
+        if options.emit in MODEL_STAGES and output.suffix == ".mlir" and weights:
+            write_weights(weights_file_of(output), weights)
     elif options.json:
         _print_json({"stage": options.emit, "text": text})
     else:
@@ -297,7 +324,10 @@ def _compile(options: Any) -> None:
 
 def _evaluate(options: Any) -> None:
     result = asnet_mlir.evaluate(
-        options.model, options.data, _binding(options), threads=options.threads
+        _model(options.model, options.weights),
+        options.data,
+        _binding(options),
+        threads=options.threads,
     )
     if options.json:
         _print_json(result.to_json())
@@ -324,7 +354,7 @@ def _explore(options: Any) -> None:
     quiet = options.json and not sys.stderr.isatty()
     try:
         exploration = asnet_mlir.explore(
-            options.model,
+            _model(options.model, options.weights),
             options.data,
             options.constraints,
             store=options.store,
@@ -383,6 +413,7 @@ def _repeats(options: Any) -> str:
     if options.axes:
         words.append("--axes")
     for name, default in (
+        ("weights", None),
         ("strategy", "exhaustive"),
         ("budget", None),
         ("seed", 0),
@@ -412,7 +443,10 @@ def _report(options: Any) -> None:
 
 def _generate(options: Any) -> None:
     manifest = asnet_mlir.generate(
-        options.model, _binding(options), output=options.output, force=options.force
+        _model(options.model, options.weights),
+        _binding(options),
+        output=options.output,
+        force=options.force,
     )
     if options.json:
         _print_json(manifest)
@@ -625,7 +659,7 @@ def _cores_characterize(options: Any) -> None:
     ]
     if len(chosen) > 1:
         raise InputError(f"give one of {' and '.join(chosen)}, not both")
-    for name, needed in (("data", "network"), ("layer", "network")):
+    for name, needed in (("data", "network"), ("layer", "network"), ("weights", "network")):
         if getattr(options, name) is not None and getattr(options, needed) is None:
             raise InputError(f"--{name} is for --{needed}")
     if options.network is not None and options.data is None:
@@ -647,7 +681,7 @@ def _cores_characterize(options: Any) -> None:
             raise InputError("--samples all: a network's operands are drawn; give a number")
         count = {} if samples is None else {"samples": samples}
         distribution = operand_samples(
-            options.network,
+            _model(options.network, options.weights),
             options.data,
             instance.core.op,
             options.layer,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.worker import in_mlir_process
 
 if TYPE_CHECKING:
     from asnet_mlir.binding import Binding
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from asnet_mlir.jit import CompiledModule
 
 __all__ = [
+    "MODEL_STAGES",
     "STAGES",
     "bind",
     "bind_for_hardware",
     "compile",
+    "main_function",
     "mark_arguments",
     "model_texts",
     "module_from_text",
@@ -37,6 +40,8 @@ __all__ = [
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
 STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
+#: The stages whose modules are models again, with their weights beside them.
+MODEL_STAGES = ("stablehlo", "approx", "bound")
 
 #: Instances of the exact library cores that hardware binds to ops without a rule.
 EXACT_CORES = {
@@ -67,12 +72,13 @@ _REFERENCE = (
 )
 
 
+@in_mlir_process
 def compile(
     model: Any,
     emit: str = "bound",
     binding: Binding | None = None,
     *,
-    batch: int = 1,
+    batch: int | None = None,
 ) -> str:
     """Compile a network up to a stage and return the stage's text.
 
@@ -80,18 +86,20 @@ def compile(
       model: whatever `load_model` takes.
       emit: one of `STAGES`.
       binding: which instances compute which ops; exact without.
-      batch: samples in a call; the hardware's stages know 1 only.
+      batch: samples in a call, by default 1 (or the file's own number); the hardware's stages know
+        1 only.
 
     Raises:
       InputError: an unknown stage, model, or layer in the binding.
       UnsupportedError: the network has an op that is not supported, named with its location.
     """
-    from asnet_mlir.binding import Binding
     from asnet_mlir.frontends import load_model
 
     if emit not in STAGES:
         raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
-    network, binding = load_model(model), binding or Binding()
+    network = load_model(model)
+    if batch is None:
+        batch = network.fixed_batch or 1
     if emit == "stablehlo":
         return network.stablehlo(batch)
     if emit == "linalg":
@@ -99,6 +107,7 @@ def compile(
     approx = to_approx(network, batch)
     if emit == "approx":
         return approx
+    binding = network.complete(binding)
     if emit == "bound":
         return bind(approx, binding)
     if emit == "llvm":
@@ -119,6 +128,8 @@ def to_approx(network: Network, batch: int) -> str:
     Raises:
       UnsupportedError: an op that the dialect can't express, named with layer and location.
     """
+    if network.approx is not None:
+        return network.approx(batch)
     with module_from_text(network.lower(batch)) as module:
         mark_arguments(module, network.weights)
         _rename(module, network.name)
@@ -130,7 +141,7 @@ def mark_arguments(module: Any, weights: Sequence[Weight]) -> None:
     """Mark the first argument of `@main` as the input and the others as `weights`."""
     from mlir import ir
 
-    _main(module).attributes["arg_attrs"] = ir.ArrayAttr.get(
+    main_function(module).attributes["arg_attrs"] = ir.ArrayAttr.get(
         [
             ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
             *(
@@ -229,7 +240,7 @@ def to_native(
         parsed = ir.Module.parse(models)
         for op in list(parsed.body.operations):
             module.body.append(op)
-        main = _main(module)
+        main = main_function(module)
         main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
         _protect_arguments(main)
         function = ir.FunctionType(main.attributes["function_type"].value)
@@ -310,11 +321,18 @@ def _diagnostic(error: Any) -> str:
         return " ".join(str(error).split())
     first = diagnostics[0]
     location = str(first.location)
-    place = "" if "unknown" in location else f" at {location[:200]}"
+    # Where an op stands in a text that the compiler has just printed itself says nothing.
+    placeless = "unknown" in location or location.startswith('loc("-"')
+    place = "" if placeless else f" at {location[:200]}"
     return " ".join(first.message.split()) + place
 
 
-def _main(module: Any) -> Any:
+def main_function(module: Any) -> Any:
+    """Return the function `@main` of a module.
+
+    Raises:
+      InputError: it has none.
+    """
     for op in module.body.operations:
         if "sym_name" in op.attributes and op.attributes["sym_name"].value == "main":
             return op
@@ -329,7 +347,7 @@ def _rename(module: Any, name: str) -> None:
         key = attribute if isinstance(attribute, str) else attribute.name
         del module.operation.attributes[key]
     module.operation.attributes["sym_name"] = ir.StringAttr.get(name)
-    main = _main(module)
+    main = main_function(module)
     if "res_attrs" in main.attributes:
         del main.attributes["res_attrs"]
 

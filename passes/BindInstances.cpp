@@ -10,6 +10,9 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
+/// A diagnostic is a line; deep networks have hundreds of layers.
+constexpr size_t kMostLayersShown = 12;
+
 /// One binding: `kind=id` (layer empty) or `kind@layer=id`; id 0 makes ops exact.
 struct Binding {
   StringRef text, kind, layer;
@@ -119,14 +122,32 @@ private:
     diag << "layer '" << binding.layer << "' has no " << binding.kind;
     if (layers.empty())
       return diag << "; no named layer has";
-    StringRef nearest = *llvm::min_element(layers, [&](StringRef a, StringRef b) {
-      return binding.layer.edit_distance(a) < binding.layer.edit_distance(b);
+    diag << nearest(binding.layer, layers) << " layers with " << binding.kind << ": ";
+    ArrayRef<StringRef> shown = layers.getArrayRef().take_front(kMostLayersShown);
+    diag << llvm::join(shown, ", ");
+    if (layers.size() > shown.size())
+      diag << " and " << layers.size() - shown.size() << " more";
+    return diag;
+  }
+
+  /// What may have been meant by `name`: a layer, a scope that holds some, or the end of one's path.
+  static std::string nearest(StringRef name, const llvm::SetVector<StringRef> &layers) {
+    llvm::SetVector<StringRef> candidates;
+    for (StringRef layer : layers) {
+      if (layer.ends_with(name) && layer.drop_back(name.size()).ends_with("/"))
+        return "; did you mean '" + layer.str() + "'?";
+      for (StringRef scope = layer; !scope.empty(); scope = scope.rsplit('/').first) {
+        candidates.insert(scope);
+        if (!scope.contains('/'))
+          break;
+      }
+    }
+    StringRef best = *llvm::min_element(candidates, [&](StringRef a, StringRef b) {
+      return name.edit_distance(a) < name.edit_distance(b);
     });
-    if (binding.layer.edit_distance(nearest) <= std::max<size_t>(2, binding.layer.size() / 3))
-      diag << "; did you mean '" << nearest << "'?";
-    else
-      diag << ';';
-    return diag << " layers with " << binding.kind << ": " << llvm::join(layers, ", ");
+    if (name.edit_distance(best) > std::max<size_t>(2, name.size() / 3))
+      return ";";
+    return "; did you mean '" + best.str() + "'?";
   }
 
   /// The most specific binding that fits: the one with the longest layer.

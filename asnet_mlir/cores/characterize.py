@@ -30,6 +30,7 @@ from asnet_mlir.cores.characterize_integers import characterize_integers, intege
 from asnet_mlir.cores.check import check
 from asnet_mlir.cores.core import INTEGER_OPS, OPS, Core, Instance, parse_instance
 from asnet_mlir.errors import InputError, MismatchError
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -226,6 +227,7 @@ def characterize(
     )
 
 
+@in_mlir_process
 def characterize_core(
     core: str | Core | Instance,
     *,

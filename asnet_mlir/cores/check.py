@@ -52,6 +52,7 @@ from asnet_mlir.cores.simulation import (
 )
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.verilator import version as simulator_version
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = [
     "CANONICAL_NAN",
@@ -197,6 +198,7 @@ def check(
     return reports
 
 
+@in_mlir_process
 def check_core(
     core: str | Core | Instance, *, random_vectors: int = DEFAULT_VECTORS, seed: int = 0
 ) -> CheckReport:

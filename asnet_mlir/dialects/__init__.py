@@ -12,11 +12,22 @@ from functools import cache
 
 from asnet_mlir.errors import AsnetError
 
-__all__ = ["load"]
+__all__ = ["can_load", "load", "load_first"]
 
 # Each of these brings LLVM or MLIR symbols that the loader would merge with MLIR's own: where it
 # came first, importing MLIR ends the process with a segmentation fault.
 _CLASHES = ("tensorflow", "circt")
+
+
+def can_load() -> bool:
+    """Say whether MLIR is in this process, or may still be: no library that clashes came first."""
+    return "mlir.ir" in sys.modules or not any(name in sys.modules for name in _CLASHES)
+
+
+def load_first() -> None:
+    """Load MLIR now where that is possible, before something that would make it impossible."""
+    if can_load():
+        load()
 
 
 @cache
@@ -30,13 +41,13 @@ def load() -> None:
     Raises:
         AsnetError: TensorFlow or CIRCT is already in this process and MLIR is not.
     """
-    if "mlir.ir" not in sys.modules:
-        for name in _CLASHES:
-            if name in sys.modules:
-                raise AsnetError(
-                    f"'{name}' was imported before MLIR and would crash it; "
-                    "import asnet_mlir.dialects and load() first, or use another process"
-                )
+    if not can_load():
+        name = next(name for name in _CLASHES if name in sys.modules)
+        raise AsnetError(
+            f"'{name}' was imported before MLIR and would crash it; use asnet_mlir's functions "
+            "(evaluate, ..), which then run in another process, or call "
+            f"asnet_mlir.dialects.load() before importing {name}"
+        )
     # mlir.ir comes first: it loads libMLIRPythonCAPI.so, which _asnet resolves its symbols from.
     from mlir import ir  # noqa: F401
     from mlir._mlir_libs import _mlir, get_dialect_registry

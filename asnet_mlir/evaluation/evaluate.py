@@ -14,6 +14,7 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Evaluation", "accuracy", "evaluate", "prepare_data"]
 
@@ -79,6 +80,7 @@ def prepare_data(data: str | Dataset, network: Any) -> Dataset:
     return dataset
 
 
+@in_mlir_process
 def evaluate(
     model: Any,
     data: str | Dataset,
@@ -99,7 +101,7 @@ def evaluate(
     """
     network = load_model(model)
     dataset = prepare_data(data, network)
-    binding = binding or Binding()
+    binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
     evaluator = Evaluator(CompiledNetwork(network), binding, threads=threads)

@@ -80,11 +80,12 @@ class CompiledNetwork:
         return self._compiler.count
 
     def bind(self, binding: Binding) -> tuple[BoundStage, ...]:
-        """Return the stages under `binding`, compiled.
+        """Return the stages under `binding` (see `Network.complete`), compiled.
 
         Raises:
           InputError: a rule names a layer that the network does not have, or one without its op.
         """
+        binding = self.network.complete(binding)
         if any(
             rule.layer is not None and not any(stage.is_reached_by(rule) for stage in self.stages)
             for rule in binding.rules
@@ -193,7 +194,7 @@ class Evaluator:
         self.threads = checked_threads(threads)
         self._compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.network = self._compiled.network
-        self.binding = binding or Binding()
+        self.binding = self.network.complete(binding)
         self._plan = self._compiled.plan(self._compiled.bind(self.binding), enter=True, leave=True)
 
     def outputs(self, x: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from asnet_mlir.compiler import EXACT_CORES, bind, to_approx, to_native
 from asnet_mlir.cores import load_core
 from asnet_mlir.cores.model import external_text
 from asnet_mlir.cores.operands import ieee_reference
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.frontends import load_model
 
@@ -53,6 +53,10 @@ def record_operands(
     if samples < 1:
         raise InputError(f"samples must be at least 1, not {samples}")
     network = load_model(model)
+    if network.binding is not None:
+        raise UnsupportedError(
+            f"{network.name}: is bound already; operands are recorded in an exact network"
+        )
     x = prepare_data(data, network).x
     binding = Binding((Rule(op, load_core(EXACT_CORES[op]).instance(), layer),))
     draw = _Draw(op, samples, seed)

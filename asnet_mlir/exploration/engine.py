@@ -44,10 +44,12 @@ class Study:
     data_name: str
     source: str | None
     space: DesignSpace
+    bound: Binding | None = None  # what the network's file binds already
     exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
 
     def key(self, binding: Binding) -> str:
         """Return the key of a configuration's evaluation."""
+        binding = binding.over(self.bound) if self.bound else binding
         assigned = keys.assignment(binding, self.space.layers, self.exact)
         return keys.evaluation_key(self.network, self.dataset, assigned)
 

@@ -42,6 +42,7 @@ from asnet_mlir.exploration.store import (
 )
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.frontends import load_model
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["DEFAULT_BUDGET", "explore"]
 
@@ -49,6 +50,7 @@ __all__ = ["DEFAULT_BUDGET", "explore"]
 DEFAULT_BUDGET = 500
 
 
+@in_mlir_process
 def explore(
     model: Any,
     data: str | Dataset,
@@ -130,6 +132,8 @@ def explore(
             study = _describe(model, compiled, dataset, space, kept)
             costs = measure_costs(cost, space, kept, cost_progress)
             _prepare_cores(space)
+            if network.binding is not None:
+                ensure_checked(network.binding.instances.values())
             record = StudyRecord(
                 key="",
                 network=study.network,
@@ -242,7 +246,8 @@ def _describe(
     layers = tuple(LayerRecord(layer.name, layer.ops) for layer in space.layers)
     store.add_network(NetworkRecord(network_key, network.name, source, layers))
     store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
-    return Study(network_key, dataset_key, dataset.name, source, space)
+    bound = compiled.network.binding
+    return Study(network_key, dataset_key, dataset.name, source, space, bound)
 
 
 def _connect(scheduler: str | None) -> Any:

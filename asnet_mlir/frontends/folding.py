@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from asnet_mlir import dialects
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.network import Network, Weight
-from asnet_mlir.frontends.stablehlo import as_float32
+from asnet_mlir.frontends.weights import as_float32
 
 __all__ = ["fold_weights"]
 
@@ -48,9 +49,10 @@ def fold_weights(network: Network) -> Network:
     The results are weights of the new network, named `LAYER/folded`; weights that only they needed
     are gone.  A binding never reaches that arithmetic, and hardware holds its results.
 
-    A network that can't be lowered is returned as it is: the error belongs to who lowers it.
+    A network that can't be lowered is returned as it is: the error belongs to who lowers it.  So is
+    one in a process that can't hold MLIR: the worker that runs the public functions folds it.
     """
-    if network.unfolded is not None:
+    if network.unfolded is not None or network.approx is not None or not dialects.can_load():
         return network
     batch = network.fixed_batch or 1
     try:

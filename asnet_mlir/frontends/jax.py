@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -12,10 +13,11 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
+from asnet_mlir.frontends.module import LoweredModule, lower_module
 from asnet_mlir.frontends.network import Network, Weight
-from asnet_mlir.frontends.stablehlo import as_float32, linalg_from_stablehlo
+from asnet_mlir.frontends.weights import as_float32, unique_name
 
-__all__ = ["from_jax_function", "from_module_function"]
+__all__ = ["from_jax_function", "from_model_and_arguments", "from_module_function"]
 
 
 def from_jax_function(
@@ -28,8 +30,8 @@ def from_jax_function(
     """Make a network of `function(x, *weights)`.
 
     Args:
-      function: takes the input batch first; what follows are pytrees of float32 weights.  Weights
-        that it closes over become constants.
+      function: takes the input batch first; what follows are pytrees of float32 weights.  Arrays
+        that it closes over become weights as well, named by the scope that uses them.
       example_arguments: values of all arguments; the input's first dimension is the batch, its
         values do not matter.
       weight_names: names of the flattened weights; by default their pytree paths.
@@ -48,12 +50,13 @@ def from_jax_function(
     if x_dtype != np.float32 or len(x_shape) < 2:
         raise InputError(f"{name}: the input must be float32[batch, ...], got {x_dtype}{x_shape}")
     paths_and_values, structure = jax.tree.flatten_with_path(tuple(weight_trees))
-    weights = tuple(
-        Weight(
-            weight_names[i] if weight_names else "weight" + jax.tree_util.keystr(path),
-            as_float32(jax.tree_util.keystr(path), value),
-        )
-        for i, (path, value) in enumerate(paths_and_values)
+    names, taken = [], set[str]()
+    for index, (path, _) in enumerate(paths_and_values):
+        own = weight_names[index] if weight_names else "weight" + jax.tree_util.keystr(path)
+        names.append(unique_name(own, taken))
+    arguments = tuple(
+        Weight(name, as_float32(name, value))
+        for name, (_, value) in zip(names, paths_and_values, strict=True)
     )
 
     def flat(batch: Any, *leaves: Any) -> Any:
@@ -65,7 +68,7 @@ def from_jax_function(
     def specification(batch: int) -> list[Any]:
         return [
             jax.ShapeDtypeStruct((batch, *x_shape[1:]), np.float32),
-            *(jax.ShapeDtypeStruct(w.value.shape, np.float32) for w in weights),
+            *(jax.ShapeDtypeStruct(w.value.shape, np.float32) for w in arguments),
         ]
 
     try:
@@ -80,17 +83,24 @@ def from_jax_function(
     def module(batch: int) -> Any:
         return jitted.lower(*specification(batch)).compiler_ir("stablehlo")
 
+    # Traced once here: what the function closes over is known afterwards.
+    first = lower_module(module(1), arguments)
+
+    @functools.cache
+    def lowered(batch: int) -> LoweredModule:
+        return lower_module(module(batch), arguments, known=first.constants) if batch > 1 else first
+
     def reference(batch: np.ndarray) -> np.ndarray:
-        return np.asarray(jitted(batch, *(w.value for w in weights)))
+        return np.asarray(jitted(batch, *(w.value for w in arguments)))
 
     return fold_weights(
         Network(
             name,
             tuple(x_shape[1:]),
             tuple(result.shape[1:]),
-            weights,
-            stablehlo=lambda batch: str(module(batch)),
-            lower=lambda batch: linalg_from_stablehlo(module(batch)),
+            (*arguments, *first.constants),
+            stablehlo=lambda batch: lowered(batch).stablehlo,
+            lower=lambda batch: lowered(batch).linalg,
             reference=reference,
         )
     )
@@ -107,6 +117,10 @@ def from_module_function(reference: str) -> Network:
     module_name, _, function_name = reference.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), function_name)):
         raise InputError(f"unknown model '{reference}': name a function as module:function")
+    from asnet_mlir import dialects
+
+    # The module may import TensorFlow, after which MLIR could not be loaded.
+    dialects.load_first()
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
@@ -117,6 +131,25 @@ def from_module_function(reference: str) -> Network:
     if not callable(factory):
         raise InputError(f"{reference}: '{module_name}' has no function '{function_name}'")
     made = factory()
-    if not (isinstance(made, tuple) and len(made) == 2 and callable(made[0])):
+    if not isinstance(made, tuple):
         raise InputError(f"{reference}: must return (fn, example_args)")
-    return from_jax_function(made[0], made[1], name=function_name)
+    try:
+        return from_model_and_arguments(made, name=function_name)
+    except InputError as error:
+        raise type(error)(f"{reference}: {error}") from None
+
+
+def from_model_and_arguments(model: tuple[Any, ...], *, name: str | None = None) -> Network:
+    """Make a network of `(fn, example_args)`, where `fn` is a function of JAX or a `tf.function`.
+
+    Raises:
+      InputError: the tuple is something else; see `from_jax_function` and `from_tensorflow`.
+    """
+    if len(model) != 2 or not callable(model[0]) or not isinstance(model[1], tuple | list):
+        raise InputError("must return (fn, example_args)" if name else "give (fn, example_args)")
+    function, arguments = model
+    if any(kind.__module__.startswith("tensorflow.") for kind in type(function).__mro__):
+        from asnet_mlir.frontends.tensorflow import from_tensorflow
+
+        return from_tensorflow(function, arguments, name=name)
+    return from_jax_function(function, arguments, name=name)

@@ -15,6 +15,7 @@ __all__ = ["builtin_models", "load_model"]
 
 
 _LONGEST_NAME = 1000
+_MODULE_SUFFIXES = (".mlir", ".mlirbc")
 
 
 def builtin_models() -> dict[str, Path]:
@@ -22,43 +23,48 @@ def builtin_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted((data_directory() / "models").glob("*.keras"))}
 
 
-def load_model(model: Any) -> Network:
+def load_model(model: Any, weights: str | Path | None = None) -> Network:
     """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
-      model: a built-in name, a `.keras` file, a StableHLO `.mlir`/`.mlirbc` file,
-        `module:function` (see `from_module_function`), a Keras model, or a `Network` itself.
+      model: a built-in name, a `.keras` file, a SavedModel folder of TensorFlow, a StableHLO
+        `.mlir` or `.mlirbc` file, a `.mlir` file of the stages `approx` or `bound`,
+        `module:function` (see `from_module_function`), a Keras model, a `tf.function` or
+        `tf.Module`, `(fn, example_args)` for JAX, or a `Network` itself.
+      weights: an `.npz` file with the weights that a `.mlir` or `.mlirbc` file takes; by default
+        `NAME.weights.npz` beside `NAME.mlir`.
 
     Raises:
       InputError: nothing of that name can be read.
       UnsupportedError: the network uses what no front end supports.
     """
-    return fold_weights(_load(model))
+    return fold_weights(_load(model, weights))
 
 
-def _load(model: Any) -> Network:
-    if isinstance(model, Network):
-        return model
+def _load(model: Any, weights: str | Path | None) -> Network:
     if not isinstance(model, str | Path):
-        from asnet_mlir.frontends.keras import from_keras_model
-
-        return from_keras_model(model)
+        if weights is not None:
+            raise InputError("weights: are for .mlir and .mlirbc files; this model has its own")
+        return _load_object(model)
     text = str(model)
     if len(text) > _LONGEST_NAME:
         raise InputError(f"unknown model '{text[:60]}...': the name is too long")
+    path = Path(text)
+    if path.suffix in _MODULE_SUFFIXES:
+        from asnet_mlir.frontends.mlir_file import from_mlir_file
+
+        return from_mlir_file(path, Path(weights) if weights is not None else None)
+    if weights is not None:
+        raise InputError(f"{text}: has its own weights; --weights is for .mlir and .mlirbc files")
     builtin = builtin_models()
-    if text in builtin:
-        from asnet_mlir.frontends.keras import from_keras_file
+    if text in builtin or path.suffix == ".keras":
+        from asnet_mlir.frontends.keras_file import from_keras_file
 
-        return from_keras_file(builtin[text], name=text)
-    if text.endswith(".keras"):
-        from asnet_mlir.frontends.keras import from_keras_file
+        return from_keras_file(builtin.get(text, path), name=path.stem)
+    if path.is_dir():
+        from asnet_mlir.frontends.saved_model import from_saved_model
 
-        return from_keras_file(Path(text))
-    if text.endswith((".mlir", ".mlirbc")):
-        from asnet_mlir.frontends.stablehlo import from_stablehlo_file
-
-        return from_stablehlo_file(Path(text))
+        return from_saved_model(path)
     if ":" in text:
         from asnet_mlir.frontends.jax import from_module_function
 
@@ -66,5 +72,28 @@ def _load(model: Any) -> Network:
     near = difflib.get_close_matches(text, builtin, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else f"; built in: {', '.join(builtin) or 'none'}"
     raise InputError(
-        f"unknown model '{text}'{hint} (or name a .keras, .mlir file or module:function)"
+        f"unknown model '{text}'{hint} (or name a .keras, .mlir or .mlirbc file, a SavedModel "
+        "folder or module:function)"
+    )
+
+
+def _load_object(model: Any) -> Network:
+    if isinstance(model, Network):
+        return model
+    if isinstance(model, tuple):
+        from asnet_mlir.frontends.jax import from_model_and_arguments
+
+        return from_model_and_arguments(model)
+    frameworks = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "keras" in frameworks:
+        from asnet_mlir.frontends.keras import from_keras_model
+
+        return from_keras_model(model)
+    if "tensorflow" in frameworks:
+        from asnet_mlir.frontends.tensorflow import from_tensorflow
+
+        return from_tensorflow(model)
+    raise InputError(
+        f"unknown model of type {type(model).__name__}: give a Keras model, a tf.function or "
+        "tf.Module, or (fn, example_args) for a function of JAX"
     )

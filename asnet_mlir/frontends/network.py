@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from asnet_mlir.errors import InputError
+
+if TYPE_CHECKING:
+    from asnet_mlir.binding import Binding
 
 __all__ = ["Network", "Weight"]
 
@@ -38,6 +44,11 @@ class Network:
       unfolded: the network as the framework gave it, where arithmetic on weights only has been done
         (`fold_weights`): what `stablehlo` takes are its weights.
       reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
+      approx: for a network that is an `approx` module already: batch size -> its text (and
+        `stablehlo` and `lower` raise InputError).
+      binding: what the ops of a bound module are bound to.
+      missing: ops of a bound module whose core's source is unknown: kind, layer, and the message
+        for who does not bind them anew.
     """
 
     name: str
@@ -49,3 +60,20 @@ class Network:
     fixed_batch: int | None = None
     unfolded: Network | None = field(default=None, compare=False)
     reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
+    approx: Callable[[int], str] | None = None
+    binding: Binding | None = None
+    missing: tuple[tuple[str, str, str], ...] = ()
+
+    def complete(self, binding: Binding | None = None) -> Binding:
+        """Return `binding` on top of what the network is bound to already.
+
+        Raises:
+          InputError: an op is left whose core's source is unknown.
+        """
+        from asnet_mlir.binding import Binding
+
+        binding = binding or Binding()
+        for kind, layer, message in self.missing:
+            if not any(rule.fits(kind, layer) for rule in binding.rules):
+                raise InputError(message)
+        return binding.over(self.binding) if self.binding is not None else binding

@@ -7,18 +7,15 @@ process and hands over text.
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
-import numpy as np
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.locations import walk
 
-from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.frontends.network import Network
+__all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
 
-__all__ = ["from_stablehlo_file", "linalg_from_stablehlo"]
-
-# Composites and calls are inlined so that each op's location carries its whole scope.
-_INLINE = (
+#: Composites and calls are inlined so that each op's location carries its whole scope.
+INLINE = (
     "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
     "stablehlo-legalize-composite-to-call),inline,symbol-dce)"
 )
@@ -38,92 +35,43 @@ def linalg_from_stablehlo(module: Any) -> str:
     Raises:
       UnsupportedError: an op has no lowering; it is named with its location.
     """
-    from jaxlib.mlir import ir, passmanager
-    from jaxlib.mlir.dialects import stablehlo
-
-    stablehlo.register_stablehlo_passes()
-    with module.context as context:
+    with module.context:
         # JAX caches the module it hands out, so passes must run on a copy.
         copy = module.operation.clone()
-        messages: list[str] = []
-
-        def keep(diagnostic: Any) -> bool:
-            messages.append(f"{diagnostic.location}: {diagnostic.message}")
-            return True
-
-        handler = context.attach_diagnostic_handler(keep)
-        try:
-            passmanager.PassManager.parse(_INLINE).run(copy.operation)
-            _rewrite(copy.operation)
-            passmanager.PassManager.parse(_LEGALIZE).run(copy.operation)
-        except ir.MLIRError as error:
-            detail = messages[0] if messages else str(error).splitlines()[0]
-            raise UnsupportedError(f"StableHLO has an op without a lowering: {detail}") from None
-        finally:
-            handler.detach()
-        for op in _walk(copy.operation):
+        run_passes(copy, INLINE)
+        _rewrite(copy.operation)
+        run_passes(copy, _LEGALIZE)
+        for op in walk(copy.operation):
             if op.name.startswith(("stablehlo.", "chlo.", "mhlo.")):
                 raise UnsupportedError(_unsupported(op))
         return copy.operation.get_asm(enable_debug_info=True)
 
 
-def from_stablehlo_file(path: Path) -> Network:
-    """Read a StableHLO module (`.mlir` text or `.mlirbc` bytecode), weights as constants.
-
-    The public function `@main` takes one float32 tensor whose first dimension is the batch; the
-    batch size is fixed by the file.
+def run_passes(module: Any, pipeline: str) -> None:
+    """Run passes on a jaxlib MLIR module, in place.
 
     Raises:
-      InputError: the file is missing, does not parse, or `@main` has another signature.
+      UnsupportedError: a pass fails; the first diagnostic is kept, with its location.
     """
-    from jax._src.interpreters.mlir import make_ir_context
-    from jaxlib.mlir import ir
+    from jaxlib.mlir import ir, passmanager
+    from jaxlib.mlir.dialects import stablehlo
 
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    with make_ir_context():
+    stablehlo.register_stablehlo_passes()
+    messages: list[str] = []
+
+    def keep(diagnostic: Any) -> bool:
+        messages.append(f"{diagnostic.location}: {diagnostic.message}")
+        return True
+
+    with module.context as context:
+        handler = context.attach_diagnostic_handler(keep)
         try:
-            module = ir.Module.parse(path.read_bytes())
+            passmanager.PassManager.parse(pipeline).run(module.operation)
         except ir.MLIRError as error:
-            raise InputError(f"{path}: not a StableHLO module: {_one_line(error)}") from None
-        main = next(
-            (op for op in module.body.operations if str(op.attributes["sym_name"]) == '"main"'),
-            None,
-        )
-        if main is None:
-            raise InputError(f"{path}: lacks the function @main")
-        function_type = main.attributes["function_type"].value
-        inputs, results = function_type.inputs, function_type.results
-        if len(inputs) != 1 or len(results) != 1:
-            raise InputError(
-                f"{path}: @main must take one tensor and return one, it takes {len(inputs)} and "
-                f"returns {len(results)}"
-            )
-        shapes = []
-        for kind in (inputs[0], results[0]):
-            ranked = ir.RankedTensorType(kind)
-            if str(ranked.element_type) != "f32" or not ranked.has_static_shape:
-                raise InputError(f"{path}: @main works on {kind}, must be static float32")
-            shapes.append(tuple(ranked.shape))
-        if any(len(shape) < 2 or shape[0] != shapes[0][0] for shape in shapes):
-            raise InputError(f"{path}: the first dimension of @main's tensors must be the batch")
-        stablehlo, linalg = str(module), linalg_from_stablehlo(module)
-    batch = shapes[0][0]
-
-    def fixed(size: int, text: str) -> str:
-        if size != batch:
-            raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
-        return text
-
-    return Network(
-        path.stem,
-        shapes[0][1:],
-        shapes[1][1:],
-        (),
-        stablehlo=lambda size: fixed(size, stablehlo),
-        lower=lambda size: fixed(size, linalg),
-        fixed_batch=batch,
-    )
+            detail = messages[0] if messages else str(error).splitlines()[0]
+            raise UnsupportedError(f"StableHLO has an op without a lowering: {detail}") from None
+        finally:
+            handler.detach()
 
 
 def _rewrite(module: Any) -> None:
@@ -135,7 +83,7 @@ def _rewrite(module: Any) -> None:
         "stablehlo.batch_norm_inference": _normalization,
         "stablehlo.optimization_barrier": lambda op: list(op.operands),
     }
-    for op in list(_walk(module)):
+    for op in list(walk(module)):
         rewrite = rewrites.get(op.name)
         if rewrite is None or not all(
             isinstance(result.type, ir.RankedTensorType) and result.type.has_static_shape
@@ -216,28 +164,3 @@ def _unsupported(op: Any) -> str:
         f"unsupported op '{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}; "
         "docs/ops.md lists what is supported"
     )
-
-
-def _walk(op: Any) -> Any:
-    yield op
-    for region in op.regions:
-        for block in region:
-            for child in block:
-                yield from _walk(child.operation)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def as_float32(name: str, value: Any) -> np.ndarray:
-    """Return `value` as a C-ordered float32 array.
-
-    Raises:
-      UnsupportedError: it holds other numbers, which float32 arithmetic can't stand for.
-    """
-    array = np.asarray(value)
-    if array.dtype != np.float32:
-        raise UnsupportedError(f"weight '{name}' is {array.dtype}; only float32 is supported")
-    # One NaN, as in the hardware's memory: a mask could make another one an infinity.
-    return np.ascontiguousarray(np.where(np.isnan(array), np.float32(np.nan), array))

@@ -24,6 +24,7 @@ from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
 from asnet_mlir.hardware import stages, verilog
 from asnet_mlir.hardware import synth as synthesis
+from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Comparison", "compare_words", "emit_hardware", "generate", "simulate", "synthesize"]
 
@@ -59,6 +60,7 @@ class Comparison:
         }
 
 
+@in_mlir_process
 def generate(
     model: Any,
     binding: Binding | None = None,
@@ -80,7 +82,8 @@ def generate(
       InputError: see `load_model`, `compile`; or the folder exists: nothing in it is changed.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
-    network, binding = load_model(model), binding or Binding()
+    network = load_model(model)
+    binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
     return bundles.generate(
@@ -107,6 +110,7 @@ def emit_hardware(network: Network, binding: Binding, stage: str) -> str:
     )
 
 
+@in_mlir_process
 def simulate(
     bundle: str | Path,
     data: str | Dataset,

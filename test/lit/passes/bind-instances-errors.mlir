@@ -21,6 +21,10 @@
 // LIBRARY: error: binding 'mulf=31': instance 31 is not declared: the module has no 'approx.library'
 // RUN: not asnet-opt %t/bare.mlir --approx-bind-instances=bindings=mulf=0 2>&1 | FileCheck %s --check-prefix=EMPTY
 // EMPTY: error: has no approx op to bind; run 'convert-arith-to-approx' first
+// RUN: not asnet-opt %t/deep.mlir --approx-bind-instances=bindings=mulf@blck=0 2>&1 | FileCheck %s --check-prefix=SCOPE
+// SCOPE: error: binding 'mulf@blck=0': layer 'blck' has no mulf; did you mean 'block'? layers with mulf: block/conv, block/l0, {{.*}}, block/l10 and 2 more
+// RUN: not asnet-opt %t/deep.mlir --approx-bind-instances=bindings=mulf@conv=0 2>&1 | FileCheck %s --check-prefix=PATH
+// PATH: error: binding 'mulf@conv=0': layer 'conv' has no mulf; did you mean 'block/conv'?
 
 //--- net.mlir
 module {
@@ -39,4 +43,25 @@ module {
 //--- bare.mlir
 module {
   func.func @f(%a: f32) { return }
+}
+
+//--- deep.mlir
+module {
+  func.func @f(%a: f32) {
+    %0 = approx.mulf %a, %a {approx.layer = "block/conv"} : f32
+    %1 = approx.mulf %a, %a {approx.layer = "block/l0"} : f32
+    %2 = approx.mulf %a, %a {approx.layer = "block/l1"} : f32
+    %3 = approx.mulf %a, %a {approx.layer = "block/l2"} : f32
+    %4 = approx.mulf %a, %a {approx.layer = "block/l3"} : f32
+    %5 = approx.mulf %a, %a {approx.layer = "block/l4"} : f32
+    %6 = approx.mulf %a, %a {approx.layer = "block/l5"} : f32
+    %7 = approx.mulf %a, %a {approx.layer = "block/l6"} : f32
+    %8 = approx.mulf %a, %a {approx.layer = "block/l7"} : f32
+    %9 = approx.mulf %a, %a {approx.layer = "block/l8"} : f32
+    %10 = approx.mulf %a, %a {approx.layer = "block/l9"} : f32
+    %11 = approx.mulf %a, %a {approx.layer = "block/l10"} : f32
+    %12 = approx.mulf %a, %a {approx.layer = "block/l11"} : f32
+    %13 = approx.mulf %a, %a {approx.layer = "block/l12"} : f32
+    return
+  }
 }

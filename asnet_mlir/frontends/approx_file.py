@@ -1,0 +1,213 @@
+"""Modules of the approx dialect as models: what `asnet compile --emit approx|bound -o` wrote.
+
+A bound module carries its instances (`approx.library`); the Verilog behind them is found again
+where it is a core of the library.  Ops of other cores wait for a binding that gives them one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.compiler import EXACT_CORES
+from asnet_mlir.cores import Instance, library_cores
+from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.network import Network
+from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
+
+__all__ = ["from_approx_file"]
+
+_ROLE, _WEIGHT, _LAYER = "approx.role", "approx.weight", "approx.layer"
+
+
+def from_approx_file(path: Path, weights: Path | None = None) -> Network:
+    """Read a module of the stage `approx` or `bound`.
+
+    Args:
+      weights: see `load_model`.
+
+    Raises:
+      InputError: it does not parse, `@main` is not a network's, weights do not fit, or an
+        instance's parameters, latency or interval are not its core's.
+      UnsupportedError: floats are computed outside of the approx dialect.
+    """
+    from asnet_mlir.compiler import main_function, module_from_text, run_passes
+
+    try:
+        with module_from_text(path.read_text()) as module:
+            arguments, output = _signature(path, main_function(module))
+            # An op of arith that an edit brought in becomes one of approx, or is refused.
+            run_passes(module, "builtin.module(convert-arith-to-approx)", "reading it")
+            module.operation.verify()
+            binding, missing = _unbind(path, module)
+            text = str(module)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not text") from None
+    except (InputError, UnsupportedError) as error:
+        message = str(error)
+        prefix = "" if message.startswith(str(path)) else f"{path}: "
+        raise type(error)(f"{prefix}{message}") from None
+    batch = arguments[0][1][0]
+    named = [(name, shape) for name, shape in arguments[1:]]
+    beside = weights or weights_file_of(path)
+    if named and not beside.is_file():
+        raise InputError(
+            f"{path}: @main takes {len(named)} weights; give them with --weights FILE.npz, or as "
+            f"{beside.name} beside it ('asnet compile -o' writes both)"
+        )
+    if weights is not None and not named:
+        raise InputError(f"{path}: @main takes no weights; leave out '{weights}'")
+    values = assign_weights(str(beside), read_weights(beside), named) if named else ()
+
+    def fixed(size: int) -> str:
+        if size != batch:
+            raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
+        return text
+
+    def past(_: int) -> str:
+        raise InputError(f"{path}: is past the stages stablehlo and linalg")
+
+    return Network(
+        path.stem,
+        arguments[0][1][1:],
+        output[1:],
+        values,
+        stablehlo=past,
+        lower=past,
+        fixed_batch=batch,
+        approx=fixed,
+        binding=binding,
+        missing=missing,
+    )
+
+
+def _signature(path: Path, main: Any) -> tuple[list[tuple[str, tuple[int, ...]]], tuple[int, ...]]:
+    """Return name and shape of each argument (the input's is "") and the shape of the result."""
+    from mlir import ir
+
+    kind = main.attributes["function_type"].value
+    attributes = main.attributes.get("arg_attrs", [])
+
+    def shape(what: Any) -> tuple[int, ...]:
+        ranked = isinstance(what, ir.RankedTensorType) and ir.RankedTensorType(what)
+        if (
+            not ranked
+            or not ranked.has_static_shape
+            or not isinstance(ranked.element_type, ir.F32Type)
+        ):
+            raise InputError(f"{path}: @main works on {what}, must be float32 of a fixed shape")
+        return tuple(ranked.shape)
+
+    arguments = []
+    for index, (argument, own) in enumerate(zip(kind.inputs, attributes, strict=True)):
+        if index == 0 and (_ROLE not in own or own[_ROLE].value != "input"):
+            raise InputError(f'{path}: the first argument of @main lacks {_ROLE} = "input"')
+        if index and _WEIGHT not in own:
+            raise InputError(f"{path}: argument {index} of @main lacks {_WEIGHT} = NAME")
+        arguments.append((own[_WEIGHT].value if index else "", shape(argument)))
+    if len(kind.results) != 1:
+        raise InputError(f"{path}: @main must return one tensor, it returns {len(kind.results)}")
+    output = shape(kind.results[0])
+    for whole in (arguments[0][1], output):
+        if len(whole) < 2 or whole[0] != arguments[0][1][0]:
+            raise InputError(
+                f"{path}: the first dimension of @main's input and output must be the batch"
+            )
+    return arguments, output
+
+
+def _library(path: Path, module: Any) -> tuple[dict[int, Instance], dict[int, str]]:
+    """Return the instances that a module declares: those of library cores, and why not the rest."""
+    found: dict[int, Instance] = {}
+    missing: dict[int, str] = {}
+    by_module = {core.module: core for core in library_cores().values()}
+    for library in module.body.operations:
+        if library.operation.name != "approx.library":
+            continue
+        for op in library.regions[0].blocks[0].operations:
+            own = op.attributes
+            number, kind, name = own["id"].value, own["op"].value, own["module"].value
+            parameters = {item.name: item.attr.value for item in own["parameters"]}
+            core = by_module.get(name)
+            place = f"{path}: approx.core {number} ({name})"
+            if core is None or core.op != kind:
+                near = difflib.get_close_matches(name, by_module, n=1)
+                missing[number] = (
+                    f"approx.core {number} is the module '{name}', no {kind} of the library"
+                    + (f" (did you mean '{near[0]}'?)" if near else "")
+                    + f"; give the ops a core whose Verilog is known: --bind {kind}=FILE.v"
+                )
+                continue
+            try:
+                instance = core.instance(parameters)
+            except InputError as error:
+                raise InputError(f"{place}: {error}") from None
+            declared = own["latency"].value, own["interval"].value
+            if declared != (instance.latency, instance.interval):
+                raise InputError(
+                    f"{place}: declares latency {declared[0]} and interval {declared[1]}, the "
+                    f"library's core has {instance.latency} and {instance.interval}"
+                )
+            found[number] = instance
+    return found, missing
+
+
+def _unbind(path: Path, module: Any) -> tuple[Binding | None, tuple[tuple[str, str, str], ...]]:
+    """Take the instances from a module's ops; return them as rules, and what has no known core.
+
+    Rules are by layer.  Ops of one layer and kind that an edit has bound apart become layers of
+    their own within it (`dense/mulf_2`), so that a rule can say each.
+    """
+    from mlir import ir
+
+    found, missing = _library(path, module)
+    ops = [
+        (op, layer)
+        for op, layer in _with_layers(module.operation, "")
+        if op.name.startswith("approx.") and op.name.removeprefix("approx.") in EXACT_CORES
+    ]
+    bound: dict[tuple[str, str], set[int | None]] = {}
+    for op, layer in ops:
+        bound.setdefault((op.name.removeprefix("approx."), layer), set()).add(_instance(op))
+    rules: dict[tuple[str, str | None], Rule] = {}
+    unknown: dict[tuple[str, str], str] = {}
+    for op, layer in ops:
+        kind, number = op.name.removeprefix("approx."), _instance(op)
+        if number is None:
+            continue
+        if any(
+            values != {number}
+            for (other, place), values in bound.items()
+            if other == kind and (place == layer or not layer or place.startswith(f"{layer}/"))
+        ):
+            layer = f"{layer}/{kind}_{number}" if layer else f"{kind}_{number}"
+            op.attributes[_LAYER] = ir.StringAttr.get(layer)
+        if number in missing:
+            unknown[kind, layer] = missing[number]
+        else:
+            # Without a name all ops of the kind are bound alike.
+            rules[kind, layer or None] = Rule(kind, found[number], layer or None)
+        del op.attributes["instance"]
+    for op in list(module.body.operations):
+        if op.operation.name == "approx.library":
+            op.operation.erase()
+    binding = Binding(tuple(rules.values())) if rules else None
+    return binding, tuple((*place, message) for place, message in unknown.items())
+
+
+def _with_layers(op: Any, layer: str) -> Iterator[tuple[Any, str]]:
+    """Yield every op with its layer: its own, or that of what it is in."""
+    if _LAYER in op.attributes:
+        layer = op.attributes[_LAYER].value
+    yield op, layer
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from _with_layers(child.operation, layer)
+
+
+def _instance(op: Any) -> int | None:
+    return int(op.attributes["instance"].value) if "instance" in op.attributes else None

@@ -1,0 +1,153 @@
+"""A cache of model files: what a framework made of one is read again without the framework.
+
+Importing JAX and Keras and tracing a network take seconds; the module's text and the weights, read
+from a file, milliseconds.  Entries are named by the file's content, the versions of what reads it
+and this package's own front ends, so that a change of any of them makes them anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir import dialects
+from asnet_mlir.cache import cached_bytes, content_hash
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.folding import fold_weights
+from asnet_mlir.frontends.network import Network, Weight
+from asnet_mlir.native import native_key
+
+__all__ = ["cached_network", "file_key", "pack", "unpack"]
+
+_KIND = "frontends"
+
+
+def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
+    """Return the key of a model that lies in `paths` (files or folders), read by `packages`."""
+    parts: list[str | bytes] = [_own_sources(), *(_version(package) for package in packages)]
+    for path in paths:
+        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        parts.append(str(len(files)))
+        for file in files:
+            parts += [str(file.relative_to(path)), file.read_bytes()]
+    return content_hash(*parts)
+
+
+def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
+    """Return the network `make()`, its weights folded, from the cache; or make it and keep it.
+
+    Its texts are kept as well, each batch size when it is first asked for; what is not there yet
+    makes the network by its framework, once.
+
+    Args:
+      key: everything that the network depends on, see `file_key`.
+      name: of the network; two copies of one file may have different ones.
+    """
+    made = functools.cache(lambda: fold_weights(make()))
+    # The compiler folds weights; where this process can't hold MLIR, they are not folded yet.
+    key = native_key(key) if dialects.can_load() else content_hash(key, "not folded")
+
+    def text(stage: str, batch: int) -> str:
+        def make_text() -> bytes:
+            network = made()
+            if stage == "unfolded":
+                return (network.unfolded or network).lower(batch).encode()
+            result: str = getattr(network, stage)(batch)
+            return result.encode()
+
+        entry = content_hash(key, stage, str(batch))
+        return cached_bytes(_KIND, entry, make_text).decode()
+
+    def reference(x: np.ndarray) -> np.ndarray:
+        compute = made().reference
+        if compute is None:
+            raise UnsupportedError(f"{name}: its framework is not in this process")
+        return compute(x)
+
+    return unpack(
+        cached_bytes(_KIND, content_hash(key, "network"), lambda: pack(made())),
+        name,
+        functools.partial(functools.partial, text),
+        reference,
+    )
+
+
+def pack(network: Network) -> bytes:
+    """Return everything of a network but its name and what it computes, as an `.npz` file."""
+    arrays: dict[str, np.ndarray] = {}
+
+    def place(weight: Weight) -> tuple[str, str]:
+        # Most weights are the same array before and after folding.
+        key = next((k for k, array in arrays.items() if array is weight.value), str(len(arrays)))
+        arrays[key] = weight.value
+        return weight.name, key
+
+    header = {
+        "input_shape": network.input_shape,
+        "output_shape": network.output_shape,
+        "fixed_batch": network.fixed_batch,
+        "has_reference": network.reference is not None,
+        "weights": [place(weight) for weight in network.weights],
+        "unfolded": network.unfolded and [place(weight) for weight in network.unfolded.weights],
+    }
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
+    return file.getvalue()
+
+
+def unpack(
+    data: bytes,
+    name: str,
+    text: Callable[[str], Callable[[int], str]],
+    reference: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Network:
+    """Return the network of which `pack` made `data`, with a name and functions given anew.
+
+    Args:
+      text: gives, for `stablehlo`, `lower` and `unfolded` (the lowering before weights were
+        folded), the function that takes the batch size.
+      reference: is left out where the network had none.
+    """
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        header = json.loads(str(archive["header"]))
+        arrays = {key: archive[key] for key in archive.files if key != "header"}
+
+    def network(weights: Any, lower: str) -> Network:
+        return Network(
+            name,
+            tuple(header["input_shape"]),
+            tuple(header["output_shape"]),
+            tuple(Weight(label, arrays[key]) for label, key in weights),
+            stablehlo=text("stablehlo"),
+            lower=text(lower),
+            fixed_batch=header["fixed_batch"],
+            reference=reference if header["has_reference"] else None,
+        )
+
+    whole = network(header["weights"], "lower")
+    if header["unfolded"] is None:
+        return whole
+    return replace(whole, unfolded=network(header["unfolded"], "unfolded"))
+
+
+@functools.cache
+def _own_sources() -> str:
+    """Return the hash of the front ends' sources: the package's version stays while they change."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return content_hash(*(file.read_bytes() for file in files))
+
+
+@functools.cache
+def _version(package: str) -> str:
+    try:
+        return f"{package}=={metadata.version(package)}"
+    except metadata.PackageNotFoundError:
+        return f"{package} is missing"

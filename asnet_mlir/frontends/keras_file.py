@@ -1,0 +1,56 @@
+"""`.keras` files, through the cache."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.cached import cached_network, file_key
+from asnet_mlir.frontends.network import Network
+
+__all__ = ["from_keras_file"]
+
+_PACKAGES = ("jax", "jaxlib", "keras", "h5py")
+
+
+def from_keras_file(path: Path, *, name: str | None = None) -> Network:
+    """Read a `.keras` file; no code of it is run (`check_keras_archive`, and Keras' safe mode).
+
+    Where this process has Keras on another backend than JAX, another process reads it.
+
+    Raises:
+      InputError: the file is missing, or holds what it must not, or Keras can't read it.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    key = f"keras {file_key(path, packages=_PACKAGES)}"
+    return cached_network(key, name or path.stem, functools.partial(_make, path))
+
+
+def _make(path: Path) -> Network:
+    from asnet_mlir.frontends.keras_archive import check_keras_archive
+
+    check_keras_archive(path)
+    if _is_on_another_backend():
+        from asnet_mlir.frontends.child import ChildModel
+
+        return ChildModel("keras", path).network()
+    from asnet_mlir.frontends.keras import from_keras_model, import_keras
+
+    keras = import_keras()
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises whatever its layers raise
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        detail = lines[0] if lines else type(error).__name__
+        raise InputError(f"{path}: Keras can't read it: {detail[:300]}") from None
+    try:
+        return from_keras_model(model)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _is_on_another_backend() -> bool:
+    return "keras" in sys.modules and sys.modules["keras"].backend.backend() != "jax"

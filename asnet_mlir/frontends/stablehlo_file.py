@@ -1,0 +1,167 @@
+"""StableHLO files: text (`.mlir`), bytecode and portable artifacts (`.mlirbc`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.constants import main_of
+from asnet_mlir.frontends.locations import walk
+from asnet_mlir.frontends.module import WEIGHT_ATTRIBUTE, lower_module
+from asnet_mlir.frontends.network import Network, Weight
+from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
+
+__all__ = ["from_stablehlo_file", "parse_stablehlo"]
+
+# MLIR's bytecode, and the producer that a portable artifact (versioned StableHLO) names in it.
+_BYTECODE = b"ML\xefR"
+_PORTABLE = b"StableHLO_v"
+
+
+def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
+    """Read a StableHLO module.
+
+    The public function `@main` takes one float32 tensor whose first dimension is the batch, and
+    after it the weights, and returns one tensor; the batch size is fixed by the file.  Weights are
+    constants of the module or come from `weights`: arguments find theirs by the attribute
+    `approx.weight` or the name in their location, else by their position (`arr_0`, ..).
+
+    Args:
+      weights: an `.npz` file; by default the module's own (`net.weights.npz` beside `net.mlir`)
+        where `@main` takes any.
+
+    Raises:
+      InputError: the file is missing, does not parse, or `@main` has another signature; the weights
+        do not fit.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    module = parse_stablehlo(path, path.read_bytes())
+    with module.context:
+        main = main_of(module)
+        if main is None:
+            raise InputError(f"{path}: lacks the function @main")
+        given, results = _shapes(path, main)
+        arguments = list(zip(_argument_names(main), given[1:], strict=True))
+        values = _weights(path, weights, arguments)
+        lowered = lower_module(module, values)
+        linalg = lowered.linalg
+    batch = given[0][0]
+
+    def fixed(size: int, text: str) -> str:
+        if size != batch:
+            raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
+        return text
+
+    return Network(
+        path.stem,
+        given[0][1:],
+        results[0][1:],
+        (*values, *lowered.constants),
+        stablehlo=lambda size: fixed(size, lowered.stablehlo),
+        lower=lambda size: fixed(size, linalg),
+        fixed_batch=batch,
+    )
+
+
+def parse_stablehlo(where: Path | str, content: bytes) -> Any:
+    """Return the jaxlib MLIR module of text, bytecode or a portable artifact.
+
+    Raises:
+      InputError: it is none of them, or of a later version than this program reads.
+    """
+    from jax._src.interpreters.mlir import make_ir_context
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    context = make_ir_context()
+    # Diagnostics go into the error, not to standard error.
+    messages: list[str] = []
+
+    def keep(diagnostic: Any) -> bool:
+        messages.append(f"{diagnostic.message} at {diagnostic.location}")
+        return True
+
+    with context:
+        handler = context.attach_diagnostic_handler(keep)
+        try:
+            if content.startswith(_BYTECODE) and _PORTABLE in content[:64]:
+                module = stablehlo.deserialize_portable_artifact(context, content)
+            else:
+                module = ir.Module.parse(content)
+        except (ir.MLIRError, ValueError) as error:
+            detail = messages[0] if messages else str(error)
+            detail = " ".join(detail.split())[:300]
+            raise InputError(f"{where}: not a StableHLO module: {detail}") from None
+        finally:
+            handler.detach()
+        if module is None:
+            detail = " ".join(" ".join(messages[:1]).split())[:300] or "not readable"
+            raise InputError(f"{where}: not a StableHLO module: {detail}")
+        for op in walk(module.operation):
+            if op.name.startswith("linalg."):
+                raise InputError(
+                    f"{where}: a module of linalg; a model is a StableHLO, approx or bound module"
+                )
+    return module
+
+
+def _shapes(path: Path, main: Any) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    from jaxlib.mlir import ir
+
+    function_type = main.attributes["function_type"].value
+    inputs, results = list(function_type.inputs), list(function_type.results)
+    if not inputs or len(results) != 1:
+        raise InputError(
+            f"{path}: @main must take the input (and weights) and return one tensor, it takes "
+            f"{len(inputs)} and returns {len(results)}"
+        )
+
+    def shape(kind: Any) -> tuple[int, ...]:
+        ranked = isinstance(kind, ir.RankedTensorType) and kind.has_static_shape
+        if ranked and str(kind.element_type) == "f32":
+            return tuple(kind.shape)
+        raise InputError(f"{path}: @main works on {kind}, must be float32 of a fixed shape")
+
+    shapes = [shape(kind) for kind in inputs], [shape(kind) for kind in results]
+    for whole in (shapes[0][0], shapes[1][0]):
+        if len(whole) < 2 or whole[0] != shapes[0][0][0]:
+            raise InputError(
+                f"{path}: the first dimension of @main's input and output must be the batch"
+            )
+    return shapes
+
+
+def _argument_names(main: Any) -> list[str]:
+    """Return what the arguments after the input are called, "" for those without a name."""
+    from jaxlib.mlir import ir
+
+    attributes = main.attributes.get("arg_attrs")
+    names = []
+    for index, argument in enumerate(main.regions[0].blocks[0].arguments):
+        own = attributes[index] if attributes is not None else {}
+        if WEIGHT_ATTRIBUTE in own:
+            names.append(str(own[WEIGHT_ATTRIBUTE].value))
+        elif isinstance(argument.location, ir.NameLoc):
+            names.append(str(argument.location.name_str))
+        else:
+            names.append("")
+    return names[1:]
+
+
+def _weights(
+    path: Path, weights: Path | None, arguments: list[tuple[str, tuple[int, ...]]]
+) -> tuple[Weight, ...]:
+    if not arguments:
+        if weights is not None:
+            raise InputError(f"{path}: @main takes no weights; leave out '{weights}'")
+        return ()
+    beside = weights_file_of(path)
+    if weights is None and not beside.is_file():
+        raise InputError(
+            f"{path}: @main takes {len(arguments)} weights; give them with --weights FILE.npz, or "
+            f"as {beside.name} beside it"
+        )
+    where = weights or beside
+    return assign_weights(str(where), read_weights(where), arguments)
