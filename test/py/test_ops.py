@@ -16,7 +16,7 @@ from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
 
 ROWS = ops_table.PAGE.read_text().splitlines()
-# Cores whose models are native operations: others take long to compile where functions are expanded.
+# Cores whose models are native operations: others compile for long where functions are expanded.
 APPROXIMATE = Binding.parse(["mulf=fmul_trunc:P=9", "divf=fdiv_trunc:P=7"])
 SPECIAL = np.array(
     [0.0, -0.0, 1e-40, -1e-45, 1.5, 0.5, -2.5, -3e38, 3e38, np.inf, -np.inf, np.nan], np.float32
