@@ -55,7 +55,7 @@ EXACT_CORES = {
 
 _TO_APPROX = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
-    "func.func(approx-annotate-layers,approx-fuse-elementwise),canonicalize,cse,"
+    "func.func(approx-annotate-layers,approx-fuse-elementwise,approx-split-sums),canonicalize,cse,"
     "approx-widen-booleans,approx-expand-math,convert-arith-to-approx,canonicalize,cse)"
 )
 

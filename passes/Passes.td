@@ -216,6 +216,33 @@ def FuseElementwise : Pass<"approx-fuse-elementwise"> {
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::linalg::LinalgDialect"];
 }
 
+def SplitSums : Pass<"approx-split-sums"> {
+  let summary = "Sum long reductions by blocks";
+  let description = [{
+    A sum over one dimension of at least `least` terms becomes the sum of the sums of blocks, each of
+    about as many terms as there are blocks (the divisor nearest to the square root), where the blocks'
+    sums are at most `most` numbers: dense layers, not convolutions. Rounding errors of a sum one after
+    the other grow with the number of terms, of two levels with its square root; and the blocks'
+    sums are independent, which hardware can interleave.
+
+    - Before: linalg on tensors with arith; a body that adds to the accumulator.
+    - After: the same with one op more; each of the two sums keeps its order.
+
+    ```mlir
+    %1 = linalg.generic {(j, k) -> (k), (j, k) -> (k, j), (j, k) -> (j)} ins(%x, %w) outs(%0)   // k < 784
+    ==>
+    %p = linalg.generic {(j, b, k) -> (b * 28 + k), .., (j, b, k) -> (j, b)} ins(%x, %w) outs(%zeros)
+    %1 = linalg.generic {(j, b) -> (j, b), (j, b) -> (j)} ins(%p) outs(%0)   // b < 28
+    ```
+  }];
+  let options = [
+    Option<"least", "least", "int64_t", "256", "terms of the shortest sum that is split">,
+    Option<"most", "most", "int64_t", "16384", "numbers that all sums of blocks may be">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
 def ConvertApproxToCalls : Pass<"convert-approx-to-calls", "::mlir::ModuleOp"> {
   let summary = "Convert bound approx ops to calls of their cores' models, unbound ones to arith";
   let description = [{
