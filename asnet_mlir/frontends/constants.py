@@ -52,7 +52,7 @@ def constants_to_arguments(
     constants = [
         (op, value)
         for op in walk(main.operation)
-        if op.name == "stablehlo.constant" and (value := _array(op.attributes["value"])) is not None
+        if op.name == "stablehlo.constant" and (value := _array(op)) is not None
     ]
     with module.context, ir.Location.unknown():
         for weight in known or ():
@@ -87,13 +87,15 @@ def _append(ir: Any, main: Any, block: Any, weight: Weight) -> Any:
     return argument
 
 
-def _array(attribute: Any) -> np.ndarray | None:
+def _array(op: Any) -> np.ndarray | None:
     """Return a constant's value if it is worth an argument."""
     from jaxlib.mlir import ir
 
-    if not isinstance(attribute, ir.DenseFPElementsAttr) or attribute.is_splat:
+    # The type first: attributes of complex numbers have no class in Python.
+    if not isinstance(ir.RankedTensorType(op.result.type).element_type, ir.F32Type):
         return None
-    if not isinstance(attribute.type.element_type, ir.F32Type):
+    attribute = op.attributes["value"]
+    if not isinstance(attribute, ir.DenseFPElementsAttr) or attribute.is_splat:
         return None
     value = np.array(attribute, np.float32, order="C")
     return None if np.isnan(value).any() else value
