@@ -3,8 +3,8 @@
     make layer-search        (or: python examples/layer_search.py [OUTPUT_FOLDER])
 
 First every uniform binding: one multiplier, P = 0..22 ignored mantissa bits, in all layers.  Then
-the searches `greedy` and `nsga2` choose a P for each layer.  The energy of a configuration is that of
-all its operations (docs/exploration.md).  Printed is, for each uniform binding, the cheapest
+the searches `greedy` and `nsga2` choose a P for each layer.  The energy of a configuration is that
+of all its operations (docs/exploration.md).  Printed is, for each uniform binding, the cheapest
 configuration by layers that is at least as accurate; a report with both fronts is written.
 
 The synthesis of the multipliers takes some minutes the first time; it is cached.

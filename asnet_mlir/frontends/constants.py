@@ -87,14 +87,14 @@ def _append(ir: Any, main: Any, block: Any, weight: Weight) -> Any:
     return argument
 
 
-def _array(op: Any) -> np.ndarray | None:
+def _array(constant: Any) -> np.ndarray | None:
     """Return a constant's value if it is worth an argument."""
     from jaxlib.mlir import ir
 
-    # The type first: attributes of complex numbers have no class in Python.
-    if not isinstance(ir.RankedTensorType(op.result.type).element_type, ir.F32Type):
+    # The type first: jaxlib raises when it meets an attribute of complex numbers.
+    if not isinstance(ir.RankedTensorType(constant.result.type).element_type, ir.F32Type):
         return None
-    attribute = op.attributes["value"]
+    attribute = constant.attributes["value"]
     if not isinstance(attribute, ir.DenseFPElementsAttr) or attribute.is_splat:
         return None
     value = np.array(attribute, np.float32, order="C")

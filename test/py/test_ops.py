@@ -16,7 +16,8 @@ from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
 
 ROWS = ops_table.PAGE.read_text().splitlines()
-APPROXIMATE = Binding.parse(["mulf=fmul_trunc:P=9", "divf=fdiv_trunc:P=7", "addf=fadd:FLUSH=1"])
+# Cores whose models are native operations: others compile for long where functions are expanded.
+APPROXIMATE = Binding.parse(["mulf=fmul_trunc:P=9", "divf=fdiv_trunc:P=7"])
 SPECIAL = np.array(
     [0.0, -0.0, 1e-40, -1e-45, 1.5, 0.5, -2.5, -3e38, 3e38, np.inf, -np.inf, np.nan], np.float32
 )
@@ -312,5 +313,5 @@ def test_dynamic_shapes_are_refused(tmp_path):
     path.write_text(
         "func.func @main(%x: tensor<?x2xf32>) -> tensor<?x2xf32> { return %x : tensor<?x2xf32> }"
     )
-    with pytest.raises(InputError, match="must be static float32"):
+    with pytest.raises(InputError, match="must be float32 of a fixed shape"):
         load_model(str(path))
