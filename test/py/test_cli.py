@@ -69,7 +69,7 @@ def test_explore_chooses_and_saves(capfd, tmp_path):
 def test_compile_prints_every_stage(capfd):
     marks = {
         "stablehlo": "stablehlo.dot_general",
-        "linalg": "linalg.generic",
+        "linalg": "arith.mulf",
         "approx": "approx.mulf %",
         "bound": "{instance = 1}",
         "llvm": "llvm.func",
