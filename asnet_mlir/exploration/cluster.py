@@ -306,4 +306,9 @@ def _portable(network: Network) -> Network:
     recorder = _Recorder(network.lower)
     CompiledNetwork(replace(network, lower=recorder))
     texts = _Texts(recorder.texts)
-    return replace(network, lower=texts, stablehlo=_Texts({}), reference=None)
+    network = replace(network, lower=texts, stablehlo=_Texts({}), reference=None)
+    if network.unfolded is None:
+        return network
+    # What the framework gave is not asked for, but says that weights are folded already.
+    source = replace(network.unfolded, lower=_Texts({}), stablehlo=_Texts({}), reference=None)
+    return replace(network, unfolded=source)

@@ -20,7 +20,7 @@ import numpy as np
 
 from asnet_mlir import dialects
 from asnet_mlir.cache import cached_bytes, content_hash
-from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.native import native_key
@@ -41,19 +41,27 @@ def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
     return content_hash(*parts)
 
 
-def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
+def cached_network(find_key: Callable[[], str], name: str, make: Callable[[], Network]) -> Network:
     """Return the network `make()`, its weights folded, from the cache; or make it and keep it.
 
     Its texts are kept as well, each batch size when it is first asked for; what is not there yet
     makes the network by its framework, once.
 
     Args:
-      key: everything that the network depends on, see `file_key`.
+      find_key: gives everything that the network depends on, see `file_key`.
       name: of the network; two copies of one file may have different ones.
     """
-    made = functools.cache(lambda: fold_weights(make()))
+    given = find_key()
+
+    @functools.cache
+    def made() -> Network:
+        network = fold_weights(make())
+        if find_key() != given:
+            raise InputError(f"{name}: its file changed while it was in use; load the model again")
+        return network
+
     # The compiler folds weights; where this process can't hold MLIR, they are not folded yet.
-    key = native_key(key) if dialects.can_load() else content_hash(key, "not folded")
+    key = native_key(given) if dialects.can_load() else content_hash(given, "not folded")
 
     def text(stage: str, batch: int) -> str:
         def make_text() -> bytes:
@@ -72,8 +80,16 @@ def cached_network(key: str, name: str, make: Callable[[], Network]) -> Network:
             raise UnsupportedError(f"{name}: its framework is not in this process")
         return compute(x)
 
+    def make_entry() -> bytes:
+        network = made()
+        if network.fixed_batch is not None:
+            # All that it will ever be asked for, so that its file is not needed again.
+            for stage in ("stablehlo", "lower", "unfolded"):
+                text(stage, network.fixed_batch)
+        return pack(network)
+
     return unpack(
-        cached_bytes(_KIND, content_hash(key, "network"), lambda: pack(made())),
+        cached_bytes(_KIND, content_hash(key, "network"), make_entry),
         name,
         functools.partial(functools.partial, text),
         reference,

@@ -25,8 +25,11 @@ def from_keras_file(path: Path, *, name: str | None = None) -> Network:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    key = f"keras {file_key(path, packages=_PACKAGES)}"
-    return cached_network(key, name or path.stem, functools.partial(_make, path))
+
+    def find_key() -> str:
+        return f"keras {file_key(path, packages=_PACKAGES)}"
+
+    return cached_network(find_key, name or path.stem, functools.partial(_make, path))
 
 
 def _make(path: Path) -> Network:

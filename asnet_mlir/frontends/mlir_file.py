@@ -39,9 +39,10 @@ def from_mlir_file(path: Path, weights: Path | None = None) -> Network:
 
         return from_stablehlo_file(path, weights)
 
-    beside = weights or weights_file_of(path)
-    files = [path, beside] if beside.is_file() else [path]
-    explicit = "given" if weights else "beside"
-    return cached_network(
-        f"{explicit} {file_key(*files, packages=('jax', 'jaxlib'))}", path.stem, make
-    )
+    def find_key() -> str:
+        beside = weights or weights_file_of(path)
+        files = [path, beside] if beside.is_file() else [path]
+        given = "given" if weights else "beside"
+        return f"{given} {file_key(*files, packages=('jax', 'jaxlib'))}"
+
+    return cached_network(find_key, path.stem, make)

@@ -30,7 +30,9 @@ def from_saved_model(path: Path) -> Network:
     if not any((path / name).is_file() for name in _PROGRAMS):
         raise InputError(f"{path}: a folder without saved_model.pb, no SavedModel of TensorFlow")
     name = path.resolve().name
-    key = f"saved_model {file_key(path, packages=_PACKAGES)}"
+
+    def find_key() -> str:
+        return f"saved_model {file_key(path, packages=_PACKAGES)}"
 
     child = ChildModel("saved_model", path)
 
@@ -38,7 +40,7 @@ def from_saved_model(path: Path) -> Network:
         require_tensorflow(f"{path}: is a SavedModel")
         return child.network()
 
-    return cached_network(key, name, make)
+    return cached_network(find_key, name, make)
 
 
 def require_tensorflow(what: str) -> None:

@@ -102,6 +102,36 @@ def test_names_are_the_files_and_contents_decide(own_cache, tmp_path, monkeypatc
         load_model(two)
 
 
+def test_a_file_that_changes_is_noticed(own_cache, tmp_path):
+    content = builtin_models()["classification_mnist"].read_bytes()
+    path = tmp_path / "net.keras"
+    path.write_bytes(content)
+    load_model(path).lower(1)
+    network = load_model(path)
+    path.write_bytes(builtin_models()["convolutional_mnist"].read_bytes())
+    assert network.lower(1)  # is there already
+    with pytest.raises(InputError, match="net: its file changed while it was in use"):
+        network.lower(3)
+
+
+def test_a_file_of_fixed_batch_is_not_needed_again(own_cache, tmp_path):
+    path = tmp_path / "net.mlir"
+    path.write_text(
+        "func.func @main(%x: tensor<2x3xf32>) -> tensor<2x3xf32> {\n"
+        "%c = stablehlo.constant dense<[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]> : tensor<2x3xf32>\n"
+        "%y = stablehlo.add %x, %c : tensor<2x3xf32> return %y : tensor<2x3xf32> }\n"
+    )
+    load_model(path)
+    network = load_model(path)
+    path.unlink()
+    assert "stablehlo.add" in network.stablehlo(2)
+    assert network.unfolded.lower(2)
+    assert Evaluator(network).outputs(np.zeros((2, 3), np.float32)).tolist() == [
+        [1, 2, 3],
+        [4, 5, 6],
+    ]
+
+
 def test_errors_are_not_kept(own_cache, tmp_path):
     path = tmp_path / "net.mlir"
     path.write_text("nonsense")

@@ -395,3 +395,21 @@ def test_weights_of_a_folded_network_travel_with_each_stage(tmp_path):
         np.testing.assert_array_equal(Evaluator(path).outputs(x), expected)
     names = [w.name for w in load_model(source).weights]
     assert any(name.endswith("folded") for name in names), names
+
+
+def test_networks_of_every_kind_travel_to_a_cluster(bound_file):
+    """As values, without a process: a cached one, a bound one, one whose weights were folded."""
+    from distributed.protocol.pickle import dumps, loads
+
+    from asnet_mlir.exploration.cluster import _portable
+
+    x = np.random.default_rng(0).random((20, 784)).astype(np.float32)
+    for model in ("classification_mnist", bound_file):
+        network = load_model(model)
+        travelled = loads(dumps(_portable(network)))
+        np.testing.assert_array_equal(
+            Evaluator(travelled).outputs(x), Evaluator(network).outputs(x)
+        )
+    network = from_jax_function(forward, (np.zeros((1, 3), np.float32),))
+    travelled = loads(dumps(_portable(network)))
+    np.testing.assert_array_equal(Evaluator(travelled).outputs(X), Evaluator(network).outputs(X))
