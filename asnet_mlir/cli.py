@@ -141,7 +141,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--minimize", metavar="COST", help="what the choice goes by")
     command.add_argument("--maximize", metavar="accuracy", help="what the choice goes by")
     command.add_argument("--save", metavar="FILE.json", help="where the chosen binding goes")
-    command.add_argument("--plot", metavar="FILE.png", help="draw accuracy against parameters")
+    command.add_argument(
+        "--plot", metavar="FILE.png", help="draw accuracy against parameters, or the front"
+    )
     command.add_argument(
         "--early-stop",
         type=_number,
@@ -342,7 +344,7 @@ def _explore(options: Any) -> None:
     from asnet_mlir.exploration import choose
     from asnet_mlir.exploration.criterion import Criterion
     from asnet_mlir.exploration.progress import ProgressDisplay
-    from asnet_mlir.reports import exploration_table, plot_accuracy
+    from asnet_mlir.reports import exploration_table, has_axes, plot_accuracy, plot_front
 
     if options.store == "":
         raise InputError("--store needs a file name")
@@ -382,8 +384,10 @@ def _explore(options: Any) -> None:
         )
     if chosen and options.save:
         _write_new(options.save, json.dumps(chosen.binding.to_json(), indent=2) + "\n")
-    if options.plot:
+    if options.plot and has_axes(exploration) and options.cost == "none":
         plot_accuracy(exploration, Path(options.plot))
+    elif options.plot:
+        plot_front(exploration, Path(options.plot), chosen)
     if options.json:
         _print_json(exploration.to_json() | ({"chosen": chosen.to_json()} if chosen else {}))
         return

@@ -18,11 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import EXACT_CORES
 from asnet_mlir.cores import Instance, load_core
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import default_threads
 from asnet_mlir.exploration.criterion import COSTS
+from asnet_mlir.exploration.keys import deciding_rule
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import InstanceCost, Store
@@ -47,13 +49,18 @@ class CostModel:
     """Costs of the configurations of a design space."""
 
     def __init__(
-        self, cost: str, space: DesignSpace, instances: Mapping[str, InstanceCost]
+        self,
+        cost: str,
+        space: DesignSpace,
+        instances: Mapping[str, InstanceCost],
+        bound: Binding | None = None,
     ) -> None:
         """Prepare the sums.
 
         Args:
           cost: which figure is minimized, or `none`: none is known.
           instances: measured figures by content hash; empty for `none`.
+          bound: what the network's file binds where a configuration does not.
         """
         self.cost = cost
         self._space = space
@@ -65,9 +72,11 @@ class CostModel:
             for op, count in layer.ops.items():
                 variable = variables.get((op, layer.name if space.scope == "layer" else None))
                 choices = (None,) if variable is None else space.variables[variable].choices
-                bound = [exact.get(op) if choice is None else choice for choice in choices]
-                if bound[0] is not None:
-                    figures = [instances[i.content_hash] for i in bound if i is not None]
+                rule = deciding_rule(bound, op, layer.name) if bound else None
+                own = exact.get(op) if rule is None else rule.instance
+                used = [own if choice is None else choice for choice in choices]
+                if own is not None:
+                    figures = [instances[i.content_hash] for i in used if i is not None]
                     self._slots.append((count, variable, figures))
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
@@ -105,6 +114,7 @@ def measure_costs(
     space: DesignSpace,
     store: Store,
     progress: Callable[[int, int, str], None] | None = None,
+    bound: Binding | None = None,
 ) -> CostModel:
     """Synthesize what a design space's costs are made of; results are cached by content.
 
@@ -112,6 +122,7 @@ def measure_costs(
       cost: `area`, `delay`, `energy` or `none`.
       store: where the figures go.
       progress: called with (done, total, label of an instance).
+      bound: what the network's file binds.
 
     Raises:
       UnsupportedError: an iterative core, which no hardware is generated for.
@@ -124,6 +135,7 @@ def measure_costs(
         for instance in (
             *exact_instances(space.layers).values(),
             *(choice for variable in space.variables for choice in variable.choices),
+            *(bound.instances.values() if bound else ()),
         )
         if instance is not None
     }
@@ -141,7 +153,7 @@ def measure_costs(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return CostModel(cost, space, figures)
+    return CostModel(cost, space, figures, bound)
 
 
 def _measure(instance: Instance, cost: str) -> InstanceCost:

@@ -130,7 +130,7 @@ def explore(
         with Store(store) as kept:
             cluster = _connect(scheduler)
             study = _describe(model, compiled, dataset, space, kept)
-            costs = measure_costs(cost, space, kept, cost_progress)
+            costs = measure_costs(cost, space, kept, cost_progress, network.binding)
             _prepare_cores(space)
             if network.binding is not None:
                 ensure_checked(network.binding.instances.values())

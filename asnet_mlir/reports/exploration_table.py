@@ -5,7 +5,7 @@ from __future__ import annotations
 from asnet_mlir.exploration import Exploration, Result
 from asnet_mlir.reports.accuracy import accuracy_table
 
-__all__ = ["exploration_table"]
+__all__ = ["exploration_table", "has_axes"]
 
 _MOST_ROWS = 30
 _UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT ns"}
@@ -14,15 +14,19 @@ _UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT ns"}
 def exploration_table(exploration: Exploration) -> str:
     """Return the accuracy along each op kind's list, or the front where a search has none."""
     tables = []
-    has_axes = all(
-        len(exploration.axis(op)) == len(choices) - 1
-        for op, choices in exploration.constraints.choices.items()
-    )
-    if exploration.space.scope == "network" and has_axes:
+    if has_axes(exploration):
         tables.append(accuracy_table(exploration))
     if exploration.cost != "none" or not tables:
         tables.append(_front(exploration))
     return "\n\n".join(tables)
+
+
+def has_axes(exploration: Exploration) -> bool:
+    """Whether every op kind's list was measured with all else exact, in the whole network."""
+    return exploration.space.scope == "network" and all(
+        len(exploration.axis(op)) == len(choices) - 1
+        for op, choices in exploration.constraints.choices.items()
+    )
 
 
 def _front(exploration: Exploration) -> str:

@@ -276,3 +276,25 @@ def test_an_interrupt_that_a_callback_swallows_is_not_lost(conv, conv_data, tmp_
         explore(conv, conv_data, space, store=store, progress=report)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert explore(conv, conv_data, space, store=store).evaluated == 1
+
+
+def test_the_plot_of_a_search_is_its_front(capfd, tmp_path):
+    constraints, plot = tmp_path / "c.json", tmp_path / "front.svg"
+    constraints.write_text(json.dumps({**SPACE, "scope": "layer"}))
+    status, out, _ = run(
+        capfd,
+        [
+            *("explore", MODEL, "--data", DATA, "--constraints", str(constraints)),
+            *("--strategy", "greedy", "--choose", "accuracy>=0.5", "--plot", str(plot)),
+        ],
+    )
+    assert status == 0 and "front of accuracy and steps to go" in out
+    assert "<svg" in plot.read_text()
+    status, _, err = run(
+        capfd,
+        [
+            *("explore", MODEL, "--data", DATA, "--constraints", str(constraints)),
+            *("--plot", str(tmp_path / "no" / "front.png")),
+        ],
+    )
+    assert status == 2 and err.count("\n") == 1 and "can't write the plot" in err

@@ -258,5 +258,12 @@ def test_costs_are_sums_over_ops_and_distinct_instances(scope):
         for cost in ("area", "delay"):
             alone = CostModel(cost, space, table).figures(configuration)
             assert alone == {cost: pytest.approx(model.figures(configuration)[cost])}
+    # A file's own binding stands where a configuration has no rule, and costs what it binds.
+    bound = Binding.parse(["mulf@a=fmul_trunc:P=21", "addf=fadd"])
+    truncating = bound.rules[0].instance.content_hash
+    given = CostModel("delay", space, table, bound).figures(space.exact)["delay"]
+    plain = CostModel("delay", space, table).figures(space.exact)["delay"]
+    change = table[truncating].delay - table[exact["mulf"].content_hash].delay
+    assert given - plain == pytest.approx(6 * change)
     assert CostModel("none", space, {}).figures(space.exact) == {}
     assert CostModel("none", space, {}).minimized(space.exact) == len(space.variables)
