@@ -38,7 +38,7 @@ def from_jax_function(
 
     Raises:
       InputError: the function can't be traced, or its shapes are not as described.
-      UnsupportedError: an argument or the result is not float32.
+      UnsupportedError: an argument or the result is not float32, or samples are mixed.
     """
     import jax
 
@@ -93,6 +93,7 @@ def from_jax_function(
     def reference(batch: np.ndarray) -> np.ndarray:
         return np.asarray(jitted(batch, *(w.value for w in arguments)))
 
+    _check_samples_are_independent(name, reference, tuple(x_shape[1:]))
     return fold_weights(
         Network(
             name,
@@ -104,6 +105,24 @@ def from_jax_function(
             reference=reference,
         )
     )
+
+
+def _check_samples_are_independent(
+    name: str, reference: Callable[[np.ndarray], np.ndarray], input_shape: tuple[int, ...]
+) -> None:
+    """Refuse a network in which one sample's output depends on another sample.
+
+    A network is compiled for one sample.  NaNs spread through all arithmetic: where those of one
+    sample reach another, the two are mixed.
+    """
+    batch = np.zeros((2, *input_shape), np.float32)
+    without = np.isnan(reference(batch)[1])
+    batch[0] = np.nan
+    if (np.isnan(reference(batch)[1]) & ~without).any():
+        raise UnsupportedError(
+            f"{name}: the outputs of a sample depend on other samples of its batch (a sum or a "
+            "mean over the first dimension?); each must be computed by itself"
+        )
 
 
 def from_module_function(reference: str) -> Network:
