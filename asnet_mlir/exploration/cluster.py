@@ -119,7 +119,7 @@ def _version() -> str:
 
 @dataclass(frozen=True)
 class _Texts:
-    """A network's modules by batch size: what `Network.lower` returned, as a value."""
+    """A network's modules by batch size: what `Network.approx` returns, as a value."""
 
     texts: Mapping[int, str]
 
@@ -155,7 +155,7 @@ class ClusterRunner:
     def __init__(
         self,
         client: Any,
-        network: Network,
+        compiled: CompiledNetwork,
         dataset: Dataset,
         stop: EarlyStop | None = None,
         threads: int | None = None,
@@ -167,7 +167,7 @@ class ClusterRunner:
           threads: of one evaluation on a worker; by default one per processor of its machine.
         """
         self._client = client
-        self._work = (_portable(network), dataset, stop, threads)
+        self._work = (_portable(compiled), dataset, stop, threads)
         self._alone_since: float | None = None
         self._name = content_hash(str(os.getpid()), str(time.time_ns()))[:16]
 
@@ -288,27 +288,14 @@ class ClusterRunner:
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
 
-class _Recorder:
-    """Calls a network's `lower` and keeps what it returned."""
-
-    def __init__(self, lower: Callable[[int], str]) -> None:
-        self._lower = lower
-        self.texts: dict[int, str] = {}
-
-    def __call__(self, batch: int) -> str:
-        if batch not in self.texts:
-            self.texts[batch] = self._lower(batch)
-        return self.texts[batch]
-
-
-def _portable(network: Network) -> Network:
-    """Return a network that can travel: with text for every batch size that evaluation lowers."""
-    recorder = _Recorder(network.lower)
-    CompiledNetwork(replace(network, lower=recorder))
-    texts = _Texts(recorder.texts)
-    network = replace(network, lower=texts, stablehlo=_Texts({}), reference=None)
-    if network.unfolded is None:
-        return network
-    # What the framework gave is not asked for, but says that weights are folded already.
-    source = replace(network.unfolded, lower=_Texts({}), stablehlo=_Texts({}), reference=None)
-    return replace(network, unfolded=source)
+def _portable(compiled: CompiledNetwork) -> Network:
+    """Return a network that can travel: the text of its approx module instead of front ends."""
+    network, nothing = compiled.network, _Texts({})
+    return replace(
+        network,
+        approx=_Texts({network.fixed_batch or 1: compiled.lowered}),
+        stablehlo=nothing,
+        lower=nothing,
+        unfolded=None,
+        reference=None,
+    )

@@ -283,7 +283,7 @@ def _runner(
     if cluster is not None:
         from asnet_mlir.exploration.cluster import ClusterRunner
 
-        return ClusterRunner(cluster, compiled.network, dataset, stop, threads)
+        return ClusterRunner(cluster, compiled, dataset, stop, threads)
     return LocalRunner(Session(compiled, dataset, threads=threads), stop)
 
 

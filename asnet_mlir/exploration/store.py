@@ -697,6 +697,12 @@ class Store:
 
 def _check_place(path: Path, read_only: bool) -> None:
     """Refuse what SQLite's own messages do not explain."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror}") from None
     if path.is_dir():
         raise InputError(f"{path}: is a folder, not a result store")
     if read_only and not path.is_file():

@@ -70,8 +70,8 @@ def test_searches_and_early_stops_on_a_cluster_take_the_same_way(workers, conv, 
 
 
 def test_an_evaluation_that_fails_on_a_worker_is_one_error(workers, conv, conv_data, monkeypatch):
-    def without_texts(network):
-        return dataclasses.replace(portable(network), lower=cluster._Texts({}))
+    def without_texts(compiled):
+        return dataclasses.replace(portable(compiled), approx=cluster._Texts({}))
 
     portable = cluster._portable
     monkeypatch.setattr(cluster, "_portable", without_texts)

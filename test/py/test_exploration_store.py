@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,10 @@ def test_no_place_for_a_store(tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             Store(path)
+    (tmp_path / "file").write_text("x")
+    for name in ("file/s.sqlite", "n" * 300):
+        with pytest.raises(InputError, match="can't be read: "):
+            Store(tmp_path / name)
     with pytest.raises(InputError, match="no such file"):
         Store(tmp_path / "none.sqlite", read_only=True)
     assert not (tmp_path / "none.sqlite").exists()
@@ -277,8 +282,9 @@ def test_a_store_in_a_folder_that_cannot_be_written_is_read(tmp_path):
     folder.mkdir()
     path = folder / "s.sqlite"
     fill(path, 3)
-    for parent in (*tmp_path.parents[:2], tmp_path):
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.is_relative_to(tempfile.gettempdir()) and parent != Path(tempfile.gettempdir()):
+            parent.chmod(0o755)
     path.chmod(0o444)
     folder.chmod(0o555)
     try:
