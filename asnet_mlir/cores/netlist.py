@@ -690,7 +690,8 @@ def _blow_up(job: _Job, status: int, log: str) -> ToolError | None:
             f"{where}: reading it with Yosys took longer than {_CPU_SECONDS:g} s of processor time;"
             " a loop, a width or the core itself is too large"
         )
-    if "bad_alloc" in log or "MemoryError" in log:
+    # What the allocator, Python and the C library say, whichever met the limit.
+    if any(text in log for text in ("bad_alloc", "MemoryError", "cannot allocate memory")):
         return ToolError(
             f"{where}: reading it with Yosys took more than {_MEMORY_BYTES >> 30} GiB of memory;"
             " a loop, a width or the core itself is too large"
