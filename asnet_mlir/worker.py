@@ -360,5 +360,9 @@ def main(arguments: Sequence[str]) -> int:
     from asnet_mlir import dialects
 
     dialects.load()
-    Channel(Connection(int(arguments[0])), [Path(name) for name in arguments[1:]]).serve()
+    folders = [Path(name) for name in arguments[1:]]
+    Channel(Connection(int(arguments[0])), folders).serve()
+    for folder in folders:
+        # Where the caller was killed, nobody else does.
+        shutil.rmtree(folder, ignore_errors=True)
     return 0

@@ -11,7 +11,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.cli import main
 from asnet_mlir.compiler import compile as compile_model
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.evaluation import Evaluator, evaluate
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator, evaluate
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.weights import assign_weights, read_weights
@@ -406,10 +406,10 @@ def test_networks_of_every_kind_travel_to_a_cluster(bound_file):
     x = np.random.default_rng(0).random((20, 784)).astype(np.float32)
     for model in ("classification_mnist", bound_file):
         network = load_model(model)
-        travelled = loads(dumps(_portable(network)))
+        travelled = loads(dumps(_portable(CompiledNetwork(network))))
         np.testing.assert_array_equal(
             Evaluator(travelled).outputs(x), Evaluator(network).outputs(x)
         )
     network = from_jax_function(forward, (np.zeros((1, 3), np.float32),))
-    travelled = loads(dumps(_portable(network)))
+    travelled = loads(dumps(_portable(CompiledNetwork(network))))
     np.testing.assert_array_equal(Evaluator(travelled).outputs(X), Evaluator(network).outputs(X))

@@ -126,16 +126,17 @@ except KeyboardInterrupt:
 def test_its_parent_s_death_ends_the_worker():
     script = f"""{PRELUDE}
 asnet.compile("classification_mnist", "approx")
-print(worker._WORKERS[-1]._process.pid, flush=True)
+print(worker._WORKERS[-1]._process.pid, *worker._WORKERS[-1]._folders, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = run(script)
     assert done.returncode == -signal.SIGKILL
-    pid = int(done.stdout)
+    pid, *folders = done.stdout.split()
     for _ in range(100):
         try:
-            os.kill(pid, 0)
+            os.kill(int(pid), 0)
         except ProcessLookupError:
+            assert folders and not any(map(os.path.exists, folders))
             return
         subprocess.run(["sleep", "0.05"], check=True)
     pytest.fail("the worker lives on")
