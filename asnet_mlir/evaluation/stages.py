@@ -27,7 +27,15 @@ from asnet_mlir.compiler import bind, module_from_text, run_passes
 from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.model import Model, Strategy
 from asnet_mlir.errors import ToolError, UnsupportedError
-from asnet_mlir.native import LoadedObject, aligned, compile_object, host, native_key
+from asnet_mlir.native import (
+    Argument,
+    LoadedObject,
+    Plan,
+    aligned,
+    compile_object,
+    host,
+    native_key,
+)
 from asnet_mlir.ternary import use_ternary_logic
 
 __all__ = [
@@ -314,25 +322,21 @@ class NativeStage:
           weights: C-contiguous arrays by name.
           parameters: int32[n], as `approx-promote-parameters` orders them.
         """
-        results = {}
-        descriptors = []
+        results, arguments, arena = {}, [], 0
         for argument in self.prepare:
             role, name = argument["role"], argument["name"]
+            if role == "arena":
+                arena = argument["bytes"]
+                arguments.append(Argument("arena"))
+                continue
             if role == "prepared":
                 array = results[name] = aligned(argument["bytes"])
-            elif role == "weight":
-                array = weights[name]
-            elif role == "parameters":
-                array = parameters
             else:
-                array = aligned(argument["bytes"])
-            descriptors.append((ctypes.c_int64 * 3)(array.ctypes.data, array.ctypes.data, 0))
+                array = parameters if role == "parameters" else weights[name]
+            arguments.append(Argument("constant", array.ctypes.data))
         if results:
             entry = self._loaded.address("asnet_prepare")
-            pointers = (ctypes.c_void_p * len(descriptors))(
-                *(ctypes.addressof(descriptor) for descriptor in descriptors)
-            )
-            ctypes.CFUNCTYPE(None, ctypes.c_void_p)(entry)(pointers)
+            Plan([(entry, arguments)], [], arena).run({}, blocks=1, threads=1)
         return results
 
 
