@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asnet_mlir.errors import AsnetError, InputError, ToolError
+from asnet_mlir.ternary import use_ternary_logic
 
 if TYPE_CHECKING:
     from asnet_mlir.cores.model import Model
@@ -312,6 +313,7 @@ def compile_elementwise(models: Mapping[str, Model | str], opt_level: int = 3) -
                         memref.store(result, loop.arguments[2], [position])
                         scf.yield_([])
                 func.ReturnOp([])
+        use_ternary_logic(module)
         module.operation.verify()
         passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"
         PassManager.parse(f"builtin.module({passes})").run(module.operation)

@@ -42,10 +42,10 @@ def host() -> str:
 @functools.cache
 def _compiler_version() -> str:
     """Return a hash of the compiler: its C++ part and the pipelines in Python."""
-    from asnet_mlir import compiler
+    from asnet_mlir import compiler, ternary
     from asnet_mlir.evaluation import stages
 
-    files = [_library().__file__, compiler.__file__, stages.__file__, __file__]
+    files = [_library().__file__, *(m.__file__ for m in (compiler, stages, ternary)), __file__]
     return content_hash(*(hashlib.sha256(Path(file).read_bytes()).digest() for file in files))
 
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import importlib.util
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from asnet_mlir import processes
 from asnet_mlir.cores.smt import Function
 from asnet_mlir.errors import ToolError, UnsupportedError
 
-__all__ = ["FALSE", "TRUE", "Graph", "Word", "blast", "same"]
+__all__ = ["FALSE", "TRUE", "Graph", "Word", "abc_path", "blast", "same"]
 
 #: A literal: twice a variable's number, plus 1 where it is inverted; variable 0 is the constant.
 FALSE, TRUE = 0, 1
@@ -37,6 +37,10 @@ class Graph:
         # constant).
         self._gates: list[tuple[int, int] | None] = [None]
         self._known: dict[tuple[int, int], int] = {}
+
+    def __len__(self) -> int:
+        """Return the number of variables: gates, inputs and the constant."""
+        return len(self._gates)
 
     def input(self) -> int:
         """Return a new input."""
@@ -168,6 +172,18 @@ class Graph:
                     delta >>= 7
                 body.append(delta)
         path.write_bytes(body)
+
+    def substitute(self, outputs: Sequence[int], replaced: Mapping[int, int]) -> list[int]:
+        """Return `outputs` as they are with other literals in the place of some inputs."""
+        new: dict[int, int] = {literal >> 1: other for literal, other in replaced.items()}
+        for variable in self._cone(outputs):
+            pair = self._gates[variable]
+            if pair is not None:
+                left, right = (new[literal >> 1] ^ literal & 1 for literal in pair)
+                new[variable] = self.conjunction(left, right)
+            else:
+                new.setdefault(variable, 2 * variable)
+        return [new[literal >> 1] ^ literal & 1 for literal in outputs]
 
     def inputs_of(self, outputs: Sequence[int]) -> list[int]:
         """Return the inputs that outputs depend on, in the order in which they were made."""
@@ -326,7 +342,7 @@ def same(
         script = f"&r 0.aig; &cec -T {max(1, int(seconds))} -C {_CONFLICTS} 1.aig"
         try:
             done = processes.run(
-                [_abc_path(), "-c", script],
+                [abc_path(), "-c", script],
                 purpose="comparing two circuits with ABC",
                 cwd=Path(name),
                 timeout_seconds=seconds + 2.0,
@@ -354,7 +370,12 @@ def same(
     raise ToolError(f"comparing two circuits with ABC: its answer was not understood: {tail}")
 
 
-def _abc_path() -> Path:
+def abc_path() -> Path:
+    """Return the program `yosys-abc`.
+
+    Raises:
+      ToolError: it is not installed.
+    """
     found = importlib.util.find_spec("pyosys")
     for folder in (found.submodule_search_locations or ()) if found else ():
         path = Path(folder) / "yosys-abc"

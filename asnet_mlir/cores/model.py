@@ -7,7 +7,7 @@ Several strategies give the same bits on every operand that a core can see:
   operand bits are each the same bit of the top's operand or the constant 0, and whose result is the
   top's result; else by `prove.py`, in a short time;
 * `word`: the netlist itself, cell by cell, as integer arithmetic (`lowering/circt`);
-* `bitslice`: gates as bitwise operations on 512 pairs at a time, words between them;
+* `bitslice`: the word-level model's gates as bitwise operations on 512 pairs at a time;
 * `table`: every result looked up, where the operands have few bits;
 * `simulated`: Verilator behind the same interface, for cores with state (`simulation.py`).
 
@@ -32,7 +32,7 @@ import numpy as np
 
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_text, content_hash
-from asnet_mlir.cores import bitslice
+from asnet_mlir.cores import bitslice, smt
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Core, Instance, library_cores
 from asnet_mlir.cores.netlist import Netlist
@@ -64,8 +64,9 @@ _LIBRARY = "__asnet_library__"
 
 #: Operand bits of the largest table: 65,536 results stay in the second-level cache.
 _WIDEST_TABLE = 16
-#: Above this many gates word-level code takes LLVM long and is never the fastest.
-_MOST_GATES_IN_WORDS = 1500
+#: Above this many gates word-level code takes LLVM long and is never the fastest; from this many on
+#: a netlist is one of gates.
+_MOST_GATES_IN_WORDS, _FEWEST_GATES = 1500, 128
 #: Bounds on proofs about a user's core; what is not proved in that time is not used.
 _PROOF_SECONDS = 10.0
 _LONGEST_PROOF = 100_000
@@ -385,8 +386,7 @@ def _derive_netlists(
     instances: Sequence[Instance], strategy: Strategy | None
 ) -> dict[str, dict[str, Any]]:
     """Derive models by every strategy that applies to a netlist, and keep the fastest of each."""
-    jobs: list[dict[str, Any]] = []
-    netlists_of: list[tuple[Instance, Netlist, int, bitslice.Plan | None]] = []
+    flats: list[tuple[Instance, Netlist, int]] = []
     for instance, result in zip(instances, netlists.elaborate(instances), strict=True):
         if isinstance(result, AsnetError):
             raise result
@@ -396,37 +396,21 @@ def _derive_netlists(
                 f"{instance.label}: declares a latency of {instance.latency} cycles, but its "
                 f"structure has {latency}; correct latency_cycles"
             )
-        plan = None
-        if strategy in (None, "bitslice"):
-            plan = bitslice.plan(flat.module)
-            if plan is None and strategy:
-                plan = bitslice.plan(flat.module, fewest=1)
-            if plan is None and strategy:
-                raise InputError(
-                    f"{instance.label}: its netlist has no gates, only operations on words; "
-                    "strategy 'bitslice' does not apply"
-                )
-        number_format = instance.core.format
-        if plan is None or plan.gate_count <= _MOST_GATES_IN_WORDS:
-            jobs.append({"symbol": _PLACEHOLDER, "format": number_format, "module": flat.module})
-        if plan is not None:
-            jobs += bitslice.word_jobs(plan, _PLACEHOLDER, number_format)
-        netlists_of.append((instance, flat, latency, plan))
-    texts = iter(convert(jobs))
+        flats.append((instance, flat, latency))
+    texts = convert(
+        [
+            {"symbol": _PLACEHOLDER, "format": instance.core.format, "module": flat.module}
+            for instance, flat, _ in flats
+        ]
+    )
     results = {}
-    for instance, flat, latency, plan in netlists_of:
-
-        def next_text(instance: Instance = instance, flat: Netlist = flat) -> str:
-            text = next(texts)
-            if "error" in text:
-                where = flat.location(flat.module["cells"].get(text["cell"], {}))
-                raise UnsupportedError(f"{where}: {instance.label}: {text['error']}".lstrip(": "))
-            return text["text"]
-
-        word = None
-        if plan is None or plan.gate_count <= _MOST_GATES_IN_WORDS:
-            word = next_text()
-        if strategy in (None, "native") and word is not None and plan is None:
+    for (instance, flat, latency), text in zip(flats, texts, strict=True):
+        if "error" in text:
+            where = flat.location(flat.module["cells"].get(text["cell"], {}))
+            raise UnsupportedError(f"{where}: {instance.label}: {text['error']}".lstrip(": "))
+        word = text["text"]
+        gates = _gate_count(flat.module)
+        if strategy in (None, "native") and gates < _FEWEST_GATES:
             masks = _prove_native(instance, word)
             if masks is not None:
                 results[instance.content_hash] = {**_native(instance, masks), "latency": latency}
@@ -434,13 +418,17 @@ def _derive_netlists(
         if strategy == "native":
             raise _not_proved(instance)
         candidates: dict[str, dict[str, Any]] = {}
-        if word is not None and strategy in (None, "word"):
+        if strategy == "word" or (strategy is None and gates <= _MOST_GATES_IN_WORDS):
             candidates["word"] = {"text": word}
-        if plan is not None:
-            words = [next_text() for _ in range(len(plan.phases) + 1)]
-            candidates["bitslice"] = {"text": _sliced_text(instance, plan, words), "block": True}
+        if strategy == "bitslice" or (strategy is None and _may_be_sliced(instance, gates)):
+            try:
+                candidates["bitslice"] = {"text": _sliced_text(instance, flat, word), "block": True}
+            except UnsupportedError as error:
+                if strategy:
+                    raise UnsupportedError(f"{instance.label}: {error}") from None
+                candidates["word"] = {"text": word}
         if strategy in (None, "table"):
-            table = _table_text(instance, flat, word or candidates["bitslice"]["text"])
+            table = _table_text(instance, flat, word)
             if table is not None:
                 candidates["table"] = {"text": table}
             elif strategy:
@@ -457,6 +445,22 @@ def _derive_netlists(
             "nanoseconds": nanoseconds,
         }
     return results
+
+
+def _gate_count(module: Mapping[str, Any]) -> int:
+    """Return how many cells of a netlist are single gates: all their ports have one bit."""
+    return sum(
+        all(len(bits) == 1 for bits in cell["connections"].values())
+        for cell in module["cells"].values()
+    )
+
+
+def _may_be_sliced(instance: Instance, gates: int) -> bool:
+    """Return whether planes could be faster than words.
+
+    Gates are, and floating-point numbers: their shifts and leading zeros are long in words.
+    """
+    return gates >= _FEWEST_GATES or instance.core.is_float
 
 
 def _types(instance: Instance, flat: Netlist) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
@@ -511,11 +515,13 @@ def _single_pair_text(types: tuple[str, str, str], storage: tuple[str, str, str]
     return "\n".join(lines) + "\n"
 
 
-def _sliced_text(instance: Instance, plan: bitslice.Plan, words: Sequence[str]) -> str:
-    types, storage = _types(instance, Netlist("", {"": plan.module}, {}))
-    return bitslice.compose(plan, _PLACEHOLDER, words, types, storage) + _single_pair_text(
-        types, storage
-    )
+def _sliced_text(instance: Instance, flat: Netlist, word: str) -> str:
+    """Return a model that computes the word-level one `word` on planes of bits."""
+    function = smt.parse(word)
+    types, storage = _types(instance, flat)
+    circuit = bitslice.slice_function(function)
+    text = bitslice.compose(circuit, function.widths, _PLACEHOLDER, storage)
+    return text + _single_pair_text(types, storage)
 
 
 def _table_text(instance: Instance, flat: Netlist, text: str) -> str | None:
@@ -670,7 +676,7 @@ def _converter() -> Path:
 
 
 _CODE = (
-    *("core", "model", "bitslice", "netlist", "yosys_worker"),
+    *("core", "model", "bitslice", "luts", "netlist", "yosys_worker"),
     *("prove", "prove_worker", "smt", "aig"),
 )
 

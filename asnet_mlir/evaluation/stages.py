@@ -28,6 +28,7 @@ from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.model import Model, Strategy
 from asnet_mlir.errors import ToolError, UnsupportedError
 from asnet_mlir.native import LoadedObject, aligned, compile_object, host, native_key
+from asnet_mlir.ternary import use_ternary_logic
 
 __all__ = [
     "BoundStage",
@@ -482,6 +483,7 @@ def _compile_block(model: Model) -> bytes:
         for op in module.body.operations:
             if op.attributes["sym_name"].value == f"{model.symbol}_block":
                 del op.attributes["sym_visibility"]
+        use_ternary_logic(module)
         passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"
         run_passes(module, f"builtin.module({passes})", "lowering a model")
         return compile_object(module, 3)

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asnet_mlir import ternary
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, to_approx, to_native
-from asnet_mlir.cores import bitslice, core_from_verilog, derive_models, parse_instance
-from asnet_mlir.errors import InputError
+from asnet_mlir.cores import bitslice, core_from_verilog, derive_models, luts, parse_instance, smt
+from asnet_mlir.cores.model import convert
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
 from asnet_mlir.jit import compile_elementwise
@@ -78,8 +80,7 @@ def test_any_number_of_pairs(multiplier, count):
 
 
 @pytest.mark.parametrize("name", ["fmul:LATENCY=0", "fadd:LATENCY=0", "fmax:LATENCY=0"])
-def test_words_and_gates_by_turns(name):
-    # Few gates between wide words: many phases, which pass nets on to each other.
+def test_words_become_gates(name):
     instance = parse_instance(name)
     kernel = compile_elementwise(
         {
@@ -155,33 +156,111 @@ def netlists(draw):
 @settings(max_examples=12, deadline=None)
 @given(st.lists(netlists(), min_size=4, max_size=4))
 def test_random_netlists(modules):
-    from asnet_mlir.cores.model import convert
-
+    jobs = [
+        {"symbol": f"word{number}", "format": None, "module": module}
+        for number, module in enumerate(modules)
+    ]
     texts = {}
-    jobs, plans = [], []
-    for number, module in enumerate(modules):
-        plan = bitslice.plan(module, fewest=1)
-        plans.append(plan)
-        jobs.append({"symbol": f"word{number}", "format": None, "module": module})
-        jobs += bitslice.word_jobs(plan, f"sliced{number}", None) if plan else []
-    results = iter(convert(jobs))
-    for number, plan in enumerate(plans):
-        texts[f"word{number}"] = next(results)["text"]
-        if plan:
-            words = [next(results)["text"] for _ in range(len(plan.phases) + 1)]
-            kinds = ("i8", "i8", "i8")
-            block = bitslice.compose(plan, f"sliced{number}", words, kinds, kinds)
-            texts[f"sliced{number}"] = block + (
-                f"func.func private @sliced{number}(i8, i8) -> i8 "
-                f"attributes {{no_inline, approx.block = @sliced{number}_block}}\n"
-            )
+    for number, word in enumerate(convert(jobs)):
+        texts[f"word{number}"] = word["text"]
+        texts[f"sliced{number}"] = sliced(word["text"], f"sliced{number}", ("i8", "i8", "i8"))
     kernel = compile_elementwise(texts, opt_level=0)
     a, b = np.random.default_rng(0).integers(0, 256, (2, 600)).astype(np.uint8)
-    for number, plan in enumerate(plans):
-        if plan:
-            np.testing.assert_array_equal(
-                kernel(f"sliced{number}", a, b), kernel(f"word{number}", a, b)
-            )
+    for number in range(len(modules)):
+        np.testing.assert_array_equal(
+            kernel(f"sliced{number}", a, b), kernel(f"word{number}", a, b)
+        )
+
+
+def sliced(word: str, symbol: str, storage: tuple[str, str, str]) -> str:
+    """Return the bit-sliced model of a word-level one, without its function of single pairs."""
+    function = smt.parse(word)
+    widths = function.widths
+    text = bitslice.compose(bitslice.slice_function(function), widths, symbol, storage)
+    kinds = [
+        "f32" if is_float else f"i{width}"
+        for is_float, width in zip(function.is_float, widths, strict=True)
+    ]
+    return text + (
+        f"func.func private @{symbol}({kinds[0]}, {kinds[1]}) -> {kinds[2]} "
+        f"attributes {{no_inline, approx.block = @{symbol}_block}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("widths", "storage"),
+    [
+        ((1, 1, 1), ("i8", "i8", "i8")),
+        ((5, 3, 8), ("i8", "i8", "i8")),
+        ((8, 16, 3), ("i8", "i16", "i8")),
+        ((12, 7, 19), ("i16", "i8", "i32")),
+        ((32, 5, 9), ("i32", "i8", "i16")),
+        ((20, 33, 53), ("i32", "i64", "i64")),
+        ((64, 8, 8), ("i64", "i8", "i8")),
+    ],
+)
+@pytest.mark.parametrize("on_any_processor", [False, True])
+def test_elements_of_any_width(widths, storage, on_any_processor, monkeypatch):
+    # Bits are exchanged across the operands, so that a bit out of place shows.
+    if on_any_processor:
+        monkeypatch.setattr(ternary, "host", lambda: "")
+    a, b, r = widths
+    wide = max(widths)
+
+    def resized(name: str, have: int, want: int) -> str:
+        kind = "extui" if want > have else "trunci"
+        operation = f"arith.{kind} %{name} : i{have} to i{want}"
+        return operation if want != have else f"arith.addi %{name}, %zero : i{want}"
+
+    word = f"""func.func private @word(%a: i{a}, %b: i{b}) -> i{r} {{
+      %zero = arith.constant {f"0 : i{wide}" if wide > 1 else "false"}
+      %x = {resized("a", a, wide)}
+      %y = {resized("b", b, wide)}
+      %three = arith.constant {f"3 : i{wide}" if wide > 1 else "true"}
+      %p = arith.muli %x, %three : i{wide}
+      %q = arith.subi %p, %y : i{wide}
+      %s = arith.xori %q, %x : i{wide}
+      %z = {resized("s", wide, r)}
+      return %z : i{r}
+    }}
+    """
+    kernel = compile_elementwise({"word": word, "sliced": sliced(word, "sliced", storage)})
+    rng = np.random.default_rng(0)
+    count = 700
+    operands = [
+        rng.integers(0, np.iinfo(kind).max, count, kind, endpoint=True)
+        for kind in (f"uint{name[1:]}" for name in storage[:2])
+    ]
+    np.testing.assert_array_equal(kernel("sliced", *operands), kernel("word", *operands))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_every_table_has_a_term(count):
+    def value(term, row):
+        if isinstance(term, bool):
+            return int(term)
+        if isinstance(term, int):
+            return row >> term & 1
+        operands = [value(part, row) for part in term[1:]]
+        return {
+            "not": lambda x: 1 - x,
+            "and": lambda x, y: x & y,
+            "or": lambda x, y: x | y,
+            "xor": lambda x, y: x ^ y,
+        }[term[0]](*operands)
+
+    for table in range(1 << (1 << count)):
+        term = bitslice.logic(table, count)
+        found = sum(value(term, row) << row for row in range(1 << count))
+        assert found == table
+
+
+def test_a_circuit_too_large(monkeypatch):
+    monkeypatch.setattr(luts, "MOST_GATES", 100)
+    instance = parse_instance("fadd:LATENCY=0")
+    word = derive_models({"f": instance}, "word")["f"].text
+    with pytest.raises(UnsupportedError, match="more than 100"):
+        bitslice.slice_function(smt.parse(word))
 
 
 def _network(shape, layers):
