@@ -25,6 +25,10 @@ __all__ = ["BLOCK", "compose", "logic", "slice_function"]
 #: Operand pairs in a block: the bits of a plane.
 BLOCK = 512
 
+# Blocks that go through a phase (planes, gates, rows) together, so that the code of the gates, which
+# about fills a first-level cache, is not evicted between two of them.
+_GROUP = 4
+
 Types = tuple[str, str, str]
 
 
@@ -61,6 +65,7 @@ class _Writer:
         self._storage = storage
         self._lines: list[str] = []
         self._count = 0
+        self._tables: set[int] = set()
         # Lanes of one width for both operands and the result, so that pair i is bit i of a plane
         # in all of them; shifts of 8 and 16 bit lanes are those of 32, as what crosses is masked.
         self._element = max(_bits(kind) for kind in storage)
@@ -91,40 +96,151 @@ class _Writer:
         return lines
 
     def write(self, circuit: Circuit, widths: tuple[int, int, int]) -> str:
-        arrays = [f"memref<?x{kind}>" for kind in self._storage]
-        arguments = ", ".join(f"%{n}: {kind}" for n, kind in zip("abr", arrays, strict=True))
-        planes: list[str | None] = []
-        for name, kind, width in zip("ab", self._storage, widths, strict=False):
-            planes += self._transposed_in(self._load(name, kind), _bits(kind))[:width]
-        nets = [plane or self._constant(0) for plane in planes]
-        tables: dict[int, int] = {}
-        for lut in circuit.luts:
-            nets.append(self._lut(lut, [nets[k] for k in lut.inputs], tables))
-        self._store(self._transposed_out([nets[k] for k in circuit.outputs]))
-        body = "\n".join(self._lines)
-        head = [
-            f"func.func private @{self._symbol}_gates({arguments}, %base: index) "
-            "attributes {no_inline} {",
-            *self._constants(body),
-        ]
-        step = BLOCK // self._element
-        head += [f"  %at{k} = arith.constant {k * step} : index" for k in range(self._element)]
-        parts = [*head, body, "  return", "}", self._block(arguments, arrays)]
-        return "\n".join([*parts, *(self._table(table) for table in sorted(tables)), ""])
+        operands = list(dict.fromkeys(zip(self._storage[:2], widths[:2], strict=True)))
+        parts = [self._planes_of(kind, width) for kind, width in operands]
+        parts += [self._gates(circuit, widths), self._rows_of(widths[2]), self._block(widths)]
+        parts += [self._table(table) for table in sorted(self._tables)]
+        return "\n".join([*parts, ""])
 
-    def _block(self, arguments: str, arrays: Sequence[str]) -> str:
-        """Return the function over arrays of any length: what is left over is computed in copies."""
-        types = ", ".join([*arrays, "index"])
+    def _memory(self, width: int) -> str:
+        """Return the type of a block's planes in memory."""
+        return f"memref<{width}x{self._plane}, strided<[1], offset: ?>>"
+
+    def _function(self, name: str, arguments: str, steps: Sequence[int]) -> str:
+        """Return a function of what was emitted; `steps` are indices that it uses, as `%at<n>`."""
+        body = "\n".join(self._lines)
+        self._lines, self._count = [], 0
+        return "\n".join(
+            [
+                f"func.func private @{self._symbol}_{name}({arguments}) attributes {{no_inline}} {{",
+                *self._constants(body),
+                *(f"  %at{k} = arith.constant {k} : index" for k in steps),
+                body,
+                "  return",
+                "}",
+            ]
+        )
+
+    def _planes_of(self, kind: str, width: int) -> str:
+        """Return the function that writes the planes of 512 elements of an array."""
+        many = BLOCK // self._element
+        rows: list[str | None] = []
+        for k in range(self._element):
+            at = self._value(f"arith.addi %base, %at{k * many} : index")
+            row = self._value(f"vector.load %x[{at}] : memref<?x{kind}>, vector<{many}x{kind}>")
+            have = f"vector<{many}x{kind}>"
+            if _bits(kind) < self._element:
+                wide = f"vector<{many}xi{self._element}>"
+                row = self._value(f"arith.extui {row} : {have} to {wide}")
+                have = wide
+            rows.append(self._as(row, have, self._plane))
+        planes = self._transposed_in(rows, _bits(kind))[:width]
+        for k, plane in enumerate(planes):
+            stored = plane or self._constant(0)
+            self._emit(f"memref.store {stored}, %planes[%at{k}] : {self._memory(width)}")
+        arguments = f"%x: memref<?x{kind}>, %base: index, %planes: {self._memory(width)}"
+        steps = {*range(width), *range(0, BLOCK, many)}
+        return self._function(f"planes_{kind}_{width}", arguments, sorted(steps))
+
+    def _gates(self, circuit: Circuit, widths: tuple[int, int, int]) -> str:
+        """Return the function from the operands' planes to those of the result."""
+        nets = []
+        for name, width in zip("ab", widths[:2], strict=True):
+            memory = self._memory(width)
+            nets += [self._value(f"memref.load %{name}[%at{k}] : {memory}") for k in range(width)]
+        for lut in circuit.luts:
+            nets.append(self._lut(lut, [nets[k] for k in lut.inputs]))
+        for k, net in enumerate(circuit.outputs):
+            self._emit(f"memref.store {nets[net]}, %r[%at{k}] : {self._memory(widths[2])}")
+        arguments = ", ".join(
+            f"%{name}: {self._memory(width)}" for name, width in zip("abr", widths, strict=True)
+        )
+        return self._function("gates", arguments, range(max(widths)))
+
+    def _rows_of(self, width: int) -> str:
+        """Return the function that writes 512 elements of the result of their planes."""
+        kind = self._storage[2]
+        many = BLOCK // self._element
+        stored = f"vector<{many}x{kind}>"
+        memory = self._memory(width)
+        planes = [self._value(f"memref.load %planes[%at{k}] : {memory}") for k in range(width)]
+        for k, row in enumerate(self._transposed_out(planes)):
+            if _bits(kind) < self._element:
+                wide = f"vector<{many}xi{self._element}>"
+                row = self._as(row, self._plane, wide)
+                row = self._value(f"arith.trunci {row} : {wide} to {stored}")
+            else:
+                row = self._as(row, self._plane, stored)
+            at = self._value(f"arith.addi %base, %at{k * many} : index")
+            self._emit(f"vector.store {row}, %x[{at}] : memref<?x{kind}>, {stored}")
+        arguments = f"%planes: {memory}, %x: memref<?x{kind}>, %base: index"
+        return self._function("rows", arguments, sorted({*range(width), *range(0, BLOCK, many)}))
+
+    def _block(self, widths: tuple[int, int, int]) -> str:
+        """Return the function over arrays of any length; what is left over is done in copies."""
+        arrays = [f"memref<?x{kind}>" for kind in self._storage]
+        memories = [self._memory(width) for width in widths]
+        arguments = ", ".join(f"%{n}: {kind}" for n, kind in zip("abr", arrays, strict=True))
+
+        room = [f"memref<{_GROUP * width}x{self._plane}>" for width in widths]
+        operands = list(zip("abr", self._storage, widths, arrays, room, memories, strict=True))
+
+        def compute(copy: str, base: str, blocks: str) -> list[str]:
+            """Return the loops over phases for blocks that begin at an element of the arrays."""
+            lines = []
+            for phase in ("planes", "gates", "rows"):
+                lines += [
+                    f"scf.for %k = %c0 to {blocks} step %c1 {{",
+                    "  %from = arith.muli %k, %block : index",
+                    f"  %at = arith.addi {base}, %from : index",
+                ]
+                for name, _, width, _, whole, memory in operands:
+                    lines += [
+                        f"  %{name}_first = arith.muli %k, %{name}_width : index",
+                        f"  %{name}_now = memref.subview %{name}_planes[%{name}_first] [{width}] "
+                        f"[1] : {whole} to {memory}",
+                    ]
+                if phase == "planes":
+                    lines += [
+                        f"  func.call @{self._symbol}_planes_{kind}_{width}(%{name}{copy}, %at, "
+                        f"%{name}_now) : ({array}, index, {memory}) -> ()"
+                        for name, kind, width, array, _, memory in operands[:2]
+                    ]
+                elif phase == "gates":
+                    lines.append(
+                        f"  func.call @{self._symbol}_gates(%a_now, %b_now, %r_now) : "
+                        f"({', '.join(memories)}) -> ()"
+                    )
+                else:
+                    lines.append(
+                        f"  func.call @{self._symbol}_rows(%r_now, %r{copy}, %at) : "
+                        f"({memories[2]}, {arrays[2]}, index) -> ()"
+                    )
+                lines.append("}")
+            return lines
+
         lines = [
             f"func.func private @{self._symbol}_block({arguments}) attributes {{no_inline}} {{",
             "  %c0 = arith.constant 0 : index",
             "  %c1 = arith.constant 1 : index",
             f"  %block = arith.constant {BLOCK} : index",
+            f"  %group = arith.constant {_GROUP} : index",
+        ]
+        for name, _, width, _, whole, _ in operands:
+            lines += [
+                f"  %{name}_width = arith.constant {width} : index",
+                f"  %{name}_planes = memref.alloca() {{alignment = 64}} : {whole}",
+            ]
+        lines += [
             f"  %n = memref.dim %a, %c0 : {arrays[0]}",
             "  %left = arith.remui %n, %block : index",
             "  %whole = arith.subi %n, %left : index",
-            "  scf.for %base = %c0 to %whole step %block {",
-            f"    func.call @{self._symbol}_gates(%a, %b, %r, %base) : ({types}) -> ()",
+            "  %blocks = arith.divui %n, %block : index",
+            "  scf.for %first = %c0 to %blocks step %group {",
+            "    %base = arith.muli %first, %block : index",
+            "    %more = arith.subi %blocks, %first : index",
+            "    %now = arith.minui %more, %group : index",
+            *(f"    {line}" for line in compute("", "%base", "%now")),
             "  }",
             "  %rest = arith.cmpi ne, %left, %c0 : index",
             "  scf.if %rest {",
@@ -134,7 +250,7 @@ class _Writer:
                 f"    %{name}_part = memref.alloca() {{alignment = 64}} : memref<{BLOCK}x{kind}>",
                 f"    %{name}_copy = memref.cast %{name}_part : memref<{BLOCK}x{kind}> to {array}",
             ]
-        for name, kind, array in zip("ab", self._storage, arrays, strict=False):
+        for name, kind, array in list(zip("abr", self._storage, arrays, strict=True))[:2]:
             zero = "0.0" if kind == "f32" else "0"
             lines += [
                 f"    %{name}_zero = arith.constant {zero} : {kind}",
@@ -148,7 +264,7 @@ class _Writer:
                 "    }",
             ]
         lines += [
-            f"    func.call @{self._symbol}_gates(%a_copy, %b_copy, %r_copy, %c0) : ({types}) -> ()",
+            *(f"    {line}" for line in compute("_copy", "%c0", "%c1")),
             "    scf.for %i = %c0 to %left step %c1 {",
             "      %at = arith.addi %whole, %i : index",
             f"      %x = memref.load %r_copy[%i] : {arrays[2]}",
@@ -159,38 +275,6 @@ class _Writer:
             "}",
         ]
         return "\n".join(lines)
-
-    def _load(self, name: str, kind: str) -> list[str | None]:
-        """Return the rows of an operand: vectors of `BLOCK / element` numbers, widened."""
-        many = BLOCK // self._element
-        rows: list[str | None] = []
-        for k in range(self._element):
-            at = self._value(f"arith.addi %base, %at{k} : index")
-            row = self._value(
-                f"vector.load %{name}[{at}] : memref<?x{kind}>, vector<{many}x{kind}>"
-            )
-            if _bits(kind) < self._element:
-                wide = f"vector<{many}xi{self._element}>"
-                row = self._value(f"arith.extui {row} : vector<{many}x{kind}> to {wide}")
-                kind_now = wide
-            else:
-                kind_now = f"vector<{many}x{kind}>"
-            rows.append(self._as(row, kind_now, self._plane))
-        return rows
-
-    def _store(self, rows: Sequence[str]) -> None:
-        kind = self._storage[2]
-        many = BLOCK // self._element
-        stored = f"vector<{many}x{kind}>"
-        for k, row in enumerate(rows):
-            if _bits(kind) < self._element:
-                wide = f"vector<{many}xi{self._element}>"
-                row = self._as(row, self._plane, wide)
-                row = self._value(f"arith.trunci {row} : {wide} to {stored}")
-            else:
-                row = self._as(row, self._plane, stored)
-            at = self._value(f"arith.addi %base, %at{k} : index")
-            self._emit(f"vector.store {row}, %r[{at}] : memref<?x{kind}>, {stored}")
 
     def _as(self, value: str, have: str, want: str) -> str:
         return value if have == want else self._value(f"vector.bitcast {value} : {have} to {want}")
@@ -215,43 +299,47 @@ class _Writer:
         while an element's upper half is zero, the rows' lower halves fill one row.
         """
         rows = list(rows)
-        for step in self._steps():
-            for k in range(self._element):
-                low, high = rows[k], rows[k | step]
-                if k & step or low is None or high is None:
-                    continue
-                if step >= width:
-                    rows[k] = self._binary("or", low, self._shift("shl", high, step))
-                    rows[k | step] = None
-                else:
-                    rows[k] = self._merge(low, self._shift("shl", high, step), step)
-                    rows[k | step] = self._merge(self._shift("shru", low, step), high, step)
+        for step, k in self._swaps():
+            low, high = rows[k], rows[k | step]
+            if low is None or high is None:
+                continue
+            if step >= width:
+                rows[k] = self._binary("or", low, self._shift("shl", high, step))
+                rows[k | step] = None
+            else:
+                rows[k] = self._merge(low, self._shift("shl", high, step), step)
+                rows[k | step] = self._merge(self._shift("shru", low, step), high, step)
         return rows
 
     def _transposed_out(self, planes: Sequence[str]) -> list[str]:
         """Return the rows of planes; bits beyond those that are stored may be anything."""
         width = _bits(self._storage[2])
         rows = [*planes, *[self._constant(0)] * (self._element - len(planes))]
-        for step in reversed(self._steps()):
-            for k in range(self._element):
-                if k & step:
-                    continue
-                low, high = rows[k], rows[k | step]
-                if step >= width:
-                    rows[k | step] = self._shift("shru", low, step)
-                else:
-                    rows[k] = self._merge(low, self._shift("shl", high, step), step)
-                    rows[k | step] = self._merge(self._shift("shru", low, step), high, step)
+        for step, k in reversed(self._swaps()):
+            low, high = rows[k], rows[k | step]
+            if step >= width:
+                rows[k | step] = self._shift("shru", low, step)
+            else:
+                rows[k] = self._merge(low, self._shift("shl", high, step), step)
+                rows[k | step] = self._merge(self._shift("shru", low, step), high, step)
         return rows
 
-    def _steps(self) -> list[int]:
-        """Return the distances of swaps: half an element, a quarter, .. 1."""
-        return [1 << k for k in reversed(range(self._element.bit_length() - 1))]
+    def _swaps(self) -> list[tuple[int, int]]:
+        """Return the swaps of a transposition, as distances and the lower rows.
 
-    def _lut(self, lut: Lut, operands: Sequence[str], tables: dict[int, int]) -> str:
+        First those over half an element, a quarter, .. 8 rows, then those within 8 rows; in both
+        parts a group of rows after the other, so that its rows are in registers meanwhile.
+        """
+        steps = [1 << k for k in reversed(range(self._element.bit_length() - 1))]
+        far, near = [s for s in steps if s >= 8], [s for s in steps if s < 8]
+        groups = [(far, range(first, self._element, 8)) for first in range(8)]
+        groups += [(near, range(first, first + 8)) for first in range(0, self._element, 8)]
+        return [(step, k) for steps, rows in groups for step in steps for k in rows if not k & step]
+
+    def _lut(self, lut: Lut, operands: Sequence[str]) -> str:
         if len(lut.inputs) < 3:
             return self._expression(lut.table, operands)
-        tables[lut.table] = tables.get(lut.table, 0) + 1
+        self._tables.add(lut.table)
         types = ", ".join([self._plane] * 3)
         return self._value(
             f"func.call @{self._symbol}_lut_{lut.table:02x}({', '.join(operands)}) "
@@ -355,4 +443,3 @@ def _renamed(term: Term, names: Sequence[int]) -> Term:
 def _bits(kind: str) -> int:
     """Return the bits of `f32`, `i8`, `i16`, .."""
     return int(kind[1:])
-

@@ -8,9 +8,10 @@ which comes with Yosys' wheel, does it well.
 
 from __future__ import annotations
 
+import heapq
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from asnet_mlir.errors import ToolError, UnsupportedError
 __all__ = ["MOST_GATES", "Circuit", "Lut", "map_luts"]
 
 #: And-gates of the largest graph that is mapped.
-MOST_GATES = 60_000
+MOST_GATES = 30_000
 
 _SECONDS = 120.0
 _MEMORY_BYTES = 4 << 30
@@ -98,25 +99,76 @@ def _read_blif(text: str, inputs: int) -> Circuit:
     if len(listed["inputs"]) != inputs:
         raise ToolError("mapping a circuit with ABC: its answer has other inputs")
     net = {name: number for number, name in enumerate(listed["inputs"])}
-    luts: list[Lut] = []
-    # Depth first from the first output on: what is computed is soon used, which keeps registers
-    # free, and low bits, from which carries come, are first.
+    # Depth first from the lowest output on; the schedule falls back on this order.
     for output in listed["outputs"]:
         stack = [output]
         while stack:
-            name = stack[-1]
+            name = stack.pop()
             if name in net:
-                stack.pop()
                 continue
-            names, table = tables[name]
-            waiting = [other for other in names if other not in net]
-            if waiting:
-                stack += reversed(waiting)
-                continue
-            net[name] = inputs + len(luts)
-            luts.append(Lut(tuple(net[other] for other in names), table))
-            stack.pop()
-    return Circuit(inputs, tuple(luts), tuple(net[name] for name in listed["outputs"]))
+            below = [other for other in tables[name][0] if other not in net]
+            if below:
+                stack += [name, *reversed(below)]
+            else:
+                net[name] = len(net)
+    luts = {
+        net[n]: Lut(tuple(net[x] for x in names), table)
+        for n, (names, table) in tables.items()
+        if n in net
+    }
+    return _scheduled(inputs, luts, [net[name] for name in listed["outputs"]])
+
+
+def _scheduled(inputs: int, luts: Mapping[int, Lut], outputs: Sequence[int]) -> Circuit:
+    """Number the tables in an order in which few nets are alive at a time.
+
+    A net that finds no register is stored and loaded again, as an instruction of its own.  Of the
+    tables whose inputs are there, the next one is one that is the last to read some net, else any;
+    among equals the one that reads the net used last (list scheduling; J. R. Goodman and W.-C. Hsu,
+    *Code scheduling and register allocation in large basic blocks*, ICS 1988).  On a multiplier of
+    24 x 24 bits this halves the loads of going depth first from the outputs.
+    """
+    readers: dict[int, list[int]] = {}
+    for name, lut in luts.items():
+        for net in set(lut.inputs):
+            readers.setdefault(net, []).append(name)
+    left = {net: len(names) for net, names in readers.items()}
+    for net in outputs:
+        left[net] = left.get(net, 0) + 1
+    waiting = {name: sum(net >= inputs for net in set(lut.inputs)) for name, lut in luts.items()}
+    used = dict.fromkeys(range(inputs), -1)
+    heap: list[tuple[tuple[bool, int, int], int]] = []
+
+    def rank(name: int) -> tuple[bool, int, int]:
+        nets = set(luts[name].inputs)
+        # Inputs stay in memory.
+        freed = sum(left[net] == 1 and net >= inputs for net in nets)
+        return (freed == 0, -max((used[net] for net in nets), default=-1), -freed)
+
+    for name, count in waiting.items():
+        if count == 0:
+            heapq.heappush(heap, (rank(name), name))
+    number = {net: net for net in range(inputs)}
+    order: list[Lut] = []
+    while heap:
+        known, name = heapq.heappop(heap)
+        if name in number or known != rank(name):
+            continue  # done, or there again with the rank that it has now
+        lut = luts[name]
+        nets = set(lut.inputs)
+        used[name] = len(order)
+        number[name] = inputs + len(order)
+        for net in nets:
+            left[net] -= 1
+            used[net] = len(order)
+        order.append(Lut(tuple(number[net] for net in lut.inputs), lut.table))
+        for reader in readers.get(name, ()):
+            waiting[reader] -= 1
+        for net in (*nets, name):
+            for reader in readers.get(net, ()):
+                if waiting[reader] == 0 and reader not in number:
+                    heapq.heappush(heap, (rank(reader), reader))
+    return Circuit(inputs, tuple(order), tuple(number[net] for net in outputs))
 
 
 def _sections(text: str) -> Iterator[tuple[list[str], list[str]]]:
