@@ -87,6 +87,7 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/evaluate_against_xla.py
 	$(BIN)/python benchmarks/sweeps.py
 	$(BIN)/python benchmarks/core_models.py
+	$(BIN)/python benchmarks/gates_in_networks.py
 
 .PHONY: benchmarks-table
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench

@@ -257,7 +257,7 @@ def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
   let description = [{
     An op with `approx.block = @F` (of `convert-approx-to-calls{keep-blocks=true}`) is computed by `@F`,
     which takes 1-D memrefs of operands and results: that is how bit-sliced and simulated models work. A
-    `linalg.generic` with such ops becomes a loop nest over tiles of about `elements` numbers: the
+    `linalg.generic` with such ops becomes a loop nest over tiles of at most `elements` numbers: the
     operands of an op are written to buffers, `@F` is called once, and the rest of the body reads its
     results.
 
@@ -277,8 +277,10 @@ def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [
-    Option<"elements", "elements", "int64_t", "2048",
-           "Numbers of a tile; the buffers of a call should fit the first-level cache">,
+    Option<"elements", "elements", "int64_t", "4096",
+           "Numbers of the largest tile; the buffers of a call should stay in near caches">,
+    Option<"block", "block", "int64_t", "512",
+           "Numbers that models compute at once: tiles should be multiples">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
                            "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",

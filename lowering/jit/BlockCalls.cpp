@@ -12,6 +12,9 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
+/// What a call costs besides its elements: loops around it, descriptors, ends of pipelines.
+constexpr double kCallCost = 4;
+
 /// The function over arrays that computes an op of a body.
 FlatSymbolRefAttr getBlock(approx::ArithmeticOpInterface op) {
   return op->getAttrOfType<FlatSymbolRefAttr>("approx.block");
@@ -27,12 +30,13 @@ int64_t lanesOf(Type type) {
 /// for all elements.
 class TiledCalls {
 public:
-  TiledCalls(OpBuilder &b, linalg::GenericOp op, int64_t budget)
+  TiledCalls(OpBuilder &b, linalg::GenericOp op, int64_t budget, int64_t block)
       : b(b), op(op), loc(op.getLoc()), ranges(op.getStaticLoopRanges()) {
     for (auto call : op.getBody()->getOps<approx::ArithmeticOpInterface>())
       if (auto block = getBlock(call))
         calls.emplace_back(call, block);
-    chooseTile(std::max<int64_t>(1, budget / lanesOf(calls.front().first->getResult(0).getType())));
+    int64_t lanes = lanesOf(calls.front().first->getResult(0).getType());
+    chooseTile(std::max<int64_t>(1, budget / lanes), std::max<int64_t>(1, block / lanes));
   }
 
   void emit() {
@@ -53,9 +57,11 @@ private:
     return op.getIteratorTypesArray()[dim] == utils::IteratorType::reduction;
   }
 
-  SmallVector<unsigned> loopOrder() {
+  /// Loops over tiles have outputs outside, so that few are at work at a time; those in a tile have
+  /// reductions outside, so that consecutive additions don't wait for each other.
+  SmallVector<unsigned> loopOrder(bool inTile = false) {
     SmallVector<unsigned> order;
-    for (bool reductions : {false, true})
+    for (bool reductions : {inTile, !inTile})
       for (unsigned dim = 0; dim < ranges.size(); ++dim)
         if (isReduction(dim) == reductions)
           order.push_back(dim);
@@ -102,34 +108,53 @@ private:
     return false;
   }
 
-  /// The largest divisor of `range` that is at most `limit`: tiles leave no remainder.
-  static int64_t largestDivisor(int64_t range, int64_t limit) {
-    for (int64_t size = std::min(range, limit); size > 1; --size)
+  static SmallVector<int64_t> divisors(int64_t range, int64_t limit) {
+    SmallVector<int64_t> found;
+    for (int64_t size = 1; size <= std::min(range, limit); ++size)
       if (range % size == 0)
-        return size;
-    return 1;
+        found.push_back(size);
+    return found;
   }
 
-  void chooseTile(int64_t budget) {
+  /// Chooses the tile of at most `budget` elements that costs least for an element, where models
+  /// compute `unit` elements at once and a call of one costs as much as kCallCost elements.  Tiles
+  /// divide the iteration space: they leave no remainder.
+  void chooseTile(int64_t budget, int64_t unit) {
     tile.assign(ranges.size(), 1);
-    for (unsigned dim : llvm::reverse(loopOrder())) {
-      if (isReduction(dim))
-        continue;
-      tile[dim] = largestDivisor(ranges[dim], budget);
-      budget /= tile[dim];
-    }
     // A tile spans steps of a reduction only where no call waits for the step before, and only whole
     // inner reductions: so the steps stay in order.
-    if (callsReadOutputs())
-      return;
-    for (unsigned dim : llvm::reverse(loopOrder())) {
+    SmallVector<unsigned> dims;
+    SmallVector<unsigned> inOrder = loopOrder();
+    bool spansReductions = !callsReadOutputs();
+    for (unsigned dim : llvm::reverse(inOrder))
+      if (!isReduction(dim) || spansReductions)
+        dims.push_back(dim);
+    SmallVector<int64_t> sizes = tile;
+    double least = std::numeric_limits<double>::infinity();
+    std::function<void(unsigned, int64_t, bool)> choose = [&](unsigned depth, int64_t count,
+                                                             bool isWhole) {
+      if (depth == dims.size()) {
+        double cost = (llvm::alignTo(count, unit) + kCallCost) / count;
+        if (cost < least) {
+          least = cost;
+          tile = sizes;
+        }
+        return;
+      }
+      unsigned dim = dims[depth];
+      // Among equal tiles the first: outputs that are neighbours, few steps of a reduction.
+      SmallVector<int64_t> candidates = divisors(ranges[dim], budget / count);
       if (!isReduction(dim))
-        break;
-      tile[dim] = largestDivisor(ranges[dim], budget);
-      budget /= tile[dim];
-      if (tile[dim] != ranges[dim])
-        break;
-    }
+        std::reverse(candidates.begin(), candidates.end());
+      for (int64_t size : candidates) {
+        if (isReduction(dim) && size > 1 && !isWhole)
+          break;
+        sizes[dim] = size;
+        choose(depth + 1, count * size, isReduction(dim) ? isWhole && size == ranges[dim] : isWhole);
+      }
+      sizes[dim] = 1;
+    };
+    choose(0, 1, true);
   }
 
   /// One memory, seen by the body as elements of its own type and by models as an array of f32.
@@ -213,7 +238,7 @@ private:
                     function_ref<void(ArrayRef<Value>, Value)> body) {
     Value zero = arith::ConstantIndexOp::create(b, loc, 0);
     SmallVector<Value> inner(ranges.size(), zero);
-    SmallVector<unsigned> order = loopOrder();
+    SmallVector<unsigned> order = loopOrder(/*inTile=*/true);
     emitLoops(order, 0, /*inTile=*/true, inner, [&] {
       SmallVector<Value> at;
       for (auto [start, offset] : llvm::zip(outer, inner))
@@ -300,7 +325,7 @@ struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
     IRRewriter rewriter(&getContext());
     for (linalg::GenericOp op : ops) {
       rewriter.setInsertionPoint(op);
-      TiledCalls(rewriter, op, elements).emit();
+      TiledCalls(rewriter, op, elements, block).emit();
       rewriter.eraseOp(op);
     }
     WalkResult left = getOperation().walk([](approx::ArithmeticOpInterface op) {

@@ -286,10 +286,20 @@ def _networks():
                 layers.Dense(3, "sigmoid"),
             ],
         ),
+        # Outputs, channels and kernels of which no product is a number of whole blocks.
+        "odd": (
+            (7, 5, 6),
+            [
+                layers.Conv2D(9, (3, 2), groups=3, activation="relu"),
+                layers.DepthwiseConv2D(3, padding="same"),
+                layers.Flatten(),
+                layers.Dense(3),
+            ],
+        ),
     }
 
 
-@pytest.mark.parametrize("kind", ["dense", "convolution"])
+@pytest.mark.parametrize("kind", ["dense", "convolution", "odd"])
 @pytest.mark.parametrize(
     "rules",
     [["mulf=fmul:LATENCY=0"], ["addf=fadd:LATENCY=0", "mulf=fmul:LATENCY=0"], ["maxf=fmax"]],

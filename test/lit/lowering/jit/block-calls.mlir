@@ -1,4 +1,4 @@
-// RUN: asnet-opt %s --approx-block-calls=elements=16 --split-input-file | FileCheck %s
+// RUN: asnet-opt %s --approx-block-calls='elements=16 block=4' --split-input-file | FileCheck %s
 
 approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 }
 func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
@@ -45,7 +45,7 @@ func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
 // Few outputs: a tile takes several steps of the reduction.
 
 // CHECK-LABEL: func.func @few
-// CHECK:         scf.for %{{.*}} = %c0{{.*}} to %c40{{.*}} step %c10
+// CHECK:         scf.for %{{.*}} = %c0{{.*}} to %c40{{.*}} step %c8
 // CHECK:           call @m_block
 func.func @few(%x: memref<40xf32>, %y: memref<f32>) {
   linalg.generic {indexing_maps = [affine_map<(k) -> (k)>, affine_map<(k) -> ()>],
@@ -100,6 +100,30 @@ func.func @lanes(%x: memref<40xvector<16xf32>>, %y: memref<vector<16xf32>>) {
   ^bb0(%a: vector<16xf32>, %acc: vector<16xf32>):
     %0 = approx.mulf %acc, %a {approx.block = @m_block, instance = 1} : vector<16xf32>
     linalg.yield %0 : vector<16xf32>
+  }
+  return
+}
+
+// -----
+
+approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 }
+func.func private @m_block(memref<?xf32>, memref<?xf32>, memref<?xf32>)
+
+// 13 outputs do not fill calls of a model that computes 4 numbers at once: a tile of one output and
+// all of its 8 steps does.
+
+// CHECK-LABEL: func.func @even
+// CHECK:         memref.alloc() {{.*}} : memref<32xi8>
+// CHECK:         scf.for %{{.*}} = %c0{{.*}} to %c13{{.*}} step %c1
+// CHECK:           call @m_block
+func.func @even(%x: memref<13x8xf32>, %y: memref<13xf32>) {
+  linalg.generic {indexing_maps = [affine_map<(n, k) -> (n, k)>, affine_map<(n, k) -> (n)>],
+                  iterator_types = ["parallel", "reduction"]}
+      ins(%x : memref<13x8xf32>) outs(%y : memref<13xf32>) {
+  ^bb0(%a: f32, %acc: f32):
+    %0 = approx.mulf %a, %a {approx.block = @m_block, instance = 1} : f32
+    %1 = arith.addf %acc, %0 : f32
+    linalg.yield %1 : f32
   }
   return
 }
