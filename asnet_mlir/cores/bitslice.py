@@ -25,8 +25,8 @@ __all__ = ["BLOCK", "compose", "logic", "slice_function"]
 #: Operand pairs in a block: the bits of a plane.
 BLOCK = 512
 
-# Blocks that go through a phase (planes, gates, rows) together, so that the code of the gates, which
-# about fills a first-level cache, is not evicted between two of them.
+# Blocks that go through a phase (planes, gates, rows) together, so that the code of the gates,
+# which about fills a first-level cache, is not evicted between two of them.
 _GROUP = 4
 
 Types = tuple[str, str, str]
@@ -112,7 +112,8 @@ class _Writer:
         self._lines, self._count = [], 0
         return "\n".join(
             [
-                f"func.func private @{self._symbol}_{name}({arguments}) attributes {{no_inline}} {{",
+                f"func.func private @{self._symbol}_{name}({arguments}) "
+                "attributes {no_inline} {",
                 *self._constants(body),
                 *(f"  %at{k} = arith.constant {k} : index" for k in steps),
                 body,
