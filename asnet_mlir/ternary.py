@@ -2,7 +2,7 @@
 
 Bit-sliced models (`cores/bitslice.py`) call functions that carry `approx.lut = <table>`, with a
 body of `arith` that works everywhere.  AVX-512 computes any such table by one `vpternlog`; LLVM
-finds that out for most of the bodies by itself, which takes it long.
+finds that out for some of the bodies only, and takes long.
 """
 
 from __future__ import annotations

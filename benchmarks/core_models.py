@@ -30,7 +30,9 @@ PAIRS = 1 << 14
 #: Label, core, operation, forced strategy, target in million evaluations a second.
 CASES = [
     ("fmul, IEEE subnormals, word", "fmul:LATENCY=0", None, "word", 200),
+    ("fmul, IEEE subnormals, gates", "fmul:LATENCY=0", None, "bitslice", None),
     ("fmul, subnormals flushed, word", "fmul:LATENCY=0,FLUSH=1", None, "word", None),
+    ("fadd, gates", "fadd:LATENCY=0", None, "bitslice", None),
     ("a user's, subnormals flushed, word", EXAMPLES / "fmul_flush.v", "mulf", "word", 500),
     ("fmul_trunc P=12, proved native", "fmul_trunc:LATENCY=0,P=12", None, "native", 5000),
     ("24 x 24 gates inside f32", EXAMPLES / "mul24_gates.v", "mulf", None, 300),

@@ -26,8 +26,7 @@ MOST_GATES = 30_000
 
 _SECONDS = 120.0
 _MEMORY_BYTES = 4 << 30
-# Structural choices (`dch`), with a bound on the SAT solver's conflicts, save a twentieth of the
-# tables.
+# Structural choices (`dch`), with a bound on the SAT solver's conflicts, save a twentieth.
 _SCRIPT = "read in.aig; dch -C 100; if -K 3 -a; write_blif out.blif"
 
 
