@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from random_verilog import random_module
 
 from asnet_mlir import ternary
 from asnet_mlir.binding import Binding
@@ -232,6 +233,27 @@ def test_elements_of_any_width(widths, storage, on_any_processor, monkeypatch):
         for kind in (f"uint{name[1:]}" for name in storage[:2])
     ]
     np.testing.assert_array_equal(kernel("sliced", *operands), kernel("word", *operands))
+
+
+def test_every_operator_as_gates(tmp_path):
+    count = 12
+    path = tmp_path / "random.v"
+    path.write_text(random_module(count, 1))
+    core = core_from_verilog([path], ports={"a": "a", "b": "b", "result": "result"})
+    words = derive_models({f"w{k}": core.instance({"K": k}) for k in range(count)}, "word")
+    texts = {symbol: model.text for symbol, model in words.items()}
+    for number in range(count):
+        function = smt.parse(texts[f"w{number}"])
+        kinds = tuple(f"i{max(8, 1 << (width - 1).bit_length())}" for width in function.widths)
+        texts[f"s{number}"] = sliced(texts[f"w{number}"], f"s{number}", kinds)
+    kernel = compile_elementwise(texts, opt_level=0)
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        dtypes = kernel.dtypes(f"w{number}")[:2]
+        a, b = (rng.integers(0, np.iinfo(t).max, 3000, t, endpoint=True) for t in dtypes)
+        a[:500], b[250:750] = 0, 0
+        a[500:1000] = np.iinfo(a.dtype).max
+        np.testing.assert_array_equal(kernel(f"s{number}", a, b), kernel(f"w{number}", a, b))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
