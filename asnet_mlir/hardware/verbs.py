@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -186,29 +186,52 @@ def synthesize(
     *,
     target: str = "ecp5",
     seed: int = 1,
+    seeds: int = 1,
     dsp: bool = False,
     route: bool = True,
+    device: str | None = None,
+    liberty: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Return area and clock frequency of a bundle, or of a core between registers.
 
     Args:
       design: a bundle's folder, a core's text (`fmul_trunc:P=20`) or an instance.
-      target: `ecp5` (Yosys and nextpnr) or `cyclonev` (Yosys; no clock frequency).
-      seed: of place and route.
+      target: `ecp5` (Yosys and nextpnr), or without place and route, so without a clock frequency
+        but with the delay of the cells: `cyclonev`, `xilinx7`, `asic`.
+      seed: of place and route; the first of them.
+      seeds: how many are placed; the clock is the median.
       dsp: let multipliers use the device's DSP blocks; by default they are soft logic, where
         approximation saves area.
       route: without, the design is only mapped: quicker, and there is no clock frequency.
+      device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.
+      liberty: the gates of an ASIC library.
+      progress: is told of every stage that begins.
+
+    Returns:
+      See `asnet_mlir.hardware.synth.synthesize`.
 
     Raises:
-      InputError: neither a bundle nor a core; an unknown target.
+      InputError: neither a bundle nor a core; an unknown target or device; too large a design.
       ToolError: Yosys or nextpnr failed, or a ROM was lost on the way.
     """
+    what: Path | bundles.CoreFiles
     if isinstance(design, Instance):
-        return synthesis.synthesize(_core_files(design), target, seed=seed, dsp=dsp, route=route)
-    if Path(design).is_dir():
-        return synthesis.synthesize(design, target, seed=seed, dsp=dsp, route=route)
-    instance = parse_instance(str(design))
-    return synthesis.synthesize(_core_files(instance), target, seed=seed, dsp=dsp, route=route)
+        what = _core_files(design)
+    elif Path(design).is_dir():
+        what = Path(design)
+    else:
+        what = _core_files(parse_instance(str(design)))
+    return synthesis.synthesize(
+        what,
+        target,
+        seeds=range(seed, seed + seeds),
+        dsp=dsp,
+        route=route,
+        device=device,
+        liberty=liberty,
+        **({"progress": progress} if progress else {}),
+    )
 
 
 def _core_files(instance: Instance) -> bundles.CoreFiles:

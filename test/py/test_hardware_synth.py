@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware.bundle import CoreFiles
 from asnet_mlir.hardware.synth import synthesize
+from asnet_mlir.hardware.targets import ecp5_device
 
 KEYS = {"target", "luts", "ffs", "dsps", "brams", "fmax_mhz", "seconds"}
 
@@ -73,7 +76,8 @@ def core(name: str, **parameters: int) -> CoreFiles:
 
 def test_a_machine_is_small_and_quick(bundle: Path) -> None:
     result = synthesize(bundle)
-    assert set(result) == KEYS
+    assert set(result) == KEYS | {"device", "fmax_mhz_by_seed"}
+    assert result["device"] == "25k"
     assert result["target"] == "ecp5"
     # Control, addresses and memories around a core of 32 LUTs.
     assert 200 < result["luts"] < 1000
@@ -83,7 +87,68 @@ def test_a_machine_is_small_and_quick(bundle: Path) -> None:
     assert synthesize(bundle) == result  # from the cache: even `seconds` is that of the first
 
 
-@pytest.mark.parametrize("target", ["ecp5", "cyclonev"])
+def liberty(folder: Path) -> Path:
+    """Write a library of four gates and a flip-flop, with delays that are linear in the load."""
+
+    def table(kind: str, delay: float) -> str:
+        rows = ", ".join(
+            '"' + ", ".join(f"{delay + load + 0.1 * slew:.3f}" for slew in (0.05, 0.5, 1.0)) + '"'
+            for load in (0.005, 0.05, 0.5)
+        )
+        return f"""{kind}(t) {{
+          index_1 ("0.005, 0.05, 0.5");
+          index_2 ("0.05, 0.5, 1.0");
+          values ({rows});
+        }}
+        """
+
+    def gate(name: str, area: int, function: str, sense: str, delay: float) -> str:
+        inputs = [pin for pin in "AB" if pin in function]
+        kinds = ("cell_rise", "cell_fall", "rise_transition", "fall_transition")
+        tables = "".join(table(kind, delay) for kind in kinds)
+        pins = "".join(f"pin({p}) {{ direction : input; capacitance : 0.01; }}\n" for p in inputs)
+        arcs = "".join(
+            f'timing() {{ related_pin : "{p}"; timing_sense : {sense};\n{tables}}}\n'
+            for p in inputs
+        )
+        return f"""cell({name}) {{ area : {area}; {pins}
+          pin(Y) {{ direction : output; max_capacitance : 0.5; function : "{function}";\n{arcs}}}
+        }}
+        """
+
+    path = folder / "tiny.lib"
+    path.write_text(
+        """/* four gates */
+library(tiny) {
+  delay_model : table_lookup;
+  time_unit : "1ns";
+  voltage_unit : "1V";
+  current_unit : "1uA";
+  capacitive_load_unit (1,pf);
+  lu_table_template(t) {
+    variable_1 : total_output_net_capacitance;
+    variable_2 : input_net_transition;
+    index_1 ("1, 2, 3");
+    index_2 ("1, 2, 3");
+  }
+  """
+        + gate("INV", 1, "(!A)", "negative_unate", 0.03)
+        + gate("BUF", 2, "(A)", "positive_unate", 0.06)
+        + gate("NAND2", 2, "(!(A B))", "negative_unate", 0.05)
+        + gate("NOR2", 2, "(!(A+B))", "negative_unate", 0.05)
+        + """cell(DFF) { area : 6;
+          ff(IQ, IQN) { next_state : "D"; clocked_on : "C"; }
+          pin(D) { direction : input; capacitance : 0.01; }
+          pin(C) { direction : input; clock : true; capacitance : 0.01; }
+          pin(Q) { direction : output; function : "IQ"; }
+        }
+}
+"""
+    )
+    return path
+
+
+@pytest.mark.parametrize("target", ["ecp5", "cyclonev", "xilinx7", "asic"])
 def test_a_lost_rom_is_an_error(bundle: Path, tmp_path: Path, target: str) -> None:
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     rom = folder / "rtl" / "asnet_rom.sv"
@@ -95,7 +160,7 @@ def test_a_lost_rom_is_an_error(bundle: Path, tmp_path: Path, target: str) -> No
         )
     )
     with pytest.raises(ToolError, match=r"contents of rom/microcode.hex are not in the netlist"):
-        synthesize(folder, target)
+        synthesize(folder, target, liberty=liberty(tmp_path) if target == "asic" else None)
 
 
 def test_other_weights_in_the_netlist_are_an_error() -> None:
@@ -113,14 +178,95 @@ def test_other_weights_in_the_netlist_are_an_error() -> None:
     assert not _holds(["x" * 32] * len(rows), rows, "rom/weights.hex")
 
 
-def test_truncation_saves_area() -> None:
-    coarse, coarser = (synthesize(core("fmul_trunc", P=p)) for p in (20, 22))
+def test_truncation_saves_area(tmp_path: Path) -> None:
+    coarse, coarser = (synthesize(core("fmul_trunc", P=p), seeds=(1, 2)) for p in (20, 22))
     assert coarser["luts"] < coarse["luts"]
-    assert synthesize(core("fmul_trunc", P=22), "cyclonev")["fmax_mhz"] is None
+    clocks = coarse["fmax_mhz_by_seed"]
+    assert set(clocks) == {"1", "2"}
+    assert coarse["fmax_mhz"] == pytest.approx(sum(clocks.values()) / 2, abs=0.01)
+    gates = liberty(tmp_path)
+    for target, key, library in (
+        ("cyclonev", "luts", None),
+        ("xilinx7", "luts", None),
+        ("asic", "area", gates),
+    ):
+        coarse, coarser = (
+            synthesize(core("fmul_trunc", P=p), target, liberty=library) for p in (20, 22)
+        )
+        assert coarser[key] < coarse[key], target
+        assert coarse["fmax_mhz"] is None
+        assert all(0.5 < result["delay_ns"] < 50 for result in (coarse, coarser)), target
 
 
-def test_unknown_targets_are_refused(bundle: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="targets are ecp5, cyclonev"):
-        synthesize(bundle, "asic")
+def test_an_asic_keeps_its_memories_apart(bundle: Path, tmp_path: Path) -> None:
+    memories = json.loads((bundle / "manifest.json").read_text())["memories"]
+    result = synthesize(bundle, "asic", liberty=liberty(tmp_path))
+    # What is constant in a ROM is optimized away.
+    assert 0 < result["memory_bits"] <= sum(m["words"] * m["width"] for m in memories.values())
+    assert result["area"] > result["gates"] > 100
+    assert result["luts"] is None
+
+
+def test_what_was_interrupted_goes_on(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
+    stages: list[str] = []
+
+    def interrupt(text: str) -> None:
+        stages.append(text)
+        if "seed 2" in text:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(bundle, seeds=(1, 2), progress=interrupt)
+    assert [text.split()[0] for text in stages] == ["mapping", "placing", "placing"]
+    assert not list(tmp_path.rglob(".new-*"))
+    again: list[str] = []
+    result = synthesize(bundle, seeds=(1, 2), progress=again.append)
+    assert again == ["placing and routing tiny with nextpnr, seed 2"]
+    assert len(result["fmax_mhz_by_seed"]) == 2
+    # More seeds place, and map nothing.
+    synthesize(bundle, seeds=(1,), progress=lambda text: pytest.fail(text))
+
+
+def test_too_large_a_design_says_by_how_much() -> None:
+    small = {"luts": 10, "brams": 60, "dsps": 0}
+    assert ecp5_device(small).name == "45k"
+    assert ecp5_device(small, "85K").name == "85k"
+    with pytest.raises(InputError, match=r"25k: 60 block RAMs .* 56 \(4 too many\); it fits 45k"):
+        ecp5_device(small, "25k")
+    large = {"luts": 100000, "brams": 0, "dsps": 0}
+    with pytest.raises(InputError, match=r"85k: 100000 LUTs .* 83640 \(16360 .* largest device"):
+        ecp5_device(large)
+    # Between nine tenths and all of its LUTs: only for who names it.
+    tight = {"luts": 24000, "brams": 0, "dsps": 0}
+    assert (ecp5_device(tight).name, ecp5_device(tight, "25k").name) == ("45k", "25k")
+    with pytest.raises(InputError, match="devices are 25k, 45k, 85k"):
+        ecp5_device(small, "LFE5U")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        ("spartan", {}, "targets are ecp5, cyclonev, xilinx7, asic"),
+        ("asic", {}, "give --liberty FILE.lib"),
+        ("asic", {"liberty": "nowhere.lib"}, "nowhere.lib: can't be read: No such file"),
+        ("asic", {"liberty": __file__}, "no liberty file"),
+        ("ecp5", {"liberty": __file__}, "takes no liberty file"),
+        ("cyclonev", {"device": "25k"}, "no devices to choose from"),
+        ("ecp5", {"device": "12k"}, "unknown ECP5 device '12k'"),
+        ("ecp5", {"seeds": ()}, "seeds must be at least 1"),
+    ],
+)
+def test_bad_options_are_refused(
+    bundle: Path, target: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        synthesize(bundle, target, **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no manifest"):
         synthesize(tmp_path)
