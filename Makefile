@@ -93,6 +93,14 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
 	$(BIN)/python benchmarks/table.py
 
+.PHONY: hardware-table
+hardware-table: setup ## the paper's Table I beside ours; goes on where it was interrupted
+	nice $(BIN)/python benchmarks/hardware.py table
+
+.PHONY: hardware-figures
+hardware-figures: setup ## area and clock against P, Fig. 3(b,c) and 4(b,c): likewise
+	nice $(BIN)/python benchmarks/hardware.py figures
+
 .PHONY: cores-table
 cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
 	$(BIN)/python benchmarks/cores_table.py

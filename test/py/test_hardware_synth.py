@@ -201,8 +201,9 @@ def test_truncation_saves_area(tmp_path: Path) -> None:
 def test_an_asic_keeps_its_memories_apart(bundle: Path, tmp_path: Path) -> None:
     memories = json.loads((bundle / "manifest.json").read_text())["memories"]
     result = synthesize(bundle, "asic", liberty=liberty(tmp_path))
-    # What is constant in a ROM is optimized away.
-    assert 0 < result["memory_bits"] <= sum(m["words"] * m["width"] for m in memories.values())
+    # What is constant in a ROM is optimized away; Yosys may make small ROMs of logic.
+    bits = sum(memory["words"] * memory["width"] for memory in memories.values())
+    assert bits / 2 < result["memory_bits"] < 1.5 * bits
     assert result["area"] > result["gates"] > 100
     assert result["luts"] is None
 
