@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import numpy as np
 import pytest
+
+
+# A shell that starts a job in the background makes it ignore Ctrl-C; tests of Ctrl-C need it answered.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def make_mlp(sizes: tuple[int, ...], seed: int = 0, softmax: bool = True):
