@@ -94,9 +94,25 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
+    def hardware_style(command: Any) -> None:
+        command.add_argument(
+            "--style",
+            default="shared",
+            metavar="S",
+            help="shared: one machine, least area (default); stream: an engine a layer",
+        )
+        command.add_argument(
+            "--lanes",
+            nargs="+",
+            default=[],
+            metavar="[LAYER=]N",
+            help="of --style stream: outputs at once, in all layers or in one",
+        )
+
     command = verb("compile", _compile, "print a stage of the compiler", network, bound)
     command.add_argument("--emit", default="bound", metavar="STAGE")
     command.add_argument("--batch", type=int, help="samples in a call (default: 1)")
+    hardware_style(command)
     command.add_argument(
         "-o",
         "--output",
@@ -163,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     command = verb(
         "generate", _generate, "the network as a bundle of SystemVerilog", network, bound
     )
+    hardware_style(command)
     command.add_argument("-o", "--output", required=True, metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace an existing folder")
 
@@ -317,7 +334,14 @@ def _compile(options: Any) -> None:
     if options.batch is not None and options.batch < 1:
         raise InputError(f"--batch must be at least 1, not {options.batch}")
     network = asnet_mlir.load_model(options.model, options.weights)
-    text = asnet_mlir.compile(network, options.emit, _binding(options), batch=options.batch)
+    text = asnet_mlir.compile(
+        network,
+        options.emit,
+        _binding(options),
+        batch=options.batch,
+        style=options.style,
+        lanes=options.lanes,
+    )
     if options.output:
         output = Path(options.output)
         _write_new(options.output, text)
@@ -458,11 +482,22 @@ def _generate(options: Any) -> None:
         _binding(options),
         output=options.output,
         force=options.force,
+        style=options.style,
+        lanes=options.lanes,
     )
     if options.json:
         _print_json(manifest)
         return
     print(f"bundle written to {options.output}")
+    print(f"{manifest['predicted_cycles_per_sample']} cycles per image predicted")
+    for entry in manifest["layers"]:
+        if entry.get("kind") == "engine":
+            print(
+                f"  {entry['layer']}: {entry['cycles']} cycles, the order of the sums demands "
+                f"{entry['bound']}; {entry['lanes']} lanes, {entry['interleave']} outputs in turn"
+            )
+        elif entry.get("kind") == "machine":
+            print(f"  {entry['layer']}: {entry['cycles']} cycles, by the sequential machine")
 
 
 def _simulate(options: Any) -> int:
@@ -476,6 +511,11 @@ def _simulate(options: Any) -> int:
         print(
             f"{result.cycles_per_sample} cycles per image, latency {result.latency_cycles} cycles"
         )
+        for layer in result.layers:
+            print(
+                f"  {layer['layer']}: {layer['utilisation']:.4f} of its multipliers' cycles used, "
+                f"the order of the sums allows {layer['utilisation_bound']:.4f}"
+            )
     return 1 if result.mismatches else 0
 
 

@@ -79,6 +79,8 @@ def compile(
     binding: Binding | None = None,
     *,
     batch: int | None = None,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
 ) -> str:
     """Compile a network up to a stage and return the stage's text.
 
@@ -88,6 +90,7 @@ def compile(
       binding: which instances compute which ops; exact without.
       batch: samples in a call, by default 1 (or the file's own number); the hardware's stages know
         1 only.
+      style, lanes: of the hardware's stages, see `generate`.
 
     Raises:
       InputError: an unknown stage, model, or layer in the binding.
@@ -117,7 +120,7 @@ def compile(
 
     if batch != 1:
         raise InputError(f"stage '{emit}' needs a batch of 1, not {batch}")
-    return emit_hardware(network, binding, emit)
+    return emit_hardware(network, binding, emit, style, lanes)
 
 
 def to_approx(network: Network, batch: int) -> str:

@@ -101,6 +101,67 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
 }
 
+def CutEngines : Pass<"approx-cut-engines", "::mlir::ModuleOp"> {
+  let summary = "Mark where a layer falls into parts that are engines of their own";
+  let description = [{
+    An engine of the streaming hardware (`docs/decisions/0014-streaming-engines.md`) computes one
+    reduction with the elementwise ops around it. Within a layer of `@main`, the ops that begin such a
+    part get `approx.cut`, at which `approx-split-stages` splits. In a layer that also has ops that no
+    engine computes (a softmax with its expanded exponential), only reductions of many steps become
+    parts; the rest stays together, for the sequential machine.
+
+    ```mlir
+    %0 = linalg.generic {approx.layer = "dense"} .. // sums of blocks
+    %1 = linalg.generic {approx.layer = "dense"} .. // the sum of these
+    ==>
+    %0 = linalg.generic {approx.layer = "dense"} ..
+    %1 = linalg.generic {approx.cut, approx.layer = "dense"} ..
+    ```
+  }];
+}
+
+def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
+  let summary = "Decide how each stage of a network becomes an engine, and when it does what";
+  let description = [{
+    Each function of `approx-split-stages` becomes one engine of the stream that
+    `docs/decisions/0014-streaming-engines.md` describes, or, where an engine cannot compute it, is
+    left to the sequential machine. The result is discardable attributes:
+
+    | on | attribute | meaning |
+    |---|---|---|
+    | function | `approx.engine` | of an engine: see below |
+    | | `approx.machine` | of a stage that is left to the machine: the reason |
+    | | `approx.index`, `approx.inputs`, `approx.results` | its place in the order of computation; the values that it reads and gives |
+    | | `approx.operands` | what the engine reads, each a dictionary: see below |
+    | `@main` | `approx.units`, `approx.outputs`, `approx.input_words` | id, op, module, parameters and latency of each instance; the values that the network gives; words of a frame |
+    | linalg op | `approx.phase` | `main` (once a step) or `epilogue` (once an output) |
+    | | `approx.sources` | where each of its block arguments comes from: `operand:<n>`, `accumulator`, `result` (of the op before), `constant`, `none` |
+    | | `approx.bits` | of block arguments from constants: the words |
+    | unit's op | `approx.unit`, `approx.latency`, `approx.start` | instance; cycle after the issue in which the operands lie at its inputs |
+    | plain op | `approx.alu`, `approx.start` | function of the plain logic |
+    | constant | `approx.bits` | the word |
+
+    `approx.engine` has `outputs` (words a frame), `depth` (steps of the reduction), `interleave`
+    (outputs in flight), `lanes`, `slots` (outputs over lanes), `outer` and `inner` (the loops over
+    slots and steps, adjacent ones merged), `epilogue_loops` (over outputs), `initial` (the word that sums start from), `accumulate`
+    (cycle in which a sum is at its adder's input), `done` (cycle in which an output is complete),
+    `fifo` (words of the output buffer), `cycles` (between two frames), `bound` (cycles that the
+    order of the sum demands), `work` (issues of the reduction's unit that count), `resources`.
+
+    An operand has `value` or `weight`, `phase`, `words`, `outer` and `inner` (its strides in the loops
+    of its phase), `base`; a value also `frames` (that its buffer holds; 0: it is read as it comes),
+    `shape`, `low`, `high`, `pad` where its buffer is padded; a weight `ranges` and `strides`, the
+    order in which its ROM holds the array's words, the last one the lanes.
+
+    - Before: `approx-split-stages` ran; every approx op is bound.
+    - After: the same code, annotated.
+  }];
+  let options = [
+    ListOption<"lanes", "lanes", "std::string",
+               "Outputs computed at once: a number, or layer:number">,
+  ];
+}
+
 //===----------------------------------------------------------------------===//
 // lowering/jit
 //===----------------------------------------------------------------------===//
@@ -130,7 +191,8 @@ def SplitStages : Pass<"approx-split-stages", "::mlir::ModuleOp"> {
     the last layer leaves the others' native code and results as they are. Ops that do not depend on
     the input are cloned into each stage that needs them.
 
-    - Before: `@main` takes the input and, as arguments with `approx.weight`, the weights.
+    - Before: `@main` takes the input and, as arguments with `approx.weight`, the weights. An op with
+      `approx.cut` starts a stage of its own inside a layer.
     - After: arguments and results of stages carry `approx.value = <n>` where they depend on the input
       (numbered from the input's 0 in the order of computation) and `approx.weight` elsewhere.
 

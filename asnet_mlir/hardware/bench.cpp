@@ -1,20 +1,34 @@
 // Testbench: streams samples through the machine and records what comes out, and when.
 //
-//   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT
+//   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT RESET_CYCLE [STEPS ..]
 //
 // INPUT and OUTPUT are 32-bit words in the byte order of the host. A STALL_SEED other than 0 makes
-// both sides of the stream pause at random. Prints one JSON object; exit status 3: the limit of
-// cycles was reached, 4: an output frame ended in the wrong place.
+// both sides of the stream pause at random. With a RESET_CYCLE other than 0, the hardware is reset in
+// that cycle, and all samples are sent again from the first. STEPS are those that each engine of a
+// stream (built with ASNET_ENGINES, their number) issues for a sample. Prints one JSON object; exit
+// status 3: the limit of cycles was reached, 4: an output frame ended in the wrong place.
 #include "Vtop.h"
 #include "verilated.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
+#ifndef ASNET_ENGINES
+#define ASNET_ENGINES 0
+#endif
+
 namespace {
+constexpr int kEngines = ASNET_ENGINES;
+
+// How long an engine takes for a sample's steps, where nothing holds it up: the shortest time.
+struct Engine {
+  uint64_t steps, issued = 0, first = 0, shortest = UINT64_MAX;
+};
+
 struct Random { // xorshift64*
   uint64_t state;
   uint32_t next() {
@@ -24,11 +38,19 @@ struct Random { // xorshift64*
     return uint32_t((state * 2685821657736338717ull) >> 32);
   }
 };
+
+#if ASNET_ENGINES
+// Verilator has words for wide ports, and a number for others.
+template <typename T> bool isIssued(const T &port, int i) { return port >> i & 1; }
+template <std::size_t n> bool isIssued(const VlWide<n> &port, int i) {
+  return port[i / 32] >> (i % 32) & 1;
+}
+#endif
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 8) {
-    std::fprintf(stderr, "bench: seven arguments expected, got %d\n", argc - 1);
+  if (argc != 9 + kEngines) {
+    std::fprintf(stderr, "bench: %d arguments expected, got %d\n", 8 + kEngines, argc - 1);
     return 2;
   }
   const uint64_t samples = std::strtoull(argv[3], nullptr, 0);
@@ -36,6 +58,10 @@ int main(int argc, char **argv) {
   const uint64_t outputWords = std::strtoull(argv[5], nullptr, 0);
   const uint64_t seed = std::strtoull(argv[6], nullptr, 0);
   const uint64_t limit = std::strtoull(argv[7], nullptr, 0);
+  const uint64_t resetCycle = std::strtoull(argv[8], nullptr, 0);
+  std::vector<Engine> engines;
+  for (int i = 0; i < kEngines; ++i)
+    engines.push_back({std::strtoull(argv[9 + i], nullptr, 0)});
   std::vector<uint32_t> input(samples * inputWords), output(samples * outputWords);
   std::FILE *file = std::fopen(argv[1], "rb");
   if (!file || std::fread(input.data(), 4, input.size(), file) != input.size()) {
@@ -49,18 +75,27 @@ int main(int argc, char **argv) {
   Random random{seed * 0x9E3779B97F4A7C15ull + 1};
   std::vector<uint64_t> starts(samples), ends(samples);
   uint64_t cycle = 0, sent = 0, received = 0;
-  top.rst = 1;
-  top.s_axis_tvalid = 0;
   top.s_axis_tlast = 0;
-  top.m_axis_tready = 0;
-  for (int i = 0; i < 4; ++i) {
-    top.clk = 0;
-    top.eval();
-    top.clk = 1;
-    top.eval();
-  }
-  top.rst = 0;
+  auto reset = [&] {
+    top.rst = 1;
+    top.s_axis_tvalid = 0;
+    top.m_axis_tready = 0;
+    for (int i = 0; i < 4; ++i) {
+      top.clk = 0;
+      top.eval();
+      top.clk = 1;
+      top.eval();
+    }
+    top.rst = 0;
+  };
+  reset();
   for (; received < output.size() && cycle < limit; ++cycle) {
+    if (resetCycle && cycle == resetCycle) {
+      reset();
+      sent = received = 0;
+      for (Engine &engine : engines)
+        engine.issued = 0;
+    }
     // Once offered, a word stays on the bus until it is taken.
     if (sent < input.size()) {
       if (!top.s_axis_tvalid)
@@ -89,6 +124,19 @@ int main(int argc, char **argv) {
         ends[received / outputWords] = cycle;
       ++received;
     }
+#if ASNET_ENGINES
+    for (int i = 0; i < kEngines; ++i) {
+      if (!isIssued(top.issue, i))
+        continue;
+      Engine &engine = engines[i];
+      if (engine.issued++ == 0)
+        engine.first = cycle;
+      if (engine.issued == engine.steps) {
+        engine.issued = 0;
+        engine.shortest = std::min(engine.shortest, cycle + 1 - engine.first);
+      }
+    }
+#endif
     top.clk = 1;
     top.eval();
     if (in) {
@@ -108,11 +156,19 @@ int main(int argc, char **argv) {
     return 2;
   }
   // From start to start; with one sample, as if the next could start right after its end.
-  const double between = samples > 1 ? double(starts[samples - 1] - starts[0]) / double(samples - 1)
+  double between = samples > 1 ? double(starts[samples - 1] - starts[0]) / double(samples - 1)
                                      : double(ends[0] + 1 - starts[0]);
+  // A stream takes the first samples in faster than it goes on: what leaves in the second half is at
+  // its pace.
+  const uint64_t half = samples / 2;
+  if (kEngines && samples > 2)
+    between = double(ends[samples - 1] - ends[half - 1]) / double(samples - half);
   std::printf("{\"cycles\": %" PRIu64 ", \"cycles_per_sample\": %.17g, \"latency_cycles\": %" PRIu64
-              ", \"frame_error\": %d}\n",
+              ", \"frame_error\": %d, \"busy_cycles\": [",
               cycle, between, ends[0] + 1 - starts[0], int(top.frame_error));
+  for (int i = 0; i < kEngines; ++i)
+    std::printf("%s%" PRIu64, i ? ", " : "", engines[i].shortest);
+  std::printf("]}\n");
   top.final();
   return 0;
 }

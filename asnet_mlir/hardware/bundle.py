@@ -9,7 +9,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,8 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware import stages, verilog
+from asnet_mlir.hardware import stages, stream_bundle, verilog
+from asnet_mlir.hardware.rom import rom_image
 from asnet_mlir.resources import lowering_directory
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 #: What the machine adds to a run: one cycle to leave the receiving phase, two to fill the fetch
 #: pipeline.
 _START_CYCLES = 2
-_CANONICAL_NAN = 0x7FC00000
 _MANIFEST_KINDS: dict[str, type] = {
     "top": str,
     "input_words": int,
@@ -44,7 +44,7 @@ _MANIFEST_KINDS: dict[str, type] = {
     "info": dict,
     "files": dict,
 }
-_HELPERS = ("asnet_ram", "asnet_register_file", "asnet_rom")
+_HELPERS = ("asnet_fifo", "asnet_ram", "asnet_register_file", "asnet_rom")
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,10 @@ def generate(
     memory_latency: int = 1,
     models: str | None = None,
     info: Mapping[str, Any] | None = None,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Generate the sequential machine of `network` into the new folder `out_dir`.
+    """Generate the hardware of `network` into the new folder `out_dir`.
 
     The same input gives the same bytes.  On any error nothing is left, and what was there stays.
 
@@ -105,6 +107,8 @@ def generate(
       models: the software models of the instances, kept beside the network so that the software's
         result can be computed from the bundle alone.
       info: JSON values for the manifest (bindings, layers, ..).
+      style: `shared`, the sequential machine; or `stream`, an engine a layer.
+      lanes: of the stream's engines, see `streams.parse_lanes`.
 
     Returns:
       The manifest.
@@ -127,7 +131,6 @@ def generate(
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
         raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
 
-    scheduled = stages.schedule(network, memory_latency)
     top = f"{name}_top" if name in _HELPERS or name == "plain_logic" else name
     merged = verilog.merge_sources(
         {key: (core.module, core.sources) for key, core in sorted(cores.items())},
@@ -137,29 +140,34 @@ def generate(
         key: attachment(core, merged.modules[key], merged.renamed[key])
         for key, core in cores.items()
     }
-    made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
-    summary = made["summary"]
-    _check_units(summary["units"], cores)
+    if style == "stream":
+        generated, entries = stream_bundle.contents(network, weights, attachments, top, lanes)
+    else:
+        generated, entries = _machine_contents(network, weights, attachments, top, memory_latency)
+    units = entries.pop("units")
+    _check_units(units, cores)
 
-    used = {unit["id"] for unit in summary["units"]}
+    used = {unit["id"] for unit in units}
     merged = verilog.merge_sources(
         {key: (core.module, core.sources) for key, core in sorted(cores.items()) if key in used},
         reserved=(top, "plain_logic", *_HELPERS),
     )
-    files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
+    files = dict(generated)
+    text = b"".join(data for path, data in files.items() if path.startswith("rtl/"))
     for helper in _HELPERS:
-        path = lowering_directory() / "circt" / "rtl" / f"{helper}.sv"
-        files[f"rtl/{helper}.sv"] = path.read_bytes()
-    for file_name, text in merged.files:
-        files[f"cores/{file_name}"] = text.encode()
+        if f"{helper} ".encode() in text:
+            path = lowering_directory() / "circt" / "rtl" / f"{helper}.sv"
+            files[f"rtl/{helper}.sv"] = path.read_bytes()
+    for file_name, source in merged.files:
+        files[f"cores/{file_name}"] = source.encode()
     sources = [path for path in files if path.startswith("cores/")]
-    sources += sorted(path for path in files if path.startswith("rtl/") and path != f"rtl/{top}.sv")
+    sources += sorted(
+        path
+        for path in files
+        if path.startswith("rtl/") and path.endswith(".sv") and path != f"rtl/{top}.sv"
+    )
     sources.append(f"rtl/{top}.sv")
     files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
-    files["rtl/microcode.lst"] = made["microcode_listing"].encode()
-    files["rom/microcode.hex"] = made["microcode_hex"].encode()
-    if summary["rom_words"]:
-        files["rom/weights.hex"] = _rom_image(summary["memories"], weights)
     files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
     files["network.mlir"] = network.encode()
     if models is not None:
@@ -170,12 +178,50 @@ def generate(
         "format": 1,
         "name": name,
         "top": top,
+        **entries,
+        "clock": "clk",
+        "reset": "rst",
+        "instances": [
+            {
+                "id": unit["id"],
+                "op": unit["op"],
+                "core": cores[unit["id"]].label or cores[unit["id"]].module,
+                "module": merged.modules[unit["id"]],
+                "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
+                "latency": unit["latency"],
+            }
+            for unit in units
+        ],
+        "versions": {"asnet-mlir": __version__, "circt": version("circt")},
+        "info": dict(info or {}),
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+    }
+    files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+    _write(out, files)
+    return manifest
+
+
+def _machine_contents(
+    network: str,
+    weights: Mapping[str, np.ndarray],
+    attachments: Mapping[int, Mapping[str, Any]],
+    top: str,
+    memory_latency: int,
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the sequential machine's generated files, and what the manifest says about them."""
+    scheduled = stages.schedule(network, memory_latency)
+    made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
+    summary = made["summary"]
+    files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
+    files["rtl/microcode.lst"] = made["microcode_listing"].encode()
+    files["rom/microcode.hex"] = made["microcode_hex"].encode()
+    if summary["rom_words"]:
+        files["rom/weights.hex"] = rom_image(summary["memories"], weights)
+    entries = {
         "kind": "sequential",
         "input_words": summary["input_words"],
         "output_words": summary["output_words"],
         "predicted_cycles_per_sample": predicted_cycles(summary),
-        "clock": "clk",
-        "reset": "rst",
         "schedule": {
             key: summary[key]
             for key in ("cycles", "rows", "row_bits", "registers", "memory_latency", "functions")
@@ -190,24 +236,9 @@ def generate(
             {key: value for key, value in memory.items() if key != "contents"}
             for memory in summary["memories"]
         ],
-        "instances": [
-            {
-                "id": unit["id"],
-                "op": unit["op"],
-                "core": cores[unit["id"]].label or cores[unit["id"]].module,
-                "module": merged.modules[unit["id"]],
-                "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
-                "latency": unit["latency"],
-            }
-            for unit in summary["units"]
-        ],
-        "versions": {"asnet-mlir": __version__, "circt": version("circt")},
-        "info": dict(info or {}),
-        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+        "units": summary["units"],
     }
-    files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
-    _write(out, files)
-    return manifest
+    return files, entries
 
 
 def attachment(
@@ -296,40 +327,6 @@ def _check_units(units: list[dict[str, Any]], cores: Mapping[int, CoreFiles]) ->
                 f"instance {unit['id']} ({unit['op']}): the network's library declares latency "
                 f"{unit['latency']}, the core has {core.latency}"
             )
-
-
-def _words(array: np.ndarray, name: str) -> np.ndarray:
-    """Return the bits of an array in row-major order, NaNs canonical."""
-    array = np.ascontiguousarray(array)
-    if array.dtype == np.float32:
-        bits = array.reshape(-1).view(np.uint32).copy()
-        bits[np.isnan(array.reshape(-1))] = _CANONICAL_NAN
-        return bits
-    if array.dtype in (np.int32, np.uint32):
-        return array.reshape(-1).view(np.uint32)
-    raise InputError(f"weight '{name}': {array.dtype} is not supported; float32 or int32")
-
-
-def _rom_image(memories: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> bytes:
-    lines = []
-    position = 0
-    for memory in sorted((m for m in memories if m["bank"] == "rom"), key=lambda m: m["base"]):
-        name = memory["name"]
-        if memory["contents"] is not None:
-            words = np.array(memory["contents"], np.uint32)
-        elif name in weights:
-            words = _words(weights[name], name)
-        else:
-            raise InputError(f"no weight '{name}' was given; there are {', '.join(weights)}")
-        if words.size != memory["words"]:
-            raise InputError(
-                f"weight '{name}' has {words.size} elements, the network wants {memory['words']}"
-            )
-        assert memory["base"] == position
-        lines.append(f"// {name}: {words.size} words from {position}")
-        lines += [f"{word:08x}" for word in words.tolist()]
-        position += words.size
-    return ("\n".join(lines) + "\n").encode()
 
 
 def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:

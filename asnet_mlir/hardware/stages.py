@@ -74,12 +74,17 @@ def schedule(network: str, memory_latency: int = 1, generic: bool = True) -> str
 
 
 def hw_opt(
-    scheduled: str, emit: str, name: str = "", cores: Mapping[int, Mapping[str, Any]] | None = None
+    scheduled: str,
+    emit: str,
+    name: str = "",
+    cores: Mapping[int, Mapping[str, Any]] | None = None,
+    options: Sequence[str] = (),
 ) -> str:
     """Run asnet-hw-opt on a scheduled network; see lowering/circt/hw_opt.py for what it emits.
 
     Args:
       cores: for each instance how its core is attached: keys of `CorePorts` there.
+      options: further ones for the tool.
     """
     with tempfile.TemporaryDirectory(prefix="asnet-hw-") as folder:
         cores_file = Path(folder) / "cores.json"
@@ -93,6 +98,7 @@ def hw_opt(
             f"--emit={emit}",
             f"--name={name}",
             f"--cores={cores_file}",
+            *options,
         ]
         return processes.run(
             command, purpose="generating the machine with CIRCT", input_text=scheduled

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,14 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import stages, verilog
+from asnet_mlir.hardware import stages, streams, verilog
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Comparison", "compare_words", "emit_hardware", "generate", "simulate", "synthesize"]
+
+#: What `generate` can build.
+STYLES = ("shared", "stream")
 
 _SHOWN_DIFFERENCES = 10
 
@@ -41,6 +44,10 @@ class Comparison:
       cycles_per_sample: clock cycles between the starts of two samples.
       latency_cycles: from a sample's first word in to its last word out.
       differences: the first mismatches as lines with image, index and both words in hex.
+      layers: of each engine of a stream: `layer`; `work`, its multiply-accumulates (or other steps)
+        for a sample; `busy_cycles`, from the first issue for the first sample to the last;
+        `utilisation`, work over these cycles and the lanes; `utilisation_bound`, what the defined
+        order of sums allows.
     """
 
     samples: int
@@ -48,6 +55,7 @@ class Comparison:
     cycles_per_sample: float
     latency_cycles: int
     differences: tuple[str, ...]
+    layers: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
@@ -57,6 +65,7 @@ class Comparison:
             "cycles_per_sample": self.cycles_per_sample,
             "latency_cycles": self.latency_cycles,
             "differences": list(self.differences),
+            "layers": [dict(layer) for layer in self.layers],
         }
 
 
@@ -67,6 +76,8 @@ def generate(
     *,
     output: str | Path,
     force: bool = False,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write the hardware of a network as a bundle.
 
@@ -74,14 +85,22 @@ def generate(
       model: whatever `load_model` takes.
       binding: which cores compute which ops; the library's exact cores compute the rest.
       output: a folder that does not exist yet (or with `force`, a bundle to replace).
+      style: one of `STYLES`: `shared`, one machine with a unit of each kind (least area); `stream`,
+        an engine a layer (most throughput).
+      lanes: of a stream: outputs that an engine computes at once, `"4"` for all layers or
+        `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
+        neurons); a pooling gets one.
 
     Returns:
       The bundle's manifest.
 
     Raises:
-      InputError: see `load_model`, `compile`; or the folder exists: nothing in it is changed.
+      InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
+        layer; or the folder exists: nothing in it is changed.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
+    _check_style(style, lanes)
+    parsed = streams.parse_lanes(lanes)
     network = load_model(model)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
@@ -95,19 +114,42 @@ def generate(
         force=force,
         models=model_texts(instances),
         info=_info(network, binding),
+        style=style,
+        lanes=parsed,
     )
 
 
-def emit_hardware(network: Network, binding: Binding, stage: str) -> str:
-    """Return the text of a hardware stage: `scheduled`, `hw` or `sv`."""
+def _check_style(style: str, lanes: Sequence[str]) -> None:
+    if style not in STYLES:
+        raise InputError(f"unknown style '{style}'; styles are {', '.join(STYLES)}")
+    if lanes and style != "stream":
+        raise InputError(
+            "lanes are for the style 'stream'; the shared machine has one of each unit"
+        )
+
+
+def emit_hardware(
+    network: Network,
+    binding: Binding,
+    stage: str,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
+) -> str:
+    """Return the text of a hardware stage, `scheduled`, `hw` or `sv`; see `generate`."""
+    _check_style(style, lanes)
+    parsed = streams.parse_lanes(lanes)
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
     cores = {key: _core_files(instance) for key, instance in instances.items()}
-    return stages.emit(
-        text,
-        stage,
-        _identifier(network.name),
-        {key: bundles.attachment(core, core.module) for key, core in cores.items()},
-    )
+    attachments = {key: bundles.attachment(core, core.module) for key, core in cores.items()}
+    name = _identifier(network.name)
+    if style == "stream":
+        scheduled = streams.schedule(text, parsed)
+        return (
+            scheduled.text
+            if stage == "scheduled"
+            else streams.hw_opt(scheduled, stage, name, attachments)
+        )
+    return stages.emit(text, stage, name, attachments)
 
 
 @in_mlir_process
@@ -150,8 +192,23 @@ def simulate(
     ]
     if len(different) > len(lines):
         lines.append(f"... and {len(different) - len(lines)} more")
+    layers = [
+        {
+            "layer": layer["layer"],
+            "work": layer["work"],
+            "busy_cycles": cycles,
+            "utilisation": layer["work"] / (cycles * layer["lanes"]),
+            "utilisation_bound": layer["utilisation_bound"],
+        }
+        for layer, cycles in zip(simulation.engines(manifest), result.busy_cycles, strict=True)
+    ]
     return Comparison(
-        len(x), len(different), result.cycles_per_sample, result.latency_cycles, tuple(lines)
+        len(x),
+        len(different),
+        result.cycles_per_sample,
+        result.latency_cycles,
+        tuple(lines),
+        tuple(layers),
     )
 
 

@@ -14,6 +14,7 @@ in one process: `python lowering/circt/hw_opt.py --emit sv scheduled.mlir`.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -23,9 +24,12 @@ from typing import Any
 import circt
 from circt import ir
 from circt.passmanager import PassManager
-from machine import CorePorts, MachineOptions, build
+from engines import read_stream
+from hw_module import CorePorts, design
+from machine import MachineOptions, build
 from microcode import Microprogram, assemble
 from scheduled import Program, ScheduleError, parse_module, read_program
+from stream import Machine, build_stream, rom_file, stage_name
 
 __all__ = ["main"]
 
@@ -88,6 +92,95 @@ def _read_cores(path: Path | None) -> dict[int, CorePorts]:
     return cores
 
 
+def _joined(files: dict[str, str], name: str) -> str:
+    """Return SystemVerilog as one text, the module `name` last."""
+    last = files.pop(f"{name}.sv")
+    return "\n".join([*files.values(), last])
+
+
+def _read_program(text: str) -> Program:
+    with ir.Context() as context, ir.Location.unknown():
+        return read_program(parse_module(text, context))
+
+
+def _sequential(text: str, options: argparse.Namespace, cores: dict[int, CorePorts]) -> str:
+    program = _read_program(text)
+    code = assemble(program)
+    name = options.name or program.name
+    hw_text = build(program, code, MachineOptions(name), cores)
+    if options.emit == "microcode":
+        return code.listing
+    if options.emit == "hw":
+        return hw_text
+    if options.emit == "sv":
+        return _joined(_export(hw_text), name)
+    return json.dumps(
+        {
+            "summary": _summary(program, code, name),
+            "microcode_listing": code.listing,
+            "microcode_hex": _microcode_hex(code),
+            "hw": hw_text,
+            "sv": _export(hw_text),
+        }
+    )
+
+
+def _stream(text: str, options: argparse.Namespace, cores: dict[int, CorePorts]) -> str:
+    with ir.Context() as context, ir.Location.unknown():
+        stream = read_stream(parse_module(text, context))
+    name = options.name or "network"
+    machines = {}
+    for key, scheduled in json.loads(options.machines.read_text()).items():
+        program = _read_program(scheduled)
+        machines[int(key)] = Machine(program, assemble(program))
+    modules, externs = build_stream(stream, machines, name, cores)
+    hw_text = design(externs, modules)
+    if options.emit == "microcode":
+        return "".join(machine.code.listing for machine in machines.values())
+    if options.emit == "hw":
+        return hw_text
+    if options.emit == "sv":
+        return _joined(_export(hw_text), name)
+    stages = []
+    for stage in stream.stages:
+        entry: dict[str, Any] = {
+            "index": stage.index,
+            "layer": stage.layer,
+            "module": stage_name(name, stage),
+            "reason": stage.reason,
+        }
+        if stage.engine is not None:
+            operands = [dataclasses.asdict(operand) for operand in stage.engine.operands]
+            nodes = [*stage.engine.main.nodes, *(n for b in stage.engine.epilogue for n in b.nodes)]
+            used = sorted({stream.units[n.unit].id for n in nodes if n.unit is not None})
+            entry |= {"engine": stage.engine.numbers, "operands": operands, "units": used}
+            entry["roms"] = {
+                str(k): rom_file(stage, k)
+                for k, operand in enumerate(stage.engine.operands)
+                if operand.weight is not None
+            }
+        else:
+            machine = machines[stage.index]
+            entry |= {
+                "machine": _summary(machine.program, machine.code, stage_name(name, stage)),
+                "units": [unit.id for unit in machine.program.units],
+                "microcode_listing": machine.code.listing,
+                "microcode_hex": _microcode_hex(machine.code),
+                "roms": {what: rom_file(stage, what) for what in ("weights", "microcode")},
+            }
+        stages.append(entry)
+    units = [{**unit.__dict__, "parameters": dict(unit.parameters)} for unit in stream.units]
+    return json.dumps(
+        {
+            "stages": stages,
+            "units": units,
+            "input_words": stream.input_words,
+            "hw": hw_text,
+            "sv": _export(hw_text),
+        }
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the tool; return its exit status."""
     parser = argparse.ArgumentParser(prog="asnet-hw-opt", description=__doc__.splitlines()[0])
@@ -95,13 +188,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--emit", choices=("microcode", "hw", "sv", "all"), default="sv")
     parser.add_argument("--name", default="", help="name of the top module")
     parser.add_argument("--cores", type=Path, help="JSON: ports of the core of each instance")
+    parser.add_argument(
+        "--machines",
+        type=Path,
+        help="of a network in stages (approx-schedule-engines): JSON, the scheduled code of each "
+        "stage that is left to the sequential machine, by its index",
+    )
     parser.add_argument("-o", dest="output", default="-")
     options = parser.parse_args(arguments)
     text = sys.stdin.read() if options.input == "-" else Path(options.input).read_text()
+    cores = _read_cores(options.cores)
     try:
-        with ir.Context() as context, ir.Location.unknown():
-            program = read_program(parse_module(text, context))
-            code = assemble(program)
+        if options.machines is not None:
+            result = _stream(text, options, cores)
+        else:
+            result = _sequential(text, options, cores)
     except ScheduleError as error:
         print(f"asnet-hw-opt: {error}", file=sys.stderr)
         return 1
@@ -112,26 +213,6 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
-    name = options.name or program.name
-    hw_text = build(program, code, MachineOptions(name), _read_cores(options.cores))
-    if options.emit == "microcode":
-        result = code.listing
-    elif options.emit == "hw":
-        result = hw_text
-    elif options.emit == "sv":
-        files = _export(hw_text)
-        last = files.pop(f"{name}.sv")
-        result = "\n".join([*files.values(), last])
-    else:
-        result = json.dumps(
-            {
-                "summary": _summary(program, code, name),
-                "microcode_listing": code.listing,
-                "microcode_hex": _microcode_hex(code),
-                "hw": hw_text,
-                "sv": _export(hw_text),
-            }
-        )
     if options.output == "-":
         sys.stdout.write(result)
     else:

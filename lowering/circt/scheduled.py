@@ -28,6 +28,7 @@ __all__ = [
     "Value",
     "parse_module",
     "read_program",
+    "to_python",
 ]
 
 
@@ -152,6 +153,11 @@ class Program:
         first = min(m.base for m in found)
         return first, max(m.base + m.words for m in found) - first
 
+    def input_sizes(self) -> list[int]:
+        """Return the words of each input, in the order in which they are received."""
+        inputs = [memory for memory in self.memories if memory.role == "input"]
+        return [memory.words for memory in sorted(inputs, key=lambda memory: memory.base)]
+
 
 def parse_module(text: str, context: ir.Context) -> ir.Module:
     """Parse MLIR text with every dialect of CIRCT registered and all others let through."""
@@ -185,22 +191,23 @@ def _integer(operation: ir.Operation, name: str) -> int:
     return ir.IntegerAttr(operation.attributes[name]).value
 
 
-def _python(attribute: ir.Attribute) -> Any:
+def to_python(attribute: ir.Attribute) -> Any:
+    """Return an attribute as dictionaries, lists, tuples, strings and numbers."""
     if isinstance(attribute, ir.DictAttr):
-        return {entry.name: _python(entry.attr) for entry in attribute}
+        return {entry.name: to_python(entry.attr) for entry in attribute}
     if isinstance(attribute, ir.StringAttr | ir.FlatSymbolRefAttr):
         return attribute.value
     if isinstance(attribute, ir.IntegerAttr):
         return attribute.value
     if isinstance(attribute, ir.ArrayAttr):
-        return [_python(entry) for entry in attribute]
+        return [to_python(entry) for entry in attribute]
     return tuple(attribute)
 
 
 def _named_entries(attribute: ir.Attribute) -> Iterator[dict[str, Any]]:
     for entry in ir.ArrayAttr(attribute):
         dictionary = ir.DictAttr(entry)
-        yield {dictionary[i].name: _python(dictionary[i].attr) for i in range(len(dictionary))}
+        yield {dictionary[i].name: to_python(dictionary[i].attr) for i in range(len(dictionary))}
 
 
 class _Reader:

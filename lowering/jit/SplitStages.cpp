@@ -11,7 +11,8 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kStage = "approx.stage", kValue = "approx.value", kWeight = "approx.weight";
+constexpr StringLiteral kStage = "approx.stage", kValue = "approx.value", kWeight = "approx.weight",
+                        kCut = "approx.cut";
 
 /// Consecutive ops of one layer.
 struct Stage {
@@ -76,7 +77,8 @@ private:
         continue; // computed in the stages that need it
       auto layer = op.getAttrOfType<StringAttr>(approx::kLayerAttrName);
       // What moves data between layers, such as a reshape, carries no name.
-      if (stages.empty() || (layer && stages.back().layer && layer != stages.back().layer))
+      if (stages.empty() || op.hasAttr(kCut) ||
+          (layer && stages.back().layer && layer != stages.back().layer))
         stages.push_back({layer, {}});
       if (!stages.back().layer)
         stages.back().layer = layer;
@@ -145,7 +147,7 @@ private:
     }
     OpBuilder inside = OpBuilder::atBlockEnd(body);
     for (Operation *op : ops)
-      inside.clone(*op, mapping);
+      inside.clone(*op, mapping)->removeDiscardableAttr(kCut);
     SmallVector<Value> returned;
     for (Value result : results)
       returned.push_back(mapping.lookup(result));

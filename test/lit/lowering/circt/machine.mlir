@@ -45,7 +45,7 @@ func.func @main(%x: memref<5xf32> {approx.role = "input"},
 
 // HW: hw.module.extern @fmul_trunc<LATENCY: i32, P: i32>(in %clk_i : i1, in %a_i : i32, in %b_i : i32, out result_o : i32)
 // HW: hw.module @net(in %clk : !seq.clock, in %rst : i1, in %s_axis_tdata : i32
-// HW: hw.instance "weights" @asnet_rom_weights<Words: i32 = 15, Width: i32 = 32, AddressBits: i32 = 4, File: none = "rom/weights.hex">
+// HW: hw.instance "weights" @asnet_rom_4_32<Words: i32 = 15, Width: i32 = 32, AddressBits: i32 = 4, File: none = "rom/weights.hex">
 // HW: hw.instance "unit_1_mulf" @fmul_trunc<LATENCY: i32 = 1, P: i32 = 20>
 // HW: %result = seq.compreg.ce
 

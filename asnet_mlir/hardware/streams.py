@@ -1,0 +1,108 @@
+"""The streaming hardware's schedule: an engine a layer, from a bound network.
+
+bound --cut, split, schedule--> stages --> machines of the stages that no engine computes
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.compiler import module_from_text, run_passes
+from asnet_mlir.errors import InputError
+from asnet_mlir.hardware import stages
+
+__all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
+
+_STAGES = "builtin.module(symbol-dce,approx-cut-engines,approx-split-stages,canonicalize,cse"
+_SCHEDULE = "builtin.module(approx-schedule-engines{{lanes={lanes}}})"
+
+
+@dataclass(frozen=True)
+class StreamSchedule:
+    """A network in scheduled stages.
+
+    Attributes:
+      text: the stages; `generic`: in the form that asnet-hw-opt reads.
+      machines: of the stages that the sequential machine computes, by index: a module each, bound.
+    """
+
+    text: str
+    generic: str
+    machines: Mapping[int, str]
+
+
+def parse_lanes(values: Sequence[str]) -> tuple[str, ...]:
+    """Return `--lanes` as the scheduling pass takes it: N for all layers, or LAYER=N.
+
+    Raises:
+      InputError: no number from 1 to 1024.
+    """
+    parsed = []
+    for value in values:
+        layer, equals, number = value.rpartition("=")
+        if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 1024:
+            raise InputError(f"--lanes {value}: give a number from 1 to 1024, or LAYER=NUMBER")
+        if equals and (not layer or set(layer) & set(",:{} ")):
+            raise InputError(f"--lanes {value}: '{layer}' is no layer's name")
+        parsed.append(f"{layer}:{number}" if equals else number)
+    return tuple(parsed)
+
+
+def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
+    """Split a bound network into stages and decide how each is computed.
+
+    Args:
+      network: see `stages.schedule`.
+      lanes: what `parse_lanes` returns.
+
+    Raises:
+      UnsupportedError: an operation is not bound, or `lanes` names a layer that is not there.
+    """
+    from mlir import ir
+
+    with module_from_text(network) as module:
+        run_passes(module, f"{_STAGES})", "splitting into stages")
+        given = ",".join(lanes) or "1"
+        run_passes(module, _SCHEDULE.format(lanes=given), "scheduling the network")
+        library = "\n".join(
+            str(op) for op in module.body.operations if op.operation.name == "approx.library"
+        )
+        machines = {}
+        text = str(module)
+        generic = module.operation.get_asm(print_generic_op_form=True)
+        for op in module.body.operations:
+            if "approx.machine" not in op.attributes:
+                continue
+            index = op.attributes["approx.index"].value
+            op.attributes["sym_name"] = ir.StringAttr.get("main")
+            op.attributes["arg_attrs"] = ir.ArrayAttr.get(
+                [
+                    ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")})
+                    if "approx.value" in entry
+                    else entry
+                    for entry in op.attributes["arg_attrs"]
+                ]
+            )
+            machines[index] = f"module {{\n{library}\n{op}\n}}\n"
+    return StreamSchedule(text, generic, machines)
+
+
+def hw_opt(
+    scheduled: StreamSchedule,
+    emit: str,
+    name: str = "",
+    cores: Mapping[int, Mapping[str, Any]] | None = None,
+) -> str:
+    """Run asnet-hw-opt on a network in stages; see `stages.hw_opt`."""
+    machines = {
+        str(index): stages.schedule(text) for index, text in sorted(scheduled.machines.items())
+    }
+    with tempfile.TemporaryDirectory(prefix="asnet-stages-") as folder:
+        file = Path(folder) / "machines.json"
+        file.write_text(json.dumps(machines))
+        return stages.hw_opt(scheduled.generic, emit, name, cores, [f"--machines={file}"])

@@ -1,0 +1,111 @@
+#include "lowering/circt/Engines.h"
+
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
+
+using namespace mlir;
+
+namespace asnet {
+#define GEN_PASS_DEF_CUTENGINES
+#include "lowering/Lowering.h.inc"
+
+namespace {
+/// In a layer that needs the machine anyway, shorter reductions are left to it.
+constexpr int64_t kWorthAnEngine = 1024;
+
+class Cutter {
+public:
+  explicit Cutter(func::FuncOp main) : main(main), builder(main.getContext()) {}
+
+  void run() {
+    findVarying();
+    StringAttr layer;
+    SmallVector<Operation *> ops;
+    for (Operation &op : main.getBody().front().without_terminator()) {
+      if (!varying.contains(&op))
+        continue;
+      auto own = op.getAttrOfType<StringAttr>(approx::kLayerAttrName);
+      if (own && layer && own != layer) {
+        cutLayer(ops);
+        ops.clear();
+        layer = {};
+      }
+      if (own)
+        layer = own;
+      ops.push_back(&op);
+    }
+    cutLayer(ops);
+  }
+
+private:
+  enum class Part { none, padding, nest, elementwise, machine };
+
+  void findVarying() {
+    DenseSet<Value> values;
+    for (BlockArgument argument : main.getArguments())
+      if (!main.getArgAttr(argument.getArgNumber(), "approx.weight"))
+        values.insert(argument);
+    for (Operation &op : main.getBody().front())
+      if (llvm::any_of(op.getOperands(), [&](Value operand) { return values.contains(operand); })) {
+        values.insert(op.result_begin(), op.result_end());
+        varying.insert(&op);
+      }
+  }
+
+  static bool isMovement(Operation *op) {
+    return isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op);
+  }
+
+  static bool canBeEngine(Operation *op) {
+    std::string reason;
+    auto generic = dyn_cast<linalg::GenericOp>(op);
+    return generic && isEngineOp(generic, reason);
+  }
+
+  void cutLayer(ArrayRef<Operation *> ops) {
+    bool all = llvm::all_of(ops, [](Operation *op) {
+      return isMovement(op) || isa<tensor::PadOp>(op) || canBeEngine(op);
+    });
+    Part part = Part::none;
+    Value last; // what the part computed last
+    auto begin = [&](Operation *op, Part next, bool isCut) {
+      if (part != Part::none && isCut)
+        op->setAttr("approx.cut", builder.getUnitAttr());
+      part = next;
+    };
+    for (Operation *op : ops) {
+      if (isMovement(op))
+        continue;
+      if (isa<tensor::PadOp>(op)) {
+        begin(op, Part::padding, true);
+        continue;
+      }
+      auto generic = dyn_cast<linalg::GenericOp>(op);
+      bool isEngine = canBeEngine(op);
+      if (isEngine && generic.getNumReductionLoops() != 0 &&
+          (all || countSteps(generic) >= kWorthAnEngine)) {
+        begin(op, Part::nest, part != Part::padding);
+      } else if (isEngine && (part == Part::nest || part == Part::elementwise) &&
+                 findChained(generic, last)) {
+        // goes on with what the part computed
+      } else if (isEngine && all) {
+        begin(op, Part::elementwise, part != Part::padding);
+      } else {
+        begin(op, Part::machine, part != Part::machine && part != Part::padding);
+      }
+      last = op->getResult(0);
+    }
+  }
+
+  func::FuncOp main;
+  Builder builder;
+  DenseSet<Operation *> varying;
+};
+
+struct CutEngines : impl::CutEnginesBase<CutEngines> {
+  void runOnOperation() override {
+    if (auto main = getOperation().lookupSymbol<func::FuncOp>("main"); main && !main.isExternal())
+      Cutter(main).run();
+  }
+};
+} // namespace
+} // namespace asnet

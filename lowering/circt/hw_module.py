@@ -1,0 +1,385 @@
+"""Text of hw modules, and the memories and cores that they instantiate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from microcode import bits_for
+from scheduled import Unit
+
+__all__ = ["CLOCK", "NAN", "CorePorts", "Module", "Parts", "canonical", "design", "is_nan"]
+
+NAN = 0x7FC00000
+CLOCK = "!seq.clock"
+
+
+@dataclass(frozen=True)
+class CorePorts:
+    """How the core of a unit is attached.
+
+    `canonical_nan` says that its only NaN result is 0x7FC00000, so that nothing has to force this.
+    `tied` are inputs that are held at a value: name, width, value.
+    """
+
+    a: str = "a_i"
+    b: str = "b_i"
+    result: str = "result_o"
+    clock: str | None = "clk_i"
+    module: str | None = None
+    parameters: tuple[tuple[str, int], ...] | None = None
+    canonical_nan: bool = True
+    tied: tuple[tuple[str, int, int], ...] = ()
+
+
+class Module:
+    """The body of a hw.module, written as text: every method returns the SSA value that it makes.
+
+    Widths are tracked, so that types need not be repeated.
+    """
+
+    def __init__(self, name: str, comment: str) -> None:
+        self.name = name
+        self.comment = comment
+        self.ports: list[str] = []
+        self.outputs: list[tuple[str, int, str]] = []
+        self.lines: list[str] = []
+        self.widths: dict[str, int] = {}
+        self.count = 0
+
+    def text(self) -> str:
+        ports = [*self.ports, *(f"out {name} : i{width}" for name, width, _ in self.outputs)]
+        values = ", ".join(value for _, _, value in self.outputs)
+        types = ", ".join(f"i{width}" for _, width, _ in self.outputs)
+        body = "\n".join(f"  {line}" for line in self.lines)
+        comment = json.dumps(self.comment)
+        return (
+            f"hw.module @{self.name}({', '.join(ports)}) attributes {{comment = {comment}}} {{\n"
+            f"{body}\n  hw.output {values} : {types}\n}}\n"
+        )
+
+    def input(self, name: str, width: int) -> str:
+        self.ports.append(f"in %{name} : i{width}")
+        self.widths[f"%{name}"] = width
+        return f"%{name}"
+
+    def clock(self, name: str) -> str:
+        self.ports.append(f"in %{name} : {CLOCK}")
+        return f"%{name}"
+
+    def output(self, name: str, value: str) -> None:
+        self.outputs.append((name, self.widths[value], value))
+
+    def make(self, operation: str, width: int) -> str:
+        self.count += 1
+        value = f"%v{self.count}"
+        self.lines.append(f"{value} = {operation}")
+        self.widths[value] = width
+        return value
+
+    def forward(self, name: str, width: int) -> str:
+        """Declare a value that `register` or `name_as` defines later (hw.module is a graph)."""
+        self.widths[f"%{name}"] = width
+        return f"%{name}"
+
+    def name_as(self, name: str, value: str) -> str:
+        width = self.widths[value]
+        # With a symbol, so that canonicalization keeps the wire and its name.
+        self.lines.append(f"%{name} = hw.wire {value} sym @{name} : i{width}")
+        self.widths[f"%{name}"] = width
+        return f"%{name}"
+
+    def constant(self, value: int, width: int) -> str:
+        return self.make(f"hw.constant {value & ((1 << width) - 1)} : i{width}", width)
+
+    def _same(self, operation: str, *operands: str) -> str:
+        width = self.widths[operands[0]]
+        assert all(self.widths[o] == width for o in operands), (operation, operands)
+        return self.make(f"comb.{operation} bin {', '.join(operands)} : i{width}", width)
+
+    def and_(self, *operands: str) -> str:
+        return self._same("and", *operands) if len(operands) > 1 else operands[0]
+
+    def or_(self, *operands: str) -> str:
+        return self._same("or", *operands) if len(operands) > 1 else operands[0]
+
+    def xor(self, *operands: str) -> str:
+        return self._same("xor", *operands)
+
+    def add(self, a: str, b: str) -> str:
+        return self._same("add", a, b)
+
+    def sub(self, a: str, b: str) -> str:
+        return self._same("sub", a, b)
+
+    def binary(self, operation: str, a: str, b: str) -> str:
+        return self._same(operation, a, b)
+
+    def not_(self, a: str) -> str:
+        return self.xor(a, self.constant(-1, self.widths[a]))
+
+    def compare(self, predicate: str, a: str, b: str) -> str:
+        assert self.widths[a] == self.widths[b], (predicate, a, b)
+        return self.make(f"comb.icmp bin {predicate} {a}, {b} : i{self.widths[a]}", 1)
+
+    def equals(self, a: str, value: int) -> str:
+        return self.compare("eq", a, self.constant(value, self.widths[a]))
+
+    def mux(self, condition: str, if_true: str, if_false: str) -> str:
+        width = self.widths[if_true]
+        assert self.widths[if_false] == width and self.widths[condition] == 1
+        return self.make(f"comb.mux bin {condition}, {if_true}, {if_false} : i{width}", width)
+
+    def extract(self, a: str, low: int, width: int) -> str:
+        if low == 0 and width == self.widths[a]:
+            return a
+        source = self.widths[a]
+        return self.make(f"comb.extract {a} from {low} : (i{source}) -> i{width}", width)
+
+    def concat(self, *operands: str) -> str:
+        if len(operands) == 1:
+            return operands[0]
+        width = sum(self.widths[o] for o in operands)
+        types = ", ".join(f"i{self.widths[o]}" for o in operands)
+        return self.make(f"comb.concat {', '.join(operands)} : {types}", width)
+
+    def fit(self, a: str, width: int) -> str:
+        """Zero-extend or truncate."""
+        if self.widths[a] >= width:
+            return self.extract(a, 0, width)
+        return self.concat(self.constant(0, width - self.widths[a]), a)
+
+    def repeat(self, bit: str, count: int) -> str:
+        return self.make(f"comb.replicate {bit} : (i1) -> i{count}", count)
+
+    def select(self, index: str | None, values: Sequence[str]) -> str:
+        """Return `values[index]` as a tree of multiplexers."""
+        if len(values) == 1:
+            return values[0]
+        assert index is not None
+        level = list(values)
+        for bit in range(bits_for(len(values))):
+            choice = self.extract(index, bit, 1)
+            level = [
+                self.mux(choice, level[i + 1], level[i]) if i + 1 < len(level) else level[i]
+                for i in range(0, len(level), 2)
+            ]
+        return level[0]
+
+    def register(
+        self,
+        name: str,
+        value: str,
+        clock: str,
+        reset: str | None = None,
+        enable: str | None = None,
+    ) -> str:
+        width = self.widths[value]
+        initial = f" reset {reset}, {self.constant(0, width)}" if reset else ""
+        kind = "compreg.ce" if enable else "compreg"
+        also = f", {enable}" if enable else ""
+        self.lines.append(f"%{name} = seq.{kind} {value}, {clock}{also}{initial} : i{width}")
+        self.widths[f"%{name}"] = width
+        return f"%{name}"
+
+    def bit(self, clock: str) -> str:
+        return self.make(f"seq.from_clock {clock}", 1)
+
+    def instance(
+        self,
+        name: str,
+        module: str,
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, int],
+        parameters: str = "",
+        clocks: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        operands = [f"{port}: {value}: {CLOCK}" for port, value in (clocks or {}).items()]
+        operands += [f"{port}: {value}: i{self.widths[value]}" for port, value in inputs.items()]
+        values = [f"%{name}_{port}" for port in outputs]
+        for value, width in zip(values, outputs.values(), strict=True):
+            self.widths[value] = width
+        results = ", ".join(f"{port}: i{width}" for port, width in outputs.items())
+        self.lines.append(
+            f'{", ".join(values)} = hw.instance "{name}" @{module}{parameters}'
+            f"({', '.join(operands)}) -> ({results})"
+        )
+        return values
+
+
+def is_nan(m: Module, word: str) -> str:
+    exponent = m.equals(m.extract(word, 23, 8), 0xFF)
+    fraction = m.compare("ne", m.extract(word, 0, 23), m.constant(0, 23))
+    return m.and_(exponent, fraction)
+
+
+def canonical(m: Module, word: str) -> str:
+    return m.mux(is_nan(m, word), m.constant(NAN, 32), word)
+
+
+def _extern(name: str, ports: Sequence[str], parameters: str = "", verilog: str = "") -> str:
+    attributes = f' attributes {{verilogName = "{verilog}"}}' if verilog else ""
+    return f"hw.module.extern @{name}{parameters}({', '.join(ports)}){attributes}\n"
+
+
+def _core_parameters(values: Sequence[tuple[str, int]]) -> tuple[str, str]:
+    """Return the parameters as an extern module declares them and as an instance gives them."""
+    if not values:
+        return "", ""
+    declared = ", ".join(f"{name}: i32" for name, _ in values)
+    given = ", ".join(f"{name}: i32 = {value}" for name, value in values)
+    return f"<{declared}>", f"<{given}>"
+
+
+class Parts:
+    """A module in the making and what it instantiates: memories and cores.
+
+    `externs` collects the declarations that the instances need, by symbol.
+    """
+
+    def __init__(self, m: Module, cores: Mapping[int, CorePorts], externs: dict[str, str]) -> None:
+        self.m = m
+        self.cores = cores
+        self.externs = externs
+        self.clock_bit = ""
+
+    def rom(self, name: str, words: int, width: int, file: str, address: str) -> str:
+        bits = max(bits_for(words), 1)
+        # CIRCT checks the widths of an extern module's ports, so one declaration a size.
+        symbol = f"asnet_rom_{bits}_{width}"
+        self.externs[symbol] = _extern(
+            symbol,
+            ["in %clk_i : i1", f"in %address_i : i{bits}", f"out data_o : i{width}"],
+            "<Words: i32, Width: i32, AddressBits: i32, File: none>",
+            verilog="asnet_rom",
+        )
+        parameters = (
+            f"<Words: i32 = {words}, Width: i32 = {width}, AddressBits: i32 = {bits}, "
+            f'File: none = "{file}">'
+        )
+        inputs = {"clk_i": self.clock_bit, "address_i": self.m.fit(address, bits)}
+        return self.m.instance(name, symbol, inputs, {"data_o": width}, parameters)[0]
+
+    def ram(self, name: str, words: int, read: str, enable: str, write: str, data: str) -> str:
+        bits = max(bits_for(words), 1)
+        symbol = f"asnet_ram_{bits}"
+        self.externs[symbol] = _extern(
+            symbol,
+            [
+                "in %clk_i : i1",
+                f"in %read_address_i : i{bits}",
+                "out read_data_o : i32",
+                "in %write_enable_i : i1",
+                f"in %write_address_i : i{bits}",
+                "in %write_data_i : i32",
+            ],
+            "<Words: i32, AddressBits: i32>",
+            verilog="asnet_ram",
+        )
+        inputs = {
+            "clk_i": self.clock_bit,
+            "read_address_i": read,
+            "write_enable_i": enable,
+            "write_address_i": write,
+            "write_data_i": data,
+        }
+        parameters = f"<Words: i32 = {words}, AddressBits: i32 = {bits}>"
+        return self.m.instance(name, symbol, inputs, {"read_data_o": 32}, parameters)[0]
+
+    def fifo(
+        self, name: str, words: int, reset: str, data: str, valid: str, ready: str
+    ) -> tuple[str, str, str]:
+        """A queue; returns whether it takes a word, its output, and whether that is valid."""
+        width = self.m.widths[data]
+        symbol = f"asnet_fifo_{width}"
+        self.externs[symbol] = _extern(
+            symbol,
+            [
+                "in %clk_i : i1",
+                "in %rst_i : i1",
+                f"in %data_i : i{width}",
+                "in %valid_i : i1",
+                "out ready_o : i1",
+                f"out data_o : i{width}",
+                "out valid_o : i1",
+                "in %ready_i : i1",
+            ],
+            "<Words: i32, Width: i32, AddressBits: i32>",
+            verilog="asnet_fifo",
+        )
+        parameters = (
+            f"<Words: i32 = {words}, Width: i32 = {width}, AddressBits: i32 = {bits_for(words)}>"
+        )
+        inputs = {
+            "clk_i": self.clock_bit,
+            "rst_i": reset,
+            "data_i": data,
+            "valid_i": valid,
+            "ready_i": ready,
+        }
+        outputs = {"ready_o": 1, "data_o": width, "valid_o": 1}
+        taken, word, is_valid = self.m.instance(name, symbol, inputs, outputs, parameters)
+        return taken, word, is_valid
+
+    def register_file(
+        self, name: str, words: int, width: int, read: str, enable: str, write: str, data: str
+    ) -> str:
+        # Distributed RAM comes in blocks of 16 words.
+        bits = max(bits_for(words), 4)
+        symbol = f"asnet_register_file_{bits}_{width}"
+        self.externs[symbol] = _extern(
+            symbol,
+            [
+                "in %clk_i : i1",
+                f"in %read_index_i : i{bits}",
+                f"out read_data_o : i{width}",
+                "in %write_enable_i : i1",
+                f"in %write_index_i : i{bits}",
+                f"in %write_data_i : i{width}",
+            ],
+            "<Words: i32, Width: i32, IndexBits: i32>",
+            verilog="asnet_register_file",
+        )
+        parameters = f"<Words: i32 = {1 << bits}, Width: i32 = {width}, IndexBits: i32 = {bits}>"
+        inputs = {
+            "clk_i": self.clock_bit,
+            "read_index_i": self.m.fit(read, bits),
+            "write_enable_i": enable,
+            "write_index_i": self.m.fit(write, bits),
+            "write_data_i": data,
+        }
+        return self.m.instance(name, symbol, inputs, {"read_data_o": width}, parameters)[0]
+
+    @staticmethod
+    def unit_name(unit: Unit) -> str:
+        return f"unit_{unit.id}_{unit.op}"
+
+    def unit(self, unit: Unit, a: str, b: str, name: str = "") -> str:
+        m = self.m
+        ports = self.cores.get(unit.id, CorePorts())
+        module = ports.module or unit.module
+        declared, given = _core_parameters(
+            unit.parameters if ports.parameters is None else ports.parameters
+        )
+        inputs = {ports.a: a, ports.b: b}
+        if ports.clock:
+            inputs = {ports.clock: self.clock_bit, **inputs}
+        inputs |= {name: m.constant(value, width) for name, width, value in ports.tied}
+        declarations = [f"in %{port} : i{m.widths[value]}" for port, value in inputs.items()]
+        self.externs[module] = _extern(
+            module, [*declarations, f"out {ports.result} : i32"], declared
+        )
+        word = m.instance(name or self.unit_name(unit), module, inputs, {ports.result: 32}, given)[
+            0
+        ]
+        return word if ports.canonical_nan else canonical(m, word)
+
+
+def design(externs: Mapping[str, str], modules: Sequence[Module]) -> str:
+    """Return a whole design: what is instantiated from elsewhere, and `modules`."""
+    parts = ["".join(externs.values()).rstrip(), *(module.text() for module in modules)]
+    body = "\n".join(parts)
+    # Yosys' own reader knows no packed arrays of more than one dimension.
+    options = "locationInfoStyle=none,disallowLocalVariables,disallowPackedArrays"
+    return f'module attributes {{circt.loweringOptions = "{options}"}} {{\n{body}}}\n'

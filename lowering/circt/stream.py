@@ -1,0 +1,695 @@
+"""Build the hw/comb/seq IR of the streaming hardware: an engine a layer.
+
+docs/decisions/0014-streaming-engines.md has the block diagram and the timing; what happens when was
+decided by `approx-schedule-engines`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from engines import Body, Constant, Engine, Node, Operand, Stage, Stream
+from hw_module import CorePorts, Module, Parts, canonical
+from machine import MachineOptions, machine_modules
+from microcode import Microprogram, bits_for
+from plain_logic import plain_logic
+from scheduled import Program, ScheduleError, Unit
+
+__all__ = ["Machine", "build_stream", "rom_file", "stage_name"]
+
+# The cycle after the issue in which operands lie at a core's input (ScheduleEngines.cpp).
+_OPERANDS_READY = 3
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A stage's program for the sequential machine."""
+
+    program: Program
+    code: Microprogram
+
+
+def stage_name(top: str, stage: Stage) -> str:
+    """Return the name of a stage's module."""
+    return f"{top}_stage_{stage.index}"
+
+
+def rom_file(stage: Stage, what: str | int) -> str:
+    """Return the file of a stage's ROM: of an operand, the microcode or the machine's weights."""
+    return f"rom/stage_{stage.index}_{what}.hex"
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A word and the cycle after the issue in which it is there."""
+
+    name: str
+    ready: int
+
+
+def _up_counter(m: Module, name: str, limit: int, step: str, clk: str, rst: str) -> tuple[str, str]:
+    """A counter 0 .. limit - 1 that starts over; returns it and whether it is at its end."""
+    width = max(bits_for(limit), 1)
+    value = m.forward(name, width)
+    at_end = m.equals(value, limit - 1)
+    up = m.add(value, m.constant(1, width))
+    m.register(name, m.mux(at_end, m.constant(0, width), up), clk, rst, enable=step)
+    return value, m.name_as(f"{name}_at_end", at_end)
+
+
+class _Nest:
+    """Counters of a loop nest, the last loop the innermost, that go on together at `step`.
+
+    `wraps` says that all loops are in their last iteration.
+    """
+
+    def __init__(
+        self, m: Module, name: str, ranges: Sequence[int], step: str, clk: str, rst: str
+    ) -> None:
+        self.m = m
+        self.ranges = list(ranges)
+        self.ends: list[str] = []  # from the innermost on
+        carry = step
+        for level in reversed(range(len(self.ranges))):
+            _, at_end = _up_counter(m, f"{name}_{level}", self.ranges[level], carry, clk, rst)
+            self.ends.append(at_end)
+            carry = m.and_(carry, at_end)
+        self.wraps = m.and_(*self.ends) if self.ends else m.constant(1, 1)
+
+    @property
+    def inside_wraps(self) -> str:
+        """Whether all loops but the outermost are in their last iteration."""
+        return self.m.and_(*self.ends[:-1]) if self.ends[:-1] else self.m.constant(1, 1)
+
+    def delta(self, strides: Sequence[int], width: int) -> str:
+        """Return what a step adds to an address: the stride of the loop that goes on, less what
+        the loops inside it, which start over, had added."""
+        m = self.m
+        deltas = []  # from the innermost loop on
+        behind = 0
+        for level in reversed(range(len(self.ranges))):
+            deltas.append(strides[level] - behind)
+            behind += strides[level] * (self.ranges[level] - 1)
+        value = m.constant(deltas[-1], width) if deltas else m.constant(0, width)
+        for end, delta in reversed(list(zip(self.ends, deltas[:-1], strict=False))):
+            value = m.mux(end, value, m.constant(delta, width))
+        return value
+
+
+class _Engine(Parts):
+    """One engine."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        engine: Engine,
+        name: str,
+        units: Sequence[Unit],
+        cores: Mapping[int, CorePorts],
+        externs: dict[str, str],
+    ) -> None:
+        comment = f"Engine of layer '{stage.layer}': see docs/decisions/0014-streaming-engines.md."
+        super().__init__(Module(name, comment), cores, externs)
+        self.stage = stage
+        self.engine = engine
+        self.units = units
+        self.plain: dict[str, Module] = {}
+        self.delays: dict[tuple[str, int], str] = {}
+        self.unit_count = 0
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def later(self, value: str, cycles: int, reset: bool = False) -> str:
+        """Return `value` as it was `cycles` ago."""
+        for cycle in range(1, cycles + 1):
+            key = (value, cycle)
+            if key not in self.delays:
+                before = self.delays.get((value, cycle - 1), value)
+                stem = value.removeprefix("%")
+                self.delays[key] = self.m.register(
+                    f"{stem}_d{cycle}", before, self.clk, self.rst if reset else None
+                )
+        return self.delays.get((value, cycles), value)
+
+    def at(self, value: _Value, cycle: int) -> str:
+        """Return a value of the datapath in a cycle after the issue."""
+        assert cycle >= value.ready, (value, cycle)
+        return self.later(value.name, cycle - value.ready)
+
+    def counter(self, name: str, up: str, down: str, limit: int) -> str:
+        """A number 0 .. limit that goes up and down."""
+        m = self.m
+        width = max(limit.bit_length(), 1)
+        value = m.forward(name, width)
+        one = m.constant(1, width)
+        changed = m.mux(up, m.add(value, one), m.sub(value, one))
+        m.register(name, changed, self.clk, self.rst, enable=m.xor(up, down))
+        return value
+
+    # -- construction ----------------------------------------------------------------------------
+
+    def build(self) -> list[Module]:
+        m, e = self.m, self.engine
+        self.clk = m.clock("clk")
+        self.rst = m.input("rst", 1)
+        self.clock_bit = m.bit(self.clk)
+        streams = [k for k, operand in enumerate(e.operands) if operand.value is not None]
+        self.data = {k: m.input(f"s{k}_axis_tdata", 32) for k in streams}
+        self.valid = {k: m.input(f"s{k}_axis_tvalid", 1) for k in streams}
+        self.out_ready = m.input("m_axis_tready", 1)
+        self.ready: dict[int, str] = {}
+        self.available: dict[int, str] = {}
+        self.write: dict[int, tuple[str, str, str]] = {}
+
+        self.start = m.forward("start", 1)
+        self.frame_end = m.forward("frame_end", 1)
+        self.release: dict[int, str] = {}
+        for k in streams:
+            if e.operands[k].frames:
+                self.release[k] = m.forward(f"release_{k}", 1)
+                self.loader(k, e.operands[k])
+        self.control()
+        for k in streams:
+            if e.operands[k].frames and not e.operands[k].is_epilogue:
+                m.name_as(f"release_{k}", self.later("%frame_end", 1, reset=True))
+        self.datapath()
+        for k in streams:
+            m.output(f"s{k}_axis_tready", self.ready[k])
+        return [*self.plain.values(), m]
+
+    def loader(self, k: int, operand: Operand) -> None:
+        """Write frames to the operand's buffer, padding included, while there is room."""
+        m, clk, rst = self.m, self.clk, self.rst
+        words = operand.words * operand.frames
+        loaded = m.forward(f"loaded_{k}", 1)
+        used = self.counter(f"used_{k}", loaded, f"%release_{k}", operand.frames)
+        room = m.name_as(
+            f"room_{k}", m.compare("ne", used, m.constant(operand.frames, m.widths[used]))
+        )
+        step = m.forward(f"write_{k}", 1)
+        if operand.shape:
+            address, word, at_end = self.padded_writer(k, operand, step)
+        else:
+            _, at_end = _up_counter(m, f"word_{k}", operand.words, step, clk, rst)
+            address, _ = _up_counter(m, f"write_address_{k}", words, step, clk, rst)
+            word = self.data[k]
+        # While a buffer gets its padding, after a reset, nothing else is written.
+        is_open = m.and_(room, f"%padded_{k}") if operand.shape else room
+        self.ready[k] = m.name_as(f"open_{k}", is_open)
+        m.name_as(f"write_{k}", m.and_(self.ready[k], self.valid[k]))
+        m.name_as(f"loaded_{k}", m.and_(step, at_end))
+        waiting = self.counter(f"waiting_{k}", loaded, self.start, operand.frames)
+        self.available[k] = m.compare("ne", waiting, m.constant(0, m.widths[waiting]))
+        enable = m.or_(step, m.not_(f"%padded_{k}")) if operand.shape else step
+        self.write[k] = (enable, address, word)
+
+    def padded_writer(self, k: int, operand: Operand, step: str) -> tuple[str, str, str]:
+        """Write the frames into the middle of a buffer that is all padding at first.
+
+        Returns the address, the word, and whether it is the last one of a frame.
+        """
+        m, clk, rst = self.m, self.clk, self.rst
+        words = operand.words * operand.frames
+        width = max(bits_for(words), 1)
+        ranges, strides, origin = [operand.frames], [operand.words], 0
+        stride = operand.words
+        for size, low, high in zip(operand.shape, operand.low, operand.high, strict=True):
+            stride //= size
+            origin += low * stride
+            inside = size - low - high
+            if len(ranges) > 1 and strides[-1] == stride * inside:
+                ranges[-1] *= inside
+                strides[-1] = stride
+            else:
+                ranges.append(inside)
+                strides.append(stride)
+        nest = _Nest(m, f"write_{k}_loop", ranges, step, clk, rst)
+        padded = m.forward(f"padded_{k}", 1)
+        address = m.forward(f"write_address_{k}", width)
+        is_full = m.equals(address, words - 1)
+        m.register(f"padded_{k}", m.or_(padded, is_full), clk, rst)
+        delta = m.mux(padded, nest.delta(strides, width), m.constant(1, width))
+        restart = m.mux(padded, nest.wraps, is_full)
+        following = m.mux(restart, m.constant(origin, width), m.add(address, delta))
+        enable = m.or_(step, m.not_(padded))
+        m.register(f"write_address_{k}", following, clk, rst, enable=enable)
+        word = m.mux(padded, self.data[k], m.constant(operand.pad, 32))
+        return address, word, nest.inside_wraps
+
+    def control(self) -> None:
+        """Counters of the loops, and when something is issued."""
+        m, e, clk, rst = self.m, self.engine, self.clk, self.rst
+        direct = [k for k in self.valid if not e.operands[k].frames]
+        running = m.forward("running", 1)
+        go = m.forward("go", 1)
+        ready_frames = m.and_(*self.available.values()) if self.available else m.constant(1, 1)
+        m.name_as("start", m.and_(m.or_(m.not_(running), self.frame_end), ready_frames))
+        m.register("running", m.or_(self.start, m.and_(running, m.not_(self.frame_end))), clk, rst)
+
+        # Slots of a group, steps of the reduction, groups.
+        if e.interleave > 1:
+            self.slot, slot_end = _up_counter(m, "slot", e.interleave, go, clk, rst)
+        else:
+            self.slot, slot_end = m.constant(0, 1), m.constant(1, 1)
+        step_end = m.name_as("step_end", m.and_(go, slot_end))
+        if e.depth > 1:
+            self.inner = _Nest(m, "inner", e.inner, step_end, clk, rst)
+            self.last = m.name_as("last", self.inner.wraps)
+            later_step = m.forward("later_step", 1)
+            m.register("later_step", m.not_(self.last), clk, rst, enable=step_end)
+            self.first = m.name_as("first", m.not_(later_step))
+        else:
+            self.inner = _Nest(m, "inner", [], step_end, clk, rst)
+            self.first = self.last = m.constant(1, 1)
+        exhausted = m.forward("exhausted", 1)
+        self.outer_step = m.name_as("outer_step", m.and_(go, self.first, m.not_(exhausted)))
+        self.outer = _Nest(m, "outer", e.outer, self.outer_step, clk, rst)
+        wrapped = m.and_(self.outer_step, self.outer.wraps)
+        exhausted_now = m.or_(exhausted, wrapped)
+        m.name_as("frame_end", m.and_(step_end, self.last, exhausted_now))
+        m.register("exhausted", m.and_(exhausted_now, m.not_(self.frame_end)), clk, rst)
+        rest = e.slots % e.interleave
+        is_slot = m.constant(1, 1)
+        last_slot = slot_end
+        if rest:
+            width = m.widths[self.slot]
+            is_rest = m.compare("ult", self.slot, m.constant(rest, width))
+            is_slot = m.or_(m.not_(exhausted), is_rest)
+            last_slot = m.equals(self.slot, rest - 1)
+        self.is_last_output = m.and_(self.last, exhausted_now, last_slot)
+
+        # The last step of an output needs a place in the output buffer.
+        self.popped = m.forward("popped", 1)
+        issue = m.forward("issue", 1)
+        taken = self.counter("credits", m.and_(issue, self.last), self.popped, e.fifo)
+        has_credit = m.compare("ne", taken, m.constant(e.fifo, m.widths[taken]))
+        may = m.and_(running, m.or_(m.not_(self.last), m.not_(is_slot), has_credit))
+        for k in direct:
+            self.ready[k] = may
+        m.name_as("go", m.and_(may, *(self.valid[k] for k in direct)))
+        self.issue = m.name_as("issue", m.and_(go, is_slot))
+
+    def ring(self, k: int, operand: Operand, step: str) -> str:
+        """The first word of the frame of a buffer that is read next."""
+        m = self.m
+        width = max(bits_for(operand.words * operand.frames), 1)
+        name = f"frame_{k}"
+        value = m.forward(name, width)
+        at_end = m.equals(value, operand.words * (operand.frames - 1))
+        following = m.add(value, m.constant(operand.words, width))
+        following = m.mux(at_end, m.constant(0, width), following)
+        m.register(name, following, self.clk, self.rst, enable=step)
+        return value
+
+    def main_operand(self, k: int, operand: Operand) -> str:
+        """The word or, of a ROM with lanes, words of an operand of the reduction, in cycle 3."""
+        m, e, clk = self.m, self.engine, self.clk
+        if operand.value is not None and not operand.frames:
+            return self.later(self.data[k], 3)
+        frames = operand.frames or 1
+        width = max(bits_for(operand.words * frames), 1)
+        # Where the frame lies goes into the part of the address that the reduction walks, if any.
+        base = self.ring(k, operand, self.start) if frames > 1 else m.constant(0, width)
+        current = base
+        if frames > 1:
+            m.register(f"current_{k}", base, clk, enable=self.start)
+            current = f"%current_{k}"
+        walks_inner, walks_outer = any(operand.inner), any(operand.outer)
+        parts = []
+        if walks_inner:
+            name = f"inner_address_{k}"
+            value = m.forward(name, width)
+            following = m.add(value, self.inner.delta(operand.inner, width))
+            following = m.mux(self.last, current, following)
+            following = m.mux(self.start, base, following)
+            enable = m.or_(self.start, "%step_end")
+            m.register(name, following, clk, enable=enable)
+            parts.append(value)
+        elif not walks_outer:
+            parts.append(current)
+        if walks_outer or operand.base:
+            origin = m.constant(operand.base, width)
+            if not walks_inner and walks_outer and frames > 1:
+                origin = m.add(base, origin) if operand.base else base
+            position = origin
+            if walks_outer:
+                name = f"outer_address_{k}"
+                value = m.forward(name, width)
+                following = m.add(value, self.outer.delta(operand.outer, width))
+                following = m.mux(self.start, origin, following)
+                enable = m.or_(self.start, self.outer_step)
+                m.register(name, following, clk, enable=enable)
+                position = value
+                if e.depth > 1:
+                    stored = self.register_file(
+                        f"positions_{k}",
+                        e.interleave,
+                        width,
+                        self.slot,
+                        self.first,
+                        self.slot,
+                        value,
+                    )
+                    position = m.mux(self.first, value, stored)
+            parts.append(position)
+        address = parts[0] if len(parts) == 1 else m.add(parts[0], parts[1])
+        address = m.register(f"address_{k}", address, clk)
+        if operand.weight is not None:
+            word = self.rom(
+                f"rom_{k}", operand.words, 32 * e.lanes, rom_file(self.stage, k), address
+            )
+        else:
+            enable, write_address, data = self.write[k]
+            word = self.ram(
+                f"buffer_{k}", operand.words * frames, address, enable, write_address, data
+            )
+        return m.register(f"operand_{k}", word, clk)
+
+    def epilogue_operands(self, token: str, ready: int) -> dict[int, _Value]:
+        """The words that the epilogue reads, in the cycle in which it starts; `token` comes two
+        cycles before."""
+        m, e, clk, rst = self.m, self.engine, self.clk, self.rst
+        found: dict[int, _Value] = {}
+        wanted = [k for k, operand in enumerate(e.operands) if operand.is_epilogue]
+        if not wanted:
+            return found
+        nest = _Nest(m, "epilogue", e.epilogue_loops, token, clk, rst)
+        ends = m.name_as("epilogue_end", m.and_(token, nest.wraps))
+        for k in wanted:
+            operand = e.operands[k]
+            frames = operand.frames or 1
+            width = max(bits_for(operand.words * frames), 1)
+            position = m.constant(0, width)
+            if any(operand.outer):
+                name = f"epilogue_address_{k}"
+                value = m.forward(name, width)
+                following = m.add(value, nest.delta(operand.outer, width))
+                following = m.mux(nest.wraps, m.constant(0, width), following)
+                m.register(name, following, clk, rst, enable=token)
+                position = value
+            if operand.base:
+                position = m.add(position, m.constant(operand.base, width))
+            if frames > 1:
+                position = m.add(position, self.ring(k, operand, ends))
+            if operand.weight is not None:
+                word = self.rom(f"rom_{k}", operand.words, 32, rom_file(self.stage, k), position)
+            else:
+                enable, write_address, data = self.write[k]
+                word = self.ram(
+                    f"buffer_{k}", operand.words * frames, position, enable, write_address, data
+                )
+                m.name_as(f"release_{k}", self.later("%epilogue_end", 1, reset=True))
+            found[k] = _Value(m.register(f"operand_{k}", word, clk), ready)
+        return found
+
+    def node_output(self, node: Node, operands: Sequence[str], name: str) -> str:
+        """The output of an operation whose operands lie at its inputs."""
+        m = self.m
+        if node.unit is not None:
+            return self.unit(self.units[node.unit], operands[0], operands[1], name)
+        function = node.function
+        if function not in self.plain:
+            self.plain[function] = plain_logic(f"{m.name}_{function}", [function], 0)
+        values = list(operands)
+        condition = m.constant(0, 1)
+        if function == "select":
+            condition = m.extract(values.pop(0), 0, 1)
+        inputs = {
+            "a": values[0],
+            "b": values[-1],
+            "condition": condition,
+            "operation": m.constant(0, 1),
+        }
+        return m.instance(name, self.plain[function].name, inputs, {"result": 32})[0]
+
+    def compute(
+        self, nodes: Sequence[Node], values: Mapping[str, _Value], stem: str
+    ) -> dict[str, _Value]:
+        """Build operations; returns `values` and theirs by name."""
+        named = dict(values)
+        for number, node in enumerate(nodes):
+            name = f"{stem}_{number}"
+            operands = [self.argument(named, argument, node.start) for argument in node.arguments]
+            register = self.m.register(
+                f"{name}_q", self.node_output(node, operands, name), self.clk
+            )
+            named[f"node:{number}"] = _Value(register, node.start + node.latency + 1)
+        return named
+
+    def argument(self, values: Mapping[str, _Value], name: str | Constant, cycle: int) -> str:
+        """An operand of an operation that starts in a cycle."""
+        if isinstance(name, Constant):
+            return self.m.constant(name.bits, 32)
+        return self.at(values[name], cycle)
+
+    def body_result(
+        self, body: Body, values: Mapping[str, _Value], stem: str, ready: int
+    ) -> _Value:
+        """Build a body; `ready` is when a result that is a constant is there."""
+        named = self.compute(body.nodes, values, stem)
+        if isinstance(body.result, Constant):
+            return _Value(self.m.constant(body.result.bits, 32), ready)
+        return named[body.result]
+
+    def datapath(self) -> None:
+        m, e, clk = self.m, self.engine, self.clk
+        valid = self.issue
+        last = self.last
+        final = m.name_as("final_token", m.and_(valid, last))
+        end = m.name_as("end_token", self.is_last_output)
+        values = {
+            f"operand:{k}": _Value(self.main_operand(k, operand), _OPERANDS_READY)
+            for k, operand in enumerate(e.operands)
+            if not operand.is_epilogue
+        }
+        nodes = e.main.nodes
+        if "initial" in e.numbers:
+            add = nodes[-1]
+            named = self.compute(nodes[:-1], values, "main")
+            named["accumulator"] = _Value(self.accumulator(add), add.start)
+            operands = [self.argument(named, argument, add.start) for argument in add.arguments]
+            m.name_as("sum", self.node_output(add, operands, "accumulate"))
+            result = _Value(m.register("sum_q", "%sum", clk), add.start + add.latency + 1)
+        else:
+            result = self.body_result(e.main, values, "main", _OPERANDS_READY)
+        ready = result.ready
+        extra = self.epilogue_operands(self.later(final, ready - 2, reset=True), ready)
+        for number, body in enumerate(e.epilogue):
+            inputs = {f"operand:{k}": value for k, value in extra.items()}
+            inputs["result"] = result
+            result = self.body_result(body, inputs, f"epilogue_{number}", ready)
+        word = self.at(result, e.done)
+        pushed = self.later(final, e.done, reset=True)
+        is_end = self.later(end, e.done)
+        depth = max(16, 1 << bits_for(e.fifo))
+        _, out, out_valid = self.fifo(
+            "output", depth, self.rst, m.concat(is_end, word), pushed, self.out_ready
+        )
+        m.name_as("popped", m.and_(out_valid, self.out_ready))
+        m.output("m_axis_tdata", m.extract(out, 0, 32))
+        m.output("m_axis_tvalid", out_valid)
+        m.output("m_axis_tlast", m.and_(out_valid, m.extract(out, 32, 1)))
+
+    def accumulator(self, add: Node) -> str:
+        """The sum so far, at the adder's input; `sum` goes back to it through a register file."""
+        m, e = self.m, self.engine
+        initial = m.constant(e.initial & 0xFFFFFFFF, 32)
+        if e.depth == 1:
+            return initial
+        m.forward("sum", 32)
+        slot = m.name_as("slot_token", self.slot)
+        first = m.name_as("first_token", self.first)
+        goes_on = m.name_as("partial_token", m.and_(self.issue, m.not_(self.last)))
+        stored = self.register_file(
+            "sums",
+            e.interleave,
+            32,
+            self.later(slot, add.start - 1),
+            self.later(goes_on, add.start + add.latency, reset=True),
+            self.later(slot, add.start + add.latency),
+            "%sum",
+        )
+        chosen = m.mux(self.later(first, add.start - 1), initial, stored)
+        return m.register("accumulator", chosen, self.clk)
+
+
+def build_stream(
+    stream: Stream,
+    machines: Mapping[int, Machine],
+    name: str,
+    cores: Mapping[int, CorePorts],
+) -> tuple[list[Module], dict[str, str]]:
+    """Return the modules of the hardware, the top one last, and what they instantiate.
+
+    Args:
+      stream: the scheduled network.
+      machines: the programs of the stages that no engine computes, by index.
+      name: of the top module.
+      cores: how the core of each instance is attached.
+    """
+    externs: dict[str, str] = {}
+    modules: list[Module] = []
+    for stage in stream.stages:
+        own = stage_name(name, stage)
+        if stage.engine is not None:
+            modules += _Engine(stage, stage.engine, own, stream.units, cores, externs).build()
+        else:
+            machine = machines[stage.index]
+            options = MachineOptions(
+                own, rom_file(stage, "weights"), rom_file(stage, "microcode"), f"{own}_plain"
+            )
+            modules += machine_modules(machine.program, machine.code, options, cores, externs)
+    top = _Top(
+        Module(name, "An engine a layer: see docs/decisions/0014-streaming-engines.md."),
+        cores,
+        externs,
+    )
+    modules.append(top.build(stream, machines, modules))
+    return modules, externs
+
+
+@dataclass(frozen=True)
+class _Link:
+    """One end of a stream: the signals of a word that is offered."""
+
+    data: str
+    valid: str
+    last: str
+
+
+class _Top(Parts):
+    """The stages, and the streams between them."""
+
+    def build(
+        self, stream: Stream, machines: Mapping[int, Machine], modules: Sequence[Module]
+    ) -> Module:
+        m = self.m
+        clk = m.clock("clk")
+        rst = m.input("rst", 1)
+        data = m.input("s_axis_tdata", 32)
+        valid = m.input("s_axis_tvalid", 1)
+        last = m.input("s_axis_tlast", 1)
+        out_ready = m.input("m_axis_tready", 1)
+        self.clock_bit = m.bit(clk)
+        if len(stream.outputs) != 1 or stream.outputs[0] < 1:
+            raise ScheduleError("a network must give one value that a layer computes")
+
+        # Who reads each value: the port's ready and the name of the valid that it gets.
+        readers: dict[int, list[tuple[str, str]]] = {}
+        links: dict[int, _Link] = {0: _Link(canonical(m, data), valid, last)}
+        sources: dict[int, str] = {}  # ready of each value's maker
+
+        def read(value: int, ready: str, port: str) -> tuple[str, str]:
+            """Take part in a value's stream; returns data and valid."""
+            readers.setdefault(value, []).append((ready, port))
+            return links[value].data, m.forward(port, 1)
+
+        for stage in stream.stages:
+            prefix = f"stage_{stage.index}"
+            for value in stage.results:
+                links[value] = _Link(
+                    m.forward(f"{prefix}_m_axis_tdata", 32),
+                    m.forward(f"{prefix}_m_axis_tvalid", 1),
+                    m.forward(f"{prefix}_m_axis_tlast", 1),
+                )
+        for stage in stream.stages:
+            prefix = f"stage_{stage.index}"
+            module = stage_name(m.name, stage)
+            if len(stage.results) != 1:
+                raise ScheduleError(f"layer '{stage.layer}' gives several values")
+            inputs = {"rst": rst, "m_axis_tready": m.forward(f"{prefix}_taken", 1)}
+            if stage.engine is not None:
+                for k, operand in enumerate(stage.engine.operands):
+                    if operand.value is None:
+                        continue
+                    ready = m.forward(f"{prefix}_s{k}_axis_tready", 1)
+                    word, is_valid = read(operand.value, ready, f"{prefix}_valid_{k}")
+                    inputs[f"s{k}_axis_tdata"] = word
+                    inputs[f"s{k}_axis_tvalid"] = is_valid
+            else:
+                inputs |= self.machine_input(stage, machines[stage.index].program, rst, clk, read)
+            # CIRCT wants ports in the order of their module.
+            declared = next(other for other in modules if other.name == module)
+            order = [port.split()[1].removeprefix("%") for port in declared.ports]
+            inputs = {port: inputs[port] for port in order if port != "clk"}
+            outputs = {port: width for port, width, _ in declared.outputs}
+            m.instance(prefix, module, inputs, outputs, clocks={"clk": clk})
+            sources[stage.results[0]] = f"%{prefix}_taken"
+        readers.setdefault(stream.outputs[0], []).append((out_ready, "output_valid"))
+        m.forward("output_valid", 1)
+
+        # A word goes to all readers of its value at once.
+        for value, ends in readers.items():
+            for _, port in ends:
+                others = [other for other, name in ends if name != port]
+                m.name_as(port, m.and_(links[value].valid, *others))
+            all_ready = m.and_(*(ready for ready, _ in ends))
+            if value == 0:
+                in_ready = m.name_as("input_ready", all_ready)
+            else:
+                m.name_as(sources[value].removeprefix("%"), all_ready)
+        words = stream.input_words
+        received = m.name_as("received", m.and_(valid, in_ready))
+        _, at_end = _up_counter(m, "position", words, received, clk, rst)
+        error = m.forward("frame_error", 1)
+        wrong = m.and_(received, m.xor(last, at_end))
+        m.register("frame_error", m.or_(error, wrong), clk, rst)
+        final = links[stream.outputs[0]]
+        m.output("s_axis_tready", in_ready)
+        m.output("m_axis_tdata", final.data)
+        m.output("m_axis_tvalid", "%output_valid")
+        m.output("m_axis_tlast", m.and_("%output_valid", final.last))
+        m.output("frame_error", "%frame_error")
+        return m
+
+    def machine_input(
+        self,
+        stage: Stage,
+        program: Program,
+        rst: str,
+        clk: str,
+        read: Callable[[int, str, str], tuple[str, str]],
+    ) -> dict[str, str]:
+        """Queues of two frames in front of a machine, which takes one input after the other."""
+        m = self.m
+        prefix = f"stage_{stage.index}"
+        sizes = program.input_sizes()
+        taken = m.forward(f"{prefix}_s_axis_tready", 1)
+        step = m.forward(f"{prefix}_received", 1)
+        ends: list[str] = []
+        words: list[str] = []
+        valids: list[str] = []
+        turn = None
+        if len(sizes) > 1:
+            turn = m.forward(f"{prefix}_turn", bits_for(len(sizes)))
+        for number, (value, size) in enumerate(zip(stage.inputs, sizes, strict=True)):
+            ready = m.forward(f"{prefix}_queue_{number}_ready_o", 1)
+            word, valid = read(value, ready, f"{prefix}_valid_{number}")
+            mine = m.equals(turn, number) if turn else m.constant(1, 1)
+            pop = m.and_(taken, mine)
+            _, out, is_valid = self.fifo(
+                f"{prefix}_queue_{number}", max(2 * size, 16), rst, word, valid, pop
+            )
+            words.append(out)
+            valids.append(is_valid)
+            _, at_end = _up_counter(
+                m, f"{prefix}_word_{number}", size, m.and_(step, mine), clk, rst
+            )
+            ends.append(at_end)
+        if turn:
+            at_end = m.select(turn, ends)
+            following = m.add(turn, m.constant(1, m.widths[turn]))
+            is_last = m.equals(turn, len(sizes) - 1)
+            following = m.mux(is_last, m.constant(0, m.widths[turn]), following)
+            m.register(turn.removeprefix("%"), following, clk, rst, enable=m.and_(step, at_end))
+            at_end = m.and_(at_end, is_last)
+        else:
+            at_end = ends[0]
+        valid = m.select(turn, valids)
+        m.name_as(f"{prefix}_received", m.and_(valid, taken))
+        return {
+            "s_axis_tdata": m.select(turn, words),
+            "s_axis_tvalid": valid,
+            "s_axis_tlast": at_end,
+        }

@@ -1,0 +1,86 @@
+"""Small networks of every kind of layer that an engine computes, with seeded weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.frontends import Network
+from asnet_mlir.frontends.jax import from_jax_function
+
+
+def weights(seed: int, **shapes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {
+        name: (rng.standard_normal(shape) / max(1, np.prod(shape[:-1]) ** 0.5)).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def conv(x: Any, kernel: Any, **options: Any) -> Any:
+    from jax import lax
+
+    options = {"window_strides": (1, 1), "padding": "VALID", **options}
+    return lax.conv_general_dilated(
+        x, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), **options
+    )
+
+
+def network(
+    function: Callable[[Any, dict[str, Any]], Any],
+    shape: tuple[int, ...],
+    parameters: dict[str, np.ndarray],
+    name: str,
+) -> Network:
+    return from_jax_function(function, (np.zeros((1, *shape), np.float32), parameters), name=name)
+
+
+def residual() -> Network:
+    """Strides, padding, groups, dilation, a way around two layers, and three kinds of pooling."""
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    p = weights(
+        1, k1=(3, 2, 2, 6), b1=(6,), k2=(3, 3, 1, 6), b2=(6,), k3=(1, 1, 3, 8), w=(8, 5), b=(5,)
+    )
+
+    def f(x: Any, p: dict[str, Any]) -> Any:
+        with jax.named_scope("conv"):
+            a = conv(x, p["k1"], window_strides=(2, 1), padding="SAME") + p["b1"]
+            a = jax.nn.relu(a)
+        with jax.named_scope("depthwise"):
+            b = (
+                conv(a, p["k2"], padding="SAME", feature_group_count=6, rhs_dilation=(2, 1))
+                + p["b2"]
+            )
+        with jax.named_scope("average"):
+            c = lax.reduce_window(b, 0.0, lax.add, (1, 3, 3, 1), (1, 1, 1, 1), "SAME") / 9.0
+        with jax.named_scope("add"):
+            d = jax.nn.relu(a + c)
+        with jax.named_scope("grouped"):
+            e = conv(d, p["k3"], feature_group_count=2)
+        with jax.named_scope("maximum"):
+            e = lax.reduce_window(e, -jnp.inf, lax.max, (1, 2, 3, 1), (1, 2, 2, 1), "VALID")
+        with jax.named_scope("global"):
+            g = jnp.sum(e, axis=(1, 2)) * 0.25
+        with jax.named_scope("dense"):
+            return g @ p["w"] + p["b"]
+
+    return network(f, (7, 6, 2), p, "residual")
+
+
+def dense(backwards: bool = False) -> Network:
+    """A sum of 24 products, from the first to the last or from the last to the first."""
+    import jax.numpy as jnp
+
+    p = weights(2, w=(24, 6), b=(6,))
+    if backwards:
+        p["w"] = p["w"][::-1].copy()
+
+    def f(x: Any, p: dict[str, Any]) -> Any:
+        return (jnp.flip(x, 1) if backwards else x) @ p["w"] + p["b"]
+
+    return network(f, (24,), p, "order")

@@ -1,0 +1,161 @@
+"""The streaming hardware in Verilator against the software, bit for bit and cycle for cycle."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import stream_networks
+
+from asnet_mlir import cli
+from asnet_mlir.binding import Binding
+from asnet_mlir.hardware import bundle as bundles
+from asnet_mlir.hardware import compare_words, generate
+from asnet_mlir.hardware.verbs import software_outputs
+
+hardware = importlib.import_module("asnet_mlir.hardware.simulate")
+
+# Exact, truncated and of other latencies, in one design: compiling a simulation takes long.
+RULES = (
+    "mulf@conv=fmul_trunc:P=9,LATENCY=7",
+    "addf@conv=fadd:LATENCY=2",
+    "mulf@depthwise=fmul_trunc:P=20,LATENCY=0",
+    "addf@average=fadd:LATENCY=5",
+    "addf@dense=fadd:LATENCY=0",
+)
+
+
+def samples(bundle: Path, count: int) -> np.ndarray:
+    shape = bundles.read_manifest(bundle)["info"]["input_shape"]
+    x = np.random.default_rng(3).standard_normal((count, *shape)).astype(np.float32)
+    x.reshape(count, -1)[0, :4] = [np.nan, np.inf, -0.0, 1e-42]
+    return x
+
+
+def check(bundle: Path, count: int = 8, **options: int) -> Any:
+    x = samples(bundle, count)
+    result = hardware.simulate(bundle, x, **options)
+    different = compare_words(result.outputs, software_outputs(bundle, x))
+    assert not different, different[:5]
+    return result
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stream") / "bundle"
+    network = stream_networks.residual()
+    generate(network, Binding.parse(RULES), output=folder, style="stream")
+    return folder
+
+
+def test_every_kind_of_layer_with_cycles_as_predicted(bundle):
+    manifest = bundles.read_manifest(bundle)
+    engines = hardware.engines(manifest)
+    assert [entry["layer"] for entry in engines] == [
+        "conv",
+        "depthwise",
+        "average",
+        "add",
+        "grouped",
+        "maximum",
+        "global",
+        "dense",
+    ]
+    result = check(bundle)
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
+    for entry, cycles in zip(engines, result.busy_cycles, strict=True):
+        # The last group of outputs may have idle slots, behind which nothing is issued.
+        assert entry["work"] <= cycles <= entry["issue_cycles"]
+        if entry["work"] >= 1000:
+            assert entry["work"] / cycles >= 0.95, entry
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_streams_that_pause(bundle, seed):
+    check(bundle, 20, stall_seed=seed)
+
+
+@pytest.mark.parametrize("cycle", [1, 40, 700, 2000, 5555])
+def test_a_reset_in_the_middle(bundle, cycle):
+    check(bundle, 5, reset_cycle=cycle)
+    check(bundle, 5, reset_cycle=cycle, stall_seed=9)
+
+
+def test_one_sample(bundle):
+    check(bundle, 1)
+
+
+def test_the_same_bytes(bundle, tmp_path):
+    generate(
+        stream_networks.residual(), Binding.parse(RULES), output=tmp_path / "b", style="stream"
+    )
+    names = sorted(path.relative_to(bundle) for path in bundle.rglob("*") if path.is_file())
+    assert all(
+        (bundle / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names
+    )
+
+
+def test_another_order_of_the_sum_is_seen(tmp_path):
+    """The same products, added from the last to the first by the hardware."""
+    generate(stream_networks.dense(), output=tmp_path / "forward", style="stream")
+    generate(stream_networks.dense(backwards=True), output=tmp_path / "backward", style="stream")
+    x = samples(tmp_path / "forward", 4)
+    forward, backward = (software_outputs(tmp_path / name, x) for name in ("forward", "backward"))
+    assert compare_words(forward, backward)
+    got = hardware.simulate(tmp_path / "backward", x).outputs
+    assert not compare_words(got, backward)
+    assert compare_words(got, forward)
+
+
+def test_a_machine_in_the_stream(tmp_path):
+    """MNIST's dense layer is an engine, its softmax the sequential machine."""
+    from asnet_mlir.hardware import simulate
+
+    manifest = generate("classification_mnist", output=tmp_path / "b", style="stream")
+    assert {entry["kind"] for entry in manifest["layers"]} == {"engine", "machine"}
+    result = simulate(tmp_path / "b", "mnist:test", samples=6)
+    assert result.mismatches == 0, result.differences
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"] == 7840
+    assert result.layers[0]["utilisation"] >= 0.95
+
+
+def test_a_wrong_weight_is_seen(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "b")
+    rom = next((tmp_path / "b" / "rom").iterdir())
+    lines = rom.read_text().split("\n")
+    lines[1] = f"{int(lines[1], 16) ^ 0x80000000:08x}"
+    rom.write_text("\n".join(lines))
+    x = samples(bundle, 3)
+    got = hardware.simulate(tmp_path / "b", x).outputs
+    assert compare_words(got, software_outputs(bundle, x))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--style", "fast"], "unknown style 'fast'; styles are shared, stream"),
+        (["--lanes", "2"], "lanes are for the style 'stream'"),
+        (["--style", "stream", "--lanes", "0"], "give a number from 1 to 1024"),
+        (["--style", "stream", "--lanes", "dense=x"], "give a number from 1 to 1024"),
+        (["--style", "stream", "--lanes", "conv9=2"], "no layer 'conv9'"),
+    ],
+)
+def test_bad_options(tmp_path, capfd, options, message):
+    arguments = ["generate", "classification_mnist", "-o", str(tmp_path / "b"), *options]
+    assert cli.main(arguments) == 2
+    error = capfd.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_stages_are_shown():
+    from asnet_mlir.compiler import compile
+
+    text = compile("classification_mnist", "scheduled", style="stream")
+    assert "approx.engine" in text and "approx.machine" in text
+    text = compile("classification_mnist", "sv", style="stream")
+    assert "module classification_mnist(" in text
