@@ -11,8 +11,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import numpy as np
 import pytest
 
-
-# A shell that starts a job in the background makes it ignore Ctrl-C; tests of Ctrl-C need it answered.
+# A shell that starts a job in the background makes it ignore Ctrl-C, which some tests need answered.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
