@@ -11,7 +11,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import numpy as np
 import pytest
 
-# A shell that starts a job in the background makes it ignore Ctrl-C, which some tests need answered.
+# A job that a shell starts in the background ignores Ctrl-C, which some tests need answered.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -141,11 +141,7 @@ def test_a_wrong_weight_is_seen(bundle, tmp_path):
         (["--lanes", "2"], "lanes are for the style 'stream'"),
         (["--style", "stream", "--lanes", "0"], "give a number from 1 to 1024"),
         (["--style", "stream", "--lanes", "dense=x"], "give a number from 1 to 1024"),
-<<<<<<< HEAD
-        (["--style", "stream", "--lanes", "conv9=2"], "no layer 'conv9'"),
-=======
         (["--style", "stream", "--lanes", "conv9=1"], "no layer 'conv9'"),
->>>>>>> stream
     ],
 )
 def test_bad_options(tmp_path, capfd, options, message):
