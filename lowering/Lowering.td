@@ -132,6 +132,7 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
     | function | `approx.engine` | of an engine: see below |
     | | `approx.machine` | of a stage that is left to the machine: the reason |
     | | `approx.index`, `approx.inputs`, `approx.results` | its place in the order of computation; the values that it reads and gives |
+    | | `approx.orders` | of a stage that is left to the machine: `ranges` and `strides` of each input whose words do not come in row-major order |
     | | `approx.operands` | what the engine reads, each a dictionary: see below |
     | `@main` | `approx.units`, `approx.outputs`, `approx.input_words` | id, op, module, parameters and latency of each instance; the values that the network gives; words of a frame |
     | linalg op | `approx.phase` | `main` (once a step) or `epilogue` (once an output) |
@@ -145,12 +146,13 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
     (outputs in flight), `lanes`, `slots` (outputs over lanes), `outer` and `inner` (the loops over
     slots and steps, adjacent ones merged), `epilogue_loops` (over outputs), `initial` (the word that sums start from), `accumulate`
     (cycle in which a sum is at its adder's input), `done` (cycle in which an output is complete),
-    `fifo` (words of the output buffer), `cycles` (between two frames), `bound` (cycles that the
+    `fifo` (words of the output buffer), with lanes `slot_fifo` (slots that wait for it), `cycles` (between two frames), `bound` (cycles that the
     order of the sum demands), `work` (issues of the reduction's unit that count), `resources`.
 
     An operand has `value` or `weight`, `phase`, `words`, `outer` and `inner` (its strides in the loops
     of its phase), `base`; a value also `frames` (that its buffer holds; 0: it is read as it comes),
-    `shape`, `low`, `high`, `pad` where its buffer is padded; a weight `ranges` and `strides`, the
+    `shape`, `low`, `high`, `pad` where its buffer is padded, and `write_ranges`, `write_strides` where
+    its words do not come in row-major order (the loops over them, and where they belong); a weight `ranges` and `strides`, the
     order in which its ROM holds the array's words, the last one the lanes.
 
     - Before: `approx-split-stages` ran; every approx op is bound.

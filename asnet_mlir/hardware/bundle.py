@@ -215,8 +215,18 @@ def _machine_contents(
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
     files["rtl/microcode.lst"] = made["microcode_listing"].encode()
     files["rom/microcode.hex"] = made["microcode_hex"].encode()
+    memories: dict[str, dict[str, Any]] = {
+        "ram": {"words": summary["ram_words"], "width": 32},
+        "weights": {"words": summary["rom_words"], "width": 32},
+        "microcode": {
+            "words": summary["rows"],
+            "width": summary["row_bits"],
+            "file": "rom/microcode.hex",
+        },
+    }
     if summary["rom_words"]:
         files["rom/weights.hex"] = rom_image(summary["memories"], weights)
+        memories["weights"]["file"] = "rom/weights.hex"
     entries = {
         "kind": "sequential",
         "input_words": summary["input_words"],
@@ -227,11 +237,7 @@ def _machine_contents(
             for key in ("cycles", "rows", "row_bits", "registers", "memory_latency", "functions")
         },
         "layers": [{"layer": layer, "cycles": cycles} for layer, cycles in summary["layer_cycles"]],
-        "memories": {
-            "ram": {"words": summary["ram_words"], "width": 32},
-            "weights": {"words": summary["rom_words"], "width": 32},
-            "microcode": {"words": summary["rows"], "width": summary["row_bits"]},
-        },
+        "memories": memories,
         "buffers": [
             {key: value for key, value in memory.items() if key != "contents"}
             for memory in summary["memories"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.compiler import module_from_text, run_passes
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError
 from asnet_mlir.hardware import stages
 
 __all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
@@ -49,8 +49,6 @@ def parse_lanes(values: Sequence[str]) -> tuple[str, ...]:
             raise InputError(f"--lanes {value}: give a number from 1 to 1024, or LAYER=NUMBER")
         if equals and (not layer or set(layer) & set(",:{} ")):
             raise InputError(f"--lanes {value}: '{layer}' is no layer's name")
-        if int(number) != 1:
-            raise UnsupportedError(f"--lanes {value}: engines have one lane in this version")
         parsed.append(f"{layer}:{number}" if equals else number)
     return tuple(parsed)
 

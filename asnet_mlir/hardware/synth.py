@@ -171,9 +171,8 @@ def _library(
 def _bundle_design(bundle: Path) -> _Design:
     manifest = read_manifest(bundle)
     names = (bundle / "filelist.f").read_text().split()
-    roms = [("rom/microcode.hex", "microcode"), ("rom/weights.hex", "weights")]
     present = [
-        (file, manifest["memories"][name]) for file, name in roms if (bundle / file).is_file()
+        (memory["file"], memory) for memory in manifest["memories"].values() if "file" in memory
     ]
     return _Design(
         files=tuple((name, (bundle / name).read_bytes()) for name in names),
@@ -335,7 +334,10 @@ def _holds(memory: list[str], rows: list[str], file: str) -> bool:
     and exponents.
     """
     wanted, found = _columns(rows), _columns(memory)
-    needed = _columns([row[:9] for row in rows]) if file.endswith("weights.hex") else set()
+    needed = set()
+    if not file.endswith("microcode.hex"):
+        for low in range(0, len(rows[0]), 32):
+            needed |= _columns([row[low : low + 9] for row in rows])
     return needed <= found <= wanted and bool(found or not wanted)
 
 

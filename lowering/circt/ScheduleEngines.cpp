@@ -44,13 +44,18 @@ struct Operand {
   SmallVector<int64_t> ranges, strides;
   int64_t laneStride = 0;
   int64_t frames = 2;
+  // Of values whose words do not come in row-major order: loops over them, and where they belong.
+  SmallVector<int64_t> writeRanges, writeStrides;
 };
 
 /// A reduction or elementwise op with the elementwise ops that follow it.
 class Engine {
 public:
-  Engine(func::FuncOp func, const DenseMap<int64_t, approx::CoreOp> &cores, int64_t lanes)
-      : func(func), cores(cores), lanesWanted(lanes), b(func.getContext()) {}
+  /// `mayReorder`: who reads the outputs can put them in order.
+  Engine(func::FuncOp func, const DenseMap<int64_t, approx::CoreOp> &cores, int64_t lanes,
+         bool mayReorder)
+      : func(func), cores(cores), lanesWanted(lanes), mayReorder(mayReorder),
+        b(func.getContext()) {}
 
   /// False if the machine has to do it; `reason` says why.
   bool analyze();
@@ -59,7 +64,9 @@ public:
   std::string reason;
   std::vector<Operand> operands;
   int64_t outputs = 1, depth = 1, slots = 1, interleave = 1, lanes = 1, lastLanes = 1;
-  int64_t issueCycles = 0, cycles = 0, bound = 0, done = 0, sum = 0;
+  int64_t issueCycles = 0, cycles = 0, bound = 0, done = 0, sum = 0, sumReady = 0;
+  /// The order in which outputs leave where it is not row-major: loops, and where their words belong.
+  SmallVector<int64_t> orderRanges, orderStrides;
   /// Cycles from the first to the last word of a frame that leaves.
   int64_t span() const { return std::max(outputs, issueCycles - interleave * (depth - 1)); }
 
@@ -73,6 +80,13 @@ private:
   bool collectOperand(linalg::GenericOp op, OpOperand &use, bool isEpilogue,
                       ArrayRef<unsigned> outerDims, ArrayRef<unsigned> innerDims);
   bool formLoops();
+  void chooseLaneLoop();
+  /// Whether the iterations of an outer loop read the same words of values.
+  bool isShared(unsigned loop) {
+    return llvm::all_of(operands, [&](Operand &operand) {
+      return operand.isEpilogue || operand.isWeight || operand.outer[loop] == 0;
+    });
+  }
   void placeWeight(Operand &operand, ArrayRef<unsigned> outerDims, ArrayRef<unsigned> innerDims);
   void mergeLoops(SmallVectorImpl<int64_t> &ranges, bool isEpilogue, bool isInner);
   int64_t scheduleBody(linalg::GenericOp op, int64_t ready, bool isMain);
@@ -89,6 +103,7 @@ private:
   func::FuncOp func;
   const DenseMap<int64_t, approx::CoreOp> &cores;
   int64_t lanesWanted;
+  bool mayReorder;
   Builder b;
   linalg::GenericOp main;
   SmallVector<linalg::GenericOp> epilogue;
@@ -291,6 +306,32 @@ void Engine::mergeLoops(SmallVectorImpl<int64_t> &ranges, bool isEpilogue, bool 
   }
 }
 
+/// Lanes compute neighbours in the innermost loop over outputs. Where these read different words of
+/// a value, a loop whose iterations read the same ones can become the innermost, if the outputs may
+/// leave in that order.
+void Engine::chooseLaneLoop() {
+  unsigned count = outerRanges.size();
+  if (count < 2 || isShared(count - 1) || !mayReorder || !epilogue.empty())
+    return;
+  for (unsigned loop = count - 1; loop-- > 0;) {
+    if (!isShared(loop))
+      continue;
+    SmallVector<int64_t> strides(count, 1);
+    for (unsigned i = count - 1; i-- > 0;)
+      strides[i] = strides[i + 1] * outerRanges[i + 1];
+    auto rotate = [&](SmallVectorImpl<int64_t> &values) {
+      std::rotate(values.begin() + loop, values.begin() + loop + 1, values.end());
+    };
+    rotate(strides);
+    rotate(outerRanges);
+    for (Operand &operand : operands)
+      rotate(operand.outer);
+    orderRanges = outerRanges;
+    orderStrides = strides;
+    return;
+  }
+}
+
 bool Engine::formLoops() {
   auto product = [](ArrayRef<int64_t> ranges) {
     int64_t all = 1;
@@ -301,9 +342,9 @@ bool Engine::formLoops() {
   outputs = product(outerRanges);
   depth = product(innerRanges);
   // Lanes share what they read of a stream.
-  bool canShare = depth > 1 && !outerRanges.empty() && llvm::all_of(operands, [](Operand &operand) {
-                    return operand.isEpilogue || operand.isWeight || operand.outer.back() == 0;
-                  });
+  if (depth > 1 && lanesWanted > 1)
+    chooseLaneLoop();
+  bool canShare = depth > 1 && !outerRanges.empty() && isShared(outerRanges.size() - 1);
   lanes = canShare ? std::min(lanesWanted, outerRanges.back()) : 1;
   lastLanes = lanes;
   if (lanes > 1) {
@@ -375,7 +416,7 @@ bool Engine::analyze() {
       if (inner.getName().getDialectNamespace() == "approx" && !inner.hasAttr("instance"))
         return no("is not bound");
   bound = slots * depth;
-  done = scheduleBody(main, kOperandsReady, true);
+  done = sumReady = scheduleBody(main, kOperandsReady, true);
   for (linalg::GenericOp op : epilogue)
     done = scheduleBody(op, done, false);
   issueCycles = llvm::divideCeil(slots, interleave) * interleave * depth;
@@ -466,6 +507,10 @@ void Engine::annotate() {
       attrs.set("frames", i64(operand.frames));
       ramWords += operand.words * operand.frames;
     }
+    if (!operand.writeRanges.empty()) {
+      attrs.set("write_ranges", array(operand.writeRanges));
+      attrs.set("write_strides", array(operand.writeStrides));
+    }
     attrs.set("phase", b.getStringAttr(operand.isEpilogue ? "epilogue" : "main"));
     attrs.set("words", i64(operand.words));
     attrs.set("base", i64(operand.base));
@@ -482,15 +527,20 @@ void Engine::annotate() {
   }
   func->setDiscardableAttr("approx.operands", b.getArrayAttr(operandAttrs));
 
+  NamedAttrList attrs;
   // Outputs under way when the first comes back with its credit: no more can be there at once.
   int64_t window = done + kHandover, round = interleave * depth;
   int64_t fifo = window / round * interleave + std::min(window % round, interleave);
+  if (lanes > 1) {
+    // Words of finished slots leave one a cycle: a group may wait while the next one is finished.
+    attrs.set("slot_fifo", i64(2 * interleave + llvm::divideCeil(sumReady + kHandover, lanes)));
+    fifo = done - sumReady + 2 + kHandover;
+  }
   NamedAttrList resources;
   for (auto [id, count] : units)
     resources.set(("unit_" + Twine(id)).str(), i64(count));
   resources.set("ram_words", i64(ramWords));
   resources.set("rom_words", i64(romWords));
-  NamedAttrList attrs;
   attrs.set("outputs", i64(outputs));
   attrs.set("slots", i64(slots));
   attrs.set("depth", i64(depth));
@@ -542,12 +592,27 @@ struct ScheduleEngines : impl::ScheduleEnginesBase<ScheduleEngines> {
     };
     SmallVector<Stage> stages;
     DenseMap<int64_t, unsigned> maker; // of each value
+    // Values that must be in row-major order: results, and what is padded.
+    DenseSet<int64_t> ordered;
+    if (auto main = getOperation().lookupSymbol<func::FuncOp>("main"))
+      for (unsigned i = 0; i < main.getNumResults(); ++i)
+        if (auto value = main.getResultAttrOfType<IntegerAttr>(i, "approx.value"))
+          ordered.insert(value.getInt());
+    for (auto func : getOperation().getOps<func::FuncOp>())
+      if (func.getName().starts_with("stage_") && !func.getOps<tensor::PadOp>().empty())
+        for (unsigned i = 0; i < func.getNumArguments(); ++i)
+          if (auto value = func.getArgAttrOfType<IntegerAttr>(i, "approx.value"))
+            ordered.insert(value.getInt());
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (!func.getName().starts_with("stage_"))
         continue;
       Stage stage{func, nullptr, 0};
       auto layer = func->getAttrOfType<StringAttr>("approx.stage");
-      auto engine = std::make_unique<Engine>(func, cores, lanesOf(layer ? layer.getValue() : ""));
+      bool mayReorder =
+          func.getNumResults() == 1 &&
+          !ordered.contains(func.getResultAttrOfType<IntegerAttr>(0, "approx.value").getInt());
+      auto engine = std::make_unique<Engine>(
+          func, cores, lanesOf(layer ? layer.getValue() : ""), mayReorder);
       if (engine->analyze())
         stage.engine = std::move(engine);
       else
@@ -606,17 +671,37 @@ struct ScheduleEngines : impl::ScheduleEnginesBase<ScheduleEngines> {
         slowest = std::max(slowest, stage.engine->cycles);
     }
     for (Stage &stage : stages) {
-      if (!stage.engine)
+      if (!stage.engine) {
+        SmallVector<Attribute> orders;
+        for (int64_t value : stage.func->getAttrOfType<DenseI64ArrayAttr>("approx.inputs").asArrayRef()) {
+          NamedAttrList order;
+          if (auto it = maker.find(value); it != maker.end() && stages[it->second].engine) {
+            Engine &from = *stages[it->second].engine;
+            order.set("ranges", b.getDenseI64ArrayAttr(from.orderRanges));
+            order.set("strides", b.getDenseI64ArrayAttr(from.orderStrides));
+          }
+          orders.push_back(order.getDictionary(&getContext()));
+        }
+        stage.func->setDiscardableAttr("approx.orders", b.getArrayAttr(orders));
         continue;
+      }
       for (Operand &operand : stage.engine->operands) {
-        if (operand.isWeight || operand.frames == 0)
+        if (operand.isWeight)
           continue;
-        int64_t number = stage.func
-                             .getArgAttrOfType<IntegerAttr>(operand.argument.getArgNumber(),
-                                                            "approx.value")
-                             .getInt();
+        int64_t read = stage.func
+                           .getArgAttrOfType<IntegerAttr>(operand.argument.getArgNumber(),
+                                                          "approx.value")
+                           .getInt();
+        if (auto it = maker.find(read); it != maker.end() && stages[it->second].engine &&
+                                        !stages[it->second].engine->orderRanges.empty()) {
+          operand.writeRanges = stages[it->second].engine->orderRanges;
+          operand.writeStrides = stages[it->second].engine->orderStrides;
+          operand.frames = 2;
+        }
+        if (operand.frames == 0)
+          continue;
         int64_t load = operand.load, level = -1;
-        if (auto it = maker.find(number); it != maker.end()) {
+        if (auto it = maker.find(read); it != maker.end()) {
           level = stages[it->second].level;
           if (stages[it->second].engine)
             load = std::max(load, stages[it->second].engine->span());

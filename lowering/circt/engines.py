@@ -11,7 +11,7 @@ from typing import Any
 from circt import ir
 from scheduled import ScheduleError, Unit, to_python
 
-__all__ = ["Constant", "Engine", "Node", "Operand", "Stage", "Stream", "read_stream"]
+__all__ = ["Body", "Constant", "Engine", "Node", "Operand", "Stage", "Stream", "read_stream"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Operand:
       frames: that the buffer holds; 0 where words are used as they come.
       shape, low, high, pad: of a buffer that is padded with the word `pad`.
       ranges, strides, lane_stride, source_base: where in the weight a ROM's words come from.
+      write_ranges, write_strides: loops over the words as they come, and where they belong, if they
+        do not come in row-major order.
     """
 
     value: int | None
@@ -52,6 +54,8 @@ class Operand:
     strides: tuple[int, ...] = ()
     lane_stride: int = 0
     source_base: int = 0
+    write_ranges: tuple[int, ...] = ()
+    write_strides: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,11 @@ class Engine:
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer or a part of one; `engine` is None where the sequential machine computes it."""
+    """A layer or a part of one; `engine` is None where the sequential machine computes it.
+
+    `orders` are then, for each input, the loops over its words as they come and where they belong;
+    empty for row-major order.
+    """
 
     index: int
     layer: str
@@ -104,6 +112,7 @@ class Stage:
     results: tuple[int, ...]
     engine: Engine | None
     reason: str
+    orders: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,7 @@ def read_stream(module: ir.Module) -> Stream:
 def _stage(function: ir.Operation, index_of: dict[int, int]) -> Stage:
     attributes = function.attributes
     engine, reason = None, ""
+    orders: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = ()
     if "approx.engine" in attributes:
         bodies = [
             (op.operation.attributes, op.operation)
@@ -165,6 +175,10 @@ def _stage(function: ir.Operation, index_of: dict[int, int]) -> Stage:
         )
     else:
         reason = to_python(attributes["approx.machine"])
+        orders = tuple(
+            (order.get("ranges", ()), order.get("strides", ()))
+            for order in to_python(attributes["approx.orders"])
+        )
     return Stage(
         index=to_python(attributes["approx.index"]),
         layer=to_python(attributes["approx.stage"]) if "approx.stage" in attributes else "",
@@ -172,6 +186,7 @@ def _stage(function: ir.Operation, index_of: dict[int, int]) -> Stage:
         results=to_python(attributes["approx.results"]),
         engine=engine,
         reason=reason,
+        orders=orders,
     )
 
 

@@ -6,6 +6,7 @@ decided by `approx-schedule-engines`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -188,54 +189,63 @@ class _Engine(Parts):
             f"room_{k}", m.compare("ne", used, m.constant(operand.frames, m.widths[used]))
         )
         step = m.forward(f"write_{k}", 1)
-        if operand.shape:
-            address, word, at_end = self.padded_writer(k, operand, step)
+        padded = None
+        if operand.shape or operand.write_ranges:
+            address, at_end = self.placing_writer(k, operand, step)
+            padded = f"%padded_{k}" if operand.shape else None
         else:
             _, at_end = _up_counter(m, f"word_{k}", operand.words, step, clk, rst)
             address, _ = _up_counter(m, f"write_address_{k}", words, step, clk, rst)
-            word = self.data[k]
+        word, enable = self.data[k], step
         # While a buffer gets its padding, after a reset, nothing else is written.
-        is_open = m.and_(room, f"%padded_{k}") if operand.shape else room
-        self.ready[k] = m.name_as(f"open_{k}", is_open)
+        if padded:
+            word = m.mux(padded, word, m.constant(operand.pad, 32))
+            enable = m.or_(step, m.not_(padded))
+        self.ready[k] = m.name_as(f"open_{k}", m.and_(room, padded) if padded else room)
         m.name_as(f"write_{k}", m.and_(self.ready[k], self.valid[k]))
         m.name_as(f"loaded_{k}", m.and_(step, at_end))
         waiting = self.counter(f"waiting_{k}", loaded, self.start, operand.frames)
         self.available[k] = m.compare("ne", waiting, m.constant(0, m.widths[waiting]))
-        enable = m.or_(step, m.not_(f"%padded_{k}")) if operand.shape else step
         self.write[k] = (enable, address, word)
 
-    def padded_writer(self, k: int, operand: Operand, step: str) -> tuple[str, str, str]:
-        """Write the frames into the middle of a buffer that is all padding at first.
+    def placing_writer(self, k: int, operand: Operand, step: str) -> tuple[str, str]:
+        """Write words where they belong: into the middle of a buffer full of padding at first, or
+        in another order than they come in.
 
-        Returns the address, the word, and whether it is the last one of a frame.
+        Returns the address, and whether the word is the last one of a frame.
         """
         m, clk, rst = self.m, self.clk, self.rst
         words = operand.words * operand.frames
         width = max(bits_for(words), 1)
         ranges, strides, origin = [operand.frames], [operand.words], 0
-        stride = operand.words
-        for size, low, high in zip(operand.shape, operand.low, operand.high, strict=True):
-            stride //= size
-            origin += low * stride
-            inside = size - low - high
-            if len(ranges) > 1 and strides[-1] == stride * inside:
-                ranges[-1] *= inside
-                strides[-1] = stride
-            else:
-                ranges.append(inside)
-                strides.append(stride)
+        if operand.shape:
+            stride = operand.words
+            for size, low, high in zip(operand.shape, operand.low, operand.high, strict=True):
+                stride //= size
+                origin += low * stride
+                inside = size - low - high
+                if len(ranges) > 1 and strides[-1] == stride * inside:
+                    ranges[-1] *= inside
+                    strides[-1] = stride
+                else:
+                    ranges.append(inside)
+                    strides.append(stride)
+        else:
+            ranges += operand.write_ranges
+            strides += operand.write_strides
         nest = _Nest(m, f"write_{k}_loop", ranges, step, clk, rst)
-        padded = m.forward(f"padded_{k}", 1)
         address = m.forward(f"write_address_{k}", width)
-        is_full = m.equals(address, words - 1)
-        m.register(f"padded_{k}", m.or_(padded, is_full), clk, rst)
-        delta = m.mux(padded, nest.delta(strides, width), m.constant(1, width))
-        restart = m.mux(padded, nest.wraps, is_full)
+        delta, restart, enable = nest.delta(strides, width), nest.wraps, step
+        if operand.shape:
+            padded = m.forward(f"padded_{k}", 1)
+            is_full = m.equals(address, words - 1)
+            m.register(f"padded_{k}", m.or_(padded, is_full), clk, rst)
+            delta = m.mux(padded, delta, m.constant(1, width))
+            restart = m.mux(padded, restart, is_full)
+            enable = m.or_(step, m.not_(padded))
         following = m.mux(restart, m.constant(origin, width), m.add(address, delta))
-        enable = m.or_(step, m.not_(padded))
         m.register(f"write_address_{k}", following, clk, rst, enable=enable)
-        word = m.mux(padded, self.data[k], m.constant(operand.pad, 32))
-        return address, word, nest.inside_wraps
+        return address, nest.inside_wraps
 
     def control(self) -> None:
         """Counters of the loops, and when something is issued."""
@@ -279,16 +289,24 @@ class _Engine(Parts):
             last_slot = m.equals(self.slot, rest - 1)
         self.is_last_output = m.and_(self.last, exhausted_now, last_slot)
 
-        # The last step of an output needs a place in the output buffer.
-        self.popped = m.forward("popped", 1)
+        # The last step of an output needs a place in the queue for it.
         issue = m.forward("issue", 1)
-        taken = self.counter("credits", m.and_(issue, self.last), self.popped, e.fifo)
-        has_credit = m.compare("ne", taken, m.constant(e.fifo, m.widths[taken]))
+        has_credit = self.credit(
+            "slot_credits" if e.lanes > 1 else "credits",
+            m.and_(issue, self.last),
+            m.forward("slot_popped" if e.lanes > 1 else "popped", 1),
+            e.slot_fifo if e.lanes > 1 else e.fifo,
+        )
         may = m.and_(running, m.or_(m.not_(self.last), m.not_(is_slot), has_credit))
         for k in direct:
             self.ready[k] = may
         m.name_as("go", m.and_(may, *(self.valid[k] for k in direct)))
         self.issue = m.name_as("issue", m.and_(go, is_slot))
+
+    def credit(self, name: str, taken: str, returned: str, limit: int) -> str:
+        """Whether a queue has a place that is not promised."""
+        count = self.counter(name, taken, returned, limit)
+        return self.m.compare("ne", count, self.m.constant(limit, self.m.widths[count]))
 
     def ring(self, k: int, operand: Operand, step: str) -> str:
         """The first word of the frame of a buffer that is read next."""
@@ -453,65 +471,119 @@ class _Engine(Parts):
         return named[body.result]
 
     def datapath(self) -> None:
-        m, e, clk = self.m, self.engine, self.clk
-        valid = self.issue
-        last = self.last
-        final = m.name_as("final_token", m.and_(valid, last))
+        """From the operands to the output: steps, sums, epilogue, queue."""
+        m, e = self.m, self.engine
+        final = m.name_as("final_token", m.and_(self.issue, self.last))
         end = m.name_as("end_token", self.is_last_output)
-        values = {
-            f"operand:{k}": _Value(self.main_operand(k, operand), _OPERANDS_READY)
+        words = {
+            k: self.main_operand(k, operand)
             for k, operand in enumerate(e.operands)
             if not operand.is_epilogue
         }
-        nodes = e.main.nodes
+        lanes = [self.lane_values(words, lane) for lane in range(e.lanes)]
         if "initial" in e.numbers:
-            add = nodes[-1]
-            named = self.compute(nodes[:-1], values, "main")
-            named["accumulator"] = _Value(self.accumulator(add), add.start)
-            operands = [self.argument(named, argument, add.start) for argument in add.arguments]
-            m.name_as("sum", self.node_output(add, operands, "accumulate"))
-            result = _Value(m.register("sum_q", "%sum", clk), add.start + add.latency + 1)
+            results = self.reduction(lanes)
         else:
-            result = self.body_result(e.main, values, "main", _OPERANDS_READY)
-        ready = result.ready
-        extra = self.epilogue_operands(self.later(final, ready - 2, reset=True), ready)
+            results = [self.body_result(e.main, lanes[0], "main", _OPERANDS_READY)]
+        ready = results[0].ready
+        # The epilogue reads its operands two cycles before it starts.
+        if e.lanes > 1:
+            result, token, end = self.serialize(results, final, end)
+        else:
+            result = results[0]
+            token = self.later(final, ready - 2, reset=True)
+            end = self.later(end, ready - 2)
+        extra = self.epilogue_operands(token, ready)
         for number, body in enumerate(e.epilogue):
             inputs = {f"operand:{k}": value for k, value in extra.items()}
             inputs["result"] = result
             result = self.body_result(body, inputs, f"epilogue_{number}", ready)
-        word = self.at(result, e.done)
-        pushed = self.later(final, e.done, reset=True)
-        is_end = self.later(end, e.done)
+        after = e.done - (ready - 2)
+        word = m.concat(self.later(end, after), self.at(result, e.done))
+        pushed = self.later(token, after, reset=True)
         depth = max(16, 1 << bits_for(e.fifo))
-        _, out, out_valid = self.fifo(
-            "output", depth, self.rst, m.concat(is_end, word), pushed, self.out_ready
-        )
+        _, out, out_valid = self.fifo("output", depth, self.rst, word, pushed, self.out_ready)
         m.name_as("popped", m.and_(out_valid, self.out_ready))
         m.output("m_axis_tdata", m.extract(out, 0, 32))
         m.output("m_axis_tvalid", out_valid)
         m.output("m_axis_tlast", m.and_(out_valid, m.extract(out, 32, 1)))
 
-    def accumulator(self, add: Node) -> str:
-        """The sum so far, at the adder's input; `sum` goes back to it through a register file."""
+    def lane_values(self, words: Mapping[int, str], lane: int) -> dict[str, _Value]:
+        """The operands of the reduction that a lane sees."""
+        values = {}
+        for k, word in words.items():
+            if self.engine.operands[k].weight is not None:
+                word = self.m.extract(word, 32 * lane, 32)
+            values[f"operand:{k}"] = _Value(word, _OPERANDS_READY)
+        return values
+
+    def reduction(self, lanes: Sequence[Mapping[str, _Value]]) -> list[_Value]:
+        """The finished sums of all lanes.  A sum goes back to its adder through a register file."""
         m, e = self.m, self.engine
+        *before, add = e.main.nodes
         initial = m.constant(e.initial & 0xFFFFFFFF, 32)
-        if e.depth == 1:
-            return initial
-        m.forward("sum", 32)
-        slot = m.name_as("slot_token", self.slot)
-        first = m.name_as("first_token", self.first)
-        goes_on = m.name_as("partial_token", m.and_(self.issue, m.not_(self.last)))
-        stored = self.register_file(
-            "sums",
-            e.interleave,
-            32,
-            self.later(slot, add.start - 1),
-            self.later(goes_on, add.start + add.latency, reset=True),
-            self.later(slot, add.start + add.latency),
-            "%sum",
-        )
-        chosen = m.mux(self.later(first, add.start - 1), initial, stored)
-        return m.register("accumulator", chosen, self.clk)
+        stored = None
+        if e.depth > 1:
+            m.forward("sums_now", 32 * len(lanes))
+            slot = m.name_as("slot_token", self.slot)
+            goes_on = m.name_as("partial_token", m.and_(self.issue, m.not_(self.last)))
+            stored = self.register_file(
+                "sums",
+                e.interleave,
+                32 * len(lanes),
+                self.later(slot, add.start - 1),
+                self.later(goes_on, add.start + add.latency, reset=True),
+                self.later(slot, add.start + add.latency),
+                "%sums_now",
+            )
+            first = self.later(m.name_as("first_token", self.first), add.start - 1)
+        sums = []
+        for lane, values in enumerate(lanes):
+            stem = f"lane_{lane}"
+            named = self.compute(before, values, stem)
+            accumulator = initial
+            if stored is not None:
+                chosen = m.mux(first, initial, m.extract(stored, 32 * lane, 32))
+                accumulator = m.register(f"{stem}_accumulator", chosen, self.clk)
+            named["accumulator"] = _Value(accumulator, add.start)
+            operands = [self.argument(named, argument, add.start) for argument in add.arguments]
+            sums.append(self.node_output(add, operands, f"{stem}_accumulate"))
+        if stored is not None:
+            m.name_as("sums_now", m.concat(*reversed(sums)))
+        return [
+            _Value(m.register(f"lane_{lane}_sum", word, self.clk), add.start + add.latency + 1)
+            for lane, word in enumerate(sums)
+        ]
+
+    def serialize(self, results: Sequence[_Value], final: str, end: str) -> tuple[_Value, str, str]:
+        """Pass on the words of finished slots one by one.
+
+        Returns the word as the epilogue starts with it, and two cycles before it whether there is
+        one and whether it is the frame's last.
+        """
+        m, e, clk, rst = self.m, self.engine, self.clk, self.rst
+        ready = results[0].ready
+        slot_words = [self.later(end, ready), *(value.name for value in reversed(results))]
+        pushed = self.later(final, ready, reset=True)
+        pop = m.forward("slot_popped", 1)
+        depth = max(16, 1 << bits_for(e.slot_fifo))
+        _, words, valid = self.fifo("slots", depth, rst, m.concat(*slot_words), pushed, pop)
+        credit = self.credit("credits", m.forward("emit", 1), m.forward("popped", 1), e.fifo)
+        m.name_as("emit", m.and_(valid, credit))
+        width = bits_for(e.lanes)
+        lane = m.forward("lane", width)
+        at_end = m.equals(lane, e.lanes - 1)
+        if e.last_lanes != e.lanes:
+            # The last slot of a row has fewer outputs.
+            _, is_last = _up_counter(m, "block", e.outer[-1], pop, clk, rst)
+            at_end = m.mux(is_last, m.equals(lane, e.last_lanes - 1), at_end)
+        following = m.mux(at_end, m.constant(0, width), m.add(lane, m.constant(1, width)))
+        m.register("lane", following, clk, rst, enable="%emit")
+        m.name_as("slot_popped", m.and_("%emit", at_end))
+        word = m.select(lane, [m.extract(words, 32 * i, 32) for i in range(e.lanes)])
+        word = m.register("word", word, clk)
+        is_end = m.and_(at_end, m.extract(words, 32 * e.lanes, 1))
+        return _Value(word, ready - 1), "%emit", m.name_as("emit_end", is_end)
 
 
 def build_stream(
@@ -539,6 +611,11 @@ def build_stream(
             options = MachineOptions(
                 own, rom_file(stage, "weights"), rom_file(stage, "microcode"), f"{own}_plain"
             )
+            for number, (value, order) in enumerate(zip(stage.inputs, stage.orders, strict=True)):
+                if order[0]:
+                    engine = _ordering(value, *order)
+                    sorter = _Engine(stage, engine, f"{own}_order_{number}", (), cores, externs)
+                    modules += sorter.build()
             modules += machine_modules(machine.program, machine.code, options, cores, externs)
     top = _Top(
         Module(name, "An engine a layer: see docs/decisions/0014-streaming-engines.md."),
@@ -547,6 +624,37 @@ def build_stream(
     )
     modules.append(top.build(stream, machines, modules))
     return modules, externs
+
+
+def _ordering(value: int, ranges: tuple[int, ...], strides: tuple[int, ...]) -> Engine:
+    """Return an engine that brings the words of a value into row-major order."""
+    words = math.prod(ranges)
+    operand = Operand(
+        value=value,
+        weight=None,
+        is_epilogue=False,
+        words=words,
+        base=0,
+        outer=(1,),
+        inner=(),
+        frames=2,
+        write_ranges=ranges,
+        write_strides=strides,
+    )
+    numbers = {
+        "outputs": words,
+        "slots": words,
+        "depth": 1,
+        "interleave": 1,
+        "lanes": 1,
+        "last_lanes": 1,
+        "outer": (words,),
+        "inner": (),
+        "epilogue_loops": (),
+        "done": _OPERANDS_READY,
+        "fifo": _OPERANDS_READY + 4,
+    }
+    return Engine(numbers, (operand,), Body((), "operand:0"), ())
 
 
 @dataclass(frozen=True)
@@ -665,7 +773,23 @@ class _Top(Parts):
             turn = m.forward(f"{prefix}_turn", bits_for(len(sizes)))
         for number, (value, size) in enumerate(zip(stage.inputs, sizes, strict=True)):
             ready = m.forward(f"{prefix}_queue_{number}_ready_o", 1)
-            word, valid = read(value, ready, f"{prefix}_valid_{number}")
+            if stage.orders[number][0]:
+                sorter = f"{prefix}_order_{number}"
+                taken_word = m.forward(f"{sorter}_s0_axis_tready", 1)
+                word, valid = read(value, taken_word, f"{prefix}_valid_{number}")
+                ports = {
+                    "rst": rst,
+                    "s0_axis_tdata": word,
+                    "s0_axis_tvalid": valid,
+                    "m_axis_tready": ready,
+                }
+                given = {"m_axis_tdata": 32, "m_axis_tvalid": 1, "m_axis_tlast": 1}
+                given["s0_axis_tready"] = 1
+                word, valid, *_ = m.instance(
+                    sorter, f"{m.name}_{sorter}", ports, given, clocks={"clk": clk}
+                )
+            else:
+                word, valid = read(value, ready, f"{prefix}_valid_{number}")
             mine = m.equals(turn, number) if turn else m.constant(1, 1)
             pop = m.and_(taken, mine)
             _, out, is_valid = self.fifo(

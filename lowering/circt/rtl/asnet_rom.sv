@@ -1,7 +1,8 @@
 // ROM with contents from a file.
 //
-// Purpose:  block ROM that any synthesis infers: a synchronous read, contents loaded by an initial
-//           block that no macro guards, as a ROM without contents would be removed silently.
+// Purpose:  ROM that any synthesis infers, block ROM unless it is small: a synchronous read, contents
+//           loaded by an initial block that no macro guards, as a ROM without contents would be
+//           removed silently.
 // Latency:  1 cycle from address to word.
 // The file's path is relative to the folder in which the tool runs: the bundle's.
 module asnet_rom #(
@@ -15,10 +16,14 @@ module asnet_rom #(
   output logic [Width-1:0]       data_o
 );
 
-  (* rom_style = "block" *) logic [Width-1:0] words[Words];
-
-  initial $readmemh(File, words);
-
-  always_ff @(posedge clk_i) data_o <= words[address_i];
+  if (Words <= 32) begin : gen_small
+    (* rom_style = "logic" *) logic [Width-1:0] words[Words];
+    initial $readmemh(File, words);
+    always_ff @(posedge clk_i) data_o <= words[address_i];
+  end else begin : gen_large
+    (* rom_style = "block" *) logic [Width-1:0] words[Words];
+    initial $readmemh(File, words);
+    always_ff @(posedge clk_i) data_o <= words[address_i];
+  end
 
 endmodule
