@@ -44,10 +44,10 @@ class Comparison:
       cycles_per_sample: clock cycles between the starts of two samples.
       latency_cycles: from a sample's first word in to its last word out.
       differences: the first mismatches as lines with image, index and both words in hex.
-      layers: of each engine of a stream: `layer`; `work`, its multiply-accumulates (or other steps)
-        for a sample; `busy_cycles`, from the first issue for the first sample to the last;
-        `utilisation`, work over these cycles and the lanes; `utilisation_bound`, what the defined
-        order of sums allows.
+      layers: of each engine of a stream that has a reduction: `layer`; `work`, its
+        multiply-accumulates (or other steps) for a sample; `busy_cycles`, from its first issue to
+        its last, of the quickest sample; `utilisation`, work over these cycles and
+        the lanes; `utilisation_bound`, what the defined order of sums allows.
     """
 
     samples: int
@@ -201,6 +201,8 @@ def simulate(
             "utilisation_bound": layer["utilisation_bound"],
         }
         for layer, cycles in zip(simulation.engines(manifest), result.busy_cycles, strict=True)
+        # Elementwise layers go on as their inputs come.
+        if layer["depth"] > 1
     ]
     return Comparison(
         len(x),

@@ -17,6 +17,7 @@ public:
   explicit Cutter(func::FuncOp main) : main(main), builder(main.getContext()) {}
 
   void run() {
+    sinkMovements();
     findVarying();
     StringAttr layer;
     SmallVector<Operation *> ops;
@@ -51,6 +52,28 @@ private:
       }
   }
 
+  /// A reshape is no hardware: it becomes part of whoever reads its result, instead of a layer of its
+  /// own or a second value that a layer gives.
+  void sinkMovements() {
+    for (Operation &op : llvm::make_early_inc_range(llvm::reverse(main.getBody().front()))) {
+      if (!isMovement(&op))
+        continue;
+      op.removeAttr(approx::kLayerAttrName);
+      for (OpOperand &use : llvm::make_early_inc_range(op.getUses())) {
+        Operation *user = use.getOwner();
+        if (user->hasTrait<OpTrait::IsTerminator>())
+          continue;
+        builder.setInsertionPoint(user);
+        Operation *copy = builder.clone(op);
+        if (auto layer = user->getAttr(approx::kLayerAttrName))
+          copy->setAttr(approx::kLayerAttrName, layer);
+        use.set(copy->getResult(0));
+      }
+      if (op.use_empty())
+        op.erase();
+    }
+  }
+
   static bool isMovement(Operation *op) {
     return isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op);
   }
@@ -67,16 +90,20 @@ private:
     });
     Part part = Part::none;
     Value last; // what the part computed last
+    Operation *movement = nullptr; // the first of those in front of the op
     auto begin = [&](Operation *op, Part next, bool isCut) {
       if (part != Part::none && isCut)
-        op->setAttr("approx.cut", builder.getUnitAttr());
+        (movement ? movement : op)->setAttr("approx.cut", builder.getUnitAttr());
       part = next;
     };
     for (Operation *op : ops) {
-      if (isMovement(op))
+      if (isMovement(op)) {
+        movement = movement ? movement : op;
         continue;
+      }
       if (isa<tensor::PadOp>(op)) {
         begin(op, Part::padding, true);
+        movement = nullptr;
         continue;
       }
       auto generic = dyn_cast<linalg::GenericOp>(op);
@@ -93,11 +120,12 @@ private:
         begin(op, Part::machine, part != Part::machine && part != Part::padding);
       }
       last = op->getResult(0);
+      movement = nullptr;
     }
   }
 
   func::FuncOp main;
-  Builder builder;
+  OpBuilder builder;
   DenseSet<Operation *> varying;
 };
 

@@ -625,6 +625,13 @@ struct ScheduleEngines : impl::ScheduleEnginesBase<ScheduleEngines> {
         results.push_back(func.getResultAttrOfType<IntegerAttr>(i, "approx.value").getInt());
         maker[results.back()] = stages.size();
       }
+      if (results.size() != 1) {
+        func.emitError("layer '")
+            << (layer ? layer.getValue() : "") << "' gives " << results.size()
+            << " values that others read, which the style 'stream' does not support; name its parts "
+               "as layers, or use the style 'shared'";
+        return signalPassFailure();
+      }
       func->setDiscardableAttr("approx.inputs", b.getDenseI64ArrayAttr(inputs));
       func->setDiscardableAttr("approx.results", b.getDenseI64ArrayAttr(results));
       func->setDiscardableAttr("approx.index", b.getI64IntegerAttr(stages.size()));
@@ -635,6 +642,11 @@ struct ScheduleEngines : impl::ScheduleEnginesBase<ScheduleEngines> {
       for (unsigned i = 0; i < main.getNumResults(); ++i)
         if (auto value = main.getResultAttrOfType<IntegerAttr>(i, "approx.value"))
           outputs.push_back(value.getInt());
+      if (outputs.size() != 1 || !maker.contains(outputs.front())) {
+        main.emitError("gives other than one value that a layer computes; the style 'stream' needs "
+                       "exactly one");
+        return signalPassFailure();
+      }
       main->setDiscardableAttr("approx.outputs", b.getDenseI64ArrayAttr(outputs));
       int64_t inputWords = 0;
       for (unsigned i = 0; i < main.getNumArguments(); ++i)

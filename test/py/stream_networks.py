@@ -72,6 +72,39 @@ def residual() -> Network:
     return network(f, (7, 6, 2), p, "residual")
 
 
+def branches() -> Network:
+    """Channels first; values with two readers, one through a reshape; a machine with two inputs."""
+    import jax
+    import jax.numpy as jnp
+    from jax import lax
+
+    p = weights(4, k1=(3, 2, 3, 3), k2=(3, 2, 1, 1), w=(18, 4), s=(3,))
+
+    def conv_nchw(x: Any, kernel: Any) -> Any:
+        numbers = ("NCHW", "OIHW", "NCHW")
+        return lax.conv_general_dilated(x, kernel, (1, 1), "VALID", dimension_numbers=numbers)
+
+    def f(x: Any, p: dict[str, Any]) -> Any:
+        with jax.named_scope("left"):
+            a = conv_nchw(x, p["k1"])
+        with jax.named_scope("maximum"):
+            b = lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 3, 3), (1, 1, 1, 1), "VALID")
+        with jax.named_scope("right"):
+            c = conv_nchw(b, p["k2"])
+        with jax.named_scope("gate"):
+            d = jnp.exp(c) * a
+        with jax.named_scope("flatten"):
+            e = d.reshape(x.shape[0], -1)
+        with jax.named_scope("dense"):
+            y = e @ p["w"]
+        with jax.named_scope("sums"):
+            s = jnp.sum(d, axis=(1, 2, 3))
+        with jax.named_scope("last"):
+            return y + s[:, None]
+
+    return network(f, (2, 5, 4), p, "branches")
+
+
 def dense(backwards: bool = False) -> Network:
     """A sum of 24 products, from the first to the last or from the last to the first."""
     import jax.numpy as jnp

@@ -154,6 +154,19 @@ def test_a_machine_in_the_stream(tmp_path):
     assert result.layers[0]["utilisation"] >= 0.95
 
 
+def test_branches_and_a_machine_with_two_inputs(tmp_path):
+    manifest = generate(
+        stream_networks.branches(), output=tmp_path / "b", style="stream", lanes=["2"]
+    )
+    kinds = {entry["layer"]: entry["kind"] for entry in manifest["layers"]}
+    assert "flatten" not in kinds and kinds["gate"] == "machine"
+    assert {kinds[layer] for layer in ("left", "maximum", "right", "dense", "sums")} == {"engine"}
+    result = check(tmp_path / "b", 9)
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
+    check(tmp_path / "b", 9, stall_seed=4)
+    check(tmp_path / "b", 4, reset_cycle=900)
+
+
 def test_a_wrong_weight_is_seen(bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / "b")
     rom = next((tmp_path / "b" / "rom").iterdir())
