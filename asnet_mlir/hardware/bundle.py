@@ -131,10 +131,14 @@ def generate(
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
         raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
 
-    top = f"{name}_top" if name in _HELPERS or name == "plain_logic" else name
+    taken = ("plain_logic", "asnet_observed", *_HELPERS)
+    top = f"{name}_top" if name in taken else name
+    # Modules of a stream's stages are named after the top one.
+    texts = "\n".join(text for core in cores.values() for _, text in core.sources)
+    reserved = (top, *taken, *sorted(set(re.findall(rf"\b{top}_stage_\w+", texts))))
     merged = verilog.merge_sources(
         {key: (core.module, core.sources) for key, core in sorted(cores.items())},
-        reserved=(top, "plain_logic", *_HELPERS),
+        reserved=reserved,
     )
     attachments = {
         key: attachment(core, merged.modules[key], merged.renamed[key])
@@ -150,7 +154,7 @@ def generate(
     used = {unit["id"] for unit in units}
     merged = verilog.merge_sources(
         {key: (core.module, core.sources) for key, core in sorted(cores.items()) if key in used},
-        reserved=(top, "plain_logic", *_HELPERS),
+        reserved=reserved,
     )
     files = dict(generated)
     text = b"".join(data for path, data in files.items() if path.startswith("rtl/"))

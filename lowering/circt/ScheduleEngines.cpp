@@ -749,12 +749,20 @@ private:
     }
     return true;
   }
+  /// As with bindings, a layer's name stands for what is inside it too, and the longest one wins.
   int64_t lanesOf(StringRef layer) {
-    auto it = ofLayer.find(layer.str());
-    if (it == ofLayer.end())
-      return everywhere;
-    seen.insert(layer);
-    return it->second;
+    int64_t count = everywhere;
+    size_t longest = 0;
+    for (auto &[name, number] : ofLayer) {
+      if (layer != name && !layer.starts_with(name + "/"))
+        continue;
+      seen.insert(name);
+      if (name.size() > longest) {
+        longest = name.size();
+        count = number;
+      }
+    }
+    return count;
   }
 
   int64_t everywhere = 1;

@@ -724,8 +724,9 @@ class _Top(Parts):
             outputs = {port: width for port, width, _ in declared.outputs}
             m.instance(prefix, module, inputs, outputs, clocks={"clk": clk})
             sources[stage.results[0]] = f"%{prefix}_taken"
-        readers.setdefault(stream.outputs[0], []).append((out_ready, "output_valid"))
-        m.forward("output_valid", 1)
+        # Nobody else reads the network's result, so that what is offered stays on the bus.
+        final = stream.outputs[0]
+        readers[final] = [(out_ready, "output_valid")]
 
         # A word goes to all readers of its value at once.
         for value, ends in readers.items():
@@ -743,11 +744,10 @@ class _Top(Parts):
         error = m.forward("frame_error", 1)
         wrong = m.and_(received, m.xor(last, at_end))
         m.register("frame_error", m.or_(error, wrong), clk, rst)
-        final = links[stream.outputs[0]]
         m.output("s_axis_tready", in_ready)
-        m.output("m_axis_tdata", final.data)
+        m.output("m_axis_tdata", links[final].data)
         m.output("m_axis_tvalid", "%output_valid")
-        m.output("m_axis_tlast", m.and_("%output_valid", final.last))
+        m.output("m_axis_tlast", m.and_("%output_valid", links[final].last))
         m.output("frame_error", "%frame_error")
         return m
 
