@@ -108,7 +108,8 @@ def CutEngines : Pass<"approx-cut-engines", "::mlir::ModuleOp"> {
     reduction with the elementwise ops around it. Within a layer of `@main`, the ops that begin such a
     part get `approx.cut`, at which `approx-split-stages` splits. In a layer that also has ops that no
     engine computes (a softmax with its expanded exponential), only reductions of many steps become
-    parts; the rest stays together, for the sequential machine.
+    parts, and those that would take the sequential machine longer than the slowest engine; the rest
+    stays together, for the machine.
 
     ```mlir
     %0 = linalg.generic {approx.layer = "dense"} .. // sums of blocks
@@ -118,6 +119,10 @@ def CutEngines : Pass<"approx-cut-engines", "::mlir::ModuleOp"> {
     %1 = linalg.generic {approx.cut, approx.layer = "dense"} ..
     ```
   }];
+  let options = [
+    Option<"lanes", "lanes", "int64_t", "1",
+           "Outputs that engines compute at once: says how long the slowest one takes">,
+  ];
 }
 
 def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {

@@ -18,7 +18,10 @@ from asnet_mlir.hardware import stages
 
 __all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
 
-_STAGES = "builtin.module(symbol-dce,approx-cut-engines,approx-split-stages,canonicalize,cse"
+_STAGES = (
+    "builtin.module(symbol-dce,approx-cut-engines{{lanes={lanes}}},approx-split-stages,"
+    "canonicalize,cse)"
+)
 _SCHEDULE = "builtin.module(approx-schedule-engines{{lanes={lanes}}})"
 
 
@@ -66,7 +69,8 @@ def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
     from mlir import ir
 
     with module_from_text(network) as module:
-        run_passes(module, f"{_STAGES})", "splitting into stages")
+        most = max([1, *(int(value.rpartition(":")[2]) for value in lanes)])
+        run_passes(module, _STAGES.format(lanes=most), "splitting into stages")
         given = ",".join(lanes) or "1"
         run_passes(module, _SCHEDULE.format(lanes=given), "scheduling the network")
         library = "\n".join(

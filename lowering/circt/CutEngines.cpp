@@ -9,16 +9,22 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-/// In a layer that needs the machine anyway, shorter reductions are left to it.
-constexpr int64_t kWorthAnEngine = 1024;
+/// In a layer that needs the machine anyway, shorter reductions are left to it, unless their steps,
+/// of so many cycles each, would make it the slowest part of the network.
+constexpr int64_t kWorthAnEngine = 1024, kMachineStep = 13;
 
 class Cutter {
 public:
-  explicit Cutter(func::FuncOp main) : main(main), builder(main.getContext()) {}
+  Cutter(func::FuncOp main, int64_t lanes)
+      : main(main), lanes(lanes), builder(main.getContext()) {}
 
   void run() {
     sinkMovements();
     findVarying();
+    for (Operation *op : varying)
+      if (auto generic = dyn_cast<linalg::GenericOp>(op);
+          generic && generic.getNumReductionLoops() != 0 && canBeEngine(op))
+        slowest = std::max(slowest, countSteps(generic) / lanes);
     StringAttr layer;
     SmallVector<Operation *> ops;
     for (Operation &op : main.getBody().front().without_terminator()) {
@@ -78,6 +84,11 @@ private:
     return isa<tensor::CollapseShapeOp, tensor::ExpandShapeOp>(op);
   }
 
+  bool isWorthAnEngine(linalg::GenericOp op) {
+    int64_t steps = countSteps(op);
+    return steps >= kWorthAnEngine || steps * kMachineStep > slowest;
+  }
+
   static bool canBeEngine(Operation *op) {
     std::string reason;
     auto generic = dyn_cast<linalg::GenericOp>(op);
@@ -109,7 +120,7 @@ private:
       auto generic = dyn_cast<linalg::GenericOp>(op);
       bool isEngine = canBeEngine(op);
       if (isEngine && generic.getNumReductionLoops() != 0 &&
-          (all || countSteps(generic) >= kWorthAnEngine)) {
+          (all || isWorthAnEngine(generic))) {
         begin(op, Part::nest, part != Part::padding);
       } else if (isEngine && (part == Part::nest || part == Part::elementwise) &&
                  findChained(generic, last)) {
@@ -125,14 +136,21 @@ private:
   }
 
   func::FuncOp main;
+  int64_t lanes, slowest = 0;
   OpBuilder builder;
   DenseSet<Operation *> varying;
 };
 
 struct CutEngines : impl::CutEnginesBase<CutEngines> {
+  using CutEnginesBase::CutEnginesBase;
+
   void runOnOperation() override {
+    if (lanes < 1) {
+      getOperation().emitError("'lanes' must be at least 1, got ") << static_cast<int64_t>(lanes);
+      return signalPassFailure();
+    }
     if (auto main = getOperation().lookupSymbol<func::FuncOp>("main"); main && !main.isExternal())
-      Cutter(main).run();
+      Cutter(main, lanes).run();
   }
 };
 } // namespace

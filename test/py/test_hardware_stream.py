@@ -144,10 +144,11 @@ def test_a_machine_in_the_stream(tmp_path):
     manifest = generate(
         "classification_mnist", output=tmp_path / "b", style="stream", lanes=["dense=5"]
     )
-    assert [entry["kind"] for entry in manifest["layers"]] == ["engine", "machine"]
+    # The sum of the blocks is short, but would keep the machine longer than the engine before it.
+    assert [entry["kind"] for entry in manifest["layers"]] == ["engine", "engine", "machine"]
     result = simulate(tmp_path / "b", "mnist:test", samples=6)
     assert result.mismatches == 0, result.differences
-    # The machine, which gets the sums of blocks in another order than it reads them, is slowest.
+    # The sums of blocks leave in another order than they are read.
     assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
     assert manifest["layers"][0]["cycles"] == 7840 // 5 < result.cycles_per_sample
     assert result.layers[0]["utilisation"] >= 0.95
