@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_a_machine_is_small_and_quick(bundle: Path) -> None:
     # Control, addresses and memories around a core of 32 LUTs.
     assert 200 < result["luts"] < 1000
     assert result["dsps"] == 0
-    assert result["brams"] >= 3  # RAM, weights, microcode
+    assert result["brams"] >= 2  # RAM, weights; a short microcode is logic
     assert result["fmax_mhz"] > 90
     assert synthesize(bundle) == result  # from the cache: even `seconds` is that of the first
 
@@ -153,12 +154,11 @@ def test_a_lost_rom_is_an_error(bundle: Path, tmp_path: Path, target: str) -> No
     folder = shutil.copytree(bundle, tmp_path / "bundle")
     rom = folder / "rtl" / "asnet_rom.sv"
     text = rom.read_text()
-    assert "  initial $readmemh" in text
-    rom.write_text(
-        text.replace("  initial $readmemh", "`ifdef NEVER\n  initial $readmemh").replace(
-            "words);\n", "words);\n`endif\n", 1
-        )
+    guarded, count = re.subn(
+        r"^ *initial \$readmemh.*$", r"`ifdef NEVER\n\g<0>\n`endif", text, flags=re.MULTILINE
     )
+    assert count
+    rom.write_text(guarded)
     with pytest.raises(ToolError, match=r"contents of rom/microcode.hex are not in the netlist"):
         synthesize(folder, target, liberty=liberty(tmp_path) if target == "asic" else None)
 
