@@ -93,6 +93,10 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
 	$(BIN)/python benchmarks/table.py
 
+.PHONY: hardware-merit
+hardware-merit: setup ## cycles, equality, area, clock, images/s of three networks in both styles
+	nice $(BIN)/python benchmarks/generator.py
+
 .PHONY: hardware-table
 hardware-table: setup ## the paper's Table I beside ours; goes on where it was interrupted
 	nice $(BIN)/python benchmarks/hardware.py table
