@@ -195,7 +195,7 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
                 op.attributes["instance"] = ir.IntegerAttr.get(
                     ir.IntegerType.get_signless(32), number
                 )
-        _declare(module, instances)
+        _declare(module, instances, units=True)
         module.operation.verify()
         return str(module), instances
 
@@ -367,8 +367,8 @@ def _apply(module: Any, binding: Binding) -> None:
         raise InputError(str(error)) from None
 
 
-def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
-    """Give the module a library of exactly `instances`."""
+def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False) -> None:
+    """Give the module a library of exactly `instances`, or with `units`, of their hardware."""
     from mlir import ir
 
     from asnet_mlir.dialects import approx
@@ -390,8 +390,8 @@ def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
                 instance.core.op,
                 instance.core.module,
                 ir.DictAttr.get(parameters),
-                instance.latency,
-                instance.interval,
+                instance.unit_latency if units else instance.latency,
+                instance.unit_interval if units else instance.interval,
             )
 
 

@@ -306,6 +306,26 @@ class Instance:
         """Clock cycles between two starts."""
         return self.core.initiation_interval
 
+    @property
+    def unit_latency(self) -> int:
+        """Clock cycles from operands to result of its unit in hardware.
+
+        An iterative core has an adapter there (`asnet_mlir/hardware/iterative.py`), which gives the
+        result always after the same time: with a handshake, in a register; without one, when
+        operands have also waited for the cycle in which the core takes them.
+        """
+        if self.core.has_handshake:
+            return self.latency + 1
+        return self.latency + (self.interval + 1 if self.interval > 1 else 0)
+
+    @property
+    def unit_interval(self) -> int:
+        """Clock cycles between two starts of its unit in hardware.
+
+        With a handshake, the next start may come in the cycle after the one in which it is done.
+        """
+        return self.latency + 1 if self.core.has_handshake else self.interval
+
     @functools.cached_property
     def content_hash(self) -> str:
         """Hash of all that decides what the instance computes and when."""

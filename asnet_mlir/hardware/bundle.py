@@ -62,6 +62,10 @@ class CoreFiles:
       widths: bits of `a`, `b` and `result`; those of a network's cores are 32.
       tied: inputs that are held at a value, each with its width and the value.
       label: what the manifest calls it.
+      interval: cycles for which operands are held.
+      reset, reset_active_low, start, done: of an iterative core, as in `cores.Ports`.
+      settled, late: of the adapter of one: 1 once it can be started after a reset; 1 where the core
+        took longer than its latency.
     """
 
     op: str
@@ -77,6 +81,13 @@ class CoreFiles:
     widths: tuple[int, int, int] = (32, 32, 32)
     tied: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     label: str = ""
+    interval: int = 1
+    reset: str | None = None
+    reset_active_low: bool = False
+    start: str | None = None
+    done: str | None = None
+    settled: str | None = None
+    late: str | None = None
 
 
 def generate(
@@ -193,6 +204,7 @@ def generate(
                 "module": merged.modules[unit["id"]],
                 "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
                 "latency": unit["latency"],
+                "interval": cores[unit["id"]].interval,
             }
             for unit in units
         ],
@@ -259,6 +271,7 @@ def attachment(
     `renamed` are the identifiers of the core that have another name there.
     """
     names = renamed or {}
+    roles = {role: getattr(core, role) for role in ("reset", "start", "settled", "late")}
     return {
         "a": names.get(core.a, core.a),
         "b": names.get(core.b, core.b),
@@ -268,6 +281,7 @@ def attachment(
         "parameters": {names.get(key, key): value for key, value in core.parameters.items()},
         "canonical_nan": core.canonical_nan,
         "tied": [[names.get(name, name), *entry] for name, entry in core.tied.items()],
+        **{role: names.get(port, port) for role, port in roles.items() if port},
     }
 
 

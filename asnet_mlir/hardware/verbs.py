@@ -22,7 +22,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import stages, streams, verilog
+from asnet_mlir.hardware import iterative, stages, streams, verilog
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
@@ -108,7 +108,7 @@ def generate(
     return bundles.generate(
         text,
         {weight.name: weight.value for weight in network.weights},
-        {key: _core_files(instance) for key, instance in instances.items()},
+        {key: _unit_files(instance) for key, instance in instances.items()},
         output,
         name=_identifier(network.name),
         force=force,
@@ -139,7 +139,7 @@ def emit_hardware(
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
-    cores = {key: _core_files(instance) for key, instance in instances.items()}
+    cores = {key: _unit_files(instance) for key, instance in instances.items()}
     attachments = {key: bundles.attachment(core, core.module) for key, core in cores.items()}
     name = _identifier(network.name)
     if style == "stream":
@@ -293,18 +293,31 @@ def synthesize(
     )
 
 
+def _unit_files(instance: Instance) -> bundles.CoreFiles:
+    """Return an instance as hardware has it: an iterative core in its adapter."""
+    files = _core_files(instance)
+    if not instance.core.is_stateful:
+        return files
+    return iterative.adapted(files, instance.unit_latency, instance.unit_interval)
+
+
 def _core_files(instance: Instance) -> bundles.CoreFiles:
     core = instance.core
-    where = core.path or core.sources[0].path
-    if core.is_stateful:
-        raise UnsupportedError(
-            f"{where}: {core.name} is iterative; hardware is generated for combinational cores and "
-            "pipelines only"
-        )
     # Before the language: a data file that is missing is no matter of keywords.
     sources = _sources(core)
     netlists.check_systemverilog(instance)
     widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
+    tied = core.ports.tied
+    roles: dict[str, Any] = {}
+    if core.is_stateful:
+        roles = {
+            "interval": instance.interval,
+            "reset": core.ports.reset,
+            "reset_active_low": core.ports.reset_active_low,
+            "start": core.ports.start,
+            "done": core.ports.done,
+        }
+        tied.pop(core.ports.reset or "", None)
     return bundles.CoreFiles(
         op=core.op or "",
         module=core.module,
@@ -320,8 +333,9 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
         widths=(32, 32, 32)
         if core.format == "f32"
         else (widths[core.ports.a], widths[core.ports.b], widths[core.ports.result]),
-        tied={name: (widths[name], value) for name, value in core.ports.tied.items()},
+        tied={name: (widths[name], value) for name, value in tied.items()},
         label=instance.label,
+        **roles,
     )
 
 
