@@ -34,7 +34,7 @@ def adapted(core: CoreFiles, latency: int, interval: int) -> CoreFiles:
       core: with its roles.
       latency, interval: of the adapter (`Instance.unit_latency` and `unit_interval`).
     """
-    taken = set(core.parameters)
+    taken = {*core.parameters, core.module}
     names = {}
     for name in (*_NAMES, *_INNER):
         names[name] = name

@@ -60,6 +60,23 @@ EARLY = """module mul_early(input clk, start, input [31:0] a, b, output reg [31:
 endmodule
 """
 
+# Ten cycles a division, of which the operands are needed in the last.
+DIVIDE = """module div_ten(input clk, rst, valid_in, input [31:0] n, d, output reg [31:0] q,
+  output reg valid_out);
+  reg [3:0] left; wire [31:0] quotient;
+  fdiv #(.LATENCY(0)) f (.clk_i(clk), .a_i(n), .b_i(d), .result_o(quotient));
+  always @(posedge clk) begin
+    valid_out <= 0;
+    if (rst) left <= 0;
+    else if (valid_in) left <= 9;
+    else if (left != 0) begin
+      left <= left - 1;
+      if (left == 1) begin q <= quotient; valid_out <= 1; end
+    end else q <= 32'hDEADBEEF;
+  end
+endmodule
+"""
+
 # Takes operands in every fourth cycle only, and shows the sum in one cycle of four.
 EVERY4 = """module add_every4(input clk, {reset} input [31:0] a, b, output [31:0] s);
   reg [1:0] phase{initial}; reg [31:0] x, y, r; wire [31:0] sum;
@@ -101,12 +118,18 @@ def every4(folder: Path, has_reset: bool, latency: int | None = 6) -> Core:
     return core_from_verilog(sources, top=name, op="addf", latency=latency, interval=4)
 
 
+def divider(folder: Path) -> Core:
+    sources = files(folder, "div_ten", DIVIDE, "fdiv")
+    return core_from_verilog(sources, top="div_ten", op="divf")
+
+
 @pytest.fixture(scope="module")
 def cores(tmp_path_factory: Any) -> dict[str, Core]:
     folder = tmp_path_factory.mktemp("cores")
     return {
         "serial": serial(folder),
         "early": early(folder),
+        "divider": divider(folder),
         "every4": every4(folder, False),
         "every4_reset": every4(folder, True),
     }
@@ -138,7 +161,8 @@ def mixed(cores: dict[str, Core]) -> Binding:
 def samples(bundle: Path, count: int) -> np.ndarray:
     shape = bundles.read_manifest(bundle)["info"]["input_shape"]
     x = np.random.default_rng(3).standard_normal((count, *shape)).astype(np.float32)
-    x.reshape(count, -1)[0, :4] = [np.nan, np.inf, -0.0, 1e-42]
+    words = x.reshape(count, -1)
+    words[0, :4] = [np.nan, np.inf, -0.0, 1e-42][: words.shape[1]]
     return x
 
 
@@ -191,3 +215,151 @@ def test_streams_that_pause(bundle: Path, seed: int) -> None:
 def test_a_reset_in_the_middle(bundle: Path, cycle: int) -> None:
     check(bundle, 4, reset_cycle=cycle)
     check(bundle, 4, reset_cycle=cycle, stall_seed=9)
+
+
+def elements(depth: int) -> Any:
+    """A sum of a few products, divided by numbers; and a softmax."""
+    import jax
+    import jax.numpy as jnp
+
+    p = stream_networks.weights(5, w=(depth, 30), d=(30,), e=(30, 4))
+    p["d"] = np.abs(p["d"]) + np.float32(0.5)
+
+    def f(x: Any, p: dict[str, Any]) -> Any:
+        with jax.named_scope("sums"):
+            y = (x @ p["w"]) / p["d"]
+        with jax.named_scope("halves"):
+            y = jnp.maximum(y * 0.75, -y) / 3.0
+        with jax.named_scope("softmax"):
+            return jax.nn.softmax(y @ p["e"])
+
+    return stream_networks.network(f, (depth,), p, "elements")
+
+
+@pytest.mark.parametrize(("depth", "lanes"), [(2, []), (40, []), (40, ["4"]), (2, ["4"])])
+def test_an_epilogue_at_its_own_pace(
+    tmp_path: Path, cores: dict[str, Core], depth: int, lanes: list[str]
+) -> None:
+    """A divider behind sums: it takes outputs every 11 cycles, whatever the sums' pace is."""
+    binding = Binding((Rule("divf", cores["divider"].instance()),))
+    folder = tmp_path / "b"
+    manifest = generate(elements(depth), binding, output=folder, style="stream", lanes=lanes)
+    kinds = [entry["kind"] for entry in manifest["layers"]]
+    assert "machine" in kinds
+    sums = manifest["layers"][0]
+    assert sums["interval"] == 1 and sums["interleave"] > 1
+    assert sums["cycles"] == max(30 * 11, sums["issue_cycles"])
+    halves = next(entry for entry in manifest["layers"] if entry["layer"] == "halves")
+    assert halves["cycles"] == 30 * 11
+    result = check(folder, 8)
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
+    check(folder, 8, stall_seed=5)
+    check(folder, 4, reset_cycle=1500, stall_seed=2)
+    check(folder, 4, reset_cycle=777)
+
+
+def test_iterative_units_of_the_machine(tmp_path: Path, cores: dict[str, Core]) -> None:
+    """One multiplier, adder and divider, all of them iterative."""
+    rules = [("mulf", "early"), ("addf", "every4"), ("divf", "divider")]
+    binding = Binding(tuple(Rule(op, cores[name].instance()) for op, name in rules))
+    manifest = generate(elements(3), binding, output=tmp_path / "b")
+    result = check(tmp_path / "b", 3)
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
+    check(tmp_path / "b", 2, stall_seed=3)
+    for cycle in (60, 1111, 12345):
+        check(tmp_path / "b", 2, reset_cycle=cycle)
+
+
+def change(bundle: Path, file: str, pattern: str, text: str) -> None:
+    path = bundle / file
+    changed, count = re.subn(pattern, text, path.read_text())
+    assert count, pattern
+    path.write_text(changed)
+
+
+@pytest.mark.parametrize("style", ["shared", "stream"])
+def test_a_core_that_takes_too_long_is_told(
+    tmp_path: Path, cores: dict[str, Core], style: str
+) -> None:
+    """As if its latency had been measured on operands that are all quick."""
+    binding = Binding((Rule("mulf", cores["serial"].instance()),))
+    generate(stream_networks.dense(), binding, output=tmp_path / "b", style=style)
+    check(tmp_path / "b", 2)
+    change(tmp_path / "b", "cores/mul_serial_adapter.sv", r"5'd26", "5'd20")
+    with pytest.raises(ToolError, match="a core took longer than its latency"):
+        hardware.simulate(tmp_path / "b", samples(tmp_path / "b", 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "text"),
+    [
+        # The result is taken a cycle too early; operands are given in another cycle of the four.
+        ("every4", r"\(phase == 2'd2\)", "(phase == 2'd1)"),
+        ("every4", r"\(phase == 2'd3\)", "(phase == 2'd0)"),
+        ("every4_reset", r"\(phase == 2'd3\)", "(phase == 2'd2)"),
+    ],
+)
+def test_a_wrong_cycle_is_seen(
+    tmp_path: Path, cores: dict[str, Core], name: str, pattern: str, text: str
+) -> None:
+    core = cores[name]
+    binding = Binding((Rule("addf", core.instance()),))
+    generate(stream_networks.dense(), binding, output=tmp_path / "b", style="stream")
+    check(tmp_path / "b", 3)
+    change(tmp_path / "b", f"cores/{core.module}_adapter.sv", pattern, text)
+    x = samples(tmp_path / "b", 3)
+    got = hardware.simulate(tmp_path / "b", x).outputs
+    assert compare_words(got, software_outputs(tmp_path / "b", x))
+
+
+PIPE = """module pipe(input clk, input [31:0] a, b, output reg [31:0] y); reg [31:0] r;
+always @(posedge clk) begin r <= a ^ b; y <= r; end endmodule
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keys", "latency", "message"),
+    [
+        ("pipe", PIPE, {}, 1, "declares a latency of 1 cycles, its structure has 2"),
+        ("pipe", PIPE, {}, 3, "declares a latency of 3 cycles, its structure has 2"),
+        (
+            "mul_serial",
+            SERIAL,
+            {"start": "start", "done": "done", "reset": "rst", "result": "p"},
+            25,
+            "declares a latency of at most 25 cycles, takes 26",
+        ),
+    ],
+)
+def test_a_wrong_latency_writes_nothing(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    name: str,
+    text: str,
+    keys: dict[str, str],
+    latency: int,
+    message: str,
+) -> None:
+    (tmp_path / "m.v").write_text(text)
+    ports = {"a": "a", "b": "b", "result": "y", "clock": "clk", **keys}
+    (tmp_path / "core.toml").write_text(
+        f'name = "{name}"\nmodule = "{name}"\nop = "mulf"\nsources = ["m.v"]\n'
+        f"latency_cycles = {latency}\n[ports]\n"
+        + "".join(f'{role} = "{port}"\n' for role, port in ports.items())
+    )
+    for style in ("shared", "stream"):
+        arguments = ["generate", "classification_mnist", "--style", style]
+        arguments += ["--bind", f"mulf={tmp_path / 'core.toml'}", "-o", str(tmp_path / "b")]
+        assert cli.main(arguments) == 1
+        error = capfd.readouterr().err
+        assert message in error and error.count("\n") == 1
+        assert not (tmp_path / "b").exists()
+
+
+def test_a_wrong_latency_of_a_core_without_handshake(tmp_path: Path) -> None:
+    for latency in (5, 7):
+        core = every4(tmp_path, True, latency)
+        binding = Binding((Rule("addf", core.instance()),))
+        with pytest.raises(AsnetError, match="fails its check"):
+            generate(stream_networks.dense(), binding, output=tmp_path / "b")
+        assert not (tmp_path / "b").exists()
