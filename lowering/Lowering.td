@@ -155,8 +155,8 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
     `fifo` (words of the output buffer), with lanes `slot_fifo` (slots that wait for it), `cycles` (between two frames), `bound` (cycles that the
     order of the sum, or a unit's interval, demands), `work` (issues of the reduction's unit that
     count), `resources`; and where they are more than 1 `interval` (cycles from one issue to the next)
-    and `epilogue_interval` (from one output to the next; with a longer one than the other, finished
-    slots wait in a queue as with lanes).
+    and `epilogue_interval` (from one output to the next; where sums may be finished faster, slots
+    wait as with lanes).
 
     An operand has `value` or `weight`, `phase`, `words`, `outer` and `inner` (its strides in the loops
     of its phase), `base`; a value also `frames` (that its buffer holds; 0: it is read as it comes),

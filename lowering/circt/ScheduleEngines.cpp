@@ -69,7 +69,9 @@ public:
   /// slowest unit there wants.
   int64_t interval = 1, epilogueInterval = 1;
   /// Whether finished slots wait in a queue, from which the epilogue takes them at its own pace.
-  bool isQueued() const { return lanes > 1 || epilogueInterval > interval; }
+  bool isQueued() const {
+    return lanes > 1 || epilogueInterval > interval * (interleave == 1 ? depth : 1);
+  }
   /// The order in which outputs leave where it is not row-major: loops, and where their words belong.
   SmallVector<int64_t> orderRanges, orderStrides;
   /// Cycles from the first to the last word of a frame that leaves.

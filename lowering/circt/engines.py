@@ -105,7 +105,7 @@ class Engine:
     @property
     def is_queued(self) -> bool:
         """Whether finished slots wait in a queue, from which the epilogue takes outputs."""
-        return self.lanes > 1 or self.epilogue_interval > self.interval
+        return "slot_fifo" in self.numbers
 
     def __getattr__(self, name: str) -> Any:
         """Return a number of the schedule."""
