@@ -22,7 +22,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import iterative, stages, streams, verilog
+from asnet_mlir.hardware import clock, iterative, stages, streams, verilog
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
@@ -78,6 +78,8 @@ def generate(
     force: bool = False,
     style: str = "shared",
     lanes: Sequence[str] = (),
+    clock_mhz: float | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the hardware of a network as a bundle.
 
@@ -90,21 +92,40 @@ def generate(
       lanes: of a stream: outputs that an engine computes at once, `"4"` for all layers or
         `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
         neurons); a pooling gets one.
+      clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
+        on ECP5, reaches this clock: where the binding says nothing about the parameter that gives
+        its latency.  Bits stay the same, cycles do not.
+      progress: is told of every stage of synthesis that begins, for `clock_mhz`.
 
     Returns:
-      The bundle's manifest.
+      The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen.
 
     Raises:
       InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
-        layer; or the folder exists: nothing in it is changed.
+        layer; or the folder exists: nothing in it is changed.  A core that does not reach the
+        clock.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
+    if clock_mhz is not None:
+        clock.check_clock(clock_mhz)
+        bundles.check_output(output, force)  # before what takes long
     network = load_model(model)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    text, instances = bind_for_hardware(to_approx(network, 1), binding)
+    approx = to_approx(network, 1)
+    text, instances = bind_for_hardware(approx, binding)
+    clocks: dict[int, dict[str, Any]] = {}
+    if clock_mhz is not None:
+        told = {"progress": progress} if progress else {}
+        found = clock.choose(
+            binding, instances.values(), clock_mhz, lambda core: synthesize(core, **told)
+        )
+        binding = found.binding
+        ensure_checked([*binding.instances.values(), *found.exact.values()])
+        text, instances = bind_for_hardware(approx, binding, found.exact)
+        clocks = {key: found.entries[one.content_hash] for key, one in instances.items()}
     return bundles.generate(
         text,
         {weight.name: weight.value for weight in network.weights},
@@ -116,6 +137,8 @@ def generate(
         info=_info(network, binding),
         style=style,
         lanes=parsed,
+        clock_mhz=clock_mhz,
+        clocks=clocks,
     )
 
 
