@@ -113,7 +113,7 @@ def _text(core: CoreFiles, module: str, names: dict[str, str], latency: int) -> 
 
 
 def _handshake(core: CoreFiles, n: dict[str, str], own: int) -> list[str]:
-    """A result is kept from the first `done` on; `left` counts the cycles that it may still take."""
+    """A result is kept from the first `done` on; `left` counts the cycles that it may take."""
     width = (own + 1).bit_length()
     left, waiting, clk = n["left"], n["waiting"], n["clk_i"]
     # Without a reset, the core may have been started in the last cycle before this one's reset.

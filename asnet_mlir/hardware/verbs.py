@@ -21,8 +21,8 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
-from asnet_mlir.hardware import simulate as simulation
 from asnet_mlir.hardware import clock, iterative, stages, streams, verilog
+from asnet_mlir.hardware import simulate as simulation
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
@@ -118,9 +118,11 @@ def generate(
     text, instances = bind_for_hardware(approx, binding)
     clocks: dict[int, dict[str, Any]] = {}
     if clock_mhz is not None:
-        told = {"progress": progress} if progress else {}
         found = clock.choose(
-            binding, instances.values(), clock_mhz, lambda core: synthesize(core, **told)
+            binding,
+            instances.values(),
+            clock_mhz,
+            lambda instance: synthesize(instance, progress=progress),
         )
         binding = found.binding
         ensure_checked([*binding.instances.values(), *found.exact.values()])

@@ -63,8 +63,8 @@ class Node:
     """An operation of the datapath.
 
     `arguments` are names: `operand:<n>`, `accumulator`, `result` (of the body before), `node:<n>`;
-    or constants.  `unit` is an index into the stream's units, None for plain logic.  Where `interval`
-    is more than 1, operands keep still for so many cycles.
+    or constants.  `unit` is an index into the stream's units, None for plain logic.  Where
+    `interval` is more than 1, operands keep still for so many cycles.
     """
 
     start: int

@@ -498,9 +498,7 @@ class _Engine(Parts):
             else:
                 enable = self.token_at(token, node.start - 1)
                 value = self.at(values[argument], node.start - 1)
-                operands.append(
-                    self.m.register(f"{name}_{letter}", value, self.clk, enable=enable)
-                )
+                operands.append(self.m.register(f"{name}_{letter}", value, self.clk, enable=enable))
         return operands
 
     def token_at(self, token: _Value, cycle: int) -> str:
