@@ -46,8 +46,9 @@ class Comparison:
       differences: the first mismatches as lines with image, index and both words in hex.
       layers: of each engine of a stream that has a reduction: `layer`; `work`, its
         multiply-accumulates (or other steps) for a sample; `busy_cycles`, from its first issue to
-        its last, of the quickest sample; `utilisation`, work over these cycles and
-        the lanes; `utilisation_bound`, what the defined order of sums allows.
+        its last, whose interval included, of the quickest sample; `utilisation`, work over these
+        cycles and the lanes; `utilisation_bound`, what the defined order of sums and the intervals
+        of cores allow.
     """
 
     samples: int
@@ -217,6 +218,11 @@ def simulate(
     ]
     if len(different) > len(lines):
         lines.append(f"... and {len(different) - len(lines)} more")
+    engines = simulation.engines(manifest)
+    busy = [
+        cycles + layer.get("interval", 1) - 1
+        for layer, cycles in zip(engines, result.busy_cycles, strict=True)
+    ]
     layers = [
         {
             "layer": layer["layer"],
@@ -225,7 +231,7 @@ def simulate(
             "utilisation": layer["work"] / (cycles * layer["lanes"]),
             "utilisation_bound": layer["utilisation_bound"],
         }
-        for layer, cycles in zip(simulation.engines(manifest), result.busy_cycles, strict=True)
+        for layer, cycles in zip(engines, busy, strict=True)
         # Elementwise layers go on as their inputs come.
         if layer["depth"] > 1
     ]
