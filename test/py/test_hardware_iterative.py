@@ -118,6 +118,37 @@ def every4(folder: Path, has_reset: bool, latency: int | None = 6) -> Core:
     return core_from_verilog(sources, top=name, op="addf", latency=latency, interval=4)
 
 
+# The sum of what is taken in the first cycle of each interval, in one later cycle of it only.
+EVERY = """module every #(parameter I = 4, parameter L = 6)(input clk, {reset}
+  input [31:0] a, b, output [31:0] s);
+  reg [3:0] phase{initial}; reg [31:0] x, y; reg [31:0] r [1:L]; wire [31:0] sum; integer i;
+  fadd #(.LATENCY(0)) f (.clk_i(clk), .a_i(x), .b_i(y), .result_o(sum));
+  always @(posedge clk) begin
+    {clear} phase <= phase == I - 1 ? 0 : phase + 1;
+    if (phase == 0) begin x <= a; y <= b; end
+    for (i = 2; i <= L; i = i + 1) r[i] <= r[i - 1];
+  end
+  always @* r[1] = sum;
+  assign s = phase == L % I ? r[L] : {{28'd0, phase}};
+endmodule
+"""
+
+
+def every(folder: Path, interval: int, latency: int, has_reset: bool) -> Core:
+    name = f"every_{interval}_{latency}"
+    text = EVERY.format(
+        reset="rst," if has_reset else "",
+        initial="" if has_reset else " = 0",
+        clear="if (rst) phase <= 0; else" if has_reset else "",
+    )
+    text = text.replace("module every ", f"module {name} ")
+    text = text.replace("I = 4", f"I = {interval}").replace("L = 6", f"L = {latency}")
+    path = folder / f"{name}.sv"
+    path.write_text(text)
+    sources = [path, *(source.path for source in load_core("fadd").sources)]
+    return core_from_verilog(sources, top=name, op="addf", latency=latency, interval=interval)
+
+
 def divider(folder: Path) -> Core:
     sources = files(folder, "div_ten", DIVIDE, "fdiv")
     return core_from_verilog(sources, top="div_ten", op="divf")
@@ -268,6 +299,31 @@ def test_iterative_units_of_the_machine(tmp_path: Path, cores: dict[str, Core]) 
     check(tmp_path / "b", 2, stall_seed=3)
     for cycle in (60, 1111, 12345):
         check(tmp_path / "b", 2, reset_cycle=cycle)
+
+
+@pytest.mark.parametrize("style", ["shared", "stream"])
+def test_intervals_and_latencies_of_any_size(tmp_path: Path, style: str) -> None:
+    """Shorter and longer than each other, and multiples: always the one cycle with the result."""
+    sizes = {
+        "conv": (2, 1),
+        "depthwise": (3, 7),
+        "average": (5, 5),
+        "grouped": (7, 2),
+        "global": (4, 13),
+        "dense": (6, 1),
+    }
+    rules = [
+        Rule("addf", every(tmp_path, interval, latency, number % 2 == 0).instance(), layer)
+        for number, (layer, (interval, latency)) in enumerate(sizes.items())
+    ]
+    manifest = generate(
+        stream_networks.residual(), Binding(tuple(rules)), output=tmp_path / "b", style=style
+    )
+    result = check(tmp_path / "b", 4)
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
+    check(tmp_path / "b", 4, stall_seed=1)
+    for cycle in (777, 1778):
+        check(tmp_path / "b", 2, reset_cycle=cycle, stall_seed=cycle)
 
 
 def change(bundle: Path, file: str, pattern: str, text: str) -> None:
