@@ -147,14 +147,13 @@ def _phases(core: CoreFiles, n: dict[str, str], own: int) -> list[str]:
     width = (interval - 1).bit_length()
     following = f"{phase} == {width}'d{interval - 1} ? {width}'d0 : {phase} + {width}'d1"
     step = f"{phase} <= {following};"
-    lines = [f"  logic [{width - 1}:0] {phase};", f"  logic [31:0] {n['a']}, {n['b']};"]
+    # Without a reset like the core's own state, which begins at power-on too.
+    initial = "" if core.reset else f" = {width}'d0"
     if core.reset:
         step = f"if ({n['reset']}[1]) {phase} <= {width}'d0; else {step}"
-    else:
-        # Like the core's own state, which no reset brings to its beginning either.
-        lines.append(f"  initial {phase} = {width}'d0;")
     return [
-        *lines,
+        f"  logic [{width - 1}:0] {phase}{initial};",
+        f"  logic [31:0] {n['a']}, {n['b']};",
         f"  always_ff @(posedge {clk}) begin",
         f"    {step}",
         f"    if ({phase} == {width}'d{interval - 1}) begin",
