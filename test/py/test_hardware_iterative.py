@@ -46,14 +46,16 @@ SERIAL = """module mul_serial(input clk, rst, start, input [31:0] a, b,
 endmodule
 """
 
-# Ends as early as the operands let it, without any reset; `done` stays.
+# Ends as early as the operands let it, without any reset; `done` stays. Deaf while it computes.
 EARLY = """module mul_early(input clk, start, input [31:0] a, b, output reg [31:0] p,
   output reg done);
-  reg [4:0] left = 0;
+  reg [4:0] left = 0; reg [31:0] x, y;
   wire [31:0] product;
-  fmul #(.LATENCY(0)) f (.clk_i(clk), .a_i(a), .b_i(b), .result_o(product));
+  fmul #(.LATENCY(0)) f (.clk_i(clk), .a_i(x), .b_i(y), .result_o(product));
   always @(posedge clk)
-    if (start) begin left <= {1'b1, b[26:23]}; done <= 0; p <= 32'h12345678; end
+    if (start && left == 0) begin
+      x <= a; y <= b; left <= {1'b1, b[26:23]}; done <= 0; p <= 32'h12345678;
+    end
     else if (left != 0) begin
       left <= left - 1; done <= left == 1; if (left == 1) p <= product;
     end
@@ -237,15 +239,15 @@ def test_bits_and_cycles(bundle: Path) -> None:
             assert utilisation == pytest.approx(entry["utilisation_bound"], rel=0.02)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_streams_that_pause(bundle: Path, seed: int) -> None:
     check(bundle, 6, stall_seed=seed)
 
 
-@pytest.mark.parametrize("cycle", [1, 41, 702, 2003, 5556, 20001])
+@pytest.mark.parametrize("cycle", [1, 702, 5556, 20001])
 def test_a_reset_in_the_middle(bundle: Path, cycle: int) -> None:
     check(bundle, 4, reset_cycle=cycle)
-    check(bundle, 4, reset_cycle=cycle, stall_seed=9)
+    check(bundle, 4, reset_cycle=cycle + 17, stall_seed=9)
 
 
 def elements(depth: int) -> Any:
@@ -324,6 +326,26 @@ def test_intervals_and_latencies_of_any_size(tmp_path: Path, style: str) -> None
     check(tmp_path / "b", 4, stall_seed=1)
     for cycle in (777, 1778):
         check(tmp_path / "b", 2, reset_cycle=cycle, stall_seed=cycle)
+
+
+@pytest.mark.parametrize("style", ["shared", "stream"])
+def test_a_core_that_no_reset_stops(tmp_path: Path, cores: dict[str, Core], style: str) -> None:
+    """Two words of input are there long before it is done with what it was at."""
+    binding = Binding((Rule("mulf", cores["early"].instance()),))
+    factors = {"w": np.float32([1.5, -7e30])}
+    network = stream_networks.network(lambda x, p: x * p["w"], (2,), factors, "products")
+    generate(network, binding, output=tmp_path / "b", style=style)
+    cycles = range(8, 90, 7)
+    for cycle in cycles:
+        check(tmp_path / "b", 2, reset_cycle=cycle)
+    change(tmp_path / "b", "cores/mul_early_adapter.sv", "settled_o = .*;", "settled_o = 1'b1;")
+    failed = 0
+    for cycle in cycles:
+        try:
+            check(tmp_path / "b", 2, reset_cycle=cycle)
+        except (AssertionError, ToolError):
+            failed += 1
+    assert failed
 
 
 def change(bundle: Path, file: str, pattern: str, text: str) -> None:
