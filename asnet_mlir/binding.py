@@ -117,6 +117,7 @@ class Binding:
                 instance = instance_from_description(
                     entry, entry["op"], entry.get("parameters", {})
                 )
+                instance = instance.without_given_defaults()
                 rules.append(Rule(entry["op"], instance, entry.get("layer")))
             except InputError as error:
                 raise type(error)(f"{place}: {error}") from None

@@ -182,6 +182,12 @@ def _parser() -> argparse.ArgumentParser:
     hardware_style(command)
     command.add_argument("-o", "--output", required=True, metavar="DIR")
     command.add_argument("--force", action="store_true", help="replace an existing folder")
+    command.add_argument(
+        "--clock-mhz",
+        type=_number,
+        metavar="F",
+        help="give each core the fewest pipeline stages with which it reaches F MHz alone on ECP5",
+    )
 
     command = verb("simulate", _simulate, "run a bundle in Verilator and compare every word")
     command.add_argument("bundle", metavar="DIR")
@@ -484,12 +490,20 @@ def _generate(options: Any) -> None:
         force=options.force,
         style=options.style,
         lanes=options.lanes,
+        clock_mhz=options.clock_mhz,
+        progress=_show_stage if sys.stderr.isatty() else None,
     )
     if options.json:
         _print_json(manifest)
         return
     print(f"bundle written to {options.output}")
     print(f"{manifest['predicted_cycles_per_sample']} cycles per image predicted")
+    if options.clock_mhz is not None:
+        for entry in manifest["instances"]:
+            print(
+                f"  {entry['op']}: {entry['core']}, {entry['latency']} cycles"
+                + (f", {entry['fmax_mhz']} MHz alone" if entry["fmax_mhz"] else "")
+            )
     for entry in manifest["layers"]:
         if entry.get("kind") == "engine":
             print(

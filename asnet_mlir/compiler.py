@@ -166,11 +166,18 @@ def bind(approx: str, binding: Binding) -> str:
         return str(module)
 
 
-def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Instance]]:
+def bind_for_hardware(
+    approx: str, binding: Binding, exact: Mapping[str, Instance] | None = None
+) -> tuple[str, dict[int, Instance]]:
     """Bind like `bind`, and bind the ops that have no rule to the library's exact cores.
 
     Hardware has no operation without a core.  Exact subtractions become additions first, so that
     they share the adder.
+
+    Args:
+      approx: module of the approx dialect.
+      binding: the rules.
+      exact: other instances for ops without a rule, by kind.
 
     Returns:
       The module, in which every op is bound, and all instances by ID.
@@ -189,13 +196,13 @@ def bind_for_hardware(approx: str, binding: Binding) -> tuple[str, dict[int, Ins
             if not op.name.startswith("approx.") or kind not in EXACT_CORES:
                 continue
             if "instance" not in op.attributes:
-                exact = load_core(EXACT_CORES[kind]).instance()
-                number = ids.setdefault(exact.content_hash, len(ids) + 1)
-                instances[number] = exact
+                chosen = (exact or {}).get(kind) or load_core(EXACT_CORES[kind]).instance()
+                number = ids.setdefault(chosen.content_hash, len(ids) + 1)
+                instances[number] = chosen
                 op.attributes["instance"] = ir.IntegerAttr.get(
                     ir.IntegerType.get_signless(32), number
                 )
-        _declare(module, instances)
+        _declare(module, instances, units=True)
         module.operation.verify()
         return str(module), instances
 
@@ -367,8 +374,8 @@ def _apply(module: Any, binding: Binding) -> None:
         raise InputError(str(error)) from None
 
 
-def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
-    """Give the module a library of exactly `instances`."""
+def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False) -> None:
+    """Give the module a library of exactly `instances`, or with `units`, of their hardware."""
     from mlir import ir
 
     from asnet_mlir.dialects import approx
@@ -390,8 +397,8 @@ def _declare(module: Any, instances: Mapping[int, Instance]) -> None:
                 instance.core.op,
                 instance.core.module,
                 ir.DictAttr.get(parameters),
-                instance.latency,
-                instance.interval,
+                instance.unit_latency if units else instance.latency,
+                instance.unit_interval if units else instance.interval,
             )
 
 

@@ -60,7 +60,7 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
     Schedules the body of every affine loop for the machine of
     `docs/decisions/0005-sequential-machine.md`: one issue a cycle, one result a cycle, one unit an
     instance, a RAM with one read and one write port, a ROM with one read port. Iterations don't
-    overlap. The result is discardable attributes, as CIRCT's Python sees no others of the
+    overlap. A unit with an interval is kept for so many cycles, in which its operands stay. The result is discardable attributes, as CIRCT's Python sees no others of the
     operations that it does not know:
 
     | on | attribute | meaning |
@@ -144,6 +144,7 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
     | | `approx.sources` | where each of its block arguments comes from: `operand:<n>`, `accumulator`, `result` (of the op before), `constant`, `none` |
     | | `approx.bits` | of block arguments from constants: the words |
     | unit's op | `approx.unit`, `approx.latency`, `approx.start` | instance; cycle after the issue in which the operands lie at its inputs |
+    | | `approx.interval` | where it is more than 1: cycles for which they do |
     | plain op | `approx.alu`, `approx.start` | function of the plain logic |
     | constant | `approx.bits` | the word |
 
@@ -152,7 +153,10 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
     slots and steps, adjacent ones merged), `epilogue_loops` (over outputs), `initial` (the word that sums start from), `accumulate`
     (cycle in which a sum is at its adder's input), `done` (cycle in which an output is complete),
     `fifo` (words of the output buffer), with lanes `slot_fifo` (slots that wait for it), `cycles` (between two frames), `bound` (cycles that the
-    order of the sum demands), `work` (issues of the reduction's unit that count), `resources`.
+    order of the sum, or a unit's interval, demands), `work` (issues of the reduction's unit that
+    count), `resources`; and where they are more than 1 `interval` (cycles from one issue to the next)
+    and `epilogue_interval` (from one output to the next; where sums may be finished faster, slots
+    wait as with lanes).
 
     An operand has `value` or `weight`, `phase`, `words`, `outer` and `inner` (its strides in the loops
     of its phase), `base`; a value also `frames` (that its buffer holds; 0: it is read as it comes),

@@ -518,10 +518,15 @@ class _FamilyCheck:
         declared = member.instance.latency
         slowest = int(np.argmax(cycles))
         if int(cycles[slowest]) > declared and not any("takes" in f for f in member.failures):
+            measured = member.instance.core.latency_is_measured
             member.failures.append(
-                f"declares a latency of at most {declared} cycles, takes {int(cycles[slowest])} "
+                ("took" if measured else "declares a latency of")
+                + f" at most {declared} cycles"
+                + (" when its latency was measured" if measured else "")
+                + f", takes {int(cycles[slowest])} "
                 f"for a = {_hex(a[slowest], self._widths.a)}, "
                 f"b = {_hex(b[slowest], self._widths.b)}"
+                + ("; declare the latency of the slowest operands" if measured else "")
             )
         if unequal.any():
             member.failures.append("the simulators see done in different cycles")

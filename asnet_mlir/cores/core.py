@@ -271,7 +271,7 @@ class Core:
                     + (f"it has {', '.join(known)}" if known else "it has none")
                 )
             values[name] = _checked(self.name, known[name], value)
-        return Instance(self, tuple(values.items()))
+        return Instance(self, tuple(values.items()), frozenset(parameters or ()))
 
     @functools.cached_property
     def sources_hash(self) -> str:
@@ -285,10 +285,40 @@ class Core:
 
 @dataclass(frozen=True)
 class Instance:
-    """A core with every parameter fixed."""
+    """A core with every parameter fixed.
+
+    `given` are the parameters that were asked for by name; it makes no instance another one.
+    """
 
     core: Core
     parameters: tuple[tuple[str, int], ...]
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """The values of the parameter that gives its latency, unless that one was given."""
+        name = self.core.latency_cycles
+        if not isinstance(name, str):
+            return ()
+        parameter = next(p for p in self.core.parameters if p.name == name)
+        changed = parameter.declared not in (None, parameter.default)
+        if name in self.given or changed or parameter.low is None or parameter.high is None:
+            return ()
+        return tuple(filter(parameter.allows, range(parameter.low, parameter.high + 1)))
+
+    def at_depth(self, depth: int) -> Instance:
+        """Return it with another value of the parameter that gives its latency."""
+        values = {**dict(self.parameters), str(self.core.latency_cycles): depth}
+        return dataclasses.replace(self.core.instance(values), given=self.given)
+
+    def without_given_defaults(self) -> Instance:
+        """Return it as if parameters at their defaults had not been given.
+
+        For descriptions that state every parameter.
+        """
+        defaults = {(parameter.name, parameter.default) for parameter in self.core.parameters}
+        changed = {name for name, value in self.parameters if (name, value) not in defaults}
+        return dataclasses.replace(self, given=self.given & changed)
 
     @property
     def latency(self) -> int:
@@ -305,6 +335,26 @@ class Instance:
     def interval(self) -> int:
         """Clock cycles between two starts."""
         return self.core.initiation_interval
+
+    @property
+    def unit_latency(self) -> int:
+        """Clock cycles from operands to result of its unit in hardware.
+
+        An iterative core has an adapter there (`asnet_mlir/hardware/iterative.py`), which gives the
+        result always after the same time: with a handshake, in a register; without one, when
+        operands have also waited for the cycle in which the core takes them.
+        """
+        if self.core.has_handshake:
+            return self.latency + 1
+        return self.latency + (self.interval + 1 if self.interval > 1 else 0)
+
+    @property
+    def unit_interval(self) -> int:
+        """Clock cycles between two starts of its unit in hardware.
+
+        With a handshake, the next start may come in the cycle after the one in which it is done.
+        """
+        return self.latency + 1 if self.core.has_handshake else self.interval
 
     @functools.cached_property
     def content_hash(self) -> str:

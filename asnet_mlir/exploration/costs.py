@@ -6,7 +6,8 @@ logic.  Ops without a rule cost what the library's exact core of their kind cost
 - `area`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the sum
   over its distinct instances, since hardware has one unit of each.
 - `delay`, in ns.  Of an instance: (latency + 1) / Fmax after place and route, from register to
-  register.  Of a configuration: the sum over all ops, a sample's arithmetic one op after the other.
+  register; the latency of an iterative core is that of its slowest operands.  Of a configuration:
+  the sum over all ops, a sample's arithmetic one op after the other.
 - `energy`, in LUT ns.  Of an instance: area x delay.  Of a configuration: the sum over all ops.
 
 The energy is a proxy, good for comparing configurations of one network: an op's energy is taken to
@@ -125,7 +126,6 @@ def measure_costs(
       bound: what the network's file binds.
 
     Raises:
-      UnsupportedError: an iterative core, which no hardware is generated for.
       ToolError: Yosys or nextpnr failed.
     """
     if cost == "none":

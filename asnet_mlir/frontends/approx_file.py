@@ -142,7 +142,7 @@ def _library(path: Path, module: Any) -> tuple[dict[int, Instance], dict[int, st
                 )
                 continue
             try:
-                instance = core.instance(parameters)
+                instance = core.instance(parameters).without_given_defaults()
             except InputError as error:
                 raise InputError(f"{place}: {error}") from None
             declared = own["latency"].value, own["interval"].value

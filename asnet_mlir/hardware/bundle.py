@@ -26,6 +26,7 @@ from asnet_mlir.resources import lowering_directory
 __all__ = [
     "CoreFiles",
     "attachment",
+    "check_output",
     "generate",
     "predicted_cycles",
     "read_manifest",
@@ -62,6 +63,10 @@ class CoreFiles:
       widths: bits of `a`, `b` and `result`; those of a network's cores are 32.
       tied: inputs that are held at a value, each with its width and the value.
       label: what the manifest calls it.
+      interval: cycles for which operands are held.
+      reset, reset_active_low, start, done: of an iterative core, as in `cores.Ports`.
+      settled, late: of the adapter of one: 1 once it can be started after a reset; 1 where the core
+        took longer than its latency.
     """
 
     op: str
@@ -77,6 +82,13 @@ class CoreFiles:
     widths: tuple[int, int, int] = (32, 32, 32)
     tied: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     label: str = ""
+    interval: int = 1
+    reset: str | None = None
+    reset_active_low: bool = False
+    start: str | None = None
+    done: str | None = None
+    settled: str | None = None
+    late: str | None = None
 
 
 def generate(
@@ -92,6 +104,8 @@ def generate(
     info: Mapping[str, Any] | None = None,
     style: str = "shared",
     lanes: Sequence[str] = (),
+    clock_mhz: float | None = None,
+    clocks: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Generate the hardware of `network` into the new folder `out_dir`.
 
@@ -109,6 +123,8 @@ def generate(
       info: JSON values for the manifest (bindings, layers, ..).
       style: `shared`, the sequential machine; or `stream`, an engine a layer.
       lanes: of the stream's engines, see `streams.parse_lanes`.
+      clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
+        says of each instance.
 
     Returns:
       The manifest.
@@ -117,17 +133,7 @@ def generate(
       InputError: `out_dir` exists; a weight or core is missing or of the wrong size; the network
         has something that the machine cannot do.
     """
-    out = Path(out_dir)
-    if out.is_symlink() and not out.exists():
-        raise InputError(f"{out}: is a link to nothing; nothing was written")
-    if out.exists() and not force:
-        raise InputError(f"{out}: exists; nothing was written (give --force to replace it)")
-    if (
-        out.exists()
-        and not (out / "manifest.json").is_file()
-        and (not out.is_dir() or any(out.iterdir()))
-    ):
-        raise InputError(f"{out}: exists and is no bundle; not replaced even with --force")
+    out = check_output(out_dir, force)
     if not re.fullmatch(r"[A-Za-z_]\w*", name):
         raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
 
@@ -193,6 +199,8 @@ def generate(
                 "module": merged.modules[unit["id"]],
                 "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
                 "latency": unit["latency"],
+                "interval": cores[unit["id"]].interval,
+                **(clocks or {}).get(unit["id"], {}),
             }
             for unit in units
         ],
@@ -200,9 +208,31 @@ def generate(
         "info": dict(info or {}),
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     }
+    if clock_mhz is not None:
+        manifest["clock_mhz"] = clock_mhz
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     _write(out, files)
     return manifest
+
+
+def check_output(out_dir: str | Path, force: bool) -> Path:
+    """Return the folder of a bundle that is to be written.
+
+    Raises:
+      InputError: it exists, and is no bundle that may be replaced.
+    """
+    out = Path(out_dir)
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"{out}: is a link to nothing; nothing was written")
+    if out.exists() and not force:
+        raise InputError(f"{out}: exists; nothing was written (give --force to replace it)")
+    if (
+        out.exists()
+        and not (out / "manifest.json").is_file()
+        and (not out.is_dir() or any(out.iterdir()))
+    ):
+        raise InputError(f"{out}: exists and is no bundle; not replaced even with --force")
+    return out
 
 
 def _machine_contents(
@@ -257,6 +287,7 @@ def attachment(
     `renamed` are the identifiers of the core that have another name there.
     """
     names = renamed or {}
+    roles = {role: getattr(core, role) for role in ("reset", "start", "settled", "late")}
     return {
         "a": names.get(core.a, core.a),
         "b": names.get(core.b, core.b),
@@ -266,6 +297,7 @@ def attachment(
         "parameters": {names.get(key, key): value for key, value in core.parameters.items()},
         "canonical_nan": core.canonical_nan,
         "tied": [[names.get(name, name), *entry] for name, entry in core.tied.items()],
+        **{role: names.get(port, port) for role, port in roles.items() if port},
     }
 
 

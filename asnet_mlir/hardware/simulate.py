@@ -149,7 +149,10 @@ def simulate(
             said = " ".join(result.stdout.split())[:200]
             raise ToolError(f"simulating {bundle}: the bench said: {said}") from None
         if report["frame_error"]:
-            raise ToolError(f"simulating {bundle}: the machine reported a wrong tlast")
+            raise ToolError(
+                f"simulating {bundle}: the hardware reported a wrong tlast, or that a core took "
+                "longer than its latency"
+            )
         outputs = np.frombuffer(target.read_bytes(), np.uint32).reshape(samples, words_out)
     return Simulation(
         outputs,

@@ -106,6 +106,7 @@ def _engine_entry(stage: Mapping[str, Any]) -> dict[str, Any]:
         "kind": "engine",
         "module": stage["module"],
         **{key: engine[key] for key in keys},
+        "interval": engine.get("interval", 1),
         "resources": engine["resources"],
         "utilisation_bound": engine["work"] / (engine["bound"] * engine["lanes"]),
     }

@@ -186,25 +186,37 @@ def _bundle_design(bundle: Path) -> _Design:
 
 
 def _core_design(core: CoreFiles) -> _Design:
-    """A core between registers, so that its clock is that of the paths inside."""
+    """A core between registers, so that its clock is that of the paths inside.
+
+    Those of an iterative core include its reset and its handshake.
+    """
     parameters = ", ".join(f".{name}({value})" for name, value in sorted(core.parameters.items()))
     clock = f".{core.clock}(clk), " if core.clock else ""
     clock += "".join(f".{name}({w}'d{value}), " for name, (w, value) in core.tied.items())
     a, b, result = core.widths
+    ports = nets = steps = ""
+    for role, port in (("reset", core.reset), ("start", core.start), ("done", core.done)):
+        if port is None:
+            continue
+        is_output = role == "done"
+        ports += f"  {'output' if is_output else 'input '} logic        {role},\n"
+        nets += f"  logic {role}_{'d' if is_output else 'q'};\n"
+        steps += f"    {'done   <= done_d' if is_output else f'{role}_q <= {role}'};\n"
+        clock += f".{port}({role}_{'d' if is_output else 'q'}), "
     wrapper = f"""module asnet_core_between_registers (
   input  logic        clk,
-  input  logic [{a - 1}:0] a,
+{ports}  input  logic [{a - 1}:0] a,
   input  logic [{b - 1}:0] b,
   output logic [{result - 1}:0] result
 );
   logic [{a - 1}:0] a_q;
   logic [{b - 1}:0] b_q;
   logic [{result - 1}:0] result_d;
-  always_ff @(posedge clk) begin
+{nets}  always_ff @(posedge clk) begin
     a_q    <= a;
     b_q    <= b;
     result <= result_d;
-  end
+{steps}  end
   {core.module} #({parameters}) core (
     {clock}.{core.a}(a_q), .{core.b}(b_q), .{core.result}(result_d)
   );

@@ -21,8 +21,8 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
+from asnet_mlir.hardware import clock, iterative, stages, streams, verilog
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import stages, streams, verilog
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
@@ -46,8 +46,9 @@ class Comparison:
       differences: the first mismatches as lines with image, index and both words in hex.
       layers: of each engine of a stream that has a reduction: `layer`; `work`, its
         multiply-accumulates (or other steps) for a sample; `busy_cycles`, from its first issue to
-        its last, of the quickest sample; `utilisation`, work over these cycles and
-        the lanes; `utilisation_bound`, what the defined order of sums allows.
+        its last, whose interval included, of the quickest sample; `utilisation`, work over these
+        cycles and the lanes; `utilisation_bound`, what the defined order of sums and the intervals
+        of cores allow.
     """
 
     samples: int
@@ -78,6 +79,8 @@ def generate(
     force: bool = False,
     style: str = "shared",
     lanes: Sequence[str] = (),
+    clock_mhz: float | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the hardware of a network as a bundle.
 
@@ -90,25 +93,46 @@ def generate(
       lanes: of a stream: outputs that an engine computes at once, `"4"` for all layers or
         `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
         neurons); a pooling gets one.
+      clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
+        on ECP5, reaches this clock: where the binding says nothing about the parameter that gives
+        its latency.  Bits stay the same, cycles do not.
+      progress: is told of every stage of synthesis that begins, for `clock_mhz`.
 
     Returns:
-      The bundle's manifest.
+      The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen.
 
     Raises:
       InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
-        layer; or the folder exists: nothing in it is changed.
+        layer; or the folder exists: nothing in it is changed.  A core that does not reach the
+        clock.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
+    if clock_mhz is not None:
+        clock.check_clock(clock_mhz)
+        bundles.check_output(output, force)  # before what takes long
     network = load_model(model)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    text, instances = bind_for_hardware(to_approx(network, 1), binding)
+    approx = to_approx(network, 1)
+    text, instances = bind_for_hardware(approx, binding)
+    clocks: dict[int, dict[str, Any]] = {}
+    if clock_mhz is not None:
+        found = clock.choose(
+            binding,
+            instances.values(),
+            clock_mhz,
+            lambda instance: synthesize(instance, progress=progress),
+        )
+        binding = found.binding
+        ensure_checked([*binding.instances.values(), *found.exact.values()])
+        text, instances = bind_for_hardware(approx, binding, found.exact)
+        clocks = {key: found.entries[one.content_hash] for key, one in instances.items()}
     return bundles.generate(
         text,
         {weight.name: weight.value for weight in network.weights},
-        {key: _core_files(instance) for key, instance in instances.items()},
+        {key: _unit_files(instance) for key, instance in instances.items()},
         output,
         name=_identifier(network.name),
         force=force,
@@ -116,6 +140,8 @@ def generate(
         info=_info(network, binding),
         style=style,
         lanes=parsed,
+        clock_mhz=clock_mhz,
+        clocks=clocks,
     )
 
 
@@ -139,7 +165,7 @@ def emit_hardware(
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
-    cores = {key: _core_files(instance) for key, instance in instances.items()}
+    cores = {key: _unit_files(instance) for key, instance in instances.items()}
     attachments = {key: bundles.attachment(core, core.module) for key, core in cores.items()}
     name = _identifier(network.name)
     if style == "stream":
@@ -192,6 +218,11 @@ def simulate(
     ]
     if len(different) > len(lines):
         lines.append(f"... and {len(different) - len(lines)} more")
+    engines = simulation.engines(manifest)
+    busy = [
+        cycles + layer.get("interval", 1) - 1
+        for layer, cycles in zip(engines, result.busy_cycles, strict=True)
+    ]
     layers = [
         {
             "layer": layer["layer"],
@@ -200,7 +231,7 @@ def simulate(
             "utilisation": layer["work"] / (cycles * layer["lanes"]),
             "utilisation_bound": layer["utilisation_bound"],
         }
-        for layer, cycles in zip(simulation.engines(manifest), result.busy_cycles, strict=True)
+        for layer, cycles in zip(engines, busy, strict=True)
         # Elementwise layers go on as their inputs come.
         if layer["depth"] > 1
     ]
@@ -293,18 +324,31 @@ def synthesize(
     )
 
 
+def _unit_files(instance: Instance) -> bundles.CoreFiles:
+    """Return an instance as hardware has it: an iterative core in its adapter."""
+    files = _core_files(instance)
+    if not instance.core.is_stateful:
+        return files
+    return iterative.adapted(files, instance.unit_latency, instance.unit_interval)
+
+
 def _core_files(instance: Instance) -> bundles.CoreFiles:
     core = instance.core
-    where = core.path or core.sources[0].path
-    if core.is_stateful:
-        raise UnsupportedError(
-            f"{where}: {core.name} is iterative; hardware is generated for combinational cores and "
-            "pipelines only"
-        )
     # Before the language: a data file that is missing is no matter of keywords.
     sources = _sources(core)
     netlists.check_systemverilog(instance)
     widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
+    tied = core.ports.tied
+    roles: dict[str, Any] = {}
+    if core.is_stateful:
+        roles = {
+            "interval": instance.interval,
+            "reset": core.ports.reset,
+            "reset_active_low": core.ports.reset_active_low,
+            "start": core.ports.start,
+            "done": core.ports.done,
+        }
+        tied.pop(core.ports.reset or "", None)
     return bundles.CoreFiles(
         op=core.op or "",
         module=core.module,
@@ -320,8 +364,9 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
         widths=(32, 32, 32)
         if core.format == "f32"
         else (widths[core.ports.a], widths[core.ports.b], widths[core.ports.result]),
-        tied={name: (widths[name], value) for name, value in core.ports.tied.items()},
+        tied={name: (widths[name], value) for name, value in tied.items()},
         label=instance.label,
+        **roles,
     )
 
 

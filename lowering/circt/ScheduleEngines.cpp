@@ -65,10 +65,20 @@ public:
   std::vector<Operand> operands;
   int64_t outputs = 1, depth = 1, slots = 1, interleave = 1, lanes = 1, lastLanes = 1;
   int64_t issueCycles = 0, cycles = 0, bound = 0, done = 0, sum = 0, sumReady = 0;
+  /// Cycles from one issue to the next, and from one output to the next in the epilogue: what the
+  /// slowest unit there wants.
+  int64_t interval = 1, epilogueInterval = 1;
+  /// Whether finished slots wait in a queue, from which the epilogue takes them at its own pace.
+  bool isQueued() const {
+    return lanes > 1 || epilogueInterval > interval * (interleave == 1 ? depth : 1);
+  }
   /// The order in which outputs leave where it is not row-major: loops, and where their words belong.
   SmallVector<int64_t> orderRanges, orderStrides;
   /// Cycles from the first to the last word of a frame that leaves.
-  int64_t span() const { return std::max(outputs, issueCycles - interleave * (depth - 1)); }
+  int64_t span() const {
+    return std::max(outputs * epilogueInterval,
+                    issueCycles - interleave * (depth - 1) * interval);
+  }
 
 private:
   bool no(const Twine &why) {
@@ -91,10 +101,20 @@ private:
   void mergeLoops(SmallVectorImpl<int64_t> &ranges, bool isEpilogue, bool isInner);
   int64_t scheduleBody(linalg::GenericOp op, int64_t ready, bool isMain);
   void chooseInterleave(int64_t latency);
-  int64_t latencyOf(Operation *op) {
-    approx::CoreOp core = cores.lookup(op->getAttrOfType<IntegerAttr>("instance").getInt());
-    return core.getLatency();
+  approx::CoreOp coreOf(Operation *op) {
+    return cores.lookup(op->getAttrOfType<IntegerAttr>("instance").getInt());
   }
+  int64_t latencyOf(Operation *op) { return coreOf(op).getLatency(); }
+  int64_t intervalOf(Operation *op) { return coreOf(op).getInterval(); }
+  /// The longest interval of the units in a body.
+  int64_t intervalOf(linalg::GenericOp op) {
+    int64_t longest = 1;
+    for (Operation &inner : op.getBody()->without_terminator())
+      if (isUnit(inner))
+        longest = std::max(longest, intervalOf(&inner));
+    return longest;
+  }
+  static bool isUnit(Operation &op) { return op.getName().getDialectNamespace() == "approx"; }
   int64_t readyOf(Value value) {
     auto it = ready.find(value);
     return it == ready.end() ? 0 : it->second;
@@ -367,7 +387,8 @@ bool Engine::formLoops() {
   return true;
 }
 
-/// As soon as possible, with a register before each operation. Returns when the result is ready.
+/// As soon as possible, with a register before each operation. Operands of a unit with an interval
+/// wait in one more register, which keeps still for that long. Returns when the result is ready.
 int64_t Engine::scheduleBody(linalg::GenericOp op, int64_t from, bool isMain) {
   for (BlockArgument argument : op.getBody()->getArguments())
     ready[argument] = from;
@@ -380,8 +401,11 @@ int64_t Engine::scheduleBody(linalg::GenericOp op, int64_t from, bool isMain) {
     int64_t start = from, latency = 0;
     for (Value operand : inner.getOperands())
       start = std::max(start, readyOf(operand));
-    if (inner.getName().getDialectNamespace() == "approx")
+    if (isUnit(inner)) {
       latency = latencyOf(&inner);
+      if (intervalOf(&inner) > 1)
+        ++start;
+    }
     starts[&inner] = start;
     ready[inner.getResult(0)] = start + latency + 1;
     if (isMain && op.getNumReductionLoops() != 0 && inner.getResult(0) == yielded) {
@@ -393,11 +417,12 @@ int64_t Engine::scheduleBody(linalg::GenericOp op, int64_t from, bool isMain) {
 }
 
 void Engine::chooseInterleave(int64_t latency) {
-  bound = std::max(slots * depth, depth == 1 ? slots : depth * latency);
+  if (depth > 1)
+    bound = std::max(bound, depth * latency);
   interleave = 1;
   if (depth == 1)
     return;
-  int64_t least = latency + kSumToAdder;
+  int64_t least = llvm::divideCeil(latency + kSumToAdder, interval);
   auto total = [&](int64_t size) { return llvm::divideCeil(slots, size) * size; };
   interleave = least;
   for (int64_t size = least; size <= std::max(least, kMostInterleave); ++size) {
@@ -415,14 +440,19 @@ bool Engine::analyze() {
     return no("reads no value of another layer");
   for (linalg::GenericOp op : epilogue)
     for (Operation &inner : op.getBody()->without_terminator())
-      if (inner.getName().getDialectNamespace() == "approx" && !inner.hasAttr("instance"))
+      if (isUnit(inner) && !inner.hasAttr("instance"))
         return no("is not bound");
-  bound = slots * depth;
+  interval = intervalOf(main);
+  for (linalg::GenericOp op : epilogue)
+    epilogueInterval = std::max(epilogueInterval, intervalOf(op));
+  bound = slots * depth * interval;
+  if (epilogueInterval > 1)
+    bound = std::max(bound, outputs * epilogueInterval);
   done = sumReady = scheduleBody(main, kOperandsReady, true);
   for (linalg::GenericOp op : epilogue)
     done = scheduleBody(op, done, false);
-  issueCycles = llvm::divideCeil(slots, interleave) * interleave * depth;
-  cycles = std::max(issueCycles, outputs);
+  issueCycles = llvm::divideCeil(slots, interleave) * interleave * depth * interval;
+  cycles = std::max(issueCycles, outputs * epilogueInterval);
   // What is read in the order in which it comes needs no buffer.
   int64_t values = llvm::count_if(operands, [](Operand &operand) { return !operand.isWeight; });
   for (Operand &operand : operands) {
@@ -467,10 +497,12 @@ void Engine::annotate() {
       if (isa<arith::ConstantOp>(inner))
         continue;
       inner.setDiscardableAttr("approx.start", i64(starts[&inner]));
-      if (inner.getName().getDialectNamespace() == "approx") {
+      if (isUnit(inner)) {
         int64_t id = inner.getAttrOfType<IntegerAttr>("instance").getInt();
         inner.setDiscardableAttr("approx.unit", i64(id));
         inner.setDiscardableAttr("approx.latency", i64(latencyOf(&inner)));
+        if (int64_t cycles = intervalOf(&inner); cycles > 1)
+          inner.setDiscardableAttr("approx.interval", i64(cycles));
         units[id] += isMain ? lanes : 1;
       } else {
         inner.setDiscardableAttr("approx.alu", b.getStringAttr(plainName(&inner)));
@@ -531,10 +563,10 @@ void Engine::annotate() {
 
   NamedAttrList attrs;
   // Outputs under way when the first comes back with its credit: no more can be there at once.
-  int64_t window = done + kHandover, round = interleave * depth;
+  int64_t window = llvm::divideCeil(done + kHandover, interval), round = interleave * depth;
   int64_t fifo = window / round * interleave + std::min(window % round, interleave);
-  if (lanes > 1) {
-    // Words of finished slots leave one a cycle: a group may wait while the next one is finished.
+  if (isQueued()) {
+    // Words of finished slots leave one after the other: a group may wait while the next one is finished.
     attrs.set("slot_fifo", i64(2 * interleave + llvm::divideCeil(sumReady + kHandover, lanes)));
     fifo = done - sumReady + 2 + kHandover;
   }
@@ -547,6 +579,10 @@ void Engine::annotate() {
   attrs.set("slots", i64(slots));
   attrs.set("depth", i64(depth));
   attrs.set("interleave", i64(interleave));
+  if (interval > 1)
+    attrs.set("interval", i64(interval));
+  if (epilogueInterval > 1)
+    attrs.set("epilogue_interval", i64(epilogueInterval));
   attrs.set("lanes", i64(lanes));
   attrs.set("last_lanes", i64(lastLanes));
   attrs.set("outer", array(outerRanges));

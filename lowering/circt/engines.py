@@ -63,7 +63,8 @@ class Node:
     """An operation of the datapath.
 
     `arguments` are names: `operand:<n>`, `accumulator`, `result` (of the body before), `node:<n>`;
-    or constants.  `unit` is an index into the stream's units, None for plain logic.
+    or constants.  `unit` is an index into the stream's units, None for plain logic.  Where
+    `interval` is more than 1, operands keep still for so many cycles.
     """
 
     start: int
@@ -71,6 +72,7 @@ class Node:
     unit: int | None
     function: str
     arguments: tuple[str | Constant, ...]
+    interval: int = 1
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,21 @@ class Engine:
     operands: tuple[Operand, ...]
     main: Body
     epilogue: tuple[Body, ...]
+
+    @property
+    def interval(self) -> int:
+        """Cycles from one issue to the next."""
+        return int(self.numbers.get("interval", 1))
+
+    @property
+    def epilogue_interval(self) -> int:
+        """Cycles from one output to the next."""
+        return int(self.numbers.get("epilogue_interval", 1))
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether finished slots wait in a queue, from which the epilogue takes outputs."""
+        return "slot_fifo" in self.numbers
 
     def __getattr__(self, name: str) -> Any:
         """Return a number of the schedule."""
@@ -233,6 +250,9 @@ def _body(operation: ir.Operation, index_of: dict[int, int]) -> Body:
                 unit=index_of[to_python(attributes["approx.unit"])] if is_unit else None,
                 function="" if is_unit else to_python(attributes["approx.alu"]),
                 arguments=tuple(name_of(value) for value in op.operands),
+                interval=to_python(attributes["approx.interval"])
+                if "approx.interval" in attributes
+                else 1,
             )
         )
         names[op.results[0]] = f"node:{len(nodes) - 1}"

@@ -30,7 +30,9 @@ class CorePorts:
     """How the core of a unit is attached.
 
     `canonical_nan` says that its only NaN result is 0x7FC00000, so that nothing has to force this.
-    `tied` are inputs that are held at a value: name, width, value.
+    `tied` are inputs that are held at a value: name, width, value.  An iterative core has some of:
+    `reset`; `start`, which is 1 in the first cycle of new operands; `settled`, which is 1 once the
+    core can be started after a reset; `late`, which is 1 where the core took longer than it may.
     """
 
     a: str = "a_i"
@@ -41,6 +43,10 @@ class CorePorts:
     parameters: tuple[tuple[str, int], ...] | None = None
     canonical_nan: bool = True
     tied: tuple[tuple[str, int, int], ...] = ()
+    reset: str | None = None
+    start: str | None = None
+    settled: str | None = None
+    late: str | None = None
 
 
 class Module:
@@ -278,6 +284,10 @@ class Parts:
         self.cores = cores
         self.externs = externs
         self.clock_bit = ""
+        self.rst = ""
+        # What iterative cores say: whether they can be started, and whether they are too late.
+        self.settled: list[str] = []
+        self.late: list[str] = []
 
     def rom(self, name: str, words: int, width: int, file: str, address: str) -> str:
         m = self.m
@@ -404,24 +414,34 @@ class Parts:
     def unit_name(unit: Unit) -> str:
         return f"unit_{unit.id}_{unit.op}"
 
-    def unit(self, unit: Unit, a: str, b: str, name: str = "") -> str:
+    def ports(self, unit: Unit) -> CorePorts:
+        return self.cores.get(unit.id, CorePorts())
+
+    def unit(self, unit: Unit, a: str, b: str, name: str = "", start: str = "") -> str:
         m = self.m
-        ports = self.cores.get(unit.id, CorePorts())
+        ports = self.ports(unit)
         module = ports.module or unit.module
         declared, given = _core_parameters(
             unit.parameters if ports.parameters is None else ports.parameters
         )
         inputs = {ports.a: a, ports.b: b}
+        if ports.start:
+            inputs = {ports.start: start, **inputs}
+        if ports.reset:
+            inputs = {ports.reset: self.rst, **inputs}
         if ports.clock:
             inputs = {ports.clock: self.clock_bit, **inputs}
         inputs |= {name: m.constant(value, width) for name, width, value in ports.tied}
         declarations = [f"in %{port} : i{m.widths[value]}" for port, value in inputs.items()]
-        self.externs[module] = _extern(
-            module, [*declarations, f"out {ports.result} : i32"], declared
-        )
-        word = m.instance(name or self.unit_name(unit), module, inputs, {ports.result: 32}, given)[
-            0
-        ]
+        outputs = {ports.result: 32}
+        outputs |= {port: 1 for port in (ports.settled, ports.late) if port}
+        declarations += [f"out {port} : i{width}" for port, width in outputs.items()]
+        self.externs[module] = _extern(module, declarations, declared)
+        values = m.instance(name or self.unit_name(unit), module, inputs, outputs, given)
+        word, *said = values
+        for port, into in ((ports.settled, self.settled), (ports.late, self.late)):
+            if port:
+                into.append(said.pop(0))
         return word if ports.canonical_nan else canonical(m, word)
 
 

@@ -80,7 +80,7 @@ class _Machine(Parts):
     def build(self, has_plain: bool) -> Module:
         m, program, code = self.m, self.program, self.code
         clk = m.clock("clk")
-        rst = m.input("rst", 1)
+        rst = self.rst = m.input("rst", 1)
         in_data = m.input("s_axis_tdata", 32)
         in_valid = m.input("s_axis_tvalid", 1)
         in_last = m.input("s_axis_tlast", 1)
@@ -95,7 +95,11 @@ class _Machine(Parts):
 
         # Phases: receive the input, run the microprogram, send the output.
         phase = m.forward("phase", 2)
-        receiving = m.name_as("receiving", m.equals(phase, 0))
+        may_receive = m.equals(phase, 0)
+        if any(self.ports(unit).settled for unit in program.units):
+            # A core that a reset does not stop is left to itself until it is done.
+            may_receive = m.and_(may_receive, m.forward("settled", 1))
+        receiving = m.name_as("receiving", may_receive)
         running = m.name_as("running", m.equals(phase, 1))
         sending = m.name_as("sending", m.equals(phase, 2))
         position = m.forward("position", ram_bits)
@@ -130,7 +134,10 @@ class _Machine(Parts):
         m.register("word_sent", waited, clk, rst)
         wrong_last = m.and_(received, m.xor(in_last, last_in))
         error = m.forward("frame_error", 1)
-        m.register("frame_error", m.or_(error, wrong_last), clk, rst)
+        errors = [error, wrong_last]
+        if any(self.ports(unit).late for unit in program.units):
+            errors.append(m.forward("late", 1))
+        m.register("frame_error", m.or_(*errors), clk, rst)
 
         # Sequencer: counter, control store, control word.
         pc_bits = max(bits_for(len(code.words)), 1)
@@ -206,10 +213,18 @@ class _Machine(Parts):
                 outputs = {"result": 32}
                 (plain,) = m.instance("plain", self.options.plain, inputs, outputs, clocks=clocks)
             else:
-                results.append(self.unit(program.units[source], unit_a, unit_b))
+                unit = program.units[source]
+                start = ""
+                if self.ports(unit).start:
+                    start = m.register(f"{name}_start", issue, clk, rst)
+                results.append(self.unit(unit, unit_a, unit_b, start=start))
         # Where it was not asked for anything, the result of the plain logic is 0.
         word = self.united("result", results, plain)
         m.register("result", word, clk, enable=self.field("result_enable"))
+        if self.late:
+            m.name_as("late", m.or_(*self.late))
+        if self.settled:
+            m.register("settled", m.or_("%settled", m.and_(*self.settled)), clk, rst)
 
         m.output("s_axis_tready", receiving)
         m.output("m_axis_tdata", sources["ram"])

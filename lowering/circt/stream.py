@@ -117,7 +117,6 @@ class _Engine(Parts):
         self.units = units
         self.plain: dict[str, Module] = {}
         self.delays: dict[tuple[str, int], str] = {}
-        self.unit_count = 0
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -177,6 +176,12 @@ class _Engine(Parts):
         self.datapath()
         for k in streams:
             m.output(f"s{k}_axis_tready", self.ready[k])
+        if self.settled:
+            settled = m.or_("%settled", m.and_(*self.settled))
+            m.register("settled", settled, self.clk, self.rst)
+        if self.late:
+            late = m.or_(m.forward("late", 1), *self.late)
+            m.output("late", m.register("late", late, self.clk, self.rst))
         return [*self.plain.values(), m]
 
     def loader(self, k: int, operand: Operand) -> None:
@@ -292,16 +297,37 @@ class _Engine(Parts):
         # The last step of an output needs a place in the queue for it.
         issue = m.forward("issue", 1)
         has_credit = self.credit(
-            "slot_credits" if e.lanes > 1 else "credits",
+            "slot_credits" if e.is_queued else "credits",
             m.and_(issue, self.last),
-            m.forward("slot_popped" if e.lanes > 1 else "popped", 1),
-            e.slot_fifo if e.lanes > 1 else e.fifo,
+            m.forward("slot_popped" if e.is_queued else "popped", 1),
+            e.slot_fifo if e.is_queued else e.fifo,
         )
         may = m.and_(running, m.or_(m.not_(self.last), m.not_(is_slot), has_credit))
+        if e.interval > 1:
+            may = m.and_(may, self.paced("pace", go, e.interval))
+        bodies = (e.main, *e.epilogue)
+        if any(
+            node.unit is not None and self.ports(self.units[node.unit]).settled
+            for body in bodies
+            for node in body.nodes
+        ):
+            # A core that a reset does not stop is left to itself until it is done.
+            may = m.and_(may, m.forward("settled", 1))
         for k in direct:
             self.ready[k] = may
         m.name_as("go", m.and_(may, *(self.valid[k] for k in direct)))
         self.issue = m.name_as("issue", m.and_(go, is_slot))
+
+    def paced(self, name: str, step: str, cycles: int) -> str:
+        """Whether the last `step` is so many cycles ago."""
+        m = self.m
+        width = max(bits_for(cycles), 1)
+        left = m.forward(name, width)
+        is_over = m.equals(left, 0)
+        down = m.mux(is_over, left, m.sub(left, m.constant(1, width)))
+        following = m.mux(step, m.constant(cycles - 1, width), down)
+        m.register(name, following, self.clk, self.rst)
+        return is_over
 
     def credit(self, name: str, taken: str, returned: str, limit: int) -> str:
         """Whether a queue has a place that is not promised."""
@@ -421,11 +447,14 @@ class _Engine(Parts):
             found[k] = _Value(m.register(f"operand_{k}", word, clk), ready)
         return found
 
-    def node_output(self, node: Node, operands: Sequence[str], name: str) -> str:
-        """The output of an operation whose operands lie at its inputs."""
+    def node_output(self, node: Node, operands: Sequence[str], name: str, token: _Value) -> str:
+        """The output of an operation whose operands lie at its inputs; `token` is there in the
+        cycle that says."""
         m = self.m
         if node.unit is not None:
-            return self.unit(self.units[node.unit], operands[0], operands[1], name)
+            unit = self.units[node.unit]
+            start = self.token_at(token, node.start) if self.ports(unit).start else ""
+            return self.unit(unit, operands[0], operands[1], name, start)
         function = node.function
         if function not in self.plain:
             self.plain[function] = plain_logic(f"{m.name}_{function}", [function], 0)
@@ -442,30 +471,46 @@ class _Engine(Parts):
         return m.instance(name, self.plain[function].name, inputs, {"result": 32})[0]
 
     def compute(
-        self, nodes: Sequence[Node], values: Mapping[str, _Value], stem: str
+        self, nodes: Sequence[Node], values: Mapping[str, _Value], stem: str, token: _Value
     ) -> dict[str, _Value]:
-        """Build operations; returns `values` and theirs by name."""
+        """Build operations; returns `values` and theirs by name.  `token` comes with what goes
+        through them."""
         named = dict(values)
         for number, node in enumerate(nodes):
             name = f"{stem}_{number}"
-            operands = [self.argument(named, argument, node.start) for argument in node.arguments]
+            operands = self.arguments(named, node, name, token)
             register = self.m.register(
-                f"{name}_q", self.node_output(node, operands, name), self.clk
+                f"{name}_q", self.node_output(node, operands, name, token), self.clk
             )
             named[f"node:{number}"] = _Value(register, node.start + node.latency + 1)
         return named
 
-    def argument(self, values: Mapping[str, _Value], name: str | Constant, cycle: int) -> str:
-        """An operand of an operation that starts in a cycle."""
-        if isinstance(name, Constant):
-            return self.m.constant(name.bits, 32)
-        return self.at(values[name], cycle)
+    def arguments(
+        self, values: Mapping[str, _Value], node: Node, name: str, token: _Value
+    ) -> list[str]:
+        """The operands of an operation, in the cycle in which it starts."""
+        operands = []
+        for argument, letter in zip(node.arguments, "abc", strict=False):
+            if isinstance(argument, Constant):
+                operands.append(self.m.constant(argument.bits, 32))
+            elif node.interval == 1 or argument == "accumulator":
+                operands.append(self.at(values[argument], node.start))
+            else:
+                enable = self.token_at(token, node.start - 1)
+                value = self.at(values[argument], node.start - 1)
+                operands.append(self.m.register(f"{name}_{letter}", value, self.clk, enable=enable))
+        return operands
+
+    def token_at(self, token: _Value, cycle: int) -> str:
+        """Whether something is under way that was issued so many cycles ago."""
+        assert cycle >= token.ready, (token, cycle)
+        return self.later(token.name, cycle - token.ready, reset=True)
 
     def body_result(
-        self, body: Body, values: Mapping[str, _Value], stem: str, ready: int
+        self, body: Body, values: Mapping[str, _Value], stem: str, ready: int, token: _Value
     ) -> _Value:
         """Build a body; `ready` is when a result that is a constant is there."""
-        named = self.compute(body.nodes, values, stem)
+        named = self.compute(body.nodes, values, stem, token)
         if isinstance(body.result, Constant):
             return _Value(self.m.constant(body.result.bits, 32), ready)
         return named[body.result]
@@ -481,13 +526,14 @@ class _Engine(Parts):
             if not operand.is_epilogue
         }
         lanes = [self.lane_values(words, lane) for lane in range(e.lanes)]
+        issued = _Value(self.issue, 0)
         if "initial" in e.numbers:
-            results = self.reduction(lanes)
+            results = self.reduction(lanes, issued)
         else:
-            results = [self.body_result(e.main, lanes[0], "main", _OPERANDS_READY)]
+            results = [self.body_result(e.main, lanes[0], "main", _OPERANDS_READY, issued)]
         ready = results[0].ready
         # The epilogue reads its operands two cycles before it starts.
-        if e.lanes > 1:
+        if e.is_queued:
             result, token, end = self.serialize(results, final, end)
         else:
             result = results[0]
@@ -497,7 +543,8 @@ class _Engine(Parts):
         for number, body in enumerate(e.epilogue):
             inputs = {f"operand:{k}": value for k, value in extra.items()}
             inputs["result"] = result
-            result = self.body_result(body, inputs, f"epilogue_{number}", ready)
+            output = _Value(token, results[0].ready - 2)
+            result = self.body_result(body, inputs, f"epilogue_{number}", ready, output)
         after = e.done - (ready - 2)
         word = m.concat(self.later(end, after), self.at(result, e.done))
         pushed = self.later(token, after, reset=True)
@@ -517,7 +564,7 @@ class _Engine(Parts):
             values[f"operand:{k}"] = _Value(word, _OPERANDS_READY)
         return values
 
-    def reduction(self, lanes: Sequence[Mapping[str, _Value]]) -> list[_Value]:
+    def reduction(self, lanes: Sequence[Mapping[str, _Value]], issued: _Value) -> list[_Value]:
         """The finished sums of all lanes.  A sum goes back to its adder through a register file."""
         m, e = self.m, self.engine
         *before, add = e.main.nodes
@@ -540,14 +587,17 @@ class _Engine(Parts):
         sums = []
         for lane, values in enumerate(lanes):
             stem = f"lane_{lane}"
-            named = self.compute(before, values, stem)
+            named = self.compute(before, values, stem, issued)
             accumulator = initial
             if stored is not None:
                 chosen = m.mux(first, initial, m.extract(stored, 32 * lane, 32))
-                accumulator = m.register(f"{stem}_accumulator", chosen, self.clk)
+                # Like any operand of a unit with an interval, it keeps still.
+                keep = self.token_at(issued, add.start - 1) if add.interval > 1 else None
+                accumulator = m.register(f"{stem}_accumulator", chosen, self.clk, enable=keep)
             named["accumulator"] = _Value(accumulator, add.start)
-            operands = [self.argument(named, argument, add.start) for argument in add.arguments]
-            sums.append(self.node_output(add, operands, f"{stem}_accumulate"))
+            name = f"{stem}_accumulate"
+            operands = self.arguments(named, add, name, issued)
+            sums.append(self.node_output(add, operands, name, issued))
         if stored is not None:
             m.name_as("sums_now", m.concat(*reversed(sums)))
         return [
@@ -569,16 +619,21 @@ class _Engine(Parts):
         depth = max(16, 1 << bits_for(e.slot_fifo))
         _, words, valid = self.fifo("slots", depth, rst, m.concat(*slot_words), pushed, pop)
         credit = self.credit("credits", m.forward("emit", 1), m.forward("popped", 1), e.fifo)
-        m.name_as("emit", m.and_(valid, credit))
-        width = bits_for(e.lanes)
-        lane = m.forward("lane", width)
-        at_end = m.equals(lane, e.lanes - 1)
-        if e.last_lanes != e.lanes:
-            # The last slot of a row has fewer outputs.
-            _, is_last = _up_counter(m, "block", e.outer[-1], pop, clk, rst)
-            at_end = m.mux(is_last, m.equals(lane, e.last_lanes - 1), at_end)
-        following = m.mux(at_end, m.constant(0, width), m.add(lane, m.constant(1, width)))
-        m.register("lane", following, clk, rst, enable="%emit")
+        may = [self.paced("emit_pace", "%emit", e.epilogue_interval)] * (e.epilogue_interval > 1)
+        m.name_as("emit", m.and_(valid, credit, *may))
+        lane = None
+        if e.lanes == 1:
+            at_end = m.constant(1, 1)
+        else:
+            width = bits_for(e.lanes)
+            lane = m.forward("lane", width)
+            at_end = m.equals(lane, e.lanes - 1)
+            if e.last_lanes != e.lanes:
+                # The last slot of a row has fewer outputs.
+                _, is_last = _up_counter(m, "block", e.outer[-1], pop, clk, rst)
+                at_end = m.mux(is_last, m.equals(lane, e.last_lanes - 1), at_end)
+            following = m.mux(at_end, m.constant(0, width), m.add(lane, m.constant(1, width)))
+            m.register("lane", following, clk, rst, enable="%emit")
         m.name_as("slot_popped", m.and_("%emit", at_end))
         word = m.select(lane, [m.extract(words, 32 * i, 32) for i in range(e.lanes)])
         word = m.register("word", word, clk)
@@ -724,6 +779,12 @@ class _Top(Parts):
             outputs = {port: width for port, width, _ in declared.outputs}
             m.instance(prefix, module, inputs, outputs, clocks={"clk": clk})
             sources[stage.results[0]] = f"%{prefix}_taken"
+            if stage.engine is None:
+                units = machines[stage.index].program.units
+                if any(self.ports(unit).late for unit in units):
+                    self.late.append(f"%{prefix}_frame_error")
+            elif "late" in outputs:
+                self.late.append(f"%{prefix}_late")
         # Nobody else reads the network's result, so that what is offered stays on the bus.
         final = stream.outputs[0]
         readers[final] = [(out_ready, "output_valid")]
@@ -743,7 +804,7 @@ class _Top(Parts):
         _, at_end = _up_counter(m, "position", words, received, clk, rst)
         error = m.forward("frame_error", 1)
         wrong = m.and_(received, m.xor(last, at_end))
-        m.register("frame_error", m.or_(error, wrong), clk, rst)
+        m.register("frame_error", m.or_(error, wrong, *self.late), clk, rst)
         m.output("s_axis_tready", in_ready)
         m.output("m_axis_tdata", links[final].data)
         m.output("m_axis_tvalid", "%output_valid")

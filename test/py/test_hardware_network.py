@@ -301,13 +301,6 @@ def test_cores_that_no_machine_can_use_are_named(tmp_path, mlp):
     from asnet_mlir.cores import core_from_verilog
     from asnet_mlir.hardware.verbs import _core_files
 
-    (tmp_path / "m.v").write_text(
-        "module m(input clk, start, input [31:0] a, b, output reg done, output reg [31:0] y);\n"
-        "always @(posedge clk) begin done <= start; if (start) y <= a ^ b; end endmodule\n"
-    )
-    core = core_from_verilog([tmp_path / "m.v"], op="mulf", latency=2)
-    with pytest.raises(UnsupportedError, match=r"m\.v: m is iterative; hardware is generated for"):
-        _core_files(core.instance())
     (tmp_path / "k.v").write_text(
         "module k(input [31:0] bit, b, output [31:0] y); assign y = bit & b; endmodule\n"
     )

@@ -274,3 +274,18 @@ def test_bad_options_are_refused(
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no manifest"):
         synthesize(tmp_path)
+
+
+def test_an_iterative_core_between_registers(tmp_path: Path) -> None:
+    """Its reset and its handshake are not constants, which would leave nothing of it."""
+    from asnet_mlir.cores import core_from_verilog
+    from asnet_mlir.hardware import synthesize as synthesize_core
+
+    examples = Path(__file__).parents[2] / "examples" / "cores"
+    divider = core_from_verilog([examples / "div16_restoring.v"], op="divi").instance()
+    result = synthesize_core(divider)
+    assert 40 < result["luts"] < 200
+    assert result["ffs"] > 38 + 3 * 16  # its own, operands and result
+    assert result["fmax_mhz"] > 50
+    serial = core_from_verilog([examples / "mul16_serial.v"], op="muli", interval=4).instance()
+    assert synthesize_core(serial, route=False)["ffs"] > 28 + 32 + 32

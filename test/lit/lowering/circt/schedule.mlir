@@ -174,3 +174,29 @@ func.func @plain(%x: memref<8xf32> {approx.role = "input"},
   }
   return
 }
+
+// -----
+
+// A unit with an interval is kept for so many cycles: the second product begins when the first one's
+// operands have been there for 8, and nothing of the next iteration comes before the second one's have.
+
+approx.library {
+  approx.core 1 "mulf" @serial {} latency 3 interval 8
+  approx.core 2 "addf" @fadd {LATENCY = 1} latency 1 interval 1
+}
+// CHECK-LABEL: func.func @interval
+func.func @interval(%x: memref<8xf32> {approx.role = "input"},
+                    %y: memref<8xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 8 {
+    %a = affine.load %x[%i] : memref<8xf32>
+    // CHECK: approx.mulf {{.*}} {approx.latency = 3 : i64, approx.start = 3 : i64, approx.unit = 1 : i64
+    %p = approx.mulf %a, %a {instance = 1} : f32
+    // CHECK: approx.addf {{.*}} approx.start = 4 : i64
+    %q = approx.addf %a, %a {instance = 2} : f32
+    // CHECK: approx.mulf {{.*}} {approx.latency = 3 : i64, approx.start = 11 : i64
+    %r = approx.mulf %p, %q {instance = 1} : f32
+    affine.store %r, %y[%i] : memref<8xf32>
+    // CHECK: approx.lengths = array<i64: 19>, approx.trip = 8 : i64
+  }
+  return
+}
