@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--trace", metavar="FILE.vcd", help="a waveform of the first sample")
     command.add_argument(
-        "--trace-cycles", type=_integer, metavar="N", help="its bound (default: 200000)"
+        "--trace-cycles", type=_integer, metavar="N", help="its bound (default: 20000)"
     )
     command.add_argument(
         "--stall-seed",

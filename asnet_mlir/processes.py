@@ -70,16 +70,17 @@ def run(
     watcher = None if watch is None else _Watcher(process, watch)
     try:
         stdout, stderr = process.communicate(input_text, timeout=timeout_seconds)
-        if watcher is not None:
-            stderr = watcher.finish()
     except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise ToolError(
                 f"{purpose}: {Path(arguments[0]).name} took longer than {timeout_seconds:g} s"
             ) from None
         raise
+    if watcher is not None:
+        stderr = watcher.finish()
     if check and process.returncode != 0:
         tail = " | ".join((stderr.strip() or stdout.strip()).splitlines()[-5:])
         raise ToolError(

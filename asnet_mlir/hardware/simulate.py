@@ -32,8 +32,8 @@ _VERILATOR_OPTIONS = (
     "--output-split",
     "20000",
 )
-#: Of a waveform without a bound of its own; the first sample is rarely longer.
-_TRACE_CYCLES = 200_000
+#: Of a waveform without a bound of its own: a hundred megabytes, as VCD files are large.
+_TRACE_CYCLES = 20_000
 #: Below this pace something is wrong; the cycles themselves are bounded by the bench.
 _CYCLES_PER_SECOND = 500
 _LEAST_SECONDS = 1800.0
@@ -159,7 +159,7 @@ def simulate(
       reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
       layers: what to compare inside the hardware.
       trace: the file that gets a waveform (VCD) of the first sample.
-      trace_cycles: its bound, by default 200,000 cycles.
+      trace_cycles: its bound, by default 20,000 cycles.
       progress: is told how many samples are out and how many cycles have passed, by another thread.
       timeout_seconds: bound on the simulation, without its build; by default half an hour, or more
         where many cycles are to be simulated.

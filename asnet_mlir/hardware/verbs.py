@@ -195,7 +195,7 @@ def simulate(
       reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
       layers: compare what each layer computes as well, so that the first difference is located.
       trace: the file that gets a waveform (VCD) of the first sample.
-      trace_cycles: the waveform's bound, by default 200,000 cycles.
+      trace_cycles: the waveform's bound, by default 20,000 cycles.
       progress: is told in words how far the work is, and whether a part of it is done.
 
     Raises:
