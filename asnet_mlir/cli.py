@@ -211,6 +211,20 @@ def _parser() -> argparse.ArgumentParser:
         help="reset in this cycle, then send all samples again",
     )
 
+    command = verb(
+        "prove", _prove, "that cores are the exact ones on masked operands, by CIRCT and z3"
+    )
+    command.add_argument("design", metavar="DIR|CORE[:P=20]")
+    command.add_argument(
+        "--against", metavar="CORE", help="the exact core (default: fmul of fmul_trunc)"
+    )
+    command.add_argument(
+        "--ignore", type=_integer, metavar="N", help="low operand bits that count as 0 (default: P)"
+    )
+    command.add_argument(
+        "--seconds", type=_number, default=60.0, metavar="S", help="bound on each proof"
+    )
+
     command = verb("synth", _synth, "area and clock frequency of a bundle or a core")
     command.add_argument("design", metavar="DIR|CORE[:P=20]")
     command.add_argument(
@@ -570,6 +584,32 @@ def _simulate(options: Any) -> int:
     if result.traced_cycles:
         print(f"{result.traced_cycles} cycles in {options.trace}")
     return 0 if result.equal else 1
+
+
+def _prove(options: Any) -> int:
+    result = asnet_mlir.prove(
+        options.design,
+        against=options.against,
+        ignored=options.ignore,
+        seconds=options.seconds,
+    )
+    if options.json:
+        _print_json(result.to_json())
+        return 0 if result.proved else 1
+    for link, places in zip(result.links, result.places, strict=True):
+        one = link.claim
+        where = f", {places} in the RTL" if places else ""
+        print(
+            f"{one.instance.label} (latency {one.latency}{where}) is {one.exact.core.name} of "
+            f"a & {one.masks[0]:08x}, b & {one.masks[1]:08x}: {link.status} in {link.seconds:.3f} s"
+        )
+        if link.counterexample is not None:
+            print(f"  {link.counterexample}")
+        if link.reason:
+            print(f"  {link.reason}")
+    for label in result.unclaimed:
+        print(f"{label}: claims to be no exact core behind masks")
+    return 0 if result.proved else 1
 
 
 def _show_stage(text: str) -> None:

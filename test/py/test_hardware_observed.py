@@ -191,12 +191,6 @@ def test_values_are_compared_at_their_place():
 # ---- Pauses and resets
 
 
-def run(bundle: Path, x: np.ndarray, **options: Any) -> None:
-    result = hardware.simulate(bundle, x, **options)
-    different = compare_words(result.outputs, software_outputs(bundle, x))
-    assert not different, (options, different[:3])
-
-
 def test_a_reset_in_mid_frame_recovers_at_any_time(bundle, data):
     """The first cycle, the last ones of the first frame, and 24 others with and without pauses."""
     x = inputs(data)[:2]
