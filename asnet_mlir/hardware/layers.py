@@ -33,9 +33,9 @@ _VIEWS = (
 _LOOPS_TO_LLVM = (
     "builtin.module(convert-approx-to-calls,inline,symbol-dce,canonicalize,cse,"
     "buffer-deallocation-pipeline,lower-affine,convert-scf-to-cf,expand-strided-metadata,"
-    "lower-affine,finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,"
-    "convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,"
-    "canonicalize,cse)"
+    "lower-affine,convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,"
+    "convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,"
+    "reconcile-unrealized-casts,canonicalize,cse)"
 )
 
 

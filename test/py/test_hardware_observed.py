@@ -310,3 +310,26 @@ def test_an_interrupt_leaves_nothing(made, tmp_path):
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "asnet: interrupted\n")
     assert not target.exists()
+
+
+def test_layers_with_a_core_of_gates(tmp_path, data):
+    """Its model computes blocks of operands; single ones give the same words."""
+    from asnet_mlir.binding import Binding, Rule
+    from asnet_mlir.cores import core_from_verilog, derive_models
+
+    lines = ["module g(input [31:0] a, b, output [31:0] y);"]
+    for bit in range(32):
+        before = f"a[{bit}]"
+        for k in range(8):
+            name = f"w{8 * bit + k}"
+            gate = "xor" if k % 2 else "nand"
+            lines.append(f"  wire {name}; {gate} ({name}, {before}, b[{(bit + 5 * k) % 32}]);")
+            before = name
+        lines.append(f"  assign y[{bit}] = {before};")
+    (tmp_path / "g.v").write_text("\n".join([*lines, "endmodule\n"]))
+    core = core_from_verilog([tmp_path / "g.v"], op="mulf").instance()
+    assert derive_models({"m": core})["m"].strategy == "bitslice"
+    binding = Binding((Rule("mulf", core),))
+    generate(stream_networks.branches(), binding, output=tmp_path / "b")
+    result = simulate(tmp_path / "b", data, layers=True)
+    assert result.equal and sum(entry["words"] for entry in result.compared) > 50
