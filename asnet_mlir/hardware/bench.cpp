@@ -1,9 +1,12 @@
 // Testbench: streams samples through the machine and records what comes out, and when.
 //
-//   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT RESET_CYCLE [STEPS ..]
-//         [--progress] [--layers=TABLE --expected=FILE] [--trace=FILE --trace-cycles=N]
+//   bench [--expect FILE] INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT
+//         RESET_CYCLE [STEPS ..] [--progress] [--layers=TABLE --layer-words=FILE]
+//         [--trace=FILE --trace-cycles=N]
 //
-// INPUT and OUTPUT are 32-bit words in the byte order of the host. A STALL_SEED other than 0 makes
+// INPUT and OUTPUT are 32-bit words in the byte order of the host; an INPUT called *.hex is text, a
+// word a line. With --expect, what comes out is compared with such words (a NaN equals any NaN), and
+// PASS or every difference is said after the JSON. A STALL_SEED other than 0 makes
 // both sides of the stream pause at random. With a RESET_CYCLE other than 0, the hardware is reset in
 // that cycle, and all samples are sent again from the first. STEPS are those that each engine of a
 // stream (built with ASNET_ENGINES, their number) issues for a sample.
@@ -11,10 +14,12 @@
 // --progress writes a line `images cycles` to standard error twice a second. --trace writes a VCD
 // file (built with VM_TRACE) until the first sample is out, at most N cycles. --layers compares what
 // layers compute inside the hardware, as tb/observed.sv shows it (built with ASNET_LAYERS, the number
-// of a stream's stages, or with ASNET_WRITES for the sequential machine), with EXPECTED: `Layers`.
+// of a stream's stages, or with ASNET_WRITES for the sequential machine), with the words of another
+// file: `Layers`.
 //
 // Prints one JSON object; exit status 3: the limit of cycles was reached, 4: an output frame ended in
-// the wrong place.
+// the wrong place, 5: words differ from those expected, or an input frame's end was not where the
+// hardware wants it.
 #include "Vtop.h"
 #include "verilated.h"
 #if VM_TRACE
@@ -27,6 +32,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <fcntl.h>
 #include <string>
 #include <sys/mman.h>
@@ -97,12 +103,81 @@ template <typename T> struct Mapped {
   }
 };
 
+// Words of a file: mapped as they lie there, or read from text if it is called *.hex.
+class Words {
+public:
+  bool open(const std::string &path, uint64_t count) {
+    bool fits = true;
+    if (path.size() > 4 && path.compare(path.size() - 4, 4, ".hex") == 0) {
+      std::FILE *file = std::fopen(path.c_str(), "r");
+      uint32_t word;
+      while (file && text.size() < count && std::fscanf(file, "%" SCNx32, &word) == 1)
+        text.push_back(word);
+      if (file)
+        std::fclose(file);
+      fits = text.size() == count;
+      data = text.data();
+    } else {
+      fits = mapped.open(path.c_str(), count);
+      data = mapped.data;
+    }
+    if (!fits)
+      std::fprintf(stderr, "bench: cannot read %" PRIu64 " words from %s\n", count, path.c_str());
+    return fits;
+  }
+  uint32_t operator[](uint64_t i) const { return data[i]; }
+
+private:
+  Mapped<uint32_t> mapped;
+  std::vector<uint32_t> text;
+  const uint32_t *data = nullptr;
+};
+
 bool isNan(uint32_t word) { return (word & 0x7FFFFFFF) > 0x7F800000; }
+
+bool isSame(uint32_t one, uint32_t two) { return one == two || (isNan(one) && isNan(two)); }
+
+// What comes out, beside what should.
+class Outputs {
+public:
+  explicit Outputs(uint64_t words) : words(words) {}
+  bool open(const char *path, uint64_t count) { return expected.open(path, count); }
+  void reset() { different = 0; }
+
+  void word(uint64_t i, uint32_t word) {
+    if (isSame(word, expected[i]))
+      return;
+    if (different < kShown)
+      shown[different] = {i, word};
+    ++different;
+  }
+
+  /// Prints the first differences and a line that begins with PASS or FAIL.
+  bool print(uint64_t count) const {
+    for (uint64_t k = 0; k < kShown && k < different; ++k) {
+      const auto [i, word] = shown[k];
+      std::printf("image %" PRIu64 ", output %" PRIu64 ": hardware %08" PRIx32
+                  ", expected %08" PRIx32 "\n",
+                  i / words, i % words, word, expected[i]);
+    }
+    if (different)
+      std::printf("FAIL: %" PRIu64 " of %" PRIu64 " words differ\n", different, count);
+    else
+      std::printf("PASS: %" PRIu64 " words of %" PRIu64 " images\n", count, count / words);
+    return different == 0;
+  }
+
+private:
+  static constexpr uint64_t kShown = 10;
+  uint64_t words, different = 0;
+  Words expected;
+  std::pair<uint64_t, uint32_t> shown[kShown];
+};
 
 // What layers compute, beside what they should. TABLE is 64-bit numbers: the values that a sample
 // has, and for each of them whether it is floats, how many words it has and, of the sequential
-// machine, the writes to the RAM that compute it and the addresses of its words. EXPECTED has all
-// samples of the first value, then all of the second, ..
+// machine, the writes to the RAM that compute it and the addresses of its words. The words' file has
+// all samples of the first value, then all of the second, ..
 class Layers {
 public:
   bool open(const char *table, const char *expected, uint64_t samples) {
@@ -191,7 +266,7 @@ private:
 
   void compare(Value &value, uint64_t position, uint32_t word) {
     const uint32_t wanted = expected.data[value.start + value.image * value.words + position];
-    if (word == wanted || (value.isFloat && isNan(word) && isNan(wanted)))
+    if (word == wanted || (value.isFloat && isSame(word, wanted)))
       return;
     if (value.mismatches++)
       return;
@@ -242,6 +317,12 @@ private:
 } // namespace
 
 int main(int argc, char **argv) {
+  const char *expectedPath = nullptr;
+  if (argc > 2 && !std::strcmp(argv[1], "--expect")) {
+    expectedPath = argv[2];
+    argc -= 2;
+    argv += 2;
+  }
   if (argc < 9 + kEngines) {
     std::fprintf(stderr, "bench: %d arguments expected, got %d\n", 8 + kEngines, argc - 1);
     return 2;
@@ -256,7 +337,7 @@ int main(int argc, char **argv) {
   for (int i = 0; i < kEngines; ++i)
     engines.push_back({std::strtoull(argv[9 + i], nullptr, 0)});
   bool progress = false;
-  std::string table, expected, traceFile;
+  std::string table, layerWords, traceFile;
   uint64_t traceCycles = UINT64_MAX;
   for (int i = 9 + kEngines; i < argc; ++i) {
     const std::string option = argv[i], name = option.substr(0, option.find('='));
@@ -265,8 +346,8 @@ int main(int argc, char **argv) {
       progress = true;
     } else if (name == "--layers" && (ASNET_LAYERS || ASNET_WRITES)) {
       table = value;
-    } else if (name == "--expected") {
-      expected = value;
+    } else if (name == "--layer-words") {
+      layerWords = value;
     } else if (name == "--trace" && VM_TRACE) {
       traceFile = value;
     } else if (name == "--trace-cycles") {
@@ -276,20 +357,19 @@ int main(int argc, char **argv) {
       return 2;
     }
   }
-  Mapped<uint32_t> input;
+  Words input;
+  Outputs wanted(outputWords);
   const uint64_t inputs = samples * inputWords, outputs = samples * outputWords;
-  if (!input.open(argv[1], inputs)) {
-    std::fprintf(stderr, "bench: cannot read %s\n", argv[1]);
+  if (!input.open(argv[1], inputs) || (expectedPath && !wanted.open(expectedPath, outputs)))
     return 2;
-  }
   std::FILE *file = std::fopen(argv[2], "wb");
   if (!file) {
     std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
     return 2;
   }
   Layers layers;
-  if (!table.empty() && !layers.open(table.c_str(), expected.c_str(), samples)) {
-    std::fprintf(stderr, "bench: cannot read %s or %s\n", table.c_str(), expected.c_str());
+  if (!table.empty() && !layers.open(table.c_str(), layerWords.c_str(), samples)) {
+    std::fprintf(stderr, "bench: cannot read %s or %s\n", table.c_str(), layerWords.c_str());
     return 2;
   }
 
@@ -333,6 +413,7 @@ int main(int argc, char **argv) {
       for (Engine &engine : engines)
         engine.issued = 0;
       layers.reset();
+      wanted.reset();
     }
     if (progress && cycle % 4096 == 0) {
       const auto now = std::chrono::steady_clock::now();
@@ -345,7 +426,7 @@ int main(int argc, char **argv) {
     if (sent < inputs) {
       if (!top.s_axis_tvalid)
         top.s_axis_tvalid = !seed || random.next() % 4 != 0;
-      top.s_axis_tdata = input.data[sent];
+      top.s_axis_tdata = input[sent];
       top.s_axis_tlast = sent % inputWords == inputWords - 1;
     } else {
       top.s_axis_tvalid = 0;
@@ -361,6 +442,8 @@ int main(int argc, char **argv) {
       wrongLast = last != bool(top.m_axis_tlast);
       const uint32_t word = top.m_axis_tdata;
       failedWrite |= std::fwrite(&word, 4, 1, file) != 1;
+      if (expectedPath)
+        wanted.word(received, word);
       if (last)
         ends[received / outputWords] = cycle;
       ++received;
@@ -429,5 +512,11 @@ int main(int argc, char **argv) {
     layers.print();
   std::printf("}\n");
   top.final();
-  return status;
+  if (status || !expectedPath)
+    return status;
+  if (top.frame_error) {
+    std::printf("FAIL: the hardware reports a wrong tlast\n");
+    return 5;
+  }
+  return wanted.print(outputs) ? 0 : 5;
 }

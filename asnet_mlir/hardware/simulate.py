@@ -202,7 +202,7 @@ def simulate(
             layers.table().tofile(table)
             shaped = data.reshape(samples, *manifest["info"].get("input_shape", (words_in,)))
             layers.write_expected(expected, shaped)
-            command += [f"--layers={table}", f"--expected={expected}"]
+            command += [f"--layers={table}", f"--layer-words={expected}"]
         if target is not None:
             cycles = _TRACE_CYCLES if trace_cycles is None else trace_cycles
             command += [f"--trace={target}", f"--trace-cycles={cycles}"]
