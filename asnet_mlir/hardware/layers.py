@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.compiler import main_function, module_from_text, run_passes, to_native, walk
+from asnet_mlir.errors import InputError
 from asnet_mlir.hardware import stages, streams
 
 __all__ = ["Layers", "Value", "machine_layers", "stream_layers"]
@@ -28,6 +29,10 @@ _VIEWS = (
     "memref.reinterpret_cast",
     "memref.subview",
     "memref.view",
+)
+_OTHER_VERSION = (
+    "this version of the compiler makes other hardware of the network than the bundle has; "
+    "generate the bundle anew"
 )
 # From affine loops with calls of models to native code; nothing that would move arithmetic.
 _LOOPS_TO_LLVM = (
@@ -122,13 +127,22 @@ class Layers:
         out.flush()
 
 
-def machine_layers(network: str, models: str, weights: Sequence[np.ndarray]) -> Layers:
+def machine_layers(
+    network: str,
+    models: str,
+    weights: Sequence[np.ndarray],
+    buffers: Sequence[Mapping[str, Any]],
+) -> Layers:
     """Return the values of the sequential machine: what each loop nest leaves in the RAM.
 
     Args:
       network: the bound network, as the bundle keeps it.
       models: of its instances.
       weights: in the order of the network's arguments.
+      buffers: of the manifest, where the hardware has what.
+
+    Raises:
+      InputError: this version of the compiler makes other hardware of the network.
     """
     from mlir import ir
 
@@ -139,6 +153,8 @@ def machine_layers(network: str, models: str, weights: Sequence[np.ndarray]) -> 
         main = main_function(module)
         block = main.regions[0].blocks[0]
         memories = _to_python(main.attributes["approx.memories"])
+        if [_place(entry) for entry in memories] != [_place(entry) for entry in buffers]:
+            raise InputError(_OTHER_VERSION)
         values: list[Value] = []
         kinds: list[Any] = []
         ops_of_block = [op.operation for op in block.operations]
@@ -209,13 +225,21 @@ def machine_layers(network: str, models: str, weights: Sequence[np.ndarray]) -> 
 
 
 def stream_layers(
-    network: str, models: str, weights: Sequence[np.ndarray], lanes: Sequence[str]
+    network: str,
+    models: str,
+    weights: Sequence[np.ndarray],
+    lanes: Sequence[str],
+    layers: Sequence[Mapping[str, Any]],
 ) -> Layers:
     """Return the values of a stream: what each stage passes on.
 
     Args:
       network, models, weights: as of `machine_layers`.
       lanes: as `generate` had them.
+      layers: of the manifest, the stages that the hardware has.
+
+    Raises:
+      InputError: this version of the compiler makes other hardware of the network.
     """
     from mlir import ir
 
@@ -249,6 +273,13 @@ def stream_layers(
                 is_float = isinstance(shaped.element_type, ir.F32Type)
                 results.append((result, Value(layer, 0, 0, shape, places, is_float)))
         values = [value for _, value in results]
+        known = [(entry["layer"], entry.get("outputs")) for entry in layers]
+        made = [(value.layer, value.places.size) for value in values]
+        if len(known) != len(made) or any(
+            one[0] != two[0] or one[1] not in (None, two[1])
+            for one, two in zip(known, made, strict=True)
+        ):
+            raise InputError(_OTHER_VERSION)
         function_type = ir.FunctionType(main.attributes["function_type"].value)
         output_shapes = [tuple(ir.ShapedType(kind).shape) for kind in function_type.results]
         kinds = [*function_type.results, *(result.type for result, _ in results)]
@@ -277,6 +308,10 @@ def stream_layers(
 
 
 # ---- The sequential machine's loops
+
+
+def _place(memory: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(memory.get(key) for key in ("name", "bank", "base", "words"))
 
 
 def _nests(operations: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:

@@ -276,11 +276,11 @@ def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_values.Layers:
     """Return what a bundle's layers should compute."""
     network, models, weights, _ = _software(bundle)
     if manifest.get("kind") != "stream":
-        return layer_values.machine_layers(network, models, weights)
+        return layer_values.machine_layers(network, models, weights, manifest.get("buffers", ()))
     lanes = manifest.get("lanes")
     if not isinstance(lanes, list):
         raise InputError(f"{bundle}: does not say its lanes; generate the bundle anew")
-    return layer_values.stream_layers(network, models, weights, lanes)
+    return layer_values.stream_layers(network, models, weights, lanes, manifest["layers"])
 
 
 def _located(inside: layer_values.Layers, first: simulation.Difference) -> dict[str, Any]:

@@ -180,6 +180,20 @@ def test_a_machine_that_hangs_says_what_differs(made, data, tmp_path):
         simulate(tmp_path / "b", data, samples=1, layers=True)
 
 
+def test_a_bundle_of_another_version_is_refused(made, data, tmp_path):
+    for style, key in (("shared", "buffers"), ("stream", "layers"), ("stream", "lanes")):
+        copy = tmp_path / f"{style}-{key}"
+        shutil.copytree(made[style], copy)
+        manifest = json.loads((copy / "manifest.json").read_text())
+        if key == "lanes":
+            del manifest["lanes"]
+        else:
+            manifest[key][0]["words" if key == "buffers" else "outputs"] += 1
+        (copy / "manifest.json").write_text(json.dumps(manifest))
+        with pytest.raises(InputError, match="generate the bundle anew"):
+            simulate(copy, data, samples=1, layers=True)
+
+
 def test_values_are_compared_at_their_place():
     places = np.array([2, 0, 5])
     value = layers.Value("conv", 1, 2, (2, 3), places, True)
