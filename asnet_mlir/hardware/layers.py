@@ -161,21 +161,28 @@ def machine_layers(
         following = list(itertools.pairwise(ops_of_block))
         for layer, ops in list(_nests(ops_of_block)):
             stores = [op for each in ops for op in walk(each) if _is_store(op)]
-            by_address: dict[int, tuple[Any, int]] = {}
+            by_address: dict[int, tuple[Any, tuple[int, str]]] = {}
             writes = 0
             for store in stores:
                 addresses = _addresses(store)
                 writes += addresses.size
-                memory = store.attributes["approx.memory"].value
+                # Straight-line code may be of several layers.
+                if "approx.layer" in store.attributes:
+                    layer = store.attributes["approx.layer"].value
+                key = store.attributes["approx.memory"].value, layer
                 # Buffers that are never needed at one time share words: the last one has them.
-                by_address.update(dict.fromkeys(addresses.ravel().tolist(), (store, memory)))
-            groups: dict[int, list[int]] = {}
+                for address in addresses.ravel().tolist():
+                    by_address.pop(address, None)
+                    by_address[address] = store, key
+            groups: dict[tuple[int, str], list[int]] = {}
             roots: dict[int, Any] = {}
-            for address, (store, memory) in sorted(by_address.items()):
-                groups.setdefault(memory, []).append(address)
-                roots[memory] = _root(store.operands[1])
+            for store, key in by_address.values():
+                groups.setdefault(key, [])
+                roots[key[0]] = _root(store.operands[1])
+            for address, (_, key) in sorted(by_address.items()):
+                groups[key].append(address)
             after = next(one for last, one in following if last == ops[-1])
-            for number, (memory, found) in enumerate(groups.items()):
+            for number, ((memory, name), found) in enumerate(groups.items()):
                 root = roots[memory]
                 snapshot = block.add_argument(root.type, ir.Location.unknown())
                 with ir.InsertionPoint(after):
@@ -185,7 +192,7 @@ def machine_layers(
                 addresses = np.array(found, np.int64)
                 values.append(
                     Value(
-                        layer=layer,
+                        layer=name,
                         step=0,
                         steps=0,
                         shape=tuple(shaped.shape),
@@ -317,7 +324,7 @@ def _place(memory: Mapping[str, Any]) -> tuple[Any, ...]:
 def _nests(operations: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield what the program runs one after the other: loops, and the code between them.
 
-    With its layer; parts that write nothing are left out.
+    With the layer of the first; parts that write nothing are left out.
     """
     layer = ""
     part: list[Any] = []
@@ -328,7 +335,7 @@ def _nests(operations: Sequence[Any]) -> Iterator[tuple[str, list[Any]]]:
             part = []
         if not is_loop and not _is_store(operation):
             continue
-        if "approx.layer" in operation.attributes:
+        if "approx.layer" in operation.attributes and not part:
             layer = operation.attributes["approx.layer"].value
         if is_loop:
             if any(_is_store(inner) for inner in walk(operation)):

@@ -346,3 +346,36 @@ def test_layers_with_a_core_of_gates(tmp_path, data):
     generate(stream_networks.branches(), binding, output=tmp_path / "b")
     result = simulate(tmp_path / "b", data, layers=True)
     assert result.equal and sum(entry["words"] for entry in result.compared) > 50
+
+
+def chain(seed: int) -> Any:
+    """Return a network of scalars: all its layers are straight-line code."""
+    import jax
+    import jax.numpy as jnp
+
+    from asnet_mlir.frontends.jax import from_jax_function
+
+    def function(x: Any) -> Any:
+        rng = random.Random(seed)
+        values = [x]
+        for k in range(7):
+            with jax.named_scope(f"layer{k}"):
+                one, two = rng.choice(values[-3:]), rng.choice(values[-3:])
+                choices = [one / 3.0, one + two, jnp.maximum(one, two), one * 1.5]
+                choices += [jnp.sum(value, axis=1, keepdims=True) for value in (one, two) * 2]
+                values.append(rng.choice(choices))
+        with jax.named_scope("last"):
+            return values[-1] + values[-2] + values[-3]
+
+    return from_jax_function(function, (np.zeros((1, 1), np.float32),), name="chain")
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_words_that_buffers_share_in_straight_line_code(tmp_path, seed):
+    manifest = generate(chain(seed), output=tmp_path / "b")
+    x = np.float32([[1.5], [2.25], [-3.0]])
+    np.savez(tmp_path / "d.npz", x=x, y=np.zeros(3, int))
+    scratch = [entry for entry in manifest["buffers"] if entry["role"] == "scratch"]
+    result = simulate(tmp_path / "b", str(tmp_path / "d.npz"), layers=True)
+    assert result.equal, (result.first_difference, len(scratch))
+    assert len({entry["layer"] for entry in result.compared}) > 1
