@@ -73,8 +73,13 @@ test-tensorflow: setup $(TF_VENV)/.installed ## front ends that need TensorFlow,
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
 	$(BIN)/python -m asnet_mlir.cores.deep
 	$(BIN)/python -m asnet_mlir.cores.prove
+	$(BIN)/python -m asnet_mlir.cores.formal
 	ASNET_FUZZ_MUTANTS=300 ASNET_FUZZ_SEED=1000 $(BIN)/python -m pytest -q test/py/test_cores_fuzz.py
 	$(BIN)/python -m pytest -q test/deep
+
+.PHONY: prove
+prove: setup ## the truncating cores, as hardware has them, are exact ones behind masks: every P
+	$(BIN)/python -m asnet_mlir.cores.formal
 
 .PHONY: lint
 lint: setup ## style and types

@@ -22,6 +22,7 @@ _VERBS = {
     "generate": "asnet_mlir.hardware",
     "simulate": "asnet_mlir.hardware",
     "synthesize": "asnet_mlir.hardware",
+    "prove": "asnet_mlir.hardware.prove",
     "check_core": "asnet_mlir.cores",
     "characterize_core": "asnet_mlir.cores.characterize",
 }

@@ -193,6 +193,43 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("bundle", metavar="DIR")
     command.add_argument("--data", required=True, metavar="DATA")
     command.add_argument("-n", "--samples", type=int, metavar="N", help="the first N samples")
+    command.add_argument(
+        "--layers",
+        action="store_true",
+        help="compare what every layer computes: says where the first difference is",
+    )
+    command.add_argument("--trace", metavar="FILE.vcd", help="a waveform of the first sample")
+    command.add_argument(
+        "--trace-cycles", type=_integer, metavar="N", help="its bound (default: 20000)"
+    )
+    command.add_argument(
+        "--stall-seed",
+        type=_integer,
+        default=0,
+        metavar="N",
+        help="pause both streams at random, by this seed",
+    )
+    command.add_argument(
+        "--reset-cycle",
+        type=_integer,
+        default=0,
+        metavar="N",
+        help="reset in this cycle, then send all samples again",
+    )
+
+    command = verb(
+        "prove", _prove, "that cores are the exact ones on masked operands, by CIRCT and z3"
+    )
+    command.add_argument("design", metavar="DIR|CORE[:P=20]")
+    command.add_argument(
+        "--against", metavar="CORE", help="the exact core (default: fmul of fmul_trunc)"
+    )
+    command.add_argument(
+        "--ignore", type=_integer, metavar="N", help="low operand bits that count as 0 (default: P)"
+    )
+    command.add_argument(
+        "--seconds", type=_number, default=60.0, metavar="S", help="bound on each proof"
+    )
 
     command = verb("synth", _synth, "area and clock frequency of a bundle or a core")
     command.add_argument("design", metavar="DIR|CORE[:P=20]")
@@ -515,22 +552,78 @@ def _generate(options: Any) -> None:
 
 
 def _simulate(options: Any) -> int:
-    result = asnet_mlir.simulate(options.bundle, options.data, samples=options.samples)
+    from asnet_mlir.progress import ProgressLine
+
+    quiet = options.json and not sys.stderr.isatty()
+    line = ProgressLine()
+    try:
+        result = asnet_mlir.simulate(
+            options.bundle,
+            options.data,
+            samples=options.samples,
+            layers=options.layers,
+            trace=options.trace,
+            trace_cycles=options.trace_cycles,
+            stall_seed=options.stall_seed,
+            reset_cycle=options.reset_cycle,
+            progress=None if quiet else line.show,
+        )
+    finally:
+        line.close()
     if options.json:
         _print_json(result.to_json())
-    else:
-        for line in result.differences:
-            print(line)
-        print(f"{result.samples} images simulated, {result.mismatches} mismatching words")
+        return 0 if result.equal else 1
+    for text in result.differences:
+        print(text)
+    print(f"{result.samples} images simulated, {result.mismatches} mismatching words")
+    print(f"{result.cycles_per_sample} cycles per image, latency {result.latency_cycles} cycles")
+    for layer in result.layers:
         print(
-            f"{result.cycles_per_sample} cycles per image, latency {result.latency_cycles} cycles"
+            f"  {layer['layer']}: {layer['utilisation']:.4f} of its multipliers' cycles used, "
+            f"the order of the sums allows {layer['utilisation_bound']:.4f}"
         )
-        for layer in result.layers:
-            print(
-                f"  {layer['layer']}: {layer['utilisation']:.4f} of its multipliers' cycles used, "
-                f"the order of the sums allows {layer['utilisation_bound']:.4f}"
-            )
-    return 1 if result.mismatches else 0
+    for layer in result.compared:
+        print(
+            f"  {layer['layer']}: {layer['words']} words per image compared, "
+            f"{layer['mismatches']} mismatches"
+        )
+    first = result.first_difference
+    if first is not None:
+        step = f" (step {first['step']} of {first['steps']})" if first["steps"] > 1 else ""
+        print(
+            f"first difference: image {first['image']}, layer '{first['layer']}'{step}, index "
+            f"{first['index']} {tuple(first['coordinates'])}: hardware {first['hardware']:08x}, "
+            f"software {first['software']:08x}"
+        )
+    if result.traced_cycles:
+        print(f"{result.traced_cycles} cycles in {options.trace}")
+    return 0 if result.equal else 1
+
+
+def _prove(options: Any) -> int:
+    result = asnet_mlir.prove(
+        options.design,
+        against=options.against,
+        ignored=options.ignore,
+        seconds=options.seconds,
+    )
+    if options.json:
+        _print_json(result.to_json())
+        return 0 if result.proved else 1
+    for link, places in zip(result.links, result.places, strict=True):
+        one = link.claim
+        where = f", {places} in the RTL" if places else ""
+        print(
+            f"{one.instance.label} (latency {one.latency}{where}) is {one.exact.core.name} of "
+            f"a & {one.masks[0]:08x}, b & {one.masks[1]:08x}: {link.status} in {link.seconds:.3f} s"
+        )
+        if link.counterexample is not None:
+            print(f"  {link.counterexample}")
+        if link.reason:
+            print(f"  {link.reason}")
+    for label in result.unclaimed:
+        print(f"{label}: claims to be no exact core behind masks")
+    return 0 if result.proved else 1
 
 
 def _show_stage(text: str) -> None:

@@ -7,7 +7,8 @@ import os
 import resource
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from asnet_mlir.errors import ToolError
@@ -27,6 +28,7 @@ def run(
     timeout_seconds: float = 600.0,
     memory_bytes: int | None = 8 * _GIB,
     check: bool = True,
+    watch: Callable[[str], bool] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `command` to its end and return it with its standard output and error as text.
 
@@ -38,6 +40,8 @@ def run(
       memory_bytes: bound on the address space (RLIMIT_AS); None for runtimes that reserve far
         more than they use (WebAssembly).
       check: raise when the exit status is not 0.
+      watch: is given each line of standard error as it comes, by another thread; those for which it
+        returns a true value are progress and are not kept.
 
     Raises:
       ToolError: the program is missing, exceeded its time bound, or (with `check`) failed; the last
@@ -63,19 +67,55 @@ def run(
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     except FileNotFoundError:
         raise ToolError(f"{purpose}: '{arguments[0]}' is not installed; run 'make setup'") from None
+    watcher = None if watch is None else _Watcher(process, watch)
     try:
         stdout, stderr = process.communicate(input_text, timeout=timeout_seconds)
     except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise ToolError(
                 f"{purpose}: {Path(arguments[0]).name} took longer than {timeout_seconds:g} s"
             ) from None
         raise
+    if watcher is not None:
+        stderr = watcher.finish()
     if check and process.returncode != 0:
         tail = " | ".join((stderr.strip() or stdout.strip()).splitlines()[-5:])
         raise ToolError(
             f"{purpose}: {Path(arguments[0]).name} ended with status {process.returncode}: {tail}"
         )
     return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+
+class _Watcher(threading.Thread):
+    """Reads a process's standard error while it runs."""
+
+    def __init__(self, process: subprocess.Popen[str], watch: Callable[[str], bool]) -> None:
+        super().__init__(daemon=True)
+        assert process.stderr is not None
+        # `communicate` then leaves it alone.
+        self._pipe, process.stderr = process.stderr, None
+        self._watch = watch
+        self._kept: list[str] = []
+        self._error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Pass on lines until the end."""
+        with self._pipe:
+            for line in self._pipe:
+                try:
+                    is_progress = self._error is None and self._watch(line.rstrip("\n"))
+                except Exception as error:
+                    self._error, is_progress = error, True
+                if not is_progress:
+                    self._kept.append(line)
+
+    def finish(self) -> str:
+        """Return what was kept."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return "".join(self._kept)

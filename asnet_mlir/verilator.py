@@ -20,6 +20,7 @@ from asnet_mlir.errors import ToolError
 __all__ = ["compile_model", "preprocess", "translate", "version"]
 
 _RUNTIME = ("verilated", "verilated_threads")
+_TRACE_RUNTIME = (*_RUNTIME, "verilated_vcd_c")
 _COMPILE = (
     "g++",
     "-std=gnu++17",
@@ -27,9 +28,7 @@ _COMPILE = (
     "-DVM_COVERAGE=0",
     "-DVM_SC=0",
     "-DVM_TIMING=0",
-    "-DVM_TRACE=0",
     "-DVM_TRACE_FST=0",
-    "-DVM_TRACE_VCD=0",
     "-DVM_TRACE_SAIF=0",
 )
 
@@ -120,6 +119,7 @@ def compile_model(
     flags: Sequence[str],
     includes: Sequence[str | os.PathLike[str]] = (),
     link: Sequence[str] = (),
+    trace: bool = False,
     cwd: Path,
     purpose: str,
     timeout_seconds: float = 600.0,
@@ -131,16 +131,19 @@ def compile_model(
       flags: of the compiler, for the units and the runtime alike; the runtime is kept per set.
       includes: folders of headers of the units.
       link: flags for linking only.
+      trace: the model writes VCD files (it was translated with `--trace-vcd`).
 
     Raises:
       ToolError: the compiler failed or took too long.
     """
+    flags = (f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", *flags)
+    names = _TRACE_RUNTIME if trace else _RUNTIME
     runtime = cached_directory(
         "verilator-runtime",
         content_hash(version(), *_COMPILE, *flags),
-        lambda folder: _build_runtime(folder, flags),
+        lambda folder: _build_runtime(folder, names, flags),
     )
-    objects = [runtime / f"{name}.o" for name in _RUNTIME]
+    objects = [runtime / f"{name}.o" for name in names]
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
     command = [*_COMPILE, *flags, *folders, *_includes(), *units, *objects]
     processes.run(
@@ -169,7 +172,7 @@ def _includes() -> list[str]:
     return [f"-I{include}", f"-I{include}/vltstd"]
 
 
-def _build_runtime(folder: Path, flags: Sequence[str]) -> None:
+def _build_runtime(folder: Path, names: Sequence[str], flags: Sequence[str]) -> None:
     def compile_one(name: str) -> None:
         # -O0: what a model calls in every cycle is inlined from headers.
         source = _root() / "include" / f"{name}.cpp"
@@ -180,5 +183,5 @@ def _build_runtime(folder: Path, flags: Sequence[str]) -> None:
             timeout_seconds=300.0,
         )
 
-    with ThreadPoolExecutor(len(_RUNTIME)) as pool:
-        list(pool.map(compile_one, _RUNTIME))
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(compile_one, names))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import graphlib
 import importlib.metadata
 import itertools
 import json
@@ -34,6 +35,7 @@ from asnet_mlir.cores.core import (
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
 __all__ = [
+    "Instantiation",
     "ModuleInterface",
     "Netlist",
     "PortInterface",
@@ -41,9 +43,11 @@ __all__ = [
     "check_structure",
     "check_systemverilog",
     "elaborate",
+    "instantiations",
     "measure_latency",
     "read_interface",
     "remove_registers",
+    "unroll",
 ]
 
 _WORKER = Path(__file__).with_name("yosys_worker.py")
@@ -67,6 +71,8 @@ _BITWISE = {
 # What takes an area, and LLVM a time, that grows with the square of the width.
 _MAX_BITS = {"$mul": 512, "$div": 256, "$mod": 256, "$divfloor": 256, "$modfloor": 256, "$pow": 128}
 _MAX_BITS_ELSEWHERE = 8192
+#: Registers on a path from operands to result.
+_MAX_DEPTH = 256
 
 _HOW_STATEFUL = "name its start and done ports, or give its initiation interval"
 
@@ -390,13 +396,23 @@ def _clock_bits(modules: Mapping[str, Any], module: Mapping[str, Any], depth: in
     return bits
 
 
-def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Netlist | AsnetError]:
+def elaborate(
+    instances: Sequence[Instance], *, flatten: bool = True, simplify: bool = True
+) -> list[Netlist | AsnetError]:
     """Return the netlist of each instance, or the error that reading it gave.
 
     With `flatten` the netlist has one module without instances, whose enable, inactive reset and
     constant inputs are folded into it and whose ports without a role are gone; without it the
-    hierarchy is kept (what the structural proof looks at) and every port is there.
+    hierarchy is kept (what the structural proof looks at) and every port is there.  Without
+    `simplify` a flat netlist has the operations of the Verilog as they are written.
     """
+    simplifications = (
+        "opt_expr -fine",
+        "opt_merge",
+        "opt_muxtree",
+        "opt_reduce",
+        "opt_expr -fine",
+    )
     jobs = []
     for instance in instances:
         core = instance.core
@@ -418,11 +434,7 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
                 "memory -nordff -nomap",
                 "memory_map -rom-only",
                 *fold,
-                "opt_expr -fine",
-                "opt_merge",
-                "opt_muxtree",
-                "opt_reduce",
-                "opt_expr -fine",
+                *(simplifications if simplify else ()),
                 "opt_clean",
             )
             if flatten
@@ -441,6 +453,44 @@ def elaborate(instances: Sequence[Instance], *, flatten: bool = True) -> list[Ne
             )
         )
     return _run(jobs)
+
+
+@dataclass(frozen=True)
+class Instantiation:
+    """An instance of a module as Verilog has it: where, and the integer parameters it gives."""
+
+    parent: str
+    name: str
+    module: str
+    parameters: tuple[tuple[str, int], ...]
+
+
+def instantiations(sources: Sequence[Source]) -> list[Instantiation]:
+    """Return what the modules of sources instantiate, as it is written: nothing is elaborated.
+
+    Raises:
+      InputError: the sources cannot be read.
+    """
+    result = _run([_Job(tuple(sources), (), ("proc -norom",))], ["systemverilog"])[0]
+    if isinstance(result, AsnetError):
+        raise result
+    return [
+        Instantiation(
+            parent,
+            name,
+            cell["type"],
+            tuple(
+                sorted(
+                    (key, _signed(value) if len(value) == 32 else int(value, 2))
+                    for key, value in cell["parameters"].items()
+                    if isinstance(value, str) and value and set(value) <= set("01")
+                )
+            ),
+        )
+        for parent, module in result.modules.items()
+        for name, cell in module["cells"].items()
+        if not cell["type"].startswith("$")
+    ]
 
 
 def measure_latency(instance: Instance) -> int:
@@ -781,6 +831,126 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
         "attributes": module["attributes"],
     }
     return Netlist(netlist.top, {netlist.top: flat}, netlist.source_names, netlist.reader), measured
+
+
+def unroll(netlist: Netlist, instance: Instance) -> dict[str, Any]:
+    """Return a flat pipeline as a circuit over time: its result in one cycle, of earlier operands.
+
+    A register's output is its input in the cycle before, and a cell is there once for each cycle in
+    which its value counts.  Nothing is assumed about how deep which path is; what a result depends
+    on besides its own operands shows as further inputs.
+
+    Returns:
+      `ports` and `cells` in the format of `write_json`; inputs are called `a@N` and `b@N`, the
+      operands N cycles before the result.
+
+    Raises:
+      InputError: the netlist or its ports do not fit the contract, see `remove_registers`.
+      UnsupportedError: it has feedback, or more than 256 registers on a path.
+    """
+    ports = _check_ports(netlist, instance)
+    clock = ports.get("clock", [None])[0]
+    inputs = {bit: (role, k) for role in ("a", "b") for k, bit in enumerate(ports[role])}
+    cells = _driving_cells(netlist)
+    driver = _drivers(netlist, instance.core, cells, set(inputs), clock)
+    numbers: dict[tuple[int, int], int] = {}
+    words: dict[str, list[Any]] = {}
+    built: dict[str, Any] = {}
+
+    def number(bit: Any, cycles: int) -> Any:
+        return bit if isinstance(bit, str) else numbers.setdefault((bit, cycles), len(numbers) + 2)
+
+    aliases: dict[int, Any] = {}
+    pending = [(bit, 0) for bit in ports["result"] if not isinstance(bit, str)]
+    seen = set(pending)
+    while pending:
+        bit, cycles = pending.pop()
+        if bit in inputs:
+            role, _ = inputs[bit]
+            words.setdefault(f"{role}@{cycles}", [number(b, cycles) for b in ports[role]])
+            continue
+        if bit not in driver:
+            raise InputError(
+                f"{netlist.location(netlist.module)}: {instance.core.name}: a net is not driven"
+            )
+        name, _, position = driver[bit]
+        cell = cells[name]
+        if cell["type"] in _PLAIN_REGISTERS:
+            if cycles >= _MAX_DEPTH:
+                raise UnsupportedError(
+                    f"{netlist.location(cell)}: {instance.core.name} is not a feed-forward "
+                    f"pipeline of at most {_MAX_DEPTH} registers"
+                )
+            before = cell["connections"]["D"][position]
+            aliases[number(bit, cycles)] = number(before, cycles + 1)
+            wanted = [(before, cycles + 1)]
+        else:
+            # Every net of the cell, so that it can be built.
+            built[f"{name}@{cycles}"] = {
+                **cell,
+                "connections": {
+                    port: [number(b, cycles) for b in bits]
+                    for port, bits in cell["connections"].items()
+                },
+            }
+            wanted = [
+                (b, cycles)
+                for port, bits in cell["connections"].items()
+                if cell["port_directions"][port] == "input"
+                for b in bits
+            ]
+        for entry in wanted:
+            if not isinstance(entry[0], str) and entry not in seen:
+                seen.add(entry)
+                pending.append(entry)
+
+    def resolve(bit: Any) -> Any:
+        while bit in aliases:
+            bit = aliases[bit]
+        return bit
+
+    for cell in built.values():
+        cell["connections"] = {
+            port: [resolve(bit) for bit in bits] for port, bits in cell["connections"].items()
+        }
+    _check_order(netlist, instance, built)
+    result = [resolve(number(bit, 0)) for bit in ports["result"]]
+    found: dict[str, Any] = {
+        name: {"direction": "input", "bits": bits} for name, bits in sorted(words.items())
+    }
+    found["result"] = {"direction": "output", "bits": result}
+    return {"ports": found, "cells": built}
+
+
+def _check_order(netlist: Netlist, instance: Instance, cells: Mapping[str, Any]) -> None:
+    """Check that no cell's output comes back to it without a register on the way."""
+    directions = {name: cell["port_directions"] for name, cell in cells.items()}
+    maker = {
+        bit: name
+        for name, cell in cells.items()
+        for port, bits in cell["connections"].items()
+        if directions[name][port] == "output"
+        for bit in bits
+        if not isinstance(bit, str)
+    }
+    order = graphlib.TopologicalSorter(
+        {
+            name: {
+                maker[bit]
+                for port, bits in cell["connections"].items()
+                if directions[name][port] == "input"
+                for bit in bits
+                if bit in maker
+            }
+            for name, cell in cells.items()
+        }
+    )
+    try:
+        order.prepare()
+    except graphlib.CycleError:
+        raise InputError(
+            f"{netlist.location(netlist.module)}: {instance.core.name}: has a combinational loop"
+        ) from None
 
 
 def _declared(instance: Instance) -> int:

@@ -34,6 +34,7 @@ __all__ = [
     "Widths",
     "block_library",
     "build",
+    "make_family",
     "measure_latency",
     "observed_latencies",
     "port_widths",

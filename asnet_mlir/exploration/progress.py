@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from typing import TextIO
 
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.results import Result
+from asnet_mlir.progress import ProgressLine, duration
 
 __all__ = ["Progress", "ProgressDisplay"]
 
 #: Called with (done, total or None, the last result, seconds so far) after each configuration.
 Progress = Callable[[int, int | None, Result, float], None]
 
-_PLAIN_SECONDS = 10.0
-_TERMINAL_SECONDS = 0.1
 
-
-class ProgressDisplay:
+class ProgressDisplay(ProgressLine):
     """One line that is written over on a terminal, else a line every ten seconds."""
 
     def __init__(
@@ -37,18 +33,14 @@ class ProgressDisplay:
             approximate one.
           cost: what is minimized.
         """
+        super().__init__(stream, clock)
         self._criterion, self._cost = criterion, cost
-        self._stream = stream or sys.stderr
-        self._clock = clock
-        self._terminal = self._stream.isatty()
-        self._shown: float | None = None if self._terminal else clock()
         self._best: Result | None = None
         self._run = 0
-        self._open = False
 
     def costs(self, done: int, total: int, label: str) -> None:
         """Show how far the synthesis of the instances is."""
-        self._show(f"synthesis of {done}/{total} instances, last {label}", done == total)
+        self.show(f"synthesis of {done}/{total} instances, last {label}", done == total)
 
     def __call__(self, done: int, total: int | None, result: Result, seconds: float) -> None:
         """Show the state after one configuration (see `Progress`)."""
@@ -59,19 +51,12 @@ class ProgressDisplay:
         if self._run:
             parts.append(f"{rate:.1f}/s")
         if total and rate and done < total:
-            parts.append(f"{_duration((total - done) / rate)} left")
+            parts.append(f"{duration((total - done) / rate)} left")
         if self._best is not None:
             known = self._best.costs.get(self._cost)
             cost = "" if known is None else f", {self._cost} {known:,.0f}"
             parts.append(f"best {self._best.accuracy:.4f}{cost}: {self._best.binding.label}")
-        self._show(", ".join(parts), total is not None and done >= total)
-
-    def close(self) -> None:
-        """End the line on a terminal."""
-        if self._open:
-            self._stream.write("\n")
-            self._stream.flush()
-            self._open = False
+        self.show(", ".join(parts), total is not None and done >= total)
 
     def _note(self, result: Result) -> None:
         best = self._best
@@ -89,24 +74,3 @@ class ProgressDisplay:
                 or cost is None
             ):
                 self._best = result
-
-    def _show(self, text: str, last: bool) -> None:
-        now = self._clock()
-        every = _TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS
-        if self._shown is not None and now - self._shown < every and not (last and self._terminal):
-            return
-        self._shown = now
-        if self._terminal:
-            width = shutil.get_terminal_size().columns - 1
-            self._stream.write("\r" + text[:width].ljust(width))
-            self._open = True
-        else:
-            self._stream.write(text + "\n")
-        self._stream.flush()
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"

@@ -1,24 +1,57 @@
 // Testbench: streams samples through the machine and records what comes out, and when.
 //
-//   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT RESET_CYCLE [STEPS ..]
+//   bench [--expect FILE] INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT
+//         RESET_CYCLE [STEPS ..] [--progress] [--layers=TABLE --layer-words=FILE]
+//         [--trace=FILE --trace-cycles=N]
 //
-// INPUT and OUTPUT are 32-bit words in the byte order of the host. A STALL_SEED other than 0 makes
+// INPUT and OUTPUT are 32-bit words in the byte order of the host; an INPUT called *.hex is text, a
+// word a line. With --expect, what comes out is compared with such words (a NaN equals any NaN), and
+// PASS or every difference is said after the JSON. A STALL_SEED other than 0 makes
 // both sides of the stream pause at random. With a RESET_CYCLE other than 0, the hardware is reset in
 // that cycle, and all samples are sent again from the first. STEPS are those that each engine of a
-// stream (built with ASNET_ENGINES, their number) issues for a sample. Prints one JSON object; exit
-// status 3: the limit of cycles was reached, 4: an output frame ended in the wrong place.
+// stream (built with ASNET_ENGINES, their number) issues for a sample.
+//
+// --progress writes a line `images cycles` to standard error twice a second. --trace writes a VCD
+// file (built with VM_TRACE) until the first sample is out, at most N cycles. --layers compares what
+// layers compute inside the hardware, as tb/observed.sv shows it (built with ASNET_LAYERS, the number
+// of a stream's stages, or with ASNET_WRITES for the sequential machine), with the words of another
+// file: `Layers`.
+//
+// Prints one JSON object; exit status 3: the limit of cycles was reached, 4: an output frame ended in
+// the wrong place, 5: words differ from those expected, or an input frame's end was not where the
+// hardware wants it.
 #include "Vtop.h"
 #include "verilated.h"
+#if VM_TRACE
+#include "verilated_vcd_c.h"
+#endif
 
 #include <algorithm>
+#include <chrono>
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
+#ifndef VM_TRACE
+#define VM_TRACE 0
+#endif
 #ifndef ASNET_ENGINES
 #define ASNET_ENGINES 0
+#endif
+#ifndef ASNET_LAYERS
+#define ASNET_LAYERS 0
+#endif
+#ifndef ASNET_WRITES
+#define ASNET_WRITES 0
 #endif
 
 namespace {
@@ -39,17 +72,258 @@ struct Random { // xorshift64*
   }
 };
 
-#if ASNET_ENGINES
 // Verilator has words for wide ports, and a number for others.
-template <typename T> bool isIssued(const T &port, int i) { return port >> i & 1; }
-template <std::size_t n> bool isIssued(const VlWide<n> &port, int i) {
+template <typename T> [[maybe_unused]] bool bitAt(const T &port, int i) { return port >> i & 1; }
+template <std::size_t n> [[maybe_unused]] bool bitAt(const VlWide<n> &port, int i) {
   return port[i / 32] >> (i % 32) & 1;
 }
+template <typename T> [[maybe_unused]] uint32_t wordAt(const T &port, int i) {
+  return uint32_t(port >> (32 * i));
+}
+template <std::size_t n> [[maybe_unused]] uint32_t wordAt(const VlWide<n> &port, int i) {
+  return port[i];
+}
+
+// A file in memory: pages come and go with their use, so that any number of samples will do.
+template <typename T> struct Mapped {
+  const T *data = nullptr;
+
+  bool open(const char *path, uint64_t count) {
+    const int file = ::open(path, O_RDONLY);
+    struct stat status;
+    const bool fits =
+        file >= 0 && fstat(file, &status) == 0 && uint64_t(status.st_size) >= count * sizeof(T);
+    if (fits && status.st_size) {
+      void *pages = mmap(nullptr, status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+      data = pages == MAP_FAILED ? nullptr : static_cast<const T *>(pages);
+    }
+    if (file >= 0)
+      ::close(file);
+    return data != nullptr;
+  }
+};
+
+// Words of a file: mapped as they lie there, or read from text if it is called *.hex.
+class Words {
+public:
+  bool open(const std::string &path, uint64_t count) {
+    bool fits = true;
+    if (path.size() > 4 && path.compare(path.size() - 4, 4, ".hex") == 0) {
+      std::FILE *file = std::fopen(path.c_str(), "r");
+      uint32_t word;
+      while (file && text.size() < count && std::fscanf(file, "%" SCNx32, &word) == 1)
+        text.push_back(word);
+      if (file)
+        std::fclose(file);
+      fits = text.size() == count;
+      data = text.data();
+    } else {
+      fits = mapped.open(path.c_str(), count);
+      data = mapped.data;
+    }
+    if (!fits)
+      std::fprintf(stderr, "bench: cannot read %" PRIu64 " words from %s\n", count, path.c_str());
+    return fits;
+  }
+  uint32_t operator[](uint64_t i) const { return data[i]; }
+
+private:
+  Mapped<uint32_t> mapped;
+  std::vector<uint32_t> text;
+  const uint32_t *data = nullptr;
+};
+
+bool isNan(uint32_t word) { return (word & 0x7FFFFFFF) > 0x7F800000; }
+
+bool isSame(uint32_t one, uint32_t two) { return one == two || (isNan(one) && isNan(two)); }
+
+// What comes out, beside what should.
+class Outputs {
+public:
+  explicit Outputs(uint64_t words) : words(words) {}
+  bool open(const char *path, uint64_t count) { return expected.open(path, count); }
+  void reset() { different = 0; }
+
+  void word(uint64_t i, uint32_t word) {
+    if (isSame(word, expected[i]))
+      return;
+    if (different < kShown)
+      shown[different] = {i, word};
+    ++different;
+  }
+
+  /// Prints the first differences and a line that begins with PASS or FAIL.
+  bool print(uint64_t count) const {
+    for (uint64_t k = 0; k < kShown && k < different; ++k) {
+      const auto [i, word] = shown[k];
+      std::printf("image %" PRIu64 ", output %" PRIu64 ": hardware %08" PRIx32
+                  ", expected %08" PRIx32 "\n",
+                  i / words, i % words, word, expected[i]);
+    }
+    if (different)
+      std::printf("FAIL: %" PRIu64 " of %" PRIu64 " words differ\n", different, count);
+    else
+      std::printf("PASS: %" PRIu64 " words of %" PRIu64 " images\n", count, count / words);
+    return different == 0;
+  }
+
+private:
+  static constexpr uint64_t kShown = 10;
+  uint64_t words, different = 0;
+  Words expected;
+  std::pair<uint64_t, uint32_t> shown[kShown];
+};
+
+// What layers compute, beside what they should. TABLE is 64-bit numbers: the values that a sample
+// has, and for each of them whether it is floats, how many words it has and, of the sequential
+// machine, the writes to the RAM that compute it and the addresses of its words. The words' file has
+// all samples of the first value, then all of the second, ..
+class Layers {
+public:
+  bool open(const char *table, const char *expected, uint64_t samples) {
+    Mapped<uint64_t> numbers;
+    if (!numbers.open(table, 1))
+      return false;
+    const uint64_t *at = numbers.data;
+    uint64_t words = 0;
+    values.resize(*at++);
+    for (Value &value : values) {
+      value.isFloat = *at++;
+      value.words = *at++;
+      value.start = words;
+      if (ASNET_WRITES) {
+        value.writes = *at++;
+        value.addresses.assign(at, at + value.words);
+        at += value.words;
+        for (uint64_t address : value.addresses)
+          if (address >= ram.size())
+            ram.resize(address + 1);
+      }
+      words += samples * value.words;
+    }
+    this->samples = samples;
+    return words == 0 || this->expected.open(expected, words);
+  }
+
+  void reset() {
+    for (Value &value : values)
+      value.image = value.position = value.mismatches = 0;
+    current = written = 0;
+  }
+
+  /// The next word of a value, as a stream brings it.
+  void word(uint64_t number, uint32_t word) {
+    Value &value = values[number];
+    if (value.image == samples)
+      return;
+    compare(value, value.position, word);
+    if (++value.position == value.words) {
+      value.position = 0;
+      ++value.image;
+    }
+  }
+
+  /// A write to the sequential machine's RAM. When the writes of a step are done, its words are.
+  void write(uint64_t address, uint32_t word) {
+    if (address >= ram.size())
+      ram.resize(address + 1);
+    ram[address] = word;
+    if (++written < values[current].writes)
+      return;
+    written = 0;
+    do { // A step may write to several buffers: those after the first have no writes of their own.
+      Value &value = values[current];
+      for (uint64_t k = 0; value.image != samples && k < value.words; ++k)
+        compare(value, k, ram[value.addresses[k]]);
+      value.image += value.image != samples;
+      current = (current + 1) % values.size();
+    } while (current && !values[current].writes);
+  }
+
+  void print() const {
+    std::printf(", \"layers\": [");
+    const char *comma = "";
+    for (const Value &value : values) {
+      std::printf("%s[%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu32 ", %" PRIu32 ", %" PRIu64 "]",
+                  comma, value.mismatches, value.firstImage, value.firstPosition, value.hardware,
+                  value.software, value.image);
+      comma = ", ";
+    }
+    std::printf("]");
+  }
+
+  bool empty() const { return values.empty(); }
+
+private:
+  struct Value {
+    bool isFloat = false;
+    uint64_t words = 0, writes = 0, start = 0;
+    std::vector<uint64_t> addresses;
+    uint64_t image = 0, position = 0;
+    uint64_t mismatches = 0, firstImage = 0, firstPosition = 0;
+    uint32_t hardware = 0, software = 0;
+  };
+
+  void compare(Value &value, uint64_t position, uint32_t word) {
+    const uint32_t wanted = expected.data[value.start + value.image * value.words + position];
+    if (word == wanted || (value.isFloat && isSame(word, wanted)))
+      return;
+    if (value.mismatches++)
+      return;
+    value.firstImage = value.image;
+    value.firstPosition = position;
+    value.hardware = word;
+    value.software = wanted;
+  }
+
+  std::vector<Value> values;
+  Mapped<uint32_t> expected;
+  std::vector<uint32_t> ram;
+  uint64_t samples = 0, current = 0, written = 0;
+};
+
+// The waveform of the first sample.
+class Trace {
+public:
+#if VM_TRACE
+  void open(VerilatedContext &context, Vtop &top, const std::string &path) {
+    context.traceEverOn(true);
+    top.trace(&file, 99);
+    file.open(path.c_str());
+    isOpen = file.isOpen();
+  }
+  void dump() {
+    if (isOpen)
+      file.dump(time);
+    time += 5;
+  }
+  void close() {
+    if (isOpen)
+      file.close();
+    isOpen = false;
+  }
+  bool isOpen = false;
+
+private:
+  VerilatedVcdC file;
+  uint64_t time = 0;
+#else
+  void open(VerilatedContext &, Vtop &, const std::string &) {}
+  void dump() {}
+  void close() {}
+  static constexpr bool isOpen = false;
 #endif
+};
 } // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 9 + kEngines) {
+  const char *expectedPath = nullptr;
+  if (argc > 2 && !std::strcmp(argv[1], "--expect")) {
+    expectedPath = argv[2];
+    argc -= 2;
+    argv += 2;
+  }
+  if (argc < 9 + kEngines) {
     std::fprintf(stderr, "bench: %d arguments expected, got %d\n", 8 + kEngines, argc - 1);
     return 2;
   }
@@ -62,42 +336,94 @@ int main(int argc, char **argv) {
   std::vector<Engine> engines;
   for (int i = 0; i < kEngines; ++i)
     engines.push_back({std::strtoull(argv[9 + i], nullptr, 0)});
-  std::vector<uint32_t> input(samples * inputWords), output(samples * outputWords);
-  std::FILE *file = std::fopen(argv[1], "rb");
-  if (!file || std::fread(input.data(), 4, input.size(), file) != input.size()) {
-    std::fprintf(stderr, "bench: cannot read %s\n", argv[1]);
+  bool progress = false;
+  std::string table, layerWords, traceFile;
+  uint64_t traceCycles = UINT64_MAX;
+  for (int i = 9 + kEngines; i < argc; ++i) {
+    const std::string option = argv[i], name = option.substr(0, option.find('='));
+    const std::string value = name == option ? "" : option.substr(name.size() + 1);
+    if (option == "--progress") {
+      progress = true;
+    } else if (name == "--layers" && (ASNET_LAYERS || ASNET_WRITES)) {
+      table = value;
+    } else if (name == "--layer-words") {
+      layerWords = value;
+    } else if (name == "--trace" && VM_TRACE) {
+      traceFile = value;
+    } else if (name == "--trace-cycles") {
+      traceCycles = std::strtoull(value.c_str(), nullptr, 0);
+    } else {
+      std::fprintf(stderr, "bench: option '%s' is unknown or was not built in\n", argv[i]);
+      return 2;
+    }
+  }
+  Words input;
+  Outputs wanted(outputWords);
+  const uint64_t inputs = samples * inputWords, outputs = samples * outputWords;
+  if (!input.open(argv[1], inputs) || (expectedPath && !wanted.open(expectedPath, outputs)))
+    return 2;
+  std::FILE *file = std::fopen(argv[2], "wb");
+  if (!file) {
+    std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
     return 2;
   }
-  std::fclose(file);
+  Layers layers;
+  if (!table.empty() && !layers.open(table.c_str(), layerWords.c_str(), samples)) {
+    std::fprintf(stderr, "bench: cannot read %s or %s\n", table.c_str(), layerWords.c_str());
+    return 2;
+  }
 
   VerilatedContext context;
   Vtop top(&context);
+  Trace trace;
+  if (!traceFile.empty()) {
+    trace.open(context, top, traceFile);
+    if (!trace.isOpen) {
+      std::fprintf(stderr, "bench: cannot write %s\n", traceFile.c_str());
+      return 2;
+    }
+  }
   Random random{seed * 0x9E3779B97F4A7C15ull + 1};
   std::vector<uint64_t> starts(samples), ends(samples);
-  uint64_t cycle = 0, sent = 0, received = 0;
+  uint64_t cycle = 0, sent = 0, received = 0, traced = 0;
+  bool failedWrite = false, wrongLast = false;
+  auto half = [&](bool clock) {
+    top.clk = clock;
+    top.eval();
+    trace.dump();
+  };
   top.s_axis_tlast = 0;
   auto reset = [&] {
     top.rst = 1;
     top.s_axis_tvalid = 0;
     top.m_axis_tready = 0;
     for (int i = 0; i < 4; ++i) {
-      top.clk = 0;
-      top.eval();
-      top.clk = 1;
-      top.eval();
+      half(false);
+      half(true);
     }
     top.rst = 0;
   };
   reset();
-  for (; received < output.size() && cycle < limit; ++cycle) {
+  auto shown = std::chrono::steady_clock::now();
+  for (; received < outputs && cycle < limit && !wrongLast; ++cycle) {
     if (resetCycle && cycle == resetCycle) {
       reset();
       sent = received = 0;
+      std::rewind(file);
       for (Engine &engine : engines)
         engine.issued = 0;
+      layers.reset();
+      wanted.reset();
+    }
+    if (progress && cycle % 4096 == 0) {
+      const auto now = std::chrono::steady_clock::now();
+      if (now - shown >= std::chrono::milliseconds(500)) {
+        shown = now;
+        std::fprintf(stderr, "%" PRIu64 " %" PRIu64 "\n", received / outputWords, cycle);
+      }
     }
     // Once offered, a word stays on the bus until it is taken.
-    if (sent < input.size()) {
+    if (sent < inputs) {
       if (!top.s_axis_tvalid)
         top.s_axis_tvalid = !seed || random.next() % 4 != 0;
       top.s_axis_tdata = input[sent];
@@ -106,27 +432,25 @@ int main(int argc, char **argv) {
       top.s_axis_tvalid = 0;
     }
     top.m_axis_tready = !seed || random.next() % 3 != 0;
-    top.clk = 0;
-    top.eval();
+    half(false);
     const bool in = top.s_axis_tvalid && top.s_axis_tready;
     const bool out = top.m_axis_tvalid && top.m_axis_tready;
     if (in && sent % inputWords == 0)
       starts[sent / inputWords] = cycle;
     if (out) {
       const bool last = received % outputWords == outputWords - 1;
-      if (last != bool(top.m_axis_tlast)) {
-        std::fprintf(stderr, "bench: tlast is %d with output word %" PRIu64 "\n",
-                     int(top.m_axis_tlast), received);
-        return 4;
-      }
-      output[received] = top.m_axis_tdata;
+      wrongLast = last != bool(top.m_axis_tlast);
+      const uint32_t word = top.m_axis_tdata;
+      failedWrite |= std::fwrite(&word, 4, 1, file) != 1;
+      if (expectedPath)
+        wanted.word(received, word);
       if (last)
         ends[received / outputWords] = cycle;
       ++received;
     }
 #if ASNET_ENGINES
     for (int i = 0; i < kEngines; ++i) {
-      if (!isIssued(top.issue, i))
+      if (!bitAt(top.issue, i))
         continue;
       Engine &engine = engines[i];
       if (engine.issued++ == 0)
@@ -137,38 +461,62 @@ int main(int argc, char **argv) {
       }
     }
 #endif
-    top.clk = 1;
-    top.eval();
+#if ASNET_LAYERS
+    if (!layers.empty())
+      for (int i = 0; i < ASNET_LAYERS; ++i)
+        if (bitAt(top.layer_taken, i))
+          layers.word(i, wordAt(top.layer_word, i));
+#endif
+#if ASNET_WRITES
+    if (!layers.empty() && top.ram_write)
+      layers.write(top.ram_address, top.ram_word);
+#endif
+    half(true);
+    if (trace.isOpen && (++traced >= traceCycles || received >= outputWords))
+      trace.close();
     if (in) {
       ++sent;
       top.s_axis_tvalid = 0;
     }
   }
-  if (received < output.size()) {
-    std::fprintf(stderr, "bench: %" PRIu64 " of %zu words after %" PRIu64 " cycles\n", received,
-                 output.size(), cycle);
-    return 3;
+  trace.close();
+  int status = 0;
+  if (wrongLast) {
+    std::fprintf(stderr, "bench: tlast is %d with output word %" PRIu64 "\n",
+                 int(top.m_axis_tlast), received - 1);
+    status = 4;
+  } else if (received < outputs) {
+    std::fprintf(stderr, "bench: %" PRIu64 " of %" PRIu64 " words after %" PRIu64 " cycles\n",
+                 received, outputs, cycle);
+    status = 3;
   }
-  file = std::fopen(argv[2], "wb");
-  if (!file || std::fwrite(output.data(), 4, output.size(), file) != output.size() ||
-      std::fclose(file) != 0) {
+  if (std::fclose(file) != 0 || failedWrite) {
     std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
     return 2;
   }
   // From start to start; with one sample, as if the next could start right after its end.
   double between = samples > 1 ? double(starts[samples - 1] - starts[0]) / double(samples - 1)
-                                     : double(ends[0] + 1 - starts[0]);
+                               : double(ends[0] + 1 - starts[0]);
   // A stream takes the first samples in faster than it goes on: what leaves in the second half is at
   // its pace.
-  const uint64_t half = samples / 2;
+  const uint64_t middle = samples / 2;
   if (kEngines && samples > 2)
-    between = double(ends[samples - 1] - ends[half - 1]) / double(samples - half);
+    between = double(ends[samples - 1] - ends[middle - 1]) / double(samples - middle);
   std::printf("{\"cycles\": %" PRIu64 ", \"cycles_per_sample\": %.17g, \"latency_cycles\": %" PRIu64
-              ", \"frame_error\": %d, \"busy_cycles\": [",
-              cycle, between, ends[0] + 1 - starts[0], int(top.frame_error));
+              ", \"frame_error\": %d, \"traced_cycles\": %" PRIu64 ", \"busy_cycles\": [",
+              cycle, between, ends[0] + 1 - starts[0], int(top.frame_error), traced);
   for (int i = 0; i < kEngines; ++i)
     std::printf("%s%" PRIu64, i ? ", " : "", engines[i].shortest);
-  std::printf("]}\n");
+  std::printf("]");
+  if (!layers.empty())
+    layers.print();
+  std::printf("}\n");
   top.final();
-  return 0;
+  if (status || !expectedPath)
+    return status;
+  if (top.frame_error) {
+    std::printf("FAIL: the hardware reports a wrong tlast\n");
+    return 5;
+  }
+  return wanted.print(outputs) ? 0 : 5;
 }

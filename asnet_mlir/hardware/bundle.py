@@ -19,7 +19,7 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware import stages, stream_bundle, verilog
+from asnet_mlir.hardware import observed, stages, stream_bundle, verilog
 from asnet_mlir.hardware.rom import rom_files, rom_image
 from asnet_mlir.resources import lowering_directory
 
@@ -247,6 +247,7 @@ def _machine_contents(
     made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
     summary = made["summary"]
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
+    files["tb/observed.sv"] = observed.sequential(top).encode()
     files["rtl/microcode.lst"] = made["microcode_listing"].encode()
     memories: dict[str, dict[str, Any]] = {
         "ram": {"words": summary["ram_words"], "width": 32},

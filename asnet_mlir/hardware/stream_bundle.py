@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware import streams
+from asnet_mlir.hardware import observed, streams
 from asnet_mlir.hardware.rom import RomPart, array_words, rom_files, rom_image, rom_text
 
 __all__ = ["contents"]
@@ -68,11 +68,13 @@ def contents(
             files[f"rtl/{stage['module']}.lst"] = stage["microcode_listing"].encode()
             layers.append(_machine_entry(stage))
     engines = [entry for entry in layers if entry["kind"] == "engine"]
-    observed = _observed(top, engines)
-    files["tb/observed.sv"] = observed.encode()
+    names = [entry["module"].removeprefix(f"{top}_") for entry in layers]
+    busy = [entry["module"].removeprefix(f"{top}_") for entry in engines]
+    files["tb/observed.sv"] = observed.stream(top, busy, names).encode()
     output = made["stages"][-1]
     entries = {
         "kind": "stream",
+        "lanes": list(lanes),
         "input_words": made["input_words"],
         "output_words": output["engine"]["outputs"]
         if "engine" in output
@@ -158,36 +160,3 @@ def _operand_words(
         for index, value in enumerate(values.tolist()):
             words[index] |= value << (32 * lane)
     return words
-
-
-def _observed(top: str, engines: Sequence[Mapping[str, Any]]) -> str:
-    """Return the top module of the test bench: the hardware, and which engines issue."""
-    count = max(len(engines), 1)
-    taps = "\n".join(
-        f"  assign issue[{number}] = dut.{entry['module'].removeprefix(top + '_')}.issue;"
-        for number, entry in enumerate(engines)
-    )
-    return f"""// The hardware with a look inside: which engines begin a step in this cycle.
-module asnet_observed (
-  input  logic        clk,
-  input  logic        rst,
-  input  logic [31:0] s_axis_tdata,
-  input  logic        s_axis_tvalid,
-  input  logic        s_axis_tlast,
-  output logic        s_axis_tready,
-  output logic [31:0] m_axis_tdata,
-  output logic        m_axis_tvalid,
-  output logic        m_axis_tlast,
-  input  logic        m_axis_tready,
-  output logic        frame_error,
-  output logic [{count - 1}:0] issue
-);
-  {top} dut (
-    .clk(clk), .rst(rst),
-    .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tlast(s_axis_tlast),
-    .s_axis_tready(s_axis_tready), .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid),
-    .m_axis_tlast(m_axis_tlast), .m_axis_tready(m_axis_tready), .frame_error(frame_error)
-  );
-{taps or "  assign issue = '0;"}
-endmodule
-"""

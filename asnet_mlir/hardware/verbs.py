@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import clock, iterative, stages, streams, verilog
+from asnet_mlir.hardware import layers as layer_values
 from asnet_mlir.hardware import simulate as simulation
 from asnet_mlir.hardware import synth as synthesis
+from asnet_mlir.progress import duration
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Comparison", "compare_words", "emit_hardware", "generate", "simulate", "synthesize"]
@@ -49,6 +52,12 @@ class Comparison:
         its last, whose interval included, of the quickest sample; `utilisation`, work over these
         cycles and the lanes; `utilisation_bound`, what the defined order of sums and the intervals
         of cores allow.
+      compared: where layers were compared, of each layer `layer`, `words` a sample, `mismatches`.
+      first_difference: where they were, the first word of a layer that differs, by sample and then
+        in the order of computation: `image`, `layer`, `step` and `steps` (of the layer's loop
+        nests), `index` (row-major), `coordinates`, `shape`, `hardware` and `software` (bits); else
+        None.
+      traced_cycles: clock cycles in the waveform.
     """
 
     samples: int
@@ -57,6 +66,14 @@ class Comparison:
     latency_cycles: int
     differences: tuple[str, ...]
     layers: tuple[Mapping[str, Any], ...] = ()
+    compared: tuple[Mapping[str, Any], ...] = ()
+    first_difference: Mapping[str, Any] | None = None
+    traced_cycles: int = 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether every word that was compared is the software's."""
+        return not self.mismatches and self.first_difference is None
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
@@ -67,6 +84,9 @@ class Comparison:
             "latency_cycles": self.latency_cycles,
             "differences": list(self.differences),
             "layers": [dict(layer) for layer in self.layers],
+            "compared": [dict(layer) for layer in self.compared],
+            "first_difference": self.first_difference and dict(self.first_difference),
+            "traced_cycles": self.traced_cycles,
         }
 
 
@@ -185,6 +205,11 @@ def simulate(
     *,
     samples: int | None = None,
     stall_seed: int = 0,
+    reset_cycle: int = 0,
+    layers: bool = False,
+    trace: str | Path | None = None,
+    trace_cycles: int | None = None,
+    progress: Callable[[str, bool], None] | None = None,
 ) -> Comparison:
     """Run a bundle in Verilator and compare every output word with the software's.
 
@@ -193,9 +218,15 @@ def simulate(
       data: whatever `load_data` takes; labels are not used.
       samples: only the first so many.
       stall_seed: other than 0, both streams pause at random, by this seed.
+      reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
+      layers: compare what each layer computes as well, so that the first difference is located.
+      trace: the file that gets a waveform (VCD) of the first sample.
+      trace_cycles: the waveform's bound, by default 20,000 cycles.
+      progress: is told in words how far the work is, and whether a part of it is done.
 
     Raises:
-      InputError: no bundle, or data of another shape.
+      InputError: no bundle, or data of another shape; a trace that can't be written; a reset after
+        the end.
       ToolError: Verilator failed, or the machine never answered.
     """
     manifest = bundles.read_manifest(bundle)
@@ -208,8 +239,32 @@ def simulate(
     if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
         raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
     x = dataset.shaped(tuple(shape)).x
-    expected = software_outputs(Path(bundle), x)
-    result = simulation.simulate(bundle, x, stall_seed=stall_seed)
+    say = progress or (lambda text, last: None)
+
+    def counted(what: str) -> Callable[[int], None]:
+        return lambda done: say(f"{what}: {done}/{len(x)} images", done == len(x))
+
+    expected = software_outputs(Path(bundle), x, counted("software"))
+    inside = None
+    if layers:
+        inside = _inside(Path(bundle), manifest)
+    began = time.monotonic()
+
+    def simulated(done: int, cycles: int) -> None:
+        seconds = time.monotonic() - began
+        left = f", {duration(seconds / done * (len(x) - done))} left" if done else ""
+        say(f"{done}/{len(x)} images, {cycles / seconds:,.0f} cycles/s{left}", False)
+
+    result = simulation.simulate(
+        bundle,
+        x,
+        stall_seed=stall_seed,
+        reset_cycle=reset_cycle,
+        layers=inside,
+        trace=trace,
+        trace_cycles=trace_cycles,
+        progress=simulated if progress else None,
+    )
     different = compare_words(result.outputs, expected)
     lines = [
         f"image {image}, output {index}: hardware {result.outputs[image, index]:08x}, software "
@@ -223,7 +278,7 @@ def simulate(
         cycles + layer.get("interval", 1) - 1
         for layer, cycles in zip(engines, result.busy_cycles, strict=True)
     ]
-    layers = [
+    used = [
         {
             "layer": layer["layer"],
             "work": layer["work"],
@@ -241,12 +296,42 @@ def simulate(
         result.cycles_per_sample,
         result.latency_cycles,
         tuple(lines),
-        tuple(layers),
+        tuple(used),
+        tuple(layer_values.summary(inside.values, result.mismatches)) if inside else (),
+        _located(inside, result.first) if inside and result.first else None,
+        result.traced_cycles,
     )
 
 
-def software_outputs(bundle: Path, x: np.ndarray) -> np.ndarray:
-    """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
+def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_values.Layers:
+    """Return what a bundle's layers should compute."""
+    network, models, weights, _ = _software(bundle)
+    if manifest.get("kind") != "stream":
+        return layer_values.machine_layers(network, models, weights, manifest.get("buffers", ()))
+    lanes = manifest.get("lanes")
+    if not isinstance(lanes, list):
+        raise InputError(f"{bundle}: does not say its lanes; generate the bundle anew")
+    return layer_values.stream_layers(network, models, weights, lanes, manifest["layers"])
+
+
+def _located(inside: layer_values.Layers, first: simulation.Difference) -> dict[str, Any]:
+    value = inside.values[first.value]
+    index, coordinates = value.coordinates(first.position)
+    return {
+        "image": first.image,
+        "layer": value.layer,
+        "step": value.step,
+        "steps": value.steps,
+        "index": index,
+        "coordinates": list(coordinates),
+        "shape": list(value.shape),
+        "hardware": first.hardware,
+        "software": first.software,
+    }
+
+
+def _software(bundle: Path) -> tuple[str, str, list[np.ndarray], tuple[int, ...]]:
+    """Return a bundle's bound network, its models, its weights in order and its output's shape."""
     info = bundles.read_manifest(bundle)["info"]
     try:
         with np.load(bundle / "weights.npz") as archive:
@@ -256,10 +341,20 @@ def software_outputs(bundle: Path, x: np.ndarray) -> np.ndarray:
         shape = tuple(int(size) for size in info["output_shape"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
+    return network, models, weights, shape
+
+
+def software_outputs(
+    bundle: Path, x: np.ndarray, progress: Callable[[int], None] | None = None
+) -> np.ndarray:
+    """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
+    network, models, weights, shape = _software(bundle)
     compiled = to_native(network, models)
     y = np.empty((len(x), *shape), np.float32)
     for index in range(len(x)):
         compiled("main", x[index : index + 1], *weights, y[index : index + 1])
+        if progress is not None:
+            progress(index + 1)
     return y.reshape(len(x), -1).view(np.uint32)
 
 

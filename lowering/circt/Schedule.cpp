@@ -99,8 +99,14 @@ private:
   }
   bool mayAlias(Operation *a, Operation *b) {
     const Access &x = accesses[a], &y = accesses[b];
-    return x.memory == y.memory && !(x.address.sameCoefficients(y.address) &&
-                                     x.address.constant != y.address.constant);
+    if (x.memory != y.memory) {
+      // Buffers that are never needed at one time may share words (assignAddresses); in straight-line
+      // code, the last access to one can stand beside the first to the other.
+      const Memory &m = memories[x.memory], &n = memories[y.memory];
+      return !m.isRom() && !n.isRom() && m.address < n.address + n.words &&
+             n.address < m.address + m.words;
+    }
+    return !(x.address.sameCoefficients(y.address) && x.address.constant != y.address.constant);
   }
   void setInt(Operation *op, StringRef name, int64_t value) {
     op->setDiscardableAttr(name, builder.getI64IntegerAttr(value));

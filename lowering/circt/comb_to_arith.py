@@ -41,7 +41,7 @@ from circt.ir import (
 from circt.passmanager import PassManager
 from widen_integers import widen  # beside this file
 
-__all__ = ["NetlistError", "build_function", "main"]
+__all__ = ["CombBuilder", "NetlistError", "build_function", "constant", "main"]
 
 _CANONICAL_NAN = 0x7FC00000
 _SIMPLIFY = "builtin.module(canonicalize,cse)"
@@ -67,14 +67,14 @@ def _int(width: int) -> IntegerType:
     return IntegerType.get_signless(width)
 
 
-def _constant(value: int, width: int) -> Value:
+def constant(value: int, width: int) -> Value:
     # The attribute's constructor takes a signed 64-bit number, so wide constants are put together.
     if width <= 64:
         value &= (1 << width) - 1
         if value >> (width - 1):
             value -= 1 << width
         return hw.ConstantOp(IntegerAttr.get(_int(width), value)).result
-    return comb.ConcatOp([_constant(value >> 32, width - 32), _constant(value, 32)]).result
+    return comb.ConcatOp([constant(value >> 32, width - 32), constant(value, 32)]).result
 
 
 def _extract(value: Value, low: int, width: int) -> Value:
@@ -97,7 +97,7 @@ def _resize(value: Value, width: int, signed: bool) -> Value:
     top = (
         _replicate(_extract(value, have - 1, 1), width - have)
         if signed
-        else _constant(0, width - have)
+        else constant(0, width - have)
     )
     return comb.ConcatOp([top, value]).result
 
@@ -112,11 +112,11 @@ def _mux(condition: Value, true: Value, false: Value) -> Value:
 
 
 def _not(value: Value) -> Value:
-    return comb.XorOp([value, _constant(-1, _width(value))]).result
+    return comb.XorOp([value, constant(-1, _width(value))]).result
 
 
 def _is_true(value: Value) -> Value:
-    return value if _width(value) == 1 else _compare(_NE, value, _constant(0, _width(value)))
+    return value if _width(value) == 1 else _compare(_NE, value, constant(0, _width(value)))
 
 
 def _parity(value: Value) -> Value:
@@ -125,7 +125,7 @@ def _parity(value: Value) -> Value:
     step = 1 << max(width - 1, 0).bit_length() >> 1
     while step:
         if step < width:
-            shifted = comb.ShrUOp(value, _constant(step, width)).result
+            shifted = comb.ShrUOp(value, constant(step, width)).result
             value = comb.XorOp([value, shifted]).result
         step >>= 1
     return _extract(value, 0, 1)
@@ -139,13 +139,13 @@ def _shift(operation: Callable[[Value, Value], Any], value: Value, amount: Value
     if have > needed:
         beyond = _is_true(_extract(amount, needed, have - needed))
         low = _extract(amount, 0, needed)
-        amount = _mux(beyond, _constant(width, needed), low)
+        amount = _mux(beyond, constant(width, needed), low)
     if needed > width:  # width 1: an amount of 1 is all that there is
         amount = _is_true(amount)
     return operation(value, _resize(amount, width, signed=False)).result
 
 
-class _Builder:
+class CombBuilder:
     """Values of nets, and the cells built from them."""
 
     def __init__(self, cells: dict[str, Any], inputs: dict[str, tuple[list[Any], Value]]) -> None:
@@ -169,7 +169,7 @@ class _Builder:
                 while end < len(bits) and isinstance(bits[end], str):
                     end += 1
                 number = sum((bits[k] == "1") << (k - start) for k in range(start, end))
-                parts.append(_constant(number, end - start))
+                parts.append(constant(number, end - start))
             else:
                 value, low = self._source[bit]
                 while end < len(bits) and self._source.get(bits[end]) == (value, low + end - start):
@@ -236,7 +236,7 @@ class _Builder:
         if kind in ("$pos", "$buf", "$not", "$neg"):
             value = operand("A", width, a_signed)
             if kind == "$neg":
-                return comb.SubOp(_constant(0, width), value).result
+                return comb.SubOp(constant(0, width), value).result
             return _not(value) if kind == "$not" else value
         if kind in ("$add", "$mul", "$and", "$or", "$xor", "$xnor", "$sub"):
             left, right = operand("A", width, both), operand("B", width, both)
@@ -299,7 +299,7 @@ class _Builder:
             right = _shift(comb.ShrUOp, value, amount)
             if flag("B_SIGNED"):
                 have = _width(amount)
-                opposite = comb.SubOp(_constant(0, have), amount).result
+                opposite = comb.SubOp(constant(0, have), amount).result
                 left = _shift(comb.ShlOp, value, opposite)
                 right = _mux(_extract(amount, have - 1, 1), left, right)
             return _resize(right, width, signed=False)
@@ -343,7 +343,7 @@ class _Builder:
         if kind in ("$reduce_or", "$reduce_bool"):
             return _is_true(a)
         if kind == "$reduce_and":
-            return _compare(_EQ, a, _constant(-1, _width(a)))
+            return _compare(_EQ, a, constant(-1, _width(a)))
         if kind == "$reduce_xor":
             return _parity(a)
         if kind == "$reduce_xnor":
@@ -437,7 +437,7 @@ def build_function(symbol: str, number_format: str | None, module: dict[str, Any
                 nan = arith.ConstantOp(_int(32), _CANONICAL_NAN).result
                 value = arith.SelectOp(unordered, nan, as_bits).result
             values[name] = (inputs[name], value)
-        builder = _Builder(module["cells"], values)
+        builder = CombBuilder(module["cells"], values)
         builder.build_all()
         results = []
         for name, bits in outputs.items():

@@ -15,9 +15,10 @@ from asnet_mlir import cli
 from asnet_mlir.binding import Binding
 from asnet_mlir.exploration import explore
 from asnet_mlir.exploration.criterion import Criterion
-from asnet_mlir.exploration.progress import ProgressDisplay, _duration
+from asnet_mlir.exploration.progress import ProgressDisplay
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.store import Store
+from asnet_mlir.progress import duration
 
 MODEL, DATA = "classification_mnist", "mnist:test:300"
 SPACE = {
@@ -257,7 +258,7 @@ def test_results_from_the_store_are_no_speed():
 
 
 def test_durations():
-    assert [_duration(s) for s in (5.4, 99, 150, 7200)] == ["5 s", "99 s", "2 min", "2 h 00 min"]
+    assert [duration(s) for s in (5.4, 99, 150, 7200)] == ["5 s", "99 s", "2 min", "2 h 00 min"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
