@@ -1,12 +1,16 @@
 // Testbench: streams samples through the machine and records what comes out, and when.
 //
-//   bench INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT RESET_CYCLE [STEPS ..]
+//   bench [--expect FILE] INPUT OUTPUT SAMPLES INPUT_WORDS OUTPUT_WORDS STALL_SEED CYCLE_LIMIT
+//         RESET_CYCLE [STEPS ..]
 //
-// INPUT and OUTPUT are 32-bit words in the byte order of the host. A STALL_SEED other than 0 makes
+// INPUT and OUTPUT are 32-bit words in the byte order of the host; an INPUT called *.hex is text, a
+// word a line. With --expect, what comes out is compared with such words (a NaN equals any NaN), and
+// PASS or every difference is said after the JSON. A STALL_SEED other than 0 makes
 // both sides of the stream pause at random. With a RESET_CYCLE other than 0, the hardware is reset in
 // that cycle, and all samples are sent again from the first. STEPS are those that each engine of a
 // stream (built with ASNET_ENGINES, their number) issues for a sample. Prints one JSON object; exit
-// status 3: the limit of cycles was reached, 4: an output frame ended in the wrong place.
+// status 3: the limit of cycles was reached, 4: an output frame ended in the wrong place, 5: words
+// differ from those expected, or an input frame's end was not where the hardware wants it.
 #include "Vtop.h"
 #include "verilated.h"
 
@@ -15,6 +19,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <string>
 #include <vector>
 
 #ifndef ASNET_ENGINES
@@ -28,6 +34,45 @@ constexpr int kEngines = ASNET_ENGINES;
 struct Engine {
   uint64_t steps, issued = 0, first = 0, shortest = UINT64_MAX;
 };
+
+// Fills `words` from a file, text if it is called *.hex; otherwise as they lie in memory.
+bool readWords(const std::string &path, std::vector<uint32_t> &words) {
+  const bool text = path.size() > 4 && path.compare(path.size() - 4, 4, ".hex") == 0;
+  std::FILE *file = std::fopen(path.c_str(), text ? "r" : "rb");
+  std::size_t read = 0;
+  if (file && text)
+    while (read < words.size() && std::fscanf(file, "%" SCNx32, &words[read]) == 1)
+      ++read;
+  else if (file)
+    read = std::fread(words.data(), 4, words.size(), file);
+  if (file)
+    std::fclose(file);
+  if (read != words.size())
+    std::fprintf(stderr, "bench: cannot read %zu words from %s\n", words.size(), path.c_str());
+  return read == words.size();
+}
+
+bool isNaN(uint32_t word) { return (word & 0x7fffffffu) > 0x7f800000u; }
+
+// Prints the first differences and a line that begins with PASS or FAIL.
+bool matches(const std::vector<uint32_t> &got, const std::vector<uint32_t> &expected,
+             uint64_t outputWords) {
+  uint64_t different = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (got[i] == expected[i] || (isNaN(got[i]) && isNaN(expected[i])))
+      continue;
+    if (different++ < 10)
+      std::printf("image %" PRIu64 ", output %" PRIu64 ": hardware %08" PRIx32
+                  ", expected %08" PRIx32 "\n",
+                  i / outputWords, i % outputWords, got[i], expected[i]);
+  }
+  if (different)
+    std::printf("FAIL: %" PRIu64 " of %zu words differ\n", different, got.size());
+  else
+    std::printf("PASS: %zu words of %" PRIu64 " images\n", got.size(),
+                uint64_t(got.size() / outputWords));
+  return different == 0;
+}
 
 struct Random { // xorshift64*
   uint64_t state;
@@ -49,6 +94,12 @@ template <std::size_t n> bool isIssued(const VlWide<n> &port, int i) {
 } // namespace
 
 int main(int argc, char **argv) {
+  const char *expectedPath = nullptr;
+  if (argc > 2 && !std::strcmp(argv[1], "--expect")) {
+    expectedPath = argv[2];
+    argc -= 2;
+    argv += 2;
+  }
   if (argc != 9 + kEngines) {
     std::fprintf(stderr, "bench: %d arguments expected, got %d\n", 8 + kEngines, argc - 1);
     return 2;
@@ -63,12 +114,9 @@ int main(int argc, char **argv) {
   for (int i = 0; i < kEngines; ++i)
     engines.push_back({std::strtoull(argv[9 + i], nullptr, 0)});
   std::vector<uint32_t> input(samples * inputWords), output(samples * outputWords);
-  std::FILE *file = std::fopen(argv[1], "rb");
-  if (!file || std::fread(input.data(), 4, input.size(), file) != input.size()) {
-    std::fprintf(stderr, "bench: cannot read %s\n", argv[1]);
+  std::vector<uint32_t> expected(expectedPath ? output.size() : 0);
+  if (!readWords(argv[1], input) || (expectedPath && !readWords(expectedPath, expected)))
     return 2;
-  }
-  std::fclose(file);
 
   VerilatedContext context;
   Vtop top(&context);
@@ -149,7 +197,7 @@ int main(int argc, char **argv) {
                  output.size(), cycle);
     return 3;
   }
-  file = std::fopen(argv[2], "wb");
+  std::FILE *file = std::fopen(argv[2], "wb");
   if (!file || std::fwrite(output.data(), 4, output.size(), file) != output.size() ||
       std::fclose(file) != 0) {
     std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
@@ -170,5 +218,11 @@ int main(int argc, char **argv) {
     std::printf("%s%" PRIu64, i ? ", " : "", engines[i].shortest);
   std::printf("]}\n");
   top.final();
+  if (expectedPath && top.frame_error) {
+    std::printf("FAIL: the hardware reports a wrong tlast\n");
+    return 5;
+  }
+  if (expectedPath && !matches(output, expected, outputWords))
+    return 5;
   return 0;
 }

@@ -19,7 +19,7 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware import stages, stream_bundle, verilog
+from asnet_mlir.hardware import kit, stages, stream_bundle, verilog
 from asnet_mlir.hardware.rom import rom_image
 from asnet_mlir.resources import lowering_directory
 
@@ -62,6 +62,8 @@ class CoreFiles:
       widths: bits of `a`, `b` and `result`; those of a network's cores are 32.
       tied: inputs that are held at a value, each with its width and the value.
       label: what the manifest calls it.
+      license: SPDX identifier; empty where its author states none.
+      reference: where it comes from, or empty.
     """
 
     op: str
@@ -77,6 +79,8 @@ class CoreFiles:
     widths: tuple[int, int, int] = (32, 32, 32)
     tied: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     label: str = ""
+    license: str = ""
+    reference: str = ""
 
 
 def generate(
@@ -105,8 +109,9 @@ def generate(
       force: replace `out_dir` if it exists.
       memory_latency: 1, or 2 for a register behind each memory (a higher clock, more cycles).
       models: the software models of the instances, kept beside the network so that the software's
-        result can be computed from the bundle alone.
-      info: JSON values for the manifest (bindings, layers, ..).
+        result can be computed from the bundle alone, and test vectors be made.
+      info: JSON values for the manifest (bindings, layers, ..); test vectors want `input_shape`,
+        `output_shape` and the order of the `weights`.
       style: `shared`, the sequential machine; or `stream`, an engine a layer.
       lanes: of the stream's engines, see `streams.parse_lanes`.
 
@@ -177,12 +182,22 @@ def generate(
     if models is not None:
         files["models.mlir"] = models.encode()
     files["weights.npz"] = _npz(weights)
+    details = dict(info or {})
+    vectors = None
+    if models is not None and "input_shape" in details:
+        vectors = kit.vectors(network, models, weights, details)
+    benches = [path for path in files if path.startswith("tb/") and path.endswith(".sv")]
+    added, described = kit.files(
+        name=name, top=top, sources=sources, benches=benches, entries=entries, vectors=vectors
+    )
+    files |= added
 
     manifest = {
         "format": 1,
         "name": name,
         "top": top,
         **entries,
+        **described,
         "clock": "clk",
         "reset": "rst",
         "instances": [
@@ -193,11 +208,13 @@ def generate(
                 "module": merged.modules[unit["id"]],
                 "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
                 "latency": unit["latency"],
+                "licence": cores[unit["id"]].license or "unknown",
+                "reference": cores[unit["id"]].reference,
             }
             for unit in units
         ],
         "versions": {"asnet-mlir": __version__, "circt": version("circt")},
-        "info": dict(info or {}),
+        "info": details,
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     }
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()

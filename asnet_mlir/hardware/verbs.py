@@ -14,7 +14,7 @@ import numpy as np
 
 from asnet_mlir import verilator
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx, to_native
+from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx
 from asnet_mlir.cores import Core, Instance, ensure_checked, native_masks, parse_instance
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.data import Dataset, load_data
@@ -22,7 +22,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import stages, streams, verilog
+from asnet_mlir.hardware import kit, stages, streams, verilog
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
@@ -225,11 +225,7 @@ def software_outputs(bundle: Path, x: np.ndarray) -> np.ndarray:
         shape = tuple(int(size) for size in info["output_shape"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
-    compiled = to_native(network, models)
-    y = np.empty((len(x), *shape), np.float32)
-    for index in range(len(x)):
-        compiled("main", x[index : index + 1], *weights, y[index : index + 1])
-    return y.reshape(len(x), -1).view(np.uint32)
+    return kit.software_words(network, models, weights, x, shape)
 
 
 def compare_words(got: np.ndarray, expected: np.ndarray) -> list[tuple[int, int]]:
@@ -322,6 +318,8 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
         else (widths[core.ports.a], widths[core.ports.b], widths[core.ports.result]),
         tied={name: (widths[name], value) for name, value in core.ports.tied.items()},
         label=instance.label,
+        license=core.license,
+        reference=core.reference,
     )
 
 
