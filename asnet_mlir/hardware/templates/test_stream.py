@@ -72,7 +72,7 @@ async def stream(dut: Any, inputs: list[int], outputs: int, pauses: random.Rando
             received.append(int(dut.m_axis_tdata.value))
         idle = 0 if taken or (valid and ready) else idle + 1
         assert idle < PATIENCE, f"the hardware hangs after {sent} words in, {len(received)} out"
-        waits = (offered and not taken) or sent == len(inputs)
+        waits = not taken and (offered or sent == len(inputs))
         if waits and not valid and len(received) < outputs:
             # Nothing can move before one of these rises: not a cycle of Python for each of the clock.
             timeout = Timer(PATIENCE * PERIOD_NS, "ns")
