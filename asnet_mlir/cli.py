@@ -191,13 +191,23 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("synth", _synth, "area and clock frequency of a bundle or a core")
     command.add_argument("design", metavar="DIR|CORE[:P=20]")
     command.add_argument(
-        "--target", default="ecp5", metavar="TARGET", help="ecp5, cyclonev, xilinx7 or asic"
+        "--target",
+        default="ecp5",
+        metavar="TARGET",
+        help="ecp5 (default), cyclonev, xilinx7 or asic; or a project for quartus or vivado",
     )
     command.add_argument("--seed", type=_integer, default=1, help="the first of place and route")
     command.add_argument(
         "--seeds", type=_integer, default=1, metavar="N", help="place N times: the median clock"
     )
-    command.add_argument("--device", metavar="25k|45k|85k", help="ECP5 that it must fit")
+    command.add_argument(
+        "--device",
+        metavar="25k|45k|85k|NAME",
+        help="ECP5 that it must fit; or quartus' or vivado's name of a device",
+    )
+    command.add_argument(
+        "--project", metavar="FOLDER", help="of quartus or vivado (default: DIR-quartus)"
+    )
     command.add_argument("--liberty", metavar="FILE.lib", help="gates for --target asic")
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
@@ -532,10 +542,17 @@ def _synth(options: Any) -> None:
         dsp=options.dsp,
         device=options.device,
         liberty=options.liberty,
+        project=options.project,
         progress=_show_stage if sys.stderr.isatty() else None,
     )
     if options.json:
         _print_json(result)
+        return
+    if not result.get("tool_found", True):
+        print(
+            f"project written to {result['project']}; {result['tool']} was not found: run 'make' "
+            "there, on a machine that has it"
+        )
         return
     print(", ".join(f"{key} {value}" for key, value in result.items() if value is not None))
 

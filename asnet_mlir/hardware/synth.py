@@ -146,7 +146,8 @@ def _library(
 ) -> bytes | None:
     """Check options that depend on the target; return the liberty file's content."""
     if target not in TARGETS:
-        raise InputError(f"unknown target '{target}'; targets are {', '.join(TARGETS)}")
+        known = ", ".join((*TARGETS, *targets.VENDOR_TARGETS))
+        raise InputError(f"unknown target '{target}'; targets are {known}")
     if not seeds:
         raise InputError("the number of seeds must be at least 1")
     if device is not None and target != "ecp5":

@@ -10,9 +10,12 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 
-__all__ = ["TARGETS", "Device", "count", "delay_ns", "ecp5_device", "script"]
+__all__ = ["TARGETS", "VENDOR_TARGETS", "Device", "count", "delay_ns", "ecp5_device", "script"]
 
 TARGETS = ("ecp5", "cyclonev", "xilinx7", "asic")
+
+#: By the vendor's own tools, where they are there: `projects`.
+VENDOR_TARGETS = ("quartus", "vivado")
 
 #: Where a flow stops to have its ROMs looked at: the first step that maps memories to cells.
 _MEMORY_STEP = {"ecp5": "map_ram", "cyclonev": "map_bram", "xilinx7": "map_memory", "asic": "fine"}

@@ -21,8 +21,8 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
 from asnet_mlir.hardware import bundle as bundles
+from asnet_mlir.hardware import kit, projects, stages, streams, verilog
 from asnet_mlir.hardware import simulate as simulation
-from asnet_mlir.hardware import kit, stages, streams, verilog
 from asnet_mlir.hardware import synth as synthesis
 from asnet_mlir.worker import in_mlir_process
 
@@ -246,6 +246,7 @@ def synthesize(
     route: bool = True,
     device: str | None = None,
     liberty: str | Path | None = None,
+    project: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Return area and clock frequency of a bundle, or of a core between registers.
@@ -253,23 +254,46 @@ def synthesize(
     Args:
       design: a bundle's folder, a core's text (`fmul_trunc:P=20`) or an instance.
       target: `ecp5` (Yosys and nextpnr), or without place and route, so without a clock frequency
-        but with the delay of the cells: `cyclonev`, `xilinx7`, `asic`.
+        but with the delay of the cells: `cyclonev`, `xilinx7`, `asic`; or of a bundle, by the
+        vendor's tool where it is in PATH: `quartus`, `vivado`.
       seed: of place and route; the first of them.
       seeds: how many are placed; the clock is the median.
       dsp: let multipliers use the device's DSP blocks; by default they are soft logic, where
         approximation saves area.
       route: without, the design is only mapped: quicker, and there is no clock frequency.
-      device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.
+      device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.  Of a vendor's
+        tool: its name there; by default a Cyclone V 5CSEMA5F31C6, an Artix-7 xc7a100tcsg324-1.
       liberty: the gates of an ASIC library.
+      project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.
       progress: is told of every stage that begins.
 
     Returns:
-      See `asnet_mlir.hardware.synth.synthesize`.
+      See `asnet_mlir.hardware.synth.synthesize`; of a vendor's tool,
+      `asnet_mlir.hardware.projects.synthesize`.
 
     Raises:
-      InputError: neither a bundle nor a core; an unknown target or device; too large a design.
-      ToolError: Yosys or nextpnr failed, or a ROM was lost on the way.
+      InputError: neither a bundle nor a core; an unknown target or device; too large a design; a
+        project's folder that exists.
+      ToolError: a tool failed, or a ROM was lost on the way.
     """
+    if target in projects.VENDOR_TARGETS:
+        if isinstance(design, Instance) or not Path(design).is_dir():
+            raise InputError(f"target {target} takes a bundle's folder, not '{design}'")
+        if liberty is not None:
+            raise InputError(f"target {target} takes no liberty file; only asic does")
+        if seeds != 1 or not route:
+            raise InputError(f"target {target} places once, as the project says")
+        return projects.synthesize(
+            Path(design),
+            target,
+            project=None if project is None else Path(project),
+            device=device,
+            dsp=dsp,
+            **({"progress": progress} if progress else {}),
+        )
+    if project is not None:
+        vendors = " and ".join(projects.VENDOR_TARGETS)
+        raise InputError(f"target {target} writes no project; {vendors} do")
     what: Path | bundles.CoreFiles
     if isinstance(design, Instance):
         what = _core_files(design)

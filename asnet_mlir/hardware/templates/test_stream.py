@@ -1,7 +1,7 @@
 """Streams the vectors of this bundle through the hardware; `make cocotb` runs it.
 
-Words are put on the bus, and looked at, in the low half of the clock, so no simulator's order of events
-at the edge matters.  SAMPLES=N in the environment runs the first N vectors (default: 2).
+Words are put on the bus, and looked at, in the low half of the clock, so no simulator's order of
+events at the edge matters.  SAMPLES=N in the environment runs the first N vectors (default: 2).
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ async def reset(dut: Any) -> None:
     dut.rst.value = 0
 
 
-async def stream(dut: Any, inputs: list[int], outputs: int, pauses: random.Random | None) -> list[int]:
+async def stream(
+    dut: Any, inputs: list[int], outputs: int, pauses: random.Random | None
+) -> list[int]:
     """Send words until they are all taken and `outputs` words came; return these."""
     received: list[int] = []
     sent = idle = 0
@@ -74,13 +76,15 @@ async def stream(dut: Any, inputs: list[int], outputs: int, pauses: random.Rando
         assert idle < PATIENCE, f"the hardware hangs after {sent} words in, {len(received)} out"
         waits = not taken and (offered or sent == len(inputs))
         if waits and not valid and len(received) < outputs:
-            # Nothing can move before one of these rises: not a cycle of Python for each of the clock.
+            # Nothing moves before one of these rises: not a step of Python for each cycle.
             timeout = Timer(PATIENCE * PERIOD_NS, "ns")
             events = [RisingEdge(dut.m_axis_tvalid)]
             if sent < len(inputs):
                 events.append(RisingEdge(dut.s_axis_tready))
             fired = await First(*events, timeout)
-            assert fired is not timeout, f"the hardware hangs after {sent} words in, {len(received)} out"
+            assert fired is not timeout, (
+                f"the hardware hangs after {sent} words in, {len(received)} out"
+            )
         await FallingEdge(dut.clk)
     dut.s_axis_tvalid.value = 0
     dut.m_axis_tready.value = 0
@@ -89,7 +93,7 @@ async def stream(dut: Any, inputs: list[int], outputs: int, pauses: random.Rando
 
 async def check(dut: Any, pauses: random.Random | None, interrupted_after: int = 0) -> None:
     """Run all samples and compare; before that, reset in the middle of a frame if wished."""
-    cocotb.start_soon(Clock(dut.clk, PERIOD_NS, "ns").start())
+    Clock(dut.clk, PERIOD_NS, "ns").start()
     inputs = words("input.hex", SAMPLES * INPUT_WORDS)
     expected = words("output.hex", SAMPLES * OUTPUT_WORDS)
     await reset(dut)
@@ -98,8 +102,9 @@ async def check(dut: Any, pauses: random.Random | None, interrupted_after: int =
         await reset(dut)
     received = await stream(dut, inputs, len(expected), pauses)
     wrong = [
-        f"image {i // OUTPUT_WORDS}, output {i % OUTPUT_WORDS}: hardware {got:08x}, expected {word:08x}"
-        for i, (got, word) in enumerate(zip(received, expected, strict=True))
+        f"image {index // OUTPUT_WORDS}, output {index % OUTPUT_WORDS}: "
+        f"hardware {got:08x}, expected {word:08x}"
+        for index, (got, word) in enumerate(zip(received, expected, strict=True))
         if got != word and not (is_nan(got) and is_nan(word))
     ]
     assert not wrong, f"{len(wrong)} of {len(expected)} words differ: " + "; ".join(wrong[:10])
