@@ -209,6 +209,15 @@ def _parser() -> argparse.ArgumentParser:
         "--project", metavar="FOLDER", help="of quartus or vivado (default: DIR-quartus)"
     )
     command.add_argument("--liberty", metavar="FILE.lib", help="gates for --target asic")
+    command.add_argument(
+        "--activity",
+        type=_number,
+        metavar="0.1",
+        help="of --target asic: changes of a net in a cycle; power by OpenSTA",
+    )
+    command.add_argument(
+        "--clock", type=_number, metavar="MHZ", help="of that power (default: 100)"
+    )
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
     _add_cores_verbs(verbs, common)
@@ -534,6 +543,8 @@ def _show_stage(text: str) -> None:
 
 
 def _synth(options: Any) -> None:
+    if options.clock is not None and options.activity is None:
+        raise InputError("--clock is of the power that --activity asks for")
     result = asnet_mlir.synthesize(
         options.design,
         target=options.target,
@@ -542,6 +553,8 @@ def _synth(options: Any) -> None:
         dsp=options.dsp,
         device=options.device,
         liberty=options.liberty,
+        activity=options.activity,
+        clock_mhz=100.0 if options.clock is None else options.clock,
         project=options.project,
         progress=_show_stage if sys.stderr.isatty() else None,
     )
@@ -554,7 +567,9 @@ def _synth(options: Any) -> None:
             "there, on a machine that has it"
         )
         return
-    print(", ".join(f"{key} {value}" for key, value in result.items() if value is not None))
+    power = result.pop("power_watts", {})
+    shown = result | {f"power_{name}": f"{watts:.3g} W" for name, watts in power.items()}
+    print(", ".join(f"{key} {value}" for key, value in shown.items() if value is not None))
 
 
 def _cores_list(options: Any) -> None:

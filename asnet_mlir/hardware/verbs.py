@@ -246,6 +246,8 @@ def synthesize(
     route: bool = True,
     device: str | None = None,
     liberty: str | Path | None = None,
+    activity: float | None = None,
+    clock_mhz: float = 100.0,
     project: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -264,6 +266,8 @@ def synthesize(
       device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.  Of a vendor's
         tool: its name there; by default a Cyclone V 5CSEMA5F31C6, an Artix-7 xc7a100tcsg324-1.
       liberty: the gates of an ASIC library.
+      activity: of an ASIC: changes of every net in a cycle; with it, OpenSTA reports the power at
+        `clock_mhz`.
       project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.
       progress: is told of every stage that begins.
 
@@ -279,8 +283,8 @@ def synthesize(
     if target in projects.VENDOR_TARGETS:
         if isinstance(design, Instance) or not Path(design).is_dir():
             raise InputError(f"target {target} takes a bundle's folder, not '{design}'")
-        if liberty is not None:
-            raise InputError(f"target {target} takes no liberty file; only asic does")
+        if liberty is not None or activity is not None:
+            raise InputError(f"target {target} takes no liberty file and no activity; asic does")
         if seeds != 1 or not route:
             raise InputError(f"target {target} places once, as the project says")
         return projects.synthesize(
@@ -309,6 +313,8 @@ def synthesize(
         route=route,
         device=device,
         liberty=liberty,
+        activity=activity,
+        clock_mhz=clock_mhz,
         **({"progress": progress} if progress else {}),
     )
 
