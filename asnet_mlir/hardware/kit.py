@@ -32,6 +32,12 @@ _SEED = 1
 #: What the bench may take, as a multiple of the prediction, where both streams pause.
 _SLACK = 16
 
+#: Here and no template: headers of the package's C++ are left out of the wheel.
+_FUSESOC_HEADER = """// FuseSoC calls the simulated model after the top module; tb/bench.cpp calls it Vtop.
+#include "V{top}.h"
+using Vtop = V{top};
+"""
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -178,13 +184,13 @@ def files(
             ("tb/cocotb.mk", "cocotb.mk"),
             ("tb/test_stream.py", "test_stream.py"),
             ("tb/lint.vlt", "lint.vlt"),
-            ("tb/fusesoc/Vtop.h", "Vtop.h"),
             (f"{name}.core", "network.core"),
             (f"constraints/{name}.lpf", "network.lpf"),
             (f"constraints/{name}.sdc", "network.sdc"),
             (f"constraints/{name}.xdc", "network.xdc"),
         )
     }
+    made["tb/fusesoc/Vtop.h"] = _FUSESOC_HEADER.format(top=bench_top).encode()
     if vectors is not None:
         made["tb/vectors/input.hex"] = _hex(vectors.inputs)
         made["tb/vectors/output.hex"] = _hex(vectors.outputs)
