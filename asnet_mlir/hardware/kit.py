@@ -33,7 +33,7 @@ _SEED = 1
 _SLACK = 16
 
 #: Here and no template: headers of the package's C++ are left out of the wheel.
-_FUSESOC_HEADER = """// FuseSoC calls the simulated model after the top module; tb/bench.cpp calls it Vtop.
+_FUSESOC_HEADER = """// FuseSoC calls the model after the top module; tb/bench.cpp calls it Vtop.
 #include "V{top}.h"
 using Vtop = V{top};
 """
