@@ -207,10 +207,18 @@ def _power(
             cwd=work,
             timeout_seconds=_TIMEOUT,
         )
+    # It goes on after errors, with less of the netlist.
+    said = report.stdout + report.stderr
+    error = re.search(r"^.*\bError\b.*$", said, re.MULTILINE)
     watts = targets.power_watts(report.stdout)
-    if watts is None:
-        said = " ".join((report.stdout + report.stderr).split())[-300:]
-        raise ToolError(f"power of {top} with OpenSTA: no figures: {said}")
+    if error or watts is None:
+        reason = error[0] if error else " ".join(said.split())[-300:]
+        raise ToolError(f"power of {top} with OpenSTA: no figures: {reason}")
+    if activity > 0 and watts["switching"] == 0:
+        raise ToolError(
+            f"power of {top} with OpenSTA: no switching power: the library has no "
+            "default_operating_conditions, which give the voltage"
+        )
     return watts
 
 

@@ -161,6 +161,8 @@ def _to_gates(liberty: str) -> list[str]:
         # For the power: the gates without memories, in the plain Verilog that OpenSTA reads.
         "delete t:$mem_v2",
         "setundef -zero",
+        "splitnets -ports",
+        "opt_clean",
         "write_verilog -noattr -noexpr -nohex -nodec gates.v",
     ]
 
