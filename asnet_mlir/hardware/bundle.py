@@ -186,9 +186,8 @@ def generate(
     vectors = None
     if models is not None and "input_shape" in details:
         vectors = kit.vectors(network, models, weights, details)
-    benches = [path for path in files if path.startswith("tb/") and path.endswith(".sv")]
     added, described = kit.files(
-        name=name, top=top, sources=sources, benches=benches, entries=entries, vectors=vectors
+        name=name, top=top, sources=sources, entries=entries, vectors=vectors
     )
     files |= added
 

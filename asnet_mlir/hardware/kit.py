@@ -127,7 +127,6 @@ def files(
     name: str,
     top: str,
     sources: Sequence[str],
-    benches: Sequence[str],
     entries: Mapping[str, Any],
     vectors: Vectors | None,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
@@ -137,8 +136,7 @@ def files(
       name: of the network.
       top: its top module.
       sources: the Verilog files, in order.
-      benches: Verilog files of the bench alone: with any, its top module is `asnet_observed`.
-      entries: of the manifest: `layers`, `memories`, `input_words`, `output_words`,
+      entries: of the manifest: `kind`, `layers`, `memories`, `input_words`, `output_words`,
         `predicted_cycles_per_sample`.
       vectors: without, the bundle can be linted and synthesized but not checked by itself.
     """
@@ -149,19 +147,21 @@ def files(
     limit = (samples + stages) * _SLACK * (entries["predicted_cycles_per_sample"] + 1000)
     steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in engines]
     numbers = [samples, entries["input_words"], entries["output_words"]]
-    bench_top = "asnet_observed" if benches else top
+    # The bench of a stream looks at its engines.
+    observed = ["tb/observed.sv"] if entries["kind"] == "stream" else []
+    bench_top = "asnet_observed" if observed else top
     run = ["--expect", "tb/vectors/output.hex", "tb/vectors/input.hex", "output.bin"]
     run += map(str, [*numbers, 1, limit + reset_cycle, reset_cycle, *steps])
     roms = sorted({m["file"] for m in entries["memories"].values() if "file" in m})
     hexes = [*roms, *(["tb/vectors/input.hex", "tb/vectors/output.hex"] if vectors else [])]
-    bench_files = [f"{path}: {{file_type: systemVerilogSource}}" for path in benches]
+    bench_files = [f"{path}: {{file_type: systemVerilogSource}}" for path in observed]
     bench_files.append("tb/bench.cpp: {file_type: cppSource}")
     bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
     values = {
         "NAME": name,
         "TOP": top,
         "BENCH_TOP": bench_top,
-        "BENCH_SV": " ".join(benches),
+        "BENCH_SV": " ".join(observed),
         "INPUT_WORDS": entries["input_words"],
         "OUTPUT_WORDS": entries["output_words"],
         "SAMPLES": samples,
