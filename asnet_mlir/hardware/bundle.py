@@ -20,7 +20,7 @@ import numpy as np
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware import kit, stages, stream_bundle, verilog
-from asnet_mlir.hardware.rom import rom_image
+from asnet_mlir.hardware.rom import rom_files, rom_image
 from asnet_mlir.resources import lowering_directory
 
 __all__ = [
@@ -234,19 +234,17 @@ def _machine_contents(
     summary = made["summary"]
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
     files["rtl/microcode.lst"] = made["microcode_listing"].encode()
-    files["rom/microcode.hex"] = made["microcode_hex"].encode()
     memories: dict[str, dict[str, Any]] = {
         "ram": {"words": summary["ram_words"], "width": 32},
         "weights": {"words": summary["rom_words"], "width": 32},
-        "microcode": {
-            "words": summary["rows"],
-            "width": summary["row_bits"],
-            "file": "rom/microcode.hex",
-        },
     }
+    roms = {"microcode": made["microcode_hex"].encode()}
     if summary["rom_words"]:
-        files["rom/weights.hex"] = rom_image(summary["memories"], weights)
-        memories["weights"]["file"] = "rom/weights.hex"
+        roms["weights"] = rom_image(summary["memories"], weights)
+    for what, data in roms.items():
+        rom, its_memories = rom_files(data, made["roms"][what])
+        files |= rom
+        memories |= its_memories
     entries = {
         "kind": "sequential",
         "input_words": summary["input_words"],

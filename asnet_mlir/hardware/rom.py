@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from asnet_mlir.errors import InputError
 
-__all__ = ["array_words", "rom_image", "rom_text"]
+__all__ = ["RomPart", "array_words", "rom_files", "rom_image", "rom_text"]
+
+#: A file, its first word and how many, the lowest bit of a word that it holds and how many.
+RomPart = tuple[str, int, int, int, int]
 
 _CANONICAL_NAN = 0x7FC00000
 
@@ -61,3 +65,30 @@ def rom_text(name: str, words: Iterable[int], width: int = 32) -> bytes:
     """Return a ROM of one weight, as `$readmemh` reads it."""
     digits = width // 4
     return (f"// {name}\n" + "".join(f"{word:0{digits}x}\n" for word in words)).encode()
+
+
+def rom_files(
+    data: bytes, parts: Sequence[RomPart]
+) -> tuple[dict[str, bytes], dict[str, dict[str, Any]]]:
+    """Return the files of a ROM that may be made of several, and what the manifest says of them.
+
+    Args:
+      data: the whole ROM, as `$readmemh` reads it.
+      parts: which words and which of their bits each file holds.
+    """
+    files = {}
+    memories = {}
+    lines = [line for line in data.decode().splitlines() if not line.startswith("//")]
+    for file, first, words, low, width in parts:
+        entry: dict[str, Any] = {"words": words, "width": width, "file": file}
+        if len(parts) == 1:
+            files[file] = data
+        else:
+            entry |= {"first": first, "low": low}
+            mask, digits = (1 << width) - 1, (width + 3) // 4
+            mine = [int(line, 16) >> low & mask for line in lines[first : first + words]]
+            head = f"// words from {first}, bits {low + width - 1} to {low}\n"
+            text = head + "".join(f"{value:0{digits}x}\n" for value in mine)
+            files[file] = text.encode()
+        memories[PurePosixPath(file).stem] = entry
+    return files, memories

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware import streams
-from asnet_mlir.hardware.rom import array_words, rom_image, rom_text
+from asnet_mlir.hardware.rom import RomPart, array_words, rom_files, rom_image, rom_text
 
 __all__ = ["contents"]
 
@@ -44,31 +43,28 @@ def contents(
     layers = []
     used: set[int] = set()
 
-    def add_rom(file: str, data: bytes, words: int, width: int) -> None:
-        files[file] = data
-        memories[Path(file).stem] = {"words": words, "width": width, "file": file}
+    def add_rom(parts: Sequence[RomPart], data: bytes) -> None:
+        its_files, its_memories = rom_files(data, parts)
+        files.update(its_files)
+        memories.update(its_memories)
 
     for stage in made["stages"]:
         used |= set(stage["units"])
         if "engine" in stage:
-            for number, file in stage["roms"].items():
+            for number, parts in stage["roms"].items():
                 operand = stage["operands"][int(number)]
                 lane_count = 1 if operand["is_epilogue"] else stage["engine"]["lanes"]
                 words = _operand_words(stage["engine"], operand, weights)
-                width = 32 * lane_count
-                add_rom(file, rom_text(operand["weight"], words, width), len(words), width)
+                data = rom_text(operand["weight"], words, 32 * lane_count)
+                add_rom(parts, data)
             layers.append(_engine_entry(stage))
         else:
             machine = stage["machine"]
-            add_rom(
-                stage["roms"]["microcode"],
-                stage["microcode_hex"].encode(),
-                machine["rows"],
-                machine["row_bits"],
-            )
+            microcode = stage["microcode_hex"].encode()
+            add_rom(stage["roms"]["microcode"], microcode)
             if machine["rom_words"]:
                 data = rom_image(machine["memories"], weights)
-                add_rom(stage["roms"]["weights"], data, machine["rom_words"], 32)
+                add_rom(stage["roms"]["weights"], data)
             files[f"rtl/{stage['module']}.lst"] = stage["microcode_listing"].encode()
             layers.append(_machine_entry(stage))
     engines = [entry for entry in layers if entry["kind"] == "engine"]

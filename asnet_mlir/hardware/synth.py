@@ -44,7 +44,7 @@ class _Design:
     files: tuple[tuple[str, bytes], ...]
     data: tuple[tuple[str, bytes], ...]
     top: str
-    roms: tuple[tuple[str, int, int], ...]  # file, words, width
+    roms: tuple[tuple[str, int, int, int], ...]  # file, words, width, which bit the lowest one is
 
 
 def synthesize(
@@ -232,7 +232,10 @@ def _bundle_design(bundle: Path) -> _Design:
         files=tuple((name, (bundle / name).read_bytes()) for name in names),
         data=tuple((file, (bundle / file).read_bytes()) for file, _ in present),
         top=manifest["top"],
-        roms=tuple((file, memory["words"], memory["width"]) for file, memory in present),
+        roms=tuple(
+            (file, memory["words"], memory["width"], memory.get("low", 0))
+            for file, memory in present
+        ),
     )
 
 
@@ -371,14 +374,18 @@ def _check_roms(design: _Design, netlist: dict[str, Any]) -> None:
                         for i in range(size)
                     ]
                 )
-    for file, words, width in design.roms:
+    for file, words, width, low in design.roms:
         text = dict(design.data)[file].decode()
         values = [int(line, 16) for line in text.splitlines() if line and not line.startswith("//")]
         if len(values) != words:
             raise ToolError(f"{file}: {len(values)} words, the manifest says {words}")
         rows = [f"{value:0{width}b}" for value in values]
+        is_code = "microcode" in Path(file).stem
+        needed = [] if is_code else _signs_and_exponents(width, low)
+        if not needed and not is_code:
+            continue  # fractions alone: a core may look at none of these bits
         if not any(
-            _holds(memory[:words], rows, file) for memory in memories if len(memory) >= words
+            _holds(memory[:words], rows, needed) for memory in memories if len(memory) >= words
         ):
             raise ToolError(
                 f"synthesizing {design.top}: the contents of {file} are not in the netlist; "
@@ -386,18 +393,20 @@ def _check_roms(design: _Design, netlist: dict[str, Any]) -> None:
             )
 
 
-def _holds(memory: list[str], rows: list[str], file: str) -> bool:
+def _signs_and_exponents(width: int, low: int = 0) -> list[int]:
+    """Return at which places of a row, from the left, signs and exponents of floats are."""
+    return [width - 1 - bit for bit in reversed(range(width)) if (low + bit) % 32 >= 23]
+
+
+def _holds(memory: list[str], rows: list[str], needed: list[int]) -> bool:
     """Whether what is left of a ROM is what it was made with.
 
     Synthesis drops bits that are constant or that no core looks at.  It has no reason to drop signs
-    and exponents.
+    and exponents, which are at the places `needed` of a row.
     """
     wanted, found = _columns(rows), _columns(memory)
-    needed = set()
-    if not file.endswith("microcode.hex"):
-        for low in range(0, len(rows[0]), 32):
-            needed |= _columns([row[low : low + 9] for row in rows])
-    return needed <= found <= wanted and bool(found or not wanted)
+    kept = _columns(["".join(row[place] for place in needed) for row in rows])
+    return kept <= found <= wanted and bool(found or not wanted)
 
 
 def _columns(rows: list[str]) -> set[str]:

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from microcode import bits_for
 from scheduled import Unit
 
-__all__ = ["CLOCK", "NAN", "CorePorts", "Module", "Parts", "canonical", "design", "is_nan"]
+__all__ = [
+    "CLOCK",
+    "NAN",
+    "CorePorts",
+    "Module",
+    "Parts",
+    "canonical",
+    "design",
+    "is_nan",
+    "rom_parts",
+]
 
 NAN = 0x7FC00000
 CLOCK = "!seq.clock"
@@ -232,6 +242,31 @@ def _core_parameters(values: Sequence[tuple[str, int]]) -> tuple[str, str]:
     return f"<{declared}>", f"<{given}>"
 
 
+def rom_parts(file: str, words: int, width: int) -> list[tuple[str, int, int, int, int]]:
+    """Return the ROMs that make up one: file, first word, words, lowest bit and width of each.
+
+    Block RAMs are 1024 words of 18 bits, 2048 of 9, 4096 of 4 and so on.  Of a deep ROM of more
+    than 16 bits, synthesis would use the ninth bits as well, and depths that are no powers of two
+    it makes of many blocks: both take logic to choose among blocks.  So it is made of columns of
+    16 bits, and where a power of two would waste too much, of two such powers (as asnet_ram).
+    """
+    if words <= 1024:
+        return [(file, 0, words, 0, width)]
+    half = 1 << (bits_for(words) - 1)
+    rows = [(0, words)]
+    if half - (1 << bits_for(words - half)) > 1024:
+        rows = [(0, half), (half, words - half)]
+    stem = file.removesuffix(".hex")
+    parts = [
+        (first, count, low, min(16, width - low))
+        for first, count in rows
+        for low in range(0, width, 16)
+    ]
+    if len(parts) == 1:
+        return [(file, *parts[0])]
+    return [(f"{stem}_{number}.hex", *part) for number, part in enumerate(parts)]
+
+
 class Parts:
     """A module in the making and what it instantiates: memories and cores.
 
@@ -245,6 +280,20 @@ class Parts:
         self.clock_bit = ""
 
     def rom(self, name: str, words: int, width: int, file: str, address: str) -> str:
+        m = self.m
+        parts = rom_parts(file, words, width)
+        rows: dict[int, list[str]] = {}
+        for number, (own, first, count, _, bits) in enumerate(parts):
+            label = name if len(parts) == 1 else f"{name}_{number}"
+            rows.setdefault(first, []).append(self.rom_part(label, count, bits, own, address))
+        values = [m.concat(*reversed(columns)) for columns in rows.values()]
+        if len(values) == 1:
+            return values[0]
+        # The second one begins where the highest bit of the address is 1.
+        is_high = m.extract(address, bits_for(words) - 1, 1)
+        return m.mux(m.register(f"{name}_is_high", is_high, "%clk"), values[1], values[0])
+
+    def rom_part(self, name: str, words: int, width: int, file: str, address: str) -> str:
         bits = max(bits_for(words), 1)
         # CIRCT checks the widths of an extern module's ports, so one declaration a size.
         symbol = f"asnet_rom_{bits}_{width}"

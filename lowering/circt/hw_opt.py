@@ -25,7 +25,7 @@ import circt
 from circt import ir
 from circt.passmanager import PassManager
 from engines import read_stream
-from hw_module import CorePorts, design
+from hw_module import CorePorts, design, rom_parts
 from machine import MachineOptions, build
 from microcode import Microprogram, assemble
 from scheduled import Program, ScheduleError, parse_module, read_program
@@ -79,6 +79,15 @@ def _microcode_hex(code: Microprogram) -> str:
     return "".join(f"{word:0{digits}x}\n" for word in code.words)
 
 
+def _machine_roms(
+    program: Program, code: Microprogram, weights: str, microcode: str
+) -> dict[str, list[tuple[str, int, int, int, int]]]:
+    return {
+        "weights": rom_parts(weights, program.words("rom"), 32),
+        "microcode": rom_parts(microcode, len(code.words), code.width),
+    }
+
+
 def _read_cores(path: Path | None) -> dict[int, CorePorts]:
     if path is None:
         return {}
@@ -107,7 +116,8 @@ def _sequential(text: str, options: argparse.Namespace, cores: dict[int, CorePor
     program = _read_program(text)
     code = assemble(program)
     name = options.name or program.name
-    hw_text = build(program, code, MachineOptions(name), cores)
+    machine = MachineOptions(name)
+    hw_text = build(program, code, machine, cores)
     if options.emit == "microcode":
         return code.listing
     if options.emit == "hw":
@@ -119,6 +129,7 @@ def _sequential(text: str, options: argparse.Namespace, cores: dict[int, CorePor
             "summary": _summary(program, code, name),
             "microcode_listing": code.listing,
             "microcode_hex": _microcode_hex(code),
+            "roms": _machine_roms(program, code, machine.rom_file, machine.microcode_file),
             "hw": hw_text,
             "sv": _export(hw_text),
         }
@@ -155,7 +166,11 @@ def _stream(text: str, options: argparse.Namespace, cores: dict[int, CorePorts])
             used = sorted({stream.units[n.unit].id for n in nodes if n.unit is not None})
             entry |= {"engine": stage.engine.numbers, "operands": operands, "units": used}
             entry["roms"] = {
-                str(k): rom_file(stage, k)
+                str(k): rom_parts(
+                    rom_file(stage, k),
+                    operand.words,
+                    32 * (1 if operand.is_epilogue else stage.engine.lanes),
+                )
                 for k, operand in enumerate(stage.engine.operands)
                 if operand.weight is not None
             }
@@ -166,7 +181,12 @@ def _stream(text: str, options: argparse.Namespace, cores: dict[int, CorePorts])
                 "units": [unit.id for unit in machine.program.units],
                 "microcode_listing": machine.code.listing,
                 "microcode_hex": _microcode_hex(machine.code),
-                "roms": {what: rom_file(stage, what) for what in ("weights", "microcode")},
+                "roms": _machine_roms(
+                    machine.program,
+                    machine.code,
+                    rom_file(stage, "weights"),
+                    rom_file(stage, "microcode"),
+                ),
             }
         stages.append(entry)
     units = [{**unit.__dict__, "parameters": dict(unit.parameters)} for unit in stream.units]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hw_module import CorePorts, Module, Parts, canonical, design
 from microcode import PORTS, Microprogram, bits_for, issue_field
-from plain_logic import plain_logic
+from plain_logic import operation_width, plain_logic
 from scheduled import Program
 
 __all__ = ["MachineOptions", "build", "machine_modules"]
@@ -143,6 +143,9 @@ class _Machine(Parts):
         fetched = m.register("fetched", running, clk, rst)
         idle = m.not_(m.and_(fetched, running))
         m.register("control", stored, clk, idle)
+        for port, names in (("a", code.a_sources), ("b", code.b_sources)):
+            if "immediate" in names:
+                self.immediate(port, names, stored, idle, clk)
         self.loops(clk)
 
         # Addresses.
@@ -170,8 +173,6 @@ class _Machine(Parts):
             words = program.words("rom")
             rom = self.rom("weights", words, 32, self.options.rom_file, addresses["rom"])
             sources["rom"] = self.delayed("rom_word", rom, clk)
-        sources["immediate"] = self.field("immediate", 32)
-
         # Operands: one issue a cycle, so that all units share the choice. Each has registers of its
         # own, which lie where it lies and keep still while it is not used.
         a = m.name_as("a", self.operand("a", code.a_sources, sources))
@@ -181,6 +182,7 @@ class _Machine(Parts):
 
         # Units and plain logic; one result a cycle.
         results = []
+        plain = None
         for source in code.result_sources:
             name = "plain" if source is None else self.unit_name(program.units[source])
             issue = self.field(issue_field(program, source))
@@ -193,7 +195,7 @@ class _Machine(Parts):
                     value = self.operand("condition", code.condition_sources, sources)
                     value = m.extract(value, 0, 1)
                     condition = m.register("condition", value, clk, enable=issue)
-                width = max(bits_for(len(code.functions)), 1)
+                width = operation_width(code.functions)
                 inputs = {
                     "a": unit_a,
                     "b": unit_b,
@@ -202,11 +204,12 @@ class _Machine(Parts):
                 }
                 clocks = {"clk": clk} if program.plain_latency else {}
                 outputs = {"result": 32}
-                results += m.instance("plain", self.options.plain, inputs, outputs, clocks=clocks)
+                (plain,) = m.instance("plain", self.options.plain, inputs, outputs, clocks=clocks)
             else:
                 results.append(self.unit(program.units[source], unit_a, unit_b))
-        index = self.field("result_source") if len(results) > 1 else None
-        m.register("result", m.select(index, results), clk, enable=self.field("result_enable"))
+        # Where it was not asked for anything, the result of the plain logic is 0.
+        word = self.united("result", results, plain)
+        m.register("result", word, clk, enable=self.field("result_enable"))
 
         m.output("s_axis_tready", receiving)
         m.output("m_axis_tdata", sources["ram"])
@@ -214,6 +217,46 @@ class _Machine(Parts):
         m.output("m_axis_tlast", m.and_(word_sent, last_out))
         m.output("frame_error", "%frame_error")
         return m
+
+    def immediate(self, port: str, names: Sequence[str], stored: str, idle: str, clk: str) -> None:
+        """The row's constant as an operand: a register of its own that is 0 in all other rows."""
+        m = self.m
+        fields = {entry.name: entry for entry in self.code.fields}
+        chooser = fields.get(f"{port}_source")
+        other = m.constant(0, 1)
+        if chooser is not None:
+            index = m.extract(stored, chooser.low, chooser.width)
+            other = m.not_(m.equals(index, names.index("immediate")))
+        word = m.constant(0, 32)
+        if "immediate" in fields:
+            word = m.extract(stored, fields["immediate"].low, 32)
+        m.register(f"{port}_immediate", word, clk, m.or_(idle, other))
+
+    def united(self, port: str, values: Sequence[str], last: str | None) -> str:
+        """Return the value that the field `<port>_source` names.
+
+        `last`, the source after `values`, is 0 unless it is named, so that it needs no choice. A
+        pair of values and what chooses among them is a function of four inputs for each bit.
+        """
+        m = self.m
+        count = len(values) + (last is not None)
+        if count == 1:
+            return last or values[0]
+        index = self.field(f"{port}_source", bits_for(count))
+        width = m.widths[index]
+        words = []
+        for low in range(0, len(values), 2):
+            pair = values[low : low + 2]
+            if len(pair) == 1:
+                is_here = m.equals(index, low)
+                word = pair[0]
+            else:
+                is_here = m.equals(m.extract(index, 1, width - 1), low // 2) if width > 1 else None
+                word = m.mux(m.extract(index, 0, 1), pair[1], pair[0])
+            if is_here:
+                word = m.and_(word, m.repeat(is_here, m.widths[word]))
+            words.append(word)
+        return m.or_(*words, *([last] if last else []))
 
     def delayed(self, name: str, word: str, clk: str) -> str:
         for cycle in range(self.program.memory_latency - 1):
@@ -262,8 +305,11 @@ class _Machine(Parts):
         m = self.m
         width = 1 if port == "condition" else 32
         values = []
+        last = None
         for name in names:
-            if name == "register":
+            if name == "immediate":
+                last = f"%{port}_immediate"
+            elif name == "register":
                 word = self.register_file(
                     f"{port}_registers",
                     max(self.code.registers, 1),
@@ -276,5 +322,4 @@ class _Machine(Parts):
                 values.append(word)
             else:
                 values.append(m.extract(sources[name], 0, width))
-        index = self.field(f"{port}_source") if len(values) > 1 else None
-        return m.select(index, values)
+        return self.united(port, values, last)

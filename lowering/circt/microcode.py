@@ -343,7 +343,7 @@ def assemble(program: Program) -> Microprogram:
     for row, unit in assembler.result_rows:
         row.put(result_source=result_sources.index(unit))
     for row, function in assembler.function_rows:
-        row.put(function=functions.index(function))
+        row.put(function=functions.index(function) + 1)  # 0: none
 
     ram_bits = max(bits_for(program.words("ram")), 1)
     rom_bits = max(bits_for(program.words("rom")), 1)
@@ -363,7 +363,7 @@ def assemble(program: Program) -> Microprogram:
         widths[issue_field(program, source)] = 1
     widths["result_enable"] = widths["register_enable"] = 1
     widths["result_source"] = bits_for(len(result_sources))
-    widths["function"] = bits_for(len(functions))
+    widths["function"] = bits_for(len(functions) + 1)
     widths["loop_set"] = widths["loop_next"] = widths["done"] = 1
     widths["loop_index"] = bits_for(assembler.loop_counters)
     widths["loop_count"] = max(

@@ -2,177 +2,306 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from hw_module import NAN, Module, is_nan
 from microcode import bits_for
 
-__all__ = ["plain_logic"]
+__all__ = ["operation_code", "operation_width", "plain_logic"]
+
+_SHIFTS = ("shli", "shrui", "shrsi")
+_ORDERS = ("maxsi", "minsi", "maxui", "minui")
+
+
+def operation_code(functions: Sequence[str], function: str) -> int:
+    """Return what the input `operation` is for a function; for 0 the result is 0."""
+    return functions.index(function) + 1
+
+
+def operation_width(functions: Sequence[str]) -> int:
+    """Return the width of the input `operation`."""
+    return max(bits_for(len(functions) + 1), 1)
 
 
 def plain_logic(name: str, functions: Sequence[str], latency: int) -> Module:
-    """The plain logic: one function of two words and a condition, chosen by its index.
+    """The plain logic: one function of two words and a condition, chosen by its code.
 
     With a latency of 1 there are registers behind what is deep (carries, shifts), before what comes
-    of it: choices by comparisons, and float comparisons from several integer ones.
+    of it: choices by comparisons, and float comparisons from several integer ones.  Functions
+    share what they have in common: one adder also subtracts and compares, one shifter shifts both
+    ways.  A result that was not asked for is 0, so that results are united by OR; registers are
+    cleared for this, which costs no logic.
     """
-    m = Module(name, "Plain logic of the network: moves, integers, comparisons.")
-    clock = m.clock("clk") if latency else None
-    a = m.input("a", 32)
-    b = m.input("b", 32)
-    condition = m.input("condition", 1)
-    width = bits_for(len(functions))
-    index = m.input("operation", max(width, 1))
+    return _PlainLogic(name, functions, latency).build()
 
-    chosen: dict[str, str] = {}
 
-    def is_(*names: str) -> str:
+class _PlainLogic:
+    def __init__(self, name: str, functions: Sequence[str], latency: int) -> None:
+        self.m = Module(name, "Plain logic of the network: moves, integers, comparisons.")
+        self.functions = functions
+        self.clock = self.m.clock("clk") if latency else None
+        self.a = self.m.input("a", 32)
+        self.b = self.m.input("b", 32)
+        self.condition = self.m.input("condition", 1)
+        self.index = self.m.input("operation", operation_width(functions))
+        self.chosen: dict[str, str] = {}
+
+    # -- helpers ---------------------------------------------------------------------------------
+
+    def have(self, *names: str) -> list[str]:
+        return [name for name in names if name in self.functions]
+
+    def is_(self, *names: str) -> str:
         """Whether the function is one of `names`; those that nobody uses are left out."""
+        m = self.m
         terms = []
-        for name in names:
-            if name in functions:
-                if name not in chosen:
-                    is_name = m.equals(index, functions.index(name))
-                    chosen[name] = m.name_as(f"is_{name}", is_name)
-                terms.append(chosen[name])
+        for name in self.have(*names):
+            if name not in self.chosen:
+                is_name = m.equals(self.index, operation_code(self.functions, name))
+                self.chosen[name] = m.name_as(f"is_{name}", is_name)
+            terms.append(self.chosen[name])
         return m.or_(*terms) if terms else m.constant(0, 1)
 
-    def have(*names: str) -> list[str]:
-        return [name for name in names if name in functions]
+    def cut(self, name: str, value: str) -> str:
+        return self.m.register(f"{name}_q", value, self.clock) if self.clock else value
 
-    def cut(name: str, value: str) -> str:
-        return m.register(f"{name}_q", value, clock) if clock else value
+    def cut_if(self, name: str, enable: str, value: str) -> str:
+        """Like `cut`, and 0 if not `enable`."""
+        m = self.m
+        if self.clock:
+            return m.register(f"{name}_q", value, self.clock, m.not_(enable))
+        return m.and_(value, m.repeat(enable, m.widths[value]))
 
-    groups: list[tuple[list[str], str]] = []  # functions, their common result
+    def part(self, word: str, low: int, width: int) -> str:
+        return self.m.extract(word, low, width)
 
-    # One operand or the other.
-    orders = have("maxsi", "minsi", "maxui", "minui")
-    picks = have("move", "select", *orders)
-    signed_less = unsigned_less = None
-    signed = have("maxsi", "minsi", *(f"cmpi_{p}" for p in ("slt", "sle", "sgt", "sge")))
-    unsigned = have("maxui", "minui", *(f"cmpi_{p}" for p in ("ult", "ule", "ugt", "uge")))
-    if signed:
-        signed_less = m.compare("slt", a, b)
-    if unsigned:
-        unsigned_less = m.compare("ult", a, b)
-    take_a = []
-    if have("move"):
-        take_a.append(is_("move"))
-    if have("select"):
-        take_a.append(m.and_(is_("select"), condition))
-    for name in orders:
-        less = signed_less if name.endswith("si") else unsigned_less
-        assert less is not None
-        take_a.append(m.and_(is_(name), less if name.startswith("min") else m.not_(less)))
-    nan_a = is_nan(m, a) if have("negf", "canon") or _uses_cmpf(functions) else None
-    if have("negf"):
-        # The sign flips, except that of a NaN: its only form is the canonical one.
-        assert nan_a is not None
-        sign = m.and_(m.not_(m.extract(a, 31, 1)), m.not_(nan_a))
-        groups.append((["negf"], m.concat(sign, m.extract(a, 0, 31))))
-    if have("canon"):
-        assert nan_a is not None
-        groups.append((["canon"], m.mux(nan_a, m.constant(NAN, 32), a)))
-    late: list[str] = []  # results that are made behind the registers
-    if picks == ["move"]:
-        groups.append((picks, a))
-    elif picks:
-        picked = m.mux(cut("take_a", m.or_(*take_a)), cut("a", a), cut("b", b))
-        late.append(m.and_(picked, m.repeat(cut("is_picked", is_(*picks)), 32)))
+    # -- construction ----------------------------------------------------------------------------
 
-    # Sums.
-    sums = have("addi", "subi")
-    if sums == ["addi"]:
-        groups.append((sums, m.add(a, b)))
-    elif sums == ["subi"]:
-        groups.append((sums, m.sub(a, b)))
-    elif sums:
-        # a - b = ~(~a + b): one adder for both.
-        flip = m.repeat(is_("subi"), 32)
-        groups.append((sums, m.xor(m.add(m.xor(a, flip), b), flip)))
+    def build(self) -> Module:
+        m = self.m
+        self.integers = self.have(*(name for name in self.functions if name.startswith("cmpi_")))
+        self.floats = self.have(*(name for name in self.functions if name.startswith("cmpf_")))
+        self.nan_a = is_nan(m, self.a) if self.have("negf", "canon") or self.floats else None
+        words: list[str] = []
+        bits: list[str] = []
+        self.sums(words)
+        self.choices(words)
+        self.bitwise(words)
+        self.shifts(words)
+        if self.have("muli"):
+            words.append(self.cut_if("product", self.is_("muli"), m.binary("mul", self.a, self.b)))
+        if self.integers or self.floats:
+            bits.append(self.comparison())
+        if self.have("trunci"):
+            bits.append(self.cut("truncated", m.and_(self.is_("trunci"), self.part(self.a, 0, 1))))
+        if bits:
+            words.append(m.fit(m.or_(*bits), 32))
+        m.output("result", m.or_(*words))
+        return m
 
-    for name, operation in (("andi", "and"), ("ori", "or"), ("xori", "xor"), ("muli", "mul")):
-        if have(name):
-            groups.append(([name], m.binary(operation, a, b)))
-    for name, operation in (("shli", "shl"), ("shrui", "shru"), ("shrsi", "shrs")):
-        if have(name):
-            groups.append(([name], m.binary(operation, a, b)))
-        for fixed in functions:
-            if fixed.startswith(f"{name}_"):
-                amount = m.constant(int(fixed.split("_")[1]), 32)
-                groups.append(([fixed], m.binary(operation, a, amount)))
-    if have("trunci"):
-        groups.append((["trunci"], m.fit(m.extract(a, 0, 1), 32)))
-
-    # One function is chosen, so that the others can be masked instead of passed over in turn.
-    masked = [
-        m.and_(m.name_as(f"value_of_{names[0]}", value), m.repeat(is_(*names), 32))
-        for names, value in groups
-    ]
-    if masked:
-        late.append(cut("word", m.or_(*masked)))
-
-    # Comparisons: one bit.
-    integer = have(*(name for name in functions if name.startswith("cmpi_")))
-    terms = []
-    if integer:
-        bits = [m.and_(is_(name), m.compare(name.split("_")[1], a, b)) for name in integer]
-        terms.append(cut("compared", m.or_(*bits)))
-    if _uses_cmpf(functions):
-        assert nan_a is not None
-        terms += _float_comparisons(m, functions, a, b, nan_a, is_, cut)
-    if terms:
-        late.append(m.fit(m.or_(*terms), 32))
-    m.output("result", m.or_(*late))
-    return m
-
-
-def _uses_cmpf(functions: Sequence[str]) -> bool:
-    return any(name.startswith("cmpf_") for name in functions)
-
-
-def _float_comparisons(
-    m: Module,
-    functions: Sequence[str],
-    a: str,
-    b: str,
-    nan_a: str,
-    is_: Callable[..., str],
-    cut: Callable[[str, str], str],
-) -> list[str]:
-    """IEEE 754 comparisons from one comparison of integers (-0 equals +0, NaN is unordered)."""
-    unordered = cut("unordered", m.or_(nan_a, is_nan(m, b)))
-    zero = m.constant(0, 31)
-    magnitudes = m.extract(a, 0, 31), m.extract(b, 0, 31)
-    both_zero = cut(
-        "both_zero", m.and_(*(m.compare("eq", magnitude, zero) for magnitude in magnitudes))
-    )
-    equal = m.or_(both_zero, cut("same_bits", m.compare("eq", a, b)))
-    signs = cut("sign_a", m.extract(a, 31, 1)), cut("sign_b", m.extract(b, 31, 1))
-    below = cut("below", m.compare("ult", *magnitudes))
-    same_sign_less = m.mux(signs[0], m.and_(m.not_(below), m.not_(equal)), below)
-    less = m.and_(
-        m.not_(both_zero), m.mux(m.xor(*signs), signs[0], same_sign_less), m.not_(unordered)
-    )
-    equal = m.and_(equal, m.not_(unordered))
-    greater = m.and_(m.not_(less), m.not_(equal), m.not_(unordered))
-    basic = {"lt": [less], "gt": [greater], "eq": [equal], "le": [less, equal]}
-    basic |= {"ge": [greater, equal], "ne": [less, greater]}
-    terms = []
-    for name in functions:
-        if not name.startswith("cmpf_"):
-            continue
-        predicate = name.removeprefix("cmpf_")
-        if predicate == "true":
-            value = m.constant(1, 1)
-        elif predicate == "false":
-            value = m.constant(0, 1)
-        elif predicate == "ord":
-            value = m.not_(unordered)
-        elif predicate == "uno":
-            value = unordered
+    def sums(self, words: list[str]) -> None:
+        """One adder: a + b, or a + ~b + 1, whose carry also says that a is at least b."""
+        m = self.m
+        ordered = [f"{kind}{name}" for kind in "su" for name in ("lt", "le", "gt", "ge")]
+        compares = self.have(*_ORDERS, *(f"cmpi_{name}" for name in ordered), *self.floats)
+        # Who is unequal is less or greater; where nothing else is ordered, taken as greater.
+        subtracts = [*self.have("subi"), *compares, *(self.have("cmpi_ne") if compares else [])]
+        self.below = m.constant(0, 1)
+        if not subtracts and not self.have("addi"):
+            return
+        if not subtracts:
+            total = m.add(self.a, self.b)
         else:
-            parts = list(basic[predicate[1:]])
-            value = m.or_(*parts, *([unordered] if predicate[0] == "u" else []))
-        terms.append(m.and_(cut(f"is_{name}", is_(name)), value))
-    return terms
+            is_minus = self.is_(*subtracts) if self.have("addi") else m.constant(1, 1)
+            other = m.xor(self.b, m.repeat(is_minus, 32))
+            zero, one = m.constant(0, 1), m.constant(1, 1)
+            wide = m.add(m.concat(zero, self.a, one), m.concat(zero, other, is_minus))
+            total = self.part(wide, 1, 32)
+            self.below = m.name_as("below", m.not_(self.part(wide, 33, 1)))
+        if self.have("addi", "subi"):
+            words.append(self.cut_if("sum", self.is_("addi", "subi"), total))
+
+    def choices(self, words: list[str]) -> None:
+        """One operand or the other, also without a NaN's payload or with another sign."""
+        m, a, b = self.m, self.a, self.b
+        orders = self.have(*_ORDERS)
+        same = self.have("move", "negf", "canon")
+        if not orders and not same and not self.have("select"):
+            return
+        a_signs = self.part(a, 31, 1), self.part(b, 31, 1)
+        less = self.below
+        if self.have("maxsi", "minsi"):
+            signed = m.mux(m.xor(*a_signs), a_signs[0], less)
+            less = m.mux(self.is_("maxsi", "minsi"), signed, less)
+        take_a = []
+        if same:
+            take_a.append(self.is_(*same))
+        if self.have("select"):
+            take_a.append(m.and_(self.is_("select"), self.condition))
+        if self.have("minsi", "minui"):
+            take_a.append(m.and_(self.is_("minsi", "minui"), less))
+        if self.have("maxsi", "maxui"):
+            take_a.append(m.and_(self.is_("maxsi", "maxui"), m.not_(less)))
+        enable = self.is_(*same, "select", *orders)
+        first = a
+        if self.have("negf"):
+            sign = m.xor(a_signs[0], self.is_("negf"))
+            first = m.concat(sign, self.part(a, 0, 31))
+        enable_a = enable
+        if self.have("negf", "canon"):
+            # The only form of a NaN is the canonical one, whose sign does not flip.
+            assert self.nan_a is not None
+            replaced = m.and_(self.is_("negf", "canon"), self.nan_a)
+            enable_a = m.and_(enable, m.not_(replaced))
+            nan = m.repeat(self.cut("replaced", replaced), 32)
+            words.append(m.and_(nan, m.constant(NAN, 32)))
+        picked = self.cut_if("a", enable_a, first)
+        if orders or self.have("select"):
+            second = self.cut_if("b", enable, b)
+            picked = m.mux(self.cut("take_a", m.or_(*take_a)), picked, second)
+        words.append(picked)
+
+    def bitwise(self, words: list[str]) -> None:
+        """And, or (and as well as xor) and xor in a function of four inputs for each bit."""
+        m = self.m
+        terms = []
+        if self.have("andi", "ori"):
+            both = m.binary("and", self.a, self.b)
+            terms.append(m.and_(both, m.repeat(self.is_("andi", "ori"), 32)))
+        if self.have("xori", "ori"):
+            either = m.xor(self.a, self.b)
+            terms.append(m.and_(either, m.repeat(self.is_("xori", "ori"), 32)))
+        if terms:
+            words.append(self.cut("bitwise", m.or_(*terms)))
+
+    def shifts(self, words: list[str]) -> None:
+        """A shifter to the right; what goes left passes it backwards.
+
+        Where all amounts are fixed, there are wires.  An amount of 32 or more leaves nothing, or
+        copies of the sign.
+        """
+        m, a, b = self.m, self.a, self.b
+        fixed = {
+            name: (kind, int(name.split("_")[1]))
+            for kind in _SHIFTS
+            for name in self.functions
+            if name.startswith(f"{kind}_")
+        }
+        if not self.have(*_SHIFTS):
+            operations = {"shli": "shl", "shrui": "shru", "shrsi": "shrs"}
+            terms = [
+                m.and_(
+                    m.binary(operations[kind], a, m.constant(amount, 32)),
+                    m.repeat(self.is_(name), 32),
+                )
+                for name, (kind, amount) in fixed.items()
+            ]
+            if terms:
+                words.append(self.cut("shifted", m.or_(*terms)))
+            return
+
+        def names(kind: str) -> list[str]:
+            return self.have(kind, *(name for name, (other, _) in fixed.items() if other == kind))
+
+        # Variable amounts, unless the function has one of its own.
+        amounts = [self.part(b, 0, 5)]
+        is_far = m.compare("ne", self.part(b, 5, 27), m.constant(0, 27))
+        if fixed:
+            is_variable = self.is_(*_SHIFTS)
+            amounts = [m.and_(amounts[0], m.repeat(is_variable, 5))]
+            amounts += [
+                m.and_(m.constant(amount, 5), m.repeat(self.is_(name), 5))
+                for name, (_, amount) in fixed.items()
+            ]
+            far = [name for name, (_, amount) in fixed.items() if amount > 31]
+            is_far = m.or_(m.and_(is_far, is_variable), *([self.is_(*far)] if far else []))
+        amount = m.or_(*amounts)
+        fill = m.constant(0, 1)
+        signed = names("shrsi")
+        if signed:
+            is_signed = self.is_(*signed)
+            fill = m.and_(is_signed, self.part(a, 31, 1))
+            amount = m.or_(amount, m.repeat(m.and_(is_far, is_signed), 5))
+            is_far = m.and_(is_far, m.not_(is_signed))
+        left, right = names("shli"), [*names("shrui"), *signed]
+        word = a
+        if left:
+            mirrored = self.mirrored(a)
+            word = m.mux(self.is_(*left), mirrored, a) if right else mirrored
+        for level in reversed(range(5)):
+            step = 1 << level
+            moved = m.concat(m.repeat(fill, step), self.part(word, step, 32 - step))
+            word = m.mux(self.part(amount, level, 1), moved, word)
+        near = m.not_(is_far)
+        if left:
+            enable = m.and_(self.is_(*left), near)
+            words.append(self.cut_if("shifted_left", enable, self.mirrored(word)))
+        if right:
+            enable = m.and_(self.is_(*right), near)
+            words.append(self.cut_if("shifted_right", enable, word))
+
+    def mirrored(self, word: str) -> str:
+        return self.m.concat(*(self.part(word, bit, 1) for bit in range(32)))
+
+    def comparison(self) -> str:
+        """Whether what the function asks for holds: less, equal, greater, or (floats) unordered.
+
+        IEEE 754: -0 equals +0, a NaN is unordered, negative numbers are ordered by their bits the
+        other way round.
+        """
+        m, a, b, cut = self.m, self.a, self.b, self.cut
+        everything = [*self.integers, *self.floats]
+        sign = cut("sign", self.part(a, 31, 1))
+        differ = cut("signs_differ", m.xor(self.part(a, 31, 1), self.part(b, 31, 1)))
+        magnitude = self.part(a, 0, 31)
+        same = cut("same_magnitude", m.compare("eq", magnitude, self.part(b, 0, 31)))
+        equal = m.and_(same, m.not_(differ))
+        below = cut("is_below", self.below)
+        # Of integers without a sign; then of the others, which have one.
+        less = below
+        if any(name.startswith("cmpi_s") for name in self.integers) or self.floats:
+            signed = [name for name in self.integers if name.startswith("cmpi_s")]
+            has_sign = cut("has_sign", self.is_(*signed, *self.floats))
+            less = m.mux(m.and_(has_sign, differ), sign, below)
+        unordered = m.constant(0, 1)
+        if self.floats:
+            assert self.nan_a is not None
+            is_float = self.is_(*self.floats)
+            unordered = cut("unordered", m.and_(is_float, m.or_(self.nan_a, is_nan(m, b))))
+            is_zero = m.equals(magnitude, 0)
+            zeros = m.and_(same, cut("zero", m.and_(is_float, is_zero)))
+            backwards = m.and_(cut("is_float", is_float), sign, m.not_(differ))
+            less = m.xor(less, m.and_(backwards, m.not_(equal)))
+            less = m.and_(less, m.not_(zeros), m.not_(unordered))
+            equal = m.and_(m.or_(equal, zeros), m.not_(unordered))
+        greater = m.not_(m.or_(less, equal, unordered))
+        terms = []
+        for name, value in (("lt", less), ("eq", equal), ("gt", greater), ("un", unordered)):
+            wanted = [function for function in everything if name in _cases(function)]
+            if wanted:
+                terms.append(m.and_(cut(f"wants_{name}", self.is_(*wanted)), value))
+        return m.or_(*terms) if terms else m.constant(0, 1)
+
+
+def _cases(function: str) -> set[str]:
+    """Return in which of the cases less, equal, greater and unordered a comparison holds."""
+    kind, predicate = function.split("_")
+    every = {"lt", "eq", "gt", "un"}
+    if kind == "cmpi":
+        name = predicate if predicate in ("eq", "ne") else predicate[1:]
+        is_unordered = False
+    elif predicate in ("true", "false"):
+        return every if predicate == "true" else set()
+    elif predicate in ("ord", "uno"):
+        return every - {"un"} if predicate == "ord" else {"un"}
+    else:
+        name, is_unordered = predicate[1:], predicate[0] == "u"
+    cases = {
+        "lt": {"lt"},
+        "le": {"lt", "eq"},
+        "gt": {"gt"},
+        "ge": {"gt", "eq"},
+        "eq": {"eq"},
+        "ne": {"lt", "gt"},
+    }[name]
+    return cases | {"un"} if is_unordered else cases

@@ -14,7 +14,7 @@ from engines import Body, Constant, Engine, Node, Operand, Stage, Stream
 from hw_module import CorePorts, Module, Parts, canonical
 from machine import MachineOptions, machine_modules
 from microcode import Microprogram, bits_for
-from plain_logic import plain_logic
+from plain_logic import operation_code, plain_logic
 from scheduled import Program, ScheduleError, Unit
 
 __all__ = ["Machine", "build_stream", "rom_file", "stage_name"]
@@ -437,7 +437,7 @@ class _Engine(Parts):
             "a": values[0],
             "b": values[-1],
             "condition": condition,
-            "operation": m.constant(0, 1),
+            "operation": m.constant(operation_code([function], function), 1),
         }
         return m.instance(name, self.plain[function].name, inputs, {"result": 32})[0]
 

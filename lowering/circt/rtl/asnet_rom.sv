@@ -4,7 +4,8 @@
 //           loaded by an initial block that no macro guards, as a ROM without contents would be
 //           removed silently.
 // Latency:  1 cycle from address to word.
-// The file's path is relative to the folder in which the tool runs: the bundle's.
+// The file's path is relative to the folder in which the tool runs: the bundle's. A power of two of
+// words needs no logic to choose among block RAMs.
 module asnet_rom #(
   parameter int unsigned Words       = 2,
   parameter int unsigned Width       = 32,
@@ -21,7 +22,7 @@ module asnet_rom #(
     initial $readmemh(File, words);
     always_ff @(posedge clk_i) data_o <= words[address_i];
   end else begin : gen_large
-    (* rom_style = "block" *) logic [Width-1:0] words[Words];
+    (* rom_style = "block" *) logic [Width-1:0] words[1 << AddressBits];
     initial $readmemh(File, words);
     always_ff @(posedge clk_i) data_o <= words[address_i];
   end
