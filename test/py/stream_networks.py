@@ -117,3 +117,15 @@ def dense(backwards: bool = False) -> Network:
         return (jnp.flip(x, 1) if backwards else x) @ p["w"] + p["b"]
 
     return network(f, (24,), p, "order")
+
+
+def long_sums() -> Network:
+    """Weights and buffers deep enough to be made of several memories."""
+    import jax.numpy as jnp
+
+    p = weights(5, w=(1100, 2), b=(2,))
+
+    def f(x: Any, p: dict[str, Any]) -> Any:
+        return jnp.maximum(x @ p["w"] + p["b"], 0)
+
+    return network(f, (1100,), p, "long_sums")

@@ -167,6 +167,20 @@ def test_branches_and_a_machine_with_two_inputs(tmp_path):
     check(tmp_path / "b", 4, reset_cycle=900)
 
 
+@pytest.mark.parametrize("style", ["stream", "shared"])
+def test_deep_memories_are_made_of_several(tmp_path, style):
+    manifest = generate(stream_networks.long_sums(), output=tmp_path / "b", style=style)
+    parts = [entry for entry in manifest["memories"].values() if "first" in entry]
+    weights = [part for part in parts if part["first"] in (0, 2048)]
+    # Two rows of two columns: 2,200 weights are 2,048 words and the rest (and two biases).
+    assert [(part["first"], part["low"]) for part in weights] == [
+        *((0, low) for low in (0, 16)),
+        *((2048, low) for low in (0, 16)),
+    ]
+    assert sum(part["words"] for part in weights[::2]) in (2200, 2202)
+    check(tmp_path / "b", 4)
+
+
 def test_a_wrong_weight_is_seen(bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / "b")
     rom = next((tmp_path / "b" / "rom").iterdir())
