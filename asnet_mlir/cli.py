@@ -188,6 +188,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="F",
         help="give each core the fewest pipeline stages with which it reaches F MHz alone on ECP5",
     )
+    command.add_argument(
+        "--predict-area",
+        action="store_true",
+        help="say roughly how many LUT4 of ECP5 it takes; maps each core alone",
+    )
 
     command = verb("simulate", _simulate, "run a bundle in Verilator and compare every word")
     command.add_argument("bundle", metavar="DIR")
@@ -234,14 +239,33 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("synth", _synth, "area and clock frequency of a bundle or a core")
     command.add_argument("design", metavar="DIR|CORE[:P=20]")
     command.add_argument(
-        "--target", default="ecp5", metavar="TARGET", help="ecp5, cyclonev, xilinx7 or asic"
+        "--target",
+        default="ecp5",
+        metavar="TARGET",
+        help="ecp5 (default), cyclonev, xilinx7 or asic; or a project for quartus or vivado",
     )
     command.add_argument("--seed", type=_integer, default=1, help="the first of place and route")
     command.add_argument(
         "--seeds", type=_integer, default=1, metavar="N", help="place N times: the median clock"
     )
-    command.add_argument("--device", metavar="25k|45k|85k", help="ECP5 that it must fit")
+    command.add_argument(
+        "--device",
+        metavar="25k|45k|85k|NAME",
+        help="ECP5 that it must fit; or quartus' or vivado's name of a device",
+    )
+    command.add_argument(
+        "--project", metavar="FOLDER", help="of quartus or vivado (default: DIR-quartus)"
+    )
     command.add_argument("--liberty", metavar="FILE.lib", help="gates for --target asic")
+    command.add_argument(
+        "--activity",
+        type=_number,
+        metavar="0.1",
+        help="of --target asic: changes of a net in a cycle; power by OpenSTA",
+    )
+    command.add_argument(
+        "--clock", type=_number, metavar="MHZ", help="of that power (default: 100)"
+    )
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
     _add_cores_verbs(verbs, common)
@@ -528,6 +552,7 @@ def _generate(options: Any) -> None:
         style=options.style,
         lanes=options.lanes,
         clock_mhz=options.clock_mhz,
+        predict_area=options.predict_area,
         progress=_show_stage if sys.stderr.isatty() else None,
     )
     if options.json:
@@ -535,6 +560,9 @@ def _generate(options: Any) -> None:
         return
     print(f"bundle written to {options.output}")
     print(f"{manifest['predicted_cycles_per_sample']} cycles per image predicted")
+    if options.predict_area:
+        luts = manifest["predicted_luts"]
+        print(f"about {luts['total']} LUT4 on ECP5, {luts['cores']} of them in cores")
     if options.clock_mhz is not None:
         for entry in manifest["instances"]:
             print(
@@ -631,6 +659,8 @@ def _show_stage(text: str) -> None:
 
 
 def _synth(options: Any) -> None:
+    if options.clock is not None and options.activity is None:
+        raise InputError("--clock is of the power that --activity asks for")
     result = asnet_mlir.synthesize(
         options.design,
         target=options.target,
@@ -639,12 +669,23 @@ def _synth(options: Any) -> None:
         dsp=options.dsp,
         device=options.device,
         liberty=options.liberty,
+        activity=options.activity,
+        clock_mhz=100.0 if options.clock is None else options.clock,
+        project=options.project,
         progress=_show_stage if sys.stderr.isatty() else None,
     )
     if options.json:
         _print_json(result)
         return
-    print(", ".join(f"{key} {value}" for key, value in result.items() if value is not None))
+    if not result.get("tool_found", True):
+        print(
+            f"project written to {result['project']}; {result['tool']} was not found: run 'make' "
+            "there, on a machine that has it"
+        )
+        return
+    power = result.pop("power_watts", {})
+    shown = result | {f"power_{name}": f"{watts:.3g} W" for name, watts in power.items()}
+    print(", ".join(f"{key} {value}" for key, value in shown.items() if value is not None))
 
 
 def _cores_list(options: Any) -> None:

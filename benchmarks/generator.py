@@ -1,7 +1,7 @@
 """The generator's figures of merit: three networks, both styles, one lane.
 
-    make hardware-merit      (or: python benchmarks/generator.py [--images N] [--no-route] [--seeds N]
-                              [--network NAME ..] [--style S ..])
+    make hardware-merit      (or: python benchmarks/generator.py [--images N] [--no-route]
+                              [--seeds N] [--network NAME ..] [--style S ..])
 
 Equality: the words of the simulation against the software's, for the exact cores and three other
 bindings.  Area: LUT4 of the mapped bundle with exact cores against the sum of its cores alone.

@@ -1,4 +1,4 @@
-"""Area of a bundle before it is synthesized: its cores', measured alone, and what is around them."""
+"""Area of a bundle before synthesis: its cores, measured alone, and what is around them."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ def predict_luts(
     Raises:
       ToolError: Yosys failed.
     """
+    say = progress or synth.silent
     own = sum(
         entry["count"]
-        * synth.synthesize(
-            cores[entry["id"]], route=False, **({"progress": progress} if progress else {})
-        )["luts"]
+        * int(synth.synthesize(cores[entry["id"]], route=False, progress=say)["luts"])
         for entry in manifest["instances"]
     )
     around = 0

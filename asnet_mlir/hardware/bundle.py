@@ -19,7 +19,7 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware import observed, stages, stream_bundle, verilog
+from asnet_mlir.hardware import kit, observed, stages, stream_bundle, verilog
 from asnet_mlir.hardware.rom import rom_files, rom_image
 from asnet_mlir.resources import lowering_directory
 
@@ -67,6 +67,8 @@ class CoreFiles:
       reset, reset_active_low, start, done: of an iterative core, as in `cores.Ports`.
       settled, late: of the adapter of one: 1 once it can be started after a reset; 1 where the core
         took longer than its latency.
+      license: SPDX identifier; empty where its author states none.
+      reference: where it comes from, or empty.
     """
 
     op: str
@@ -89,6 +91,8 @@ class CoreFiles:
     done: str | None = None
     settled: str | None = None
     late: str | None = None
+    license: str = ""
+    reference: str = ""
 
 
 def generate(
@@ -119,8 +123,9 @@ def generate(
       force: replace `out_dir` if it exists.
       memory_latency: 1, or 2 for a register behind each memory (a higher clock, more cycles).
       models: the software models of the instances, kept beside the network so that the software's
-        result can be computed from the bundle alone.
-      info: JSON values for the manifest (bindings, layers, ..).
+        result can be computed from the bundle alone, and test vectors be made.
+      info: JSON values for the manifest (bindings, layers, ..); test vectors want `input_shape`,
+        `output_shape` and the order of the `weights`.
       style: `shared`, the sequential machine; or `stream`, an engine a layer.
       lanes: of the stream's engines, see `streams.parse_lanes`.
       clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
@@ -156,6 +161,8 @@ def generate(
         generated, entries = _machine_contents(network, weights, attachments, top, memory_latency)
     units = entries.pop("units")
     _check_units(units, cores)
+    # How often each core is built: once in the machine, as often as engines have it in a stream.
+    counts = entries.pop("counts", {unit["id"]: 1 for unit in units})
 
     used = {unit["id"] for unit in units}
     merged = verilog.merge_sources(
@@ -183,12 +190,21 @@ def generate(
     if models is not None:
         files["models.mlir"] = models.encode()
     files["weights.npz"] = _npz(weights)
+    details = dict(info or {})
+    vectors = None
+    if models is not None and "input_shape" in details:
+        vectors = kit.vectors(network, models, weights, details)
+    added, described = kit.files(
+        name=name, top=top, sources=sources, entries=entries, vectors=vectors
+    )
+    files |= added
 
     manifest = {
         "format": 1,
         "name": name,
         "top": top,
         **entries,
+        **described,
         "clock": "clk",
         "reset": "rst",
         "instances": [
@@ -199,13 +215,16 @@ def generate(
                 "module": merged.modules[unit["id"]],
                 "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
                 "latency": unit["latency"],
+                "count": counts[unit["id"]],
                 "interval": cores[unit["id"]].interval,
                 **(clocks or {}).get(unit["id"], {}),
+                "licence": cores[unit["id"]].license or "unknown",
+                "reference": cores[unit["id"]].reference,
             }
             for unit in units
         ],
         "versions": {"asnet-mlir": __version__, "circt": version("circt")},
-        "info": dict(info or {}),
+        "info": details,
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
     }
     if clock_mhz is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ def contents(
       lanes: see `streams.parse_lanes`.
 
     Returns:
-      Files by path; keys of the manifest, and `units`: the instances that are used.
+      Files by path; keys of the manifest, and `units`: the instances that are used, `counts`: how
+      often each of them is built.
 
     Raises:
       InputError: a weight is missing or of the wrong size.
@@ -41,7 +43,7 @@ def contents(
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
     memories: dict[str, dict[str, Any]] = {}
     layers = []
-    used: set[int] = set()
+    counts: Counter[int] = Counter()
 
     def add_rom(parts: Sequence[RomPart], data: bytes) -> None:
         its_files, its_memories = rom_files(data, parts)
@@ -49,8 +51,10 @@ def contents(
         memories.update(its_memories)
 
     for stage in made["stages"]:
-        used |= set(stage["units"])
         if "engine" in stage:
+            for key, number in stage["engine"]["resources"].items():
+                if key.startswith("unit_"):
+                    counts[int(key.removeprefix("unit_"))] += number
             for number, parts in stage["roms"].items():
                 operand = stage["operands"][int(number)]
                 lane_count = 1 if operand["is_epilogue"] else stage["engine"]["lanes"]
@@ -60,6 +64,7 @@ def contents(
             layers.append(_engine_entry(stage))
         else:
             machine = stage["machine"]
+            counts.update(stage["units"])
             microcode = stage["microcode_hex"].encode()
             add_rom(stage["roms"]["microcode"], microcode)
             if machine["rom_words"]:
@@ -85,7 +90,8 @@ def contents(
         ),
         "layers": layers,
         "memories": memories,
-        "units": [unit for unit in made["units"] if unit["id"] in used],
+        "units": [unit for unit in made["units"] if counts[unit["id"]]],
+        "counts": counts,
     }
     return files, entries
 

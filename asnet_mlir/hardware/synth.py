@@ -27,13 +27,13 @@ from asnet_mlir.hardware import targets
 from asnet_mlir.hardware.bundle import CoreFiles, read_manifest
 from asnet_mlir.hardware.targets import TARGETS
 
-__all__ = ["TARGETS", "synthesize"]
+__all__ = ["TARGETS", "silent", "synthesize"]
 
 #: What a stage may take.
 _TIMEOUT = 3600.0
 
 
-def _silent(_: str) -> None:
+def silent(_: str) -> None:
     """Show nothing."""
 
 
@@ -56,7 +56,9 @@ def synthesize(
     route: bool = True,
     device: str | None = None,
     liberty: str | Path | None = None,
-    progress: Callable[[str], None] = _silent,
+    activity: float | None = None,
+    clock_mhz: float = 100.0,
+    progress: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
     """Synthesize, place and route; results are cached by content.
 
@@ -71,6 +73,8 @@ def synthesize(
         that it is mapped to.
       device: ecp5: "25k", "45k" or "85k"; by default the smallest with room.
       liberty: asic: a file with the library's gates.
+      activity: asic: changes of every net in a cycle; with it, OpenSTA reports the power.
+      clock_mhz: the clock of that power.
       progress: is told of every stage that begins.
 
     Returns:
@@ -79,7 +83,9 @@ def synthesize(
       seconds (of the runs that made it).  Where placed: device, fmax_mhz_by_seed.  cyclonev:
       alms_estimated.  cyclonev, xilinx7, asic: delay_ns, the longest path by the cells' delays
       without wires (None where there is none).  asic: area (in the library's unit), gates, and
-      memory_bits, which are not in the area.
+      memory_bits, which are not in the area; leakage_power and its unit leakage_power_unit (None
+      where the library does not say); with an activity, power_watts (internal, switching, leakage
+      and total, without memories and wires).
 
     Raises:
       InputError: an unknown target or device, no bundle, no liberty file, or a design that is too
@@ -87,6 +93,7 @@ def synthesize(
       ToolError: a tool failed, or a ROM's contents did not survive synthesis.
     """
     library = _library(target, device, liberty, seeds)
+    _check_activity(target, activity, clock_mhz)
     loaded = _core_design(design) if isinstance(design, CoreFiles) else _bundle_design(Path(design))
     name = "cells.lib" if library is not None else None
     script = targets.script(target, loaded.top, [name for name, _ in loaded.files], dsp, name)
@@ -104,6 +111,10 @@ def synthesize(
 
     mapped = cached_directory("synthesis", key, map_)
     result: dict[str, Any] = json.loads((mapped / "result.json").read_text())
+    if activity is not None and library is not None:
+        progress(f"power of {loaded.top} with OpenSTA")
+        watts = _power(mapped / "gates.v", loaded.top, library, activity, clock_mhz)
+        return result | {"power_watts": watts, "activity": activity, "clock_mhz": clock_mhz}
     if target != "ecp5":
         return result
     # Also without routing: a device that was named is a question.
@@ -146,7 +157,8 @@ def _library(
 ) -> bytes | None:
     """Check options that depend on the target; return the liberty file's content."""
     if target not in TARGETS:
-        raise InputError(f"unknown target '{target}'; targets are {', '.join(TARGETS)}")
+        known = ", ".join((*TARGETS, *targets.VENDOR_TARGETS))
+        raise InputError(f"unknown target '{target}'; targets are {known}")
     if not seeds:
         raise InputError("the number of seeds must be at least 1")
     if device is not None and target != "ecp5":
@@ -166,6 +178,48 @@ def _library(
     if not re.match(rb"\s*(/\*.*?\*/\s*|//[^\n]*\n\s*)*library\s*\(", content, re.DOTALL):
         raise InputError(f"{liberty}: no liberty file (it begins with 'library (name) {{')")
     return content
+
+
+def _check_activity(target: str, activity: float | None, clock_mhz: float) -> None:
+    if activity is None:
+        return
+    if target != "asic":
+        raise InputError(f"target {target} has no power by activity; only asic has")
+    if not 0 <= activity <= 2:
+        raise InputError(f"the activity is 0 to 2 changes of a net in a cycle, not {activity:g}")
+    if not 0 < clock_mhz < 1e6:
+        raise InputError(f"a clock of {clock_mhz:g} MHz makes no sense")
+    if shutil.which("sta") is None:
+        raise ToolError("the power needs OpenSTA's program 'sta' (Debian's package opensta)")
+
+
+def _power(
+    netlist: Path, top: str, library: bytes, activity: float, clock_mhz: float
+) -> dict[str, float]:
+    with tempfile.TemporaryDirectory(prefix="asnet-power-") as scratch:
+        work = Path(scratch)
+        shutil.copy(netlist, work / "gates.v")
+        (work / "cells.lib").write_bytes(library)
+        (work / "power.tcl").write_text(targets.power_script(top, clock_mhz, activity))
+        report = processes.run(
+            ["sta", "-no_splash", "-exit", "power.tcl"],
+            purpose=f"power of {top} with OpenSTA",
+            cwd=work,
+            timeout_seconds=_TIMEOUT,
+        )
+    # It goes on after errors, with less of the netlist.
+    said = report.stdout + report.stderr
+    error = re.search(r"^.*\bError\b.*$", said, re.MULTILINE)
+    watts = targets.power_watts(report.stdout)
+    if error or watts is None:
+        reason = error[0] if error else " ".join(said.split())[-300:]
+        raise ToolError(f"power of {top} with OpenSTA: no figures: {reason}")
+    if activity > 0 and watts["switching"] == 0:
+        raise ToolError(
+            f"power of {top} with OpenSTA: no switching power: the library has no "
+            "default_operating_conditions, which give the voltage"
+        )
+    return watts
 
 
 def _bundle_design(bundle: Path) -> _Design:
@@ -263,6 +317,11 @@ def _map(
             result["delay_ns"] = targets.delay_ns(target, work)
         if target == "asic":
             result["area"] = round(targets.gate_area(stat), 3)
+            leakage, unit = targets.leakage_power(
+                (library or b"").decode("utf-8", "replace"), cells
+            )
+            result |= {"leakage_power": leakage, "leakage_power_unit": unit}
+            shutil.copy(work / "gates.v", folder / "gates.v")
             result["gates"] = sum(n for cell, n in cells.items() if not cell.startswith("$"))
             result["memory_bits"] = sum(
                 int(cell["parameters"]["SIZE"], 2) * int(cell["parameters"]["WIDTH"], 2)

@@ -10,9 +10,12 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 
-__all__ = ["TARGETS", "Device", "count", "delay_ns", "ecp5_device", "script"]
+__all__ = ["TARGETS", "VENDOR_TARGETS", "Device", "count", "delay_ns", "ecp5_device", "script"]
 
 TARGETS = ("ecp5", "cyclonev", "xilinx7", "asic")
+
+#: By the vendor's own tools, where they are there: `projects`.
+VENDOR_TARGETS = ("quartus", "vivado")
 
 #: Where a flow stops to have its ROMs looked at: the first step that maps memories to cells.
 _MEMORY_STEP = {"ecp5": "map_ram", "cyclonev": "map_bram", "xilinx7": "map_memory", "asic": "fine"}
@@ -155,6 +158,12 @@ def _to_gates(liberty: str) -> list[str]:
         f"tee -q -o abc.txt abc -liberty {liberty} -script +{mapping}",
         "opt_clean",
         f"tee -q -o stat.json stat -json -liberty {liberty}",
+        # For the power: the gates without memories, in the plain Verilog that OpenSTA reads.
+        "delete t:$mem_v2",
+        "setundef -zero",
+        "splitnets -ports",
+        "opt_clean",
+        "write_verilog -noattr -noexpr -nohex -nodec gates.v",
     ]
 
 
@@ -211,6 +220,56 @@ def delay_ns(target: str, work: Path) -> float | None:
         return None
     match = re.search(r"Latest arrival time in '[^']*' is (\d+)", path.read_text())
     return round(int(match[1]) / 1000, 3) if match else None
+
+
+def leakage_power(liberty: str, cells: Mapping[str, int]) -> tuple[float | None, str | None]:
+    """Return the sum of `cell_leakage_power` of a netlist's cells by type, and its unit.
+
+    Both are None where the library does not give it for each of them, or states no unit.
+    """
+    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", liberty, flags=re.DOTALL)
+    unit = re.search(r'\bleakage_power_unit\s*:\s*"?([^";]+?)"?\s*;', text)
+    parts = re.split(r'\bcell\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', text)
+    leaks = {}
+    for name, body in zip(parts[1::2], parts[2::2], strict=True):
+        found = re.search(r'\bcell_leakage_power\s*:\s*"?([-+.0-9eE]+)', body)
+        if found:
+            leaks[name] = float(found[1])
+    gates = {cell: n for cell, n in cells.items() if not cell.startswith("$")}
+    if unit is None or not gates.keys() <= leaks.keys():
+        return None, None
+    return round(sum(n * leaks[cell] for cell, n in gates.items()), 6), unit[1]
+
+
+def power_script(top: str, mhz: float, activity: float) -> str:
+    """Return the commands with which OpenSTA reports the power of gates.v.
+
+    Every net changes `activity` times a cycle of `clk`; wires have no load.
+    """
+    return f"""read_liberty cells.lib
+read_verilog gates.v
+link_design {top}
+if {{[llength [get_ports -quiet clk]]}} {{
+  create_clock -name clk -period {1000 / mhz:g} [get_ports clk]
+}} else {{
+  create_clock -name clk -period {1000 / mhz:g}
+}}
+set_power_activity -global -activity {activity:g}
+report_power
+exit
+"""
+
+
+def power_watts(report: str) -> dict[str, float] | None:
+    """Return internal, switching, leakage and total power in W of OpenSTA's report."""
+    match = re.search(r"^Total\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)", report, re.M)
+    if match is None:
+        return None
+    names = ("internal", "switching", "leakage", "total")
+    try:
+        return dict(zip(names, map(float, match.groups()), strict=True))
+    except ValueError:
+        return None
 
 
 def gate_area(stat: Mapping[str, Any]) -> float:

@@ -15,14 +15,14 @@ import numpy as np
 
 from asnet_mlir import verilator
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx, to_native
+from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx
 from asnet_mlir.cores import Core, Instance, ensure_checked, native_masks, parse_instance
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
+from asnet_mlir.hardware import area, clock, iterative, kit, projects, stages, streams, verilog
 from asnet_mlir.hardware import bundle as bundles
-from asnet_mlir.hardware import clock, iterative, stages, streams, verilog
 from asnet_mlir.hardware import layers as layer_values
 from asnet_mlir.hardware import simulate as simulation
 from asnet_mlir.hardware import synth as synthesis
@@ -100,6 +100,7 @@ def generate(
     style: str = "shared",
     lanes: Sequence[str] = (),
     clock_mhz: float | None = None,
+    predict_area: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the hardware of a network as a bundle.
@@ -116,10 +117,13 @@ def generate(
       clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
         on ECP5, reaches this clock: where the binding says nothing about the parameter that gives
         its latency.  Bits stay the same, cycles do not.
-      progress: is told of every stage of synthesis that begins, for `clock_mhz`.
+      predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
+        (seconds each, cached), what is around them is estimated.
+      progress: is told of every stage of synthesis that begins, for the last two.
 
     Returns:
-      The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen.
+      The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen;
+      with `predict_area`, `predicted_luts` has `cores`, `control` and `total` (not in the bundle).
 
     Raises:
       InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
@@ -149,10 +153,11 @@ def generate(
         ensure_checked([*binding.instances.values(), *found.exact.values()])
         text, instances = bind_for_hardware(approx, binding, found.exact)
         clocks = {key: found.entries[one.content_hash] for key, one in instances.items()}
-    return bundles.generate(
+    cores = {key: _unit_files(instance) for key, instance in instances.items()}
+    manifest = bundles.generate(
         text,
         {weight.name: weight.value for weight in network.weights},
-        {key: _unit_files(instance) for key, instance in instances.items()},
+        cores,
         output,
         name=_identifier(network.name),
         force=force,
@@ -163,6 +168,9 @@ def generate(
         clock_mhz=clock_mhz,
         clocks=clocks,
     )
+    if predict_area:
+        manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress)
+    return manifest
 
 
 def _check_style(style: str, lanes: Sequence[str]) -> None:
@@ -349,13 +357,7 @@ def software_outputs(
 ) -> np.ndarray:
     """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
     network, models, weights, shape = _software(bundle)
-    compiled = to_native(network, models)
-    y = np.empty((len(x), *shape), np.float32)
-    for index in range(len(x)):
-        compiled("main", x[index : index + 1], *weights, y[index : index + 1])
-        if progress is not None:
-            progress(index + 1)
-    return y.reshape(len(x), -1).view(np.uint32)
+    return kit.software_words(network, models, weights, x, shape, progress)
 
 
 def compare_words(got: np.ndarray, expected: np.ndarray) -> list[tuple[int, int]]:
@@ -376,6 +378,9 @@ def synthesize(
     route: bool = True,
     device: str | None = None,
     liberty: str | Path | None = None,
+    activity: float | None = None,
+    clock_mhz: float = 100.0,
+    project: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Return area and clock frequency of a bundle, or of a core between registers.
@@ -383,23 +388,48 @@ def synthesize(
     Args:
       design: a bundle's folder, a core's text (`fmul_trunc:P=20`) or an instance.
       target: `ecp5` (Yosys and nextpnr), or without place and route, so without a clock frequency
-        but with the delay of the cells: `cyclonev`, `xilinx7`, `asic`.
+        but with the delay of the cells: `cyclonev`, `xilinx7`, `asic`; or of a bundle, by the
+        vendor's tool where it is in PATH: `quartus`, `vivado`.
       seed: of place and route; the first of them.
       seeds: how many are placed; the clock is the median.
       dsp: let multipliers use the device's DSP blocks; by default they are soft logic, where
         approximation saves area.
       route: without, the design is only mapped: quicker, and there is no clock frequency.
-      device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.
+      device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.  Of a vendor's
+        tool: its name there; by default a Cyclone V 5CSEMA5F31C6, an Artix-7 xc7a100tcsg324-1.
       liberty: the gates of an ASIC library.
+      activity: of an ASIC: changes of every net in a cycle; with it, OpenSTA reports the power at
+        `clock_mhz`.
+      project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.
       progress: is told of every stage that begins.
 
     Returns:
-      See `asnet_mlir.hardware.synth.synthesize`.
+      See `asnet_mlir.hardware.synth.synthesize`; of a vendor's tool,
+      `asnet_mlir.hardware.projects.synthesize`.
 
     Raises:
-      InputError: neither a bundle nor a core; an unknown target or device; too large a design.
-      ToolError: Yosys or nextpnr failed, or a ROM was lost on the way.
+      InputError: neither a bundle nor a core; an unknown target or device; too large a design; a
+        project's folder that exists.
+      ToolError: a tool failed, or a ROM was lost on the way.
     """
+    if target in projects.VENDOR_TARGETS:
+        if isinstance(design, Instance) or not Path(design).is_dir():
+            raise InputError(f"target {target} takes a bundle's folder, not '{design}'")
+        if liberty is not None or activity is not None:
+            raise InputError(f"target {target} takes no liberty file and no activity; asic does")
+        if seeds != 1 or not route:
+            raise InputError(f"target {target} places once, as the project says")
+        return projects.synthesize(
+            Path(design),
+            target,
+            project=None if project is None else Path(project),
+            device=device,
+            dsp=dsp,
+            **({"progress": progress} if progress else {}),
+        )
+    if project is not None:
+        vendors = " and ".join(projects.VENDOR_TARGETS)
+        raise InputError(f"target {target} writes no project; {vendors} do")
     what: Path | bundles.CoreFiles
     if isinstance(design, Instance):
         what = _core_files(design)
@@ -415,6 +445,8 @@ def synthesize(
         route=route,
         device=device,
         liberty=liberty,
+        activity=activity,
+        clock_mhz=clock_mhz,
         **({"progress": progress} if progress else {}),
     )
 
@@ -462,6 +494,8 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
         tied={name: (widths[name], value) for name, value in tied.items()},
         label=instance.label,
         **roles,
+        license=core.license,
+        reference=core.reference,
     )
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asnet_mlir import cli
 from asnet_mlir.cores import load_core
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware.bundle import CoreFiles
 from asnet_mlir.hardware.synth import synthesize
-from asnet_mlir.hardware.targets import ecp5_device
+from asnet_mlir.hardware.targets import ecp5_device, leakage_power
 
 KEYS = {"target", "luts", "ffs", "dsps", "brams", "fmax_mhz", "seconds"}
 
@@ -211,6 +212,106 @@ def test_an_asic_keeps_its_memories_apart(bundle: Path, tmp_path: Path) -> None:
     assert result["luts"] is None
 
 
+def leaking(library: Path, *, unit: str = '"1nW"', but: str = "") -> Path:
+    """Return a copy of a liberty file in which each cell, but one, leaks a tenth of its area."""
+
+    def leak(cell: re.Match[str]) -> str:
+        if cell[1] == but:
+            return cell[0]
+        value = int(cell[2]) / 10
+        return f"{cell[0]} /* cell_leakage_power : 99; */ cell_leakage_power : {value};"
+
+    text = re.sub(r"cell\((\w+)\) \{ area : (\d+);", leak, library.read_text())
+    settings = f"leakage_power_unit : {unit};\n  operating_conditions(typical) {{ "
+    settings += "process : 1; voltage : 1.8; temperature : 25; }\n  "
+    settings += "default_operating_conditions : typical;\n  "
+    for way in ("rise", "fall"):  # OpenSTA wants to know all of them
+        settings += f"input_threshold_pct_{way} : 50;\n  output_threshold_pct_{way} : 50;\n  "
+        settings += f"slew_lower_threshold_pct_{way} : 20;\n  "
+        settings += f"slew_upper_threshold_pct_{way} : 80;\n  "
+    text = text.replace("delay_model", f"{settings}delay_model", 1)
+    path = library.with_name(f"leaking{but}.lib")
+    path.write_text(text)
+    return path
+
+
+def test_leakage_is_the_sum_of_the_cells(bundle: Path, tmp_path: Path) -> None:
+    library = liberty(tmp_path)
+    for design in (bundle, core("fmul_trunc", P=20)):
+        result = synthesize(design, "asic", liberty=leaking(library))
+        assert result["leakage_power"] == pytest.approx(result["area"] / 10)
+        assert result["leakage_power_unit"] == "1nW"
+    # Where one cell's is not known, the sum is not known.
+    for unknown in (library, leaking(library, but="NAND2")):
+        result = synthesize(bundle, "asic", liberty=unknown)
+        assert result["leakage_power"] is None and result["leakage_power_unit"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('leakage_power_unit : 1pW; cell ("A") { cell_leakage_power : 1.5e-2 ; }', (0.03, "1pW")),
+        ("cell (A) { cell_leakage_power : 1; }", (None, None)),
+        ('leakage_power_unit : "1nW"; test_cell () {} cell (A) { area : 1; }', (None, None)),
+        (
+            'leakage_power_unit : "1nW"; cell(B) { area : 1; } cell(A){ // cell_leakage_power : 9;'
+            "\n pin(X) { } cell_leakage_power : 2; }",
+            (4.0, "1nW"),
+        ),
+    ],
+)
+def test_leakage_of_liberty_texts(text: str, expected: tuple[float | None, str | None]) -> None:
+    assert leakage_power(text, {"A": 2, "$mem_v2": 1}) == expected
+
+
+def test_the_power_is_opensta_s(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if shutil.which("sta") is None:
+        pytest.skip("OpenSTA is not installed (Debian: opensta)")
+    library = leaking(liberty(tmp_path))
+    design = core("fmul_trunc", P=20)
+    power = {
+        (activity, mhz): synthesize(
+            design, "asic", liberty=library, activity=activity, clock_mhz=mhz
+        )
+        for activity, mhz in ((0.1, 100.0), (0.2, 100.0), (0.1, 200.0))
+    }
+    watts = {key: result["power_watts"] for key, result in power.items()}
+    first = power[0.1, 100.0]
+    # Its sum of the leakage is ours.
+    assert watts[0.1, 100.0]["leakage"] == pytest.approx(first["leakage_power"] * 1e-9, rel=0.01)
+    for more in ((0.2, 100.0), (0.1, 200.0)):
+        assert watts[more]["switching"] == pytest.approx(
+            2 * watts[0.1, 100.0]["switching"], rel=0.02
+        )
+    assert watts[0.1, 100.0]["total"] > watts[0.1, 100.0]["switching"] > 0
+    silent = library.with_name("silent.lib")
+    silent.write_text(library.read_text().replace("default_operating_conditions : typical;", ""))
+    with pytest.raises(ToolError, match="no switching power: the library has no default_op"):
+        synthesize(design, "asic", liberty=silent, activity=0.1)
+    coarser = synthesize(core("fmul_trunc", P=22), "asic", liberty=library, activity=0.1)
+    assert coarser["power_watts"]["total"] < watts[0.1, 100.0]["total"]
+    arguments = ["synth", "fmul_trunc:P=22", "--target", "asic", "--liberty", str(library)]
+    assert cli.main([*arguments, "--activity", "0.1"]) == 0
+    assert re.search(r"power_total \S+e-\d+ W", capsys.readouterr().out)
+
+
+def test_power_needs_opensta(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = liberty(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=r"needs OpenSTA's program 'sta' \(Debian's .* opensta\)"):
+        synthesize(core("fmul_trunc", P=22), "asic", liberty=library, activity=0.1)
+
+
+def test_an_opensta_that_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = liberty(tmp_path)
+    sta = tmp_path / "sta"
+    sta.write_text("#!/bin/sh\necho Error: no such pin\n")
+    sta.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(ToolError, match="no figures: Error: no such pin"):
+        synthesize(core("fmul_trunc", P=22), "asic", liberty=library, activity=0.1)
+
+
 def test_what_was_interrupted_goes_on(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +359,7 @@ def test_too_large_a_design_says_by_how_much() -> None:
         ("asic", {"liberty": "nowhere.lib"}, "nowhere.lib: can't be read: No such file"),
         ("asic", {"liberty": __file__}, "no liberty file"),
         ("ecp5", {"liberty": __file__}, "takes no liberty file"),
+        ("ecp5", {"activity": 0.1}, "has no power by activity"),
         ("cyclonev", {"device": "25k"}, "no devices to choose from"),
         ("ecp5", {"device": "12k"}, "unknown ECP5 device '12k'"),
         ("ecp5", {"seeds": ()}, "seeds must be at least 1"),
