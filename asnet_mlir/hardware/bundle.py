@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import __version__
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware import kit, observed, stages, stream_bundle, verilog
 from asnet_mlir.hardware.rom import rom_files, rom_image
 from asnet_mlir.resources import lowering_directory
@@ -415,9 +415,16 @@ def _write(out: Path, files: Mapping[str, bytes]) -> None:
         if out.exists():
             old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
             out.rename(old / "bundle")
-            temporary.rename(out)
-            shutil.rmtree(old)
+            try:
+                temporary.rename(out)
+            except OSError:
+                (old / "bundle").rename(out)
+                raise
+            finally:
+                shutil.rmtree(old)
         else:
             temporary.rename(out)
+    except OSError as error:  # a full disk
+        raise ToolError(f"{out}: can't be written: {error.strerror}; nothing was changed") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

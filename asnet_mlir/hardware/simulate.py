@@ -263,14 +263,19 @@ def simulate(
 
 
 def _trace_file(trace: str | Path, cycles: int | None) -> Path:
-    """Return where the waveform goes; it is made, so that a bad place is known at once."""
+    """Return where the waveform goes.  It is opened, so that a bad place is known at once; what is
+    there stays until the simulation begins.
+    """
     path = Path(trace).resolve()
     if path.suffix != ".vcd":
         raise InputError(f"{trace}: waveforms are VCD files; give a name that ends in .vcd")
     if cycles is not None and cycles < 1:
         raise InputError(f"the number of traced cycles must be at least 1, not {cycles}")
+    is_new = not path.exists()
     try:
-        path.write_bytes(b"")
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise InputError(f"{trace}: can't be written: {error.strerror}") from None
     return path

@@ -1,5 +1,6 @@
 """The whole way: networks as a user names them, their bundles simulated against the software."""
 
+import errno
 import json
 import re
 import shutil
@@ -324,3 +325,25 @@ def test_what_hardware_cannot_do_is_named():
     network = from_jax_function(jnp.tan, (np.zeros((1, 2), np.float32),))
     with pytest.raises(UnsupportedError, match="tan"):
         asnet_mlir.compile(network, "sv")
+
+
+def test_a_full_disk_changes_nothing(tmp_path, monkeypatch, capfd):
+    out = tmp_path / "b"
+    arguments = ["generate", "classification_mnist", "-o", str(out)]
+    assert cli.main(arguments) == 0
+    before = (out / "manifest.json").read_bytes()
+    write = Path.write_bytes
+
+    def full(path, data):
+        if path.name == "filelist.f":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    capfd.readouterr()
+    assert cli.main([*arguments, "--force"]) == 1
+    error = capfd.readouterr().err
+    assert f"{out}: can't be written: No space left on device; nothing was changed" in error
+    assert error.count("\n") == 1
+    assert (out / "manifest.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
