@@ -109,7 +109,8 @@ def CutEngines : Pass<"approx-cut-engines", "::mlir::ModuleOp"> {
     part get `approx.cut`, at which `approx-split-stages` splits. In a layer that also has ops that no
     engine computes (a softmax with its expanded exponential), only reductions of many steps become
     parts, and those that would take the sequential machine longer than the slowest engine; the rest
-    stays together, for the machine.
+    stays together, for the machine. A part of which others read several values is divided further,
+    as a stage gives one.
 
     ```mlir
     %0 = linalg.generic {approx.layer = "dense"} .. // sums of blocks

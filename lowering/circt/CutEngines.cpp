@@ -41,6 +41,8 @@ public:
       ops.push_back(&op);
     }
     cutLayer(ops);
+    while (cutWhereValuesLeave())
+      ;
   }
 
 private:
@@ -133,6 +135,52 @@ private:
       last = op->getResult(0);
       movement = nullptr;
     }
+  }
+
+  /// A stage gives one value. Where several ops of a part compute what others read, the part ends
+  /// behind each of them; what they have in common then leaves a part as well. Returns whether there
+  /// was any.
+  bool cutWhereValuesLeave() {
+    Block &block = main.getBody().front();
+    SmallVector<SmallVector<Operation *>> parts;
+    DenseMap<Operation *, size_t> partOf;
+    StringAttr layer;
+    for (Operation &op : block.without_terminator()) {
+      if (!varying.contains(&op))
+        continue;
+      auto own = op.getAttrOfType<StringAttr>(approx::kLayerAttrName);
+      if (parts.empty() || op.hasAttr("approx.cut") || (own && layer && own != layer)) {
+        parts.emplace_back();
+        layer = own;
+      }
+      layer = layer ? layer : own;
+      parts.back().push_back(&op);
+      partOf[&op] = parts.size() - 1;
+    }
+    bool isChanged = false;
+    for (auto [index, part] : llvm::enumerate(parts)) {
+      auto leaves = [&](Operation *op) {
+        return llvm::any_of(op->getUsers(), [&](Operation *user) {
+          auto other = partOf.find(block.findAncestorOpInBlock(*user));
+          return other == partOf.end() || other->second != index;
+        });
+      };
+      Operation *behind = nullptr; // the op behind one whose value leaves
+      bool hasLeft = false;
+      for (Operation *op : part) {
+        if (hasLeft && !behind)
+          behind = op;
+        if (!leaves(op))
+          continue;
+        if (behind) {
+          behind->setAttr("approx.cut", builder.getUnitAttr());
+          isChanged = true;
+          behind = nullptr;
+        }
+        hasLeft = true;
+      }
+    }
+    return isChanged;
   }
 
   func::FuncOp main;
