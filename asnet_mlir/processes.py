@@ -16,6 +16,8 @@ from asnet_mlir.errors import ToolError
 __all__ = ["run"]
 
 _GIB = 1 << 30
+#: Poll counts milliseconds in 31 bits: two weeks.
+_LONGEST = 14 * 24 * 3600.0
 
 
 def run(
@@ -36,7 +38,7 @@ def run(
       command: program and arguments; never passed through a shell.
       purpose: what the command is for, named in errors ("reading mul.v").
       env: variables added to this process's environment.
-      timeout_seconds: wall-clock bound; the whole process group is killed at it.
+      timeout_seconds: wall-clock bound, at most two weeks; the whole process group is killed at it.
       memory_bytes: bound on the address space (RLIMIT_AS); None for runtimes that reserve far
         more than they use (WebAssembly).
       check: raise when the exit status is not 0.
@@ -48,6 +50,7 @@ def run(
         lines of its standard error are kept in the message.
     """
     arguments = [os.fspath(part) for part in command]
+    timeout_seconds = min(timeout_seconds, _LONGEST)
 
     try:
         process = subprocess.Popen(
