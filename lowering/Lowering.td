@@ -59,20 +59,32 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
   let description = [{
     Schedules the body of every affine loop for the machine of
     `docs/decisions/0005-sequential-machine.md`: one issue a cycle, one result a cycle, one unit an
-    instance, a RAM with one read and one write port, a ROM with one read port. Iterations don't
-    overlap. A unit with an interval is kept for so many cycles, in which its operands stay. The result is discardable attributes, as CIRCT's Python sees no others of the
-    operations that it does not know:
+    instance, a RAM with one read and one write port, a ROM with one read port. A unit with an
+    interval is kept for so many cycles, in which its operands stay.
+
+    Of each perfect nest, the parallel loop that makes it quickest becomes the innermost one: then
+    iterations that follow each other add to different sums. A loop is parallel where no word that an
+    iteration writes is touched by one with another number in that loop; the other loops, and with
+    them the terms of each sum, keep their order. The iterations of innermost loops overlap (iterative
+    modulo scheduling) where this is quicker and its rows of microcode are few enough; else, and
+    everywhere else, code is scheduled by list. A unit whose latency makes its results collide with
+    those of others may get a register behind its result.
+
+    The result is discardable attributes, as CIRCT's Python sees no others of the operations that it
+    does not know:
 
     | on | attribute | meaning |
     |---|---|---|
     | function | `approx.memories` | name, role, bank (`ram`, `rom`), base, words of each memory |
     | | `approx.memory_latency`, `approx.plain_latency` | the pass's options |
-    | | `approx.units` | id, op, module, parameters and latency of each instance in use |
+    | | `approx.units` | id, op, module, parameters and latency of each instance in use; `pad`: registers behind its result, if any |
     | function, loop | `approx.lengths` | cycles of each stretch between nested loops |
     | loop | `approx.trip` | iterations |
+    | innermost loop | `approx.ii` | its iterations overlap: cycles from the start of one to that of the next. All times are those of the first iteration; `approx.lengths` is how long each one takes |
+    | loop around it | `approx.overlap` | the inner loop's next run begins `approx.ii` cycles behind the last iteration of this one |
     | load, store | `approx.memory`, `approx.base`, `approx.strides` | address in the bank: base plus a stride for each enclosing loop, outermost first, times its iteration |
     | | `approx.start` | cycle in which the port is used |
-    | unit's op | `approx.unit`, `approx.latency`, `approx.start` | instance; cycle of the issue |
+    | unit's op | `approx.unit`, `approx.latency`, `approx.start` | instance; cycles to its result, `pad` included; cycle of the issue |
     | plain op | `approx.alu`, `approx.start` | function of the plain logic; cycle of the issue |
     | plain op | `approx.alias` | needs no hardware: the result has the operand's bits |
     | constant | `approx.bits` | the word |
@@ -80,8 +92,9 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
 
     - Before: affine loops with constant bounds around loads, stores, bound approx ops and plain
       logic; linear indices; function arguments carry `approx.role` or `approx.weight`.
-    - After: the same code, annotated; loops of one iteration and unused values are gone, and every
-      use of a scalar constant has a constant of its own. Nothing may be moved any more.
+    - After: the same code, annotated; loops are interchanged, those of one iteration and unused
+      values are gone, and every use of a scalar constant has a constant of its own. Nothing may be
+      moved any more.
 
     ```mlir
     affine.for %k = 0 to 784 {
@@ -97,6 +110,8 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
            "Cycles from an address to the word as an operand">,
     Option<"plainLatency", "plain-latency", "int64_t", "1",
            "Registers inside the plain logic (0 or 1)">,
+    Option<"pipelineRows", "pipeline-rows", "int64_t", "128",
+           "Rows of microcode that overlapping the iterations of a loop may cost; 0: none overlap">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
 }

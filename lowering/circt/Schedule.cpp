@@ -20,6 +20,8 @@ namespace {
 constexpr int64_t kWordBits = 32;
 // A result is latched the cycle after the unit's last, and can be an operand from the next on.
 constexpr int64_t kIssueToUse = 2;
+// Rows of microcode that a loop has at least: its branch, and two behind that are executed anyway.
+constexpr int64_t kBranchRows = 3;
 
 /// A linear function of the induction variables, each counted 0, 1, 2, ..
 struct LinearForm {
@@ -68,15 +70,30 @@ struct Node {
   SmallVector<Operation *, 2> loads; // read just in time as operands
   Operation *store = nullptr;        // takes the result in the cycle in which it appears
   SmallVector<std::pair<unsigned, int64_t>> after; // node, least distance between the starts
+  SmallVector<unsigned> values;                    // nodes whose results are operands
   int64_t priority = 0;
   int64_t start = -1;
 };
 
+/// The start of `to`, `iterations` later, lies at least `distance` cycles behind that of `from`.
+struct Edge {
+  unsigned from, to;
+  int64_t distance, iterations;
+};
+
+/// When the nodes of an innermost loop start.
+struct Plan {
+  SmallVector<int64_t> starts;
+  int64_t length = 0; // of an iteration
+  int64_t ii = 0;     // cycles from an iteration to the next; 0: they do not overlap
+  int64_t cycles = 0; // of the whole loop
+};
+
 class Scheduler {
 public:
-  Scheduler(func::FuncOp func, int64_t memoryLatency, int64_t plainLatency)
+  Scheduler(func::FuncOp func, int64_t memoryLatency, int64_t plainLatency, int64_t pipelineRows)
       : func(func), memoryLatency(memoryLatency), plainLatency(plainLatency),
-        builder(func.getContext()) {}
+        pipelineRows(pipelineRows), builder(func.getContext()) {}
 
   LogicalResult run();
 
@@ -86,9 +103,24 @@ private:
   LogicalResult collectAccess(Operation *op, Value memref, AffineMap map, ValueRange indices);
   LogicalResult collectUnits();
   void assignAddresses();
-  LogicalResult scheduleBlock(Block &block);
-  LogicalResult scheduleSegment(ArrayRef<Operation *> ops, int64_t &length);
+  void scheduleBlock(Block &block);
+  SmallVector<Node> makeNodes(ArrayRef<Operation *> ops);
+  void scheduleSegment(ArrayRef<Operation *> ops, int64_t &length);
+  void scheduleInnermost(affine::AffineForOp loop);
+  void overlapRuns(affine::AffineForOp outer);
+  void annotate(MutableArrayRef<Node> nodes);
   void placeNodes(MutableArrayRef<Node> nodes);
+  int64_t lengthOf(ArrayRef<Node> nodes);
+  Plan plan(MutableArrayRef<Node> nodes, Value variable, int64_t trips);
+  SmallVector<Edge> allEdges(ArrayRef<Node> nodes, Value variable, int64_t trips);
+  std::optional<int64_t> carried(Operation *a, Operation *b, Value variable, int64_t trips);
+  bool placeModulo(MutableArrayRef<Node> nodes, ArrayRef<Edge> edges, int64_t ii);
+  bool isParallel(ArrayRef<affine::AffineForOp> band, affine::AffineForOp loop);
+  bool rangesMeet(const Access &a, const Access &b);
+  int64_t interchange(affine::AffineForOp root, bool apply);
+  int64_t interchangeAll(bool apply);
+  void choosePads();
+  bool isRom(Operation *access) { return memories[accesses[access].memory].isRom(); }
   FailureOr<LinearForm> linearize(Operation *user, AffineExpr expr, ValueRange operands,
                                   unsigned numDims);
   InFlightDiagnostic error(Operation *op, const Twine &message) {
@@ -113,12 +145,13 @@ private:
   }
 
   func::FuncOp func;
-  int64_t memoryLatency, plainLatency;
+  int64_t memoryLatency, plainLatency, pipelineRows;
   Builder builder;
   SmallVector<Memory> memories;
   DenseMap<Value, unsigned> memoryOf;
   DenseMap<Operation *, Access> accesses;
   llvm::MapVector<int64_t, Operation *> units; // instance -> approx.core
+  std::map<int64_t, int64_t> pads;             // instance -> registers behind its result
 };
 
 bool isLoad(Operation *op) { return isa<affine::AffineLoadOp, memref::LoadOp>(op); }
@@ -209,6 +242,10 @@ LogicalResult Scheduler::run() {
   if (failed(prepare()) || failed(collectMemories()) || failed(collectUnits()))
     return failure();
   assignAddresses();
+  if (pipelineRows != 0) {
+    choosePads();
+    interchangeAll(/*apply=*/true);
+  }
 
   for (auto &[op, access] : accesses) {
     const Memory &memory = memories[access.memory];
@@ -223,8 +260,7 @@ LogicalResult Scheduler::run() {
     setInt(op, "approx.base", memory.address + access.address.constant);
     op->setDiscardableAttr("approx.strides", builder.getDenseI64ArrayAttr(strides));
   }
-  if (failed(scheduleBlock(func.getBody().front())))
-    return failure();
+  scheduleBlock(func.getBody().front());
 
   SmallVector<Attribute> memoryAttrs;
   for (const Memory &memory : memories) {
@@ -254,6 +290,8 @@ LogicalResult Scheduler::run() {
     for (StringRef name : {"op", "module", "parameters", "latency"})
       attrs.set(name, core->getAttr(name));
     attrs.set("id", builder.getI64IntegerAttr(id));
+    if (pads[id])
+      attrs.set("pad", builder.getI64IntegerAttr(pads[id]));
     unitAttrs.push_back(attrs.getDictionary(func.getContext()));
   }
   func->setDiscardableAttr("approx.units", builder.getArrayAttr(unitAttrs));
@@ -598,19 +636,35 @@ void Scheduler::assignAddresses() {
   }
 }
 
-LogicalResult Scheduler::scheduleBlock(Block &block) {
+/// What has a time in a block: no loops, no aliases.
+SmallVector<Operation *> timedOps(Block &block) {
+  SmallVector<Operation *> ops;
+  for (Operation &op : block)
+    if (!isa<affine::AffineForOp>(op) && !isAlias(&op) && !isStructural(&op))
+      ops.push_back(&op);
+  return ops;
+}
+
+bool isInnermost(affine::AffineForOp loop) {
+  return loop.getBody()->getOps<affine::AffineForOp>().empty();
+}
+
+void Scheduler::scheduleBlock(Block &block) {
   SmallVector<int64_t> lengths;
   SmallVector<Operation *> segment;
   auto flush = [&] {
     lengths.push_back(0);
-    LogicalResult result = scheduleSegment(segment, lengths.back());
+    scheduleSegment(segment, lengths.back());
     segment.clear();
-    return result;
   };
   for (Operation &op : block) {
     if (auto loop = dyn_cast<affine::AffineForOp>(op)) {
-      if (failed(flush()) || failed(scheduleBlock(*loop.getBody())))
-        return failure();
+      flush();
+      if (isInnermost(loop))
+        scheduleInnermost(loop);
+      else
+        scheduleBlock(*loop.getBody());
+      overlapRuns(loop);
       setInt(loop, "approx.trip", *affine::getConstantTripCount(loop));
     } else if (isAlias(&op)) {
       op.setDiscardableAttr("approx.alias", builder.getUnitAttr());
@@ -618,14 +672,13 @@ LogicalResult Scheduler::scheduleBlock(Block &block) {
       segment.push_back(&op);
     }
   }
-  if (failed(flush()))
-    return failure();
+  flush();
   block.getParentOp()->setDiscardableAttr("approx.lengths",
                                           builder.getDenseI64ArrayAttr(lengths));
-  return success();
 }
 
-LogicalResult Scheduler::scheduleSegment(ArrayRef<Operation *> ops, int64_t &length) {
+/// What is issued in straight-line code, with the order that values and memory demand.
+SmallVector<Node> Scheduler::makeNodes(ArrayRef<Operation *> ops) {
   DenseMap<Operation *, unsigned> position;
   for (auto [i, op] : llvm::enumerate(ops))
     position[op] = i;
@@ -731,15 +784,17 @@ LogicalResult Scheduler::scheduleSegment(ArrayRef<Operation *> ops, int64_t &len
       if (isApprox(op)) {
         node.unit = op->getAttrOfType<IntegerAttr>("instance").getInt();
         Operation *core = units[*node.unit];
-        node.latency = core->getAttrOfType<IntegerAttr>("latency").getInt();
+        node.latency = core->getAttrOfType<IntegerAttr>("latency").getInt() + pads[*node.unit];
         node.interval = core->getAttrOfType<IntegerAttr>("interval").getInt();
       }
     }
     unsigned index = nodes.size();
     for (Value operand : op->getOperands())
       if (Operation *source = producer(operand))
-        if (auto it = nodeOf.find(source); it != nodeOf.end())
+        if (auto it = nodeOf.find(source); it != nodeOf.end()) {
           node.after.push_back({it->second, nodes[it->second].latency + kIssueToUse});
+          node.values.push_back(it->second);
+        }
     nodeOf[op] = index;
     nodes.push_back(std::move(node));
   }
@@ -761,17 +816,99 @@ LogicalResult Scheduler::scheduleSegment(ArrayRef<Operation *> ops, int64_t &len
     }
   }
 
-  placeNodes(nodes);
+  return nodes;
+}
 
-  length = 0;
+int64_t Scheduler::lengthOf(ArrayRef<Node> nodes) {
+  int64_t length = 0;
+  for (const Node &node : nodes)
+    length = std::max({length, node.start + node.latency + kIssueToUse + 1,
+                       node.start + node.interval});
+  return length;
+}
+
+void Scheduler::scheduleSegment(ArrayRef<Operation *> ops, int64_t &length) {
+  SmallVector<Node> nodes = makeNodes(ops);
+  placeNodes(nodes);
+  length = lengthOf(nodes);
+  annotate(nodes);
+}
+
+void Scheduler::scheduleInnermost(affine::AffineForOp loop) {
+  SmallVector<Operation *> ops = timedOps(*loop.getBody());
+  for (Operation &op : *loop.getBody())
+    if (isAlias(&op))
+      op.setDiscardableAttr("approx.alias", builder.getUnitAttr());
+  SmallVector<Node> nodes = makeNodes(ops);
+  Plan best = plan(nodes, loop.getInductionVar(), *affine::getConstantTripCount(loop));
+  for (auto [node, start] : llvm::zip_equal(nodes, best.starts))
+    node.start = start;
+  annotate(nodes);
+  loop->setDiscardableAttr("approx.lengths", builder.getDenseI64ArrayAttr({best.length}));
+  if (best.ii)
+    setInt(loop, "approx.ii", best.ii);
+}
+
+/// Where a loop holds nothing but one whose iterations overlap, the first iterations of that one's
+/// next run may overlap the last ones of this run: the flow of iterations goes on.
+void Scheduler::overlapRuns(affine::AffineForOp outer) {
+  SmallVector<affine::AffineForOp> band;
+  affine::getPerfectlyNestedLoops(band, outer);
+  if (pipelineRows == 0 || band.size() != 2 || !band[1]->hasAttr("approx.ii"))
+    return;
+  affine::AffineForOp inner = band[1];
+  int64_t ii = inner->getAttrOfType<IntegerAttr>("approx.ii").getInt();
+  int64_t length = cast<DenseI64ArrayAttr>(inner->getAttr("approx.lengths"))[0];
+  int64_t trips = *affine::getConstantTripCount(inner);
+  // Only runs that follow each other overlap, and the kernel is repeated (rows: microcode.py).
+  int64_t overlapped = llvm::divideCeil(length, ii), unroll = llvm::divideCeil(kBranchRows, ii);
+  int64_t kernels = trips - overlapped;
+  if (overlapped * ii < kBranchRows || kernels < 2 * unroll)
+    return;
+  int64_t more = (2 * overlapped + kernels % unroll + unroll) * ii;
+  if (more > pipelineRows)
+    return;
+  SmallVector<Operation *> all = llvm::filter_to_vector(
+      timedOps(*inner.getBody()), [](Operation *op) { return isLoad(op) || isStore(op); });
+  auto start = [](Operation *op) {
+    return op->getAttrOfType<IntegerAttr>("approx.start").getInt();
+  };
+  for (Operation *first : all) {
+    for (Operation *second : all) {
+      const Access &x = accesses[first], &y = accesses[second];
+      if ((!isStore(first) && !isStore(second)) || isRom(first) || isRom(second))
+        continue;
+      // After how many iterations of the flow, at least, the second may touch the first's word.
+      int64_t iterations = 1;
+      if (x.memory != y.memory) {
+        if (!mayAlias(first, second))
+          continue;
+      } else if (!x.address.sameCoefficients(y.address)) {
+        if (!rangesMeet(x, y))
+          continue;
+      } else {
+        int64_t step = x.address.coefficients.lookup(inner.getInductionVar());
+        int64_t ahead = x.address.constant - y.address.constant -
+                        x.address.coefficients.lookup(outer.getInductionVar());
+        if (step == 0 ? ahead != 0 : ahead % step != 0 || std::abs(ahead / step) >= trips)
+          continue;
+        if (step != 0)
+          iterations = trips + ahead / step;
+      }
+      if (start(second) + iterations * ii < start(first) + 1)
+        return;
+    }
+  }
+  outer->setDiscardableAttr("approx.overlap", builder.getUnitAttr());
+}
+
+void Scheduler::annotate(MutableArrayRef<Node> nodes) {
   for (Node &node : nodes) {
     setInt(node.op, node.isMove ? "approx.move" : "approx.start", node.start);
     for (Operation *load : node.loads)
       setInt(load, "approx.start", node.start - memoryLatency);
-    int64_t appears = node.start + node.latency + kIssueToUse;
     if (node.store)
-      setInt(node.store, "approx.start", appears);
-    length = std::max({length, appears + 1, node.start + node.interval});
+      setInt(node.store, "approx.start", node.start + node.latency + kIssueToUse);
     if (node.unit) {
       setInt(node.op, "approx.unit", *node.unit);
       setInt(node.op, "approx.latency", node.latency);
@@ -779,7 +916,6 @@ LogicalResult Scheduler::scheduleSegment(ArrayRef<Operation *> ops, int64_t &len
       node.op->setDiscardableAttr("approx.alu", builder.getStringAttr(plainFunction(node.op)));
     }
   }
-  return success();
 }
 
 /// List scheduling: of the nodes whose predecessors are placed, the one with the longest way to the
@@ -806,12 +942,11 @@ void Scheduler::placeNodes(MutableArrayRef<Node> nodes) {
     int64_t start = best->loads.empty() ? 0 : memoryLatency;
     for (auto [j, distance] : best->after)
       start = std::max(start, nodes[j].start + distance);
-    auto bank = [&](Operation *load) { return memories[accesses[load].memory].isRom(); };
     auto fits = [&](int64_t at) {
       return !issue.contains(at) && !result.contains(at + best->latency) &&
              llvm::none_of(best->loads,
                            [&](Operation *load) {
-                             return read[bank(load)].contains(at - memoryLatency);
+                             return read[isRom(load)].contains(at - memoryLatency);
                            }) &&
              (!best->unit || llvm::none_of(unitStarts[*best->unit], [&](int64_t other) {
                return std::abs(other - at) < best->interval;
@@ -823,9 +958,334 @@ void Scheduler::placeNodes(MutableArrayRef<Node> nodes) {
     issue.insert(start);
     result.insert(start + best->latency);
     for (Operation *load : best->loads)
-      read[bank(load)].insert(start - memoryLatency);
+      read[isRom(load)].insert(start - memoryLatency);
     if (best->unit)
       unitStarts[*best->unit].push_back(start);
+  }
+}
+
+/// The least number of iterations, at least 1, after which `b` may touch the word that `a` touched.
+std::optional<int64_t> Scheduler::carried(Operation *a, Operation *b, Value variable,
+                                          int64_t trips) {
+  const Access &x = accesses[a], &y = accesses[b];
+  if (x.memory != y.memory)
+    return mayAlias(a, b) ? std::optional<int64_t>(1) : std::nullopt;
+  if (!x.address.sameCoefficients(y.address))
+    return rangesMeet(x, y) ? std::optional<int64_t>(1) : std::nullopt;
+  int64_t step = x.address.coefficients.lookup(variable);
+  int64_t ahead = x.address.constant - y.address.constant;
+  if (step == 0)
+    return ahead == 0 ? std::optional<int64_t>(1) : std::nullopt;
+  if (ahead % step != 0 || ahead / step < 1 || ahead / step >= trips)
+    return std::nullopt;
+  return ahead / step;
+}
+
+/// What the nodes of an innermost loop have to wait for, in their iteration and in earlier ones.
+SmallVector<Edge> Scheduler::allEdges(ArrayRef<Node> nodes, Value variable, int64_t trips) {
+  SmallVector<Edge> edges;
+  for (auto [i, node] : llvm::enumerate(nodes)) {
+    unsigned to = i;
+    for (auto [from, distance] : node.after)
+      edges.push_back({from, to, distance, 0});
+    // A value has one register: it is read the last time when the next iteration's is written.
+    for (unsigned from : node.values)
+      edges.push_back({to, from, -(nodes[from].latency + kIssueToUse), 1});
+    for (auto [j, earlier] : llvm::enumerate(nodes)) {
+      unsigned from = j;
+      auto order = [&](Operation *first, Operation *second, int64_t distance) {
+        if (auto iterations = carried(first, second, variable, trips))
+          edges.push_back({from, to, distance, *iterations});
+      };
+      // As in one iteration (makeNodes).
+      for (Operation *load : node.loads)
+        if (earlier.store)
+          order(earlier.store, load, earlier.latency + kIssueToUse + 1 + memoryLatency);
+      if (!node.store)
+        continue;
+      for (Operation *load : earlier.loads)
+        order(load, node.store, 1 - memoryLatency - node.latency - kIssueToUse);
+      if (earlier.store)
+        order(earlier.store, node.store, 1 + earlier.latency - node.latency);
+    }
+  }
+  return edges;
+}
+
+/// The quickest way to run an innermost loop: one iteration after the other, or overlapped with the
+/// shortest initiation interval for which there is a schedule of few enough rows.
+Plan Scheduler::plan(MutableArrayRef<Node> nodes, Value variable, int64_t trips) {
+  auto starts = [&] {
+    return llvm::map_to_vector(nodes, [](const Node &node) { return node.start; });
+  };
+  for (Node &node : nodes)
+    node.start = -1, node.priority = 0;
+  placeNodes(nodes);
+  Plan best;
+  best.starts = starts();
+  best.length = lengthOf(nodes);
+  int64_t listRows = std::max(best.length, kBranchRows);
+  best.cycles = trips * listRows;
+  if (nodes.empty() || pipelineRows == 0)
+    return best;
+
+  // Each node is an issue and a result, reads a bank at most once and writes one word at most; a
+  // unit is kept for its interval.
+  std::map<int64_t, int64_t> busy;
+  for (const Node &node : nodes)
+    if (node.unit)
+      busy[*node.unit] += node.interval;
+  int64_t least = nodes.size();
+  for (auto [unit, cycles] : busy)
+    least = std::max(least, cycles);
+  SmallVector<Edge> edges = allEdges(nodes, variable, trips);
+  for (int64_t ii = least; ii < listRows; ++ii) {
+    if (!placeModulo(nodes, edges, ii))
+      continue;
+    int64_t length = lengthOf(nodes), cycles = (trips - 1) * ii + length;
+    // Rows: until all iterations that overlap are under way, those of a kernel of at least
+    // `kBranchRows`, and until the last iteration is done. microcode.py does the same.
+    int64_t overlapped = llvm::divideCeil(length, ii), unroll = llvm::divideCeil(kBranchRows, ii);
+    int64_t kernels = trips - overlapped + 1;
+    int64_t rows = cycles;
+    if (kernels >= 2 * unroll)
+      rows = (overlapped - 1 + kernels % unroll + unroll - 1) * ii + length;
+    if (rows - listRows > pipelineRows)
+      continue;
+    if (cycles < best.cycles) {
+      best.starts = starts();
+      best.length = length;
+      best.ii = ii;
+      best.cycles = cycles;
+    }
+    break;
+  }
+  return best;
+}
+
+/// Iterative modulo scheduling (Rau, 1994): nodes are placed by their distance from the end; one
+/// that finds no free cycle takes the first that is possible, and what is in its way is placed
+/// anew.
+bool Scheduler::placeModulo(MutableArrayRef<Node> nodes, ArrayRef<Edge> edges, int64_t ii) {
+  size_t count = nodes.size();
+  SmallVector<int64_t> height(count, 0);
+  for (size_t round = 0;; ++round) {
+    bool changed = false;
+    for (const Edge &edge : edges) {
+      int64_t value = height[edge.to] + edge.distance - ii * edge.iterations;
+      if (value > height[edge.from])
+        height[edge.from] = value, changed = true;
+    }
+    if (!changed)
+      break;
+    if (round > count)
+      return false; // a recurrence takes longer
+  }
+  SmallVector<SmallVector<const Edge *>> in(count), out(count);
+  for (const Edge &edge : edges) {
+    if (edge.from == edge.to)
+      continue; // satisfied, as heights exist
+    in[edge.to].push_back(&edge);
+    out[edge.from].push_back(&edge);
+  }
+  SmallVector<int64_t> last(count, -1);
+  for (Node &node : nodes)
+    node.start = -1;
+  auto slot = [&](int64_t cycle) { return ((cycle % ii) + ii) % ii; };
+  auto collide = [&](const Node &a, int64_t at, const Node &b) {
+    if (slot(at) == slot(b.start) || slot(at + a.latency) == slot(b.start + b.latency))
+      return true;
+    // Reads are as far before the issues for all, so that ports are free where the issue is.
+    if (!a.unit || a.unit != b.unit)
+      return false;
+    int64_t behind = slot(at - b.start);
+    return behind < b.interval || ii - behind < a.interval;
+  };
+  for (int64_t budget = 20 * count; budget > 0; --budget) {
+    std::optional<size_t> next;
+    for (size_t i = 0; i < count; ++i)
+      if (nodes[i].start < 0 && (!next || height[i] > height[*next]))
+        next = i;
+    if (!next) {
+      int64_t first = std::numeric_limits<int64_t>::max();
+      for (const Node &node : nodes)
+        first = std::min(first, node.start - (node.loads.empty() ? 0 : memoryLatency));
+      for (Node &node : nodes)
+        node.start -= first;
+      return true;
+    }
+    Node &node = nodes[*next];
+    int64_t earliest = node.loads.empty() ? 0 : memoryLatency;
+    for (const Edge *edge : in[*next])
+      if (nodes[edge->from].start >= 0)
+        earliest = std::max(earliest, nodes[edge->from].start + edge->distance -
+                                          ii * edge->iterations);
+    int64_t at = earliest;
+    auto isFree = [&](int64_t cycle) {
+      return llvm::none_of(nodes, [&](const Node &other) {
+        return other.start >= 0 && collide(node, cycle, other);
+      });
+    };
+    while (at < earliest + ii && !isFree(at))
+      ++at;
+    if (at == earliest + ii) {
+      at = std::max(earliest, last[*next] + 1);
+      for (Node &other : nodes)
+        if (other.start >= 0 && collide(node, at, other))
+          other.start = -1;
+    }
+    node.start = last[*next] = at;
+    for (const Edge *edge : out[*next]) {
+      Node &other = nodes[edge->to];
+      if (other.start >= 0 && other.start + ii * edge->iterations < at + edge->distance)
+        other.start = -1;
+    }
+  }
+  return false;
+}
+
+bool Scheduler::rangesMeet(const Access &a, const Access &b) {
+  auto range = [](const LinearForm &form) {
+    int64_t low = form.constant, high = form.constant;
+    for (auto [variable, coefficient] : form.coefficients) {
+      int64_t last = *affine::getConstantTripCount(affine::getForInductionVarOwner(variable)) - 1;
+      (coefficient < 0 ? low : high) += coefficient * last;
+    }
+    return std::make_pair(low, high);
+  };
+  auto [lowA, highA] = range(a.address);
+  auto [lowB, highB] = range(b.address);
+  return lowA <= highB && lowB <= highA;
+}
+
+/// Whether no word that is written in one iteration of `loop` is touched in another one, for any
+/// iterations of the other loops of the perfect nest `band`. Then `loop` may be at any place in it:
+/// iterations that depend on each other have the same number in `loop`, so keep their order.
+bool Scheduler::isParallel(ArrayRef<affine::AffineForOp> band, affine::AffineForOp loop) {
+  SmallVector<Operation *> all =
+      llvm::filter_to_vector(timedOps(*affine::AffineForOp(band.back()).getBody()),
+                             [](Operation *op) { return isLoad(op) || isStore(op); });
+  struct Term {
+    int64_t coefficient, last;
+    bool isLoop;
+  };
+  for (Operation *store : all) {
+    if (!isStore(store))
+      continue;
+    for (Operation *other : all) {
+      const Access &x = accesses[store], &y = accesses[other];
+      if (x.memory != y.memory) {
+        if (mayAlias(store, other))
+          return false;
+        continue;
+      }
+      if (!x.address.sameCoefficients(y.address)) {
+        if (rangesMeet(x, y))
+          return false;
+        continue;
+      }
+      // Is the sum of coefficients times differences of iterations ever that of the constants?
+      SmallVector<Term> terms;
+      bool isFixed = true; // the address is the same in all iterations of `loop`
+      for (affine::AffineForOp each : band) {
+        int64_t coefficient = x.address.coefficients.lookup(each.getInductionVar());
+        if (coefficient == 0)
+          continue;
+        isFixed &= each != loop;
+        terms.push_back({coefficient, int64_t(*affine::getConstantTripCount(each)) - 1,
+                         each == loop});
+      }
+      llvm::stable_sort(terms, [](const Term &a, const Term &b) {
+        return std::abs(a.coefficient) > std::abs(b.coefficient);
+      });
+      SmallVector<int64_t> reach(terms.size() + 1, 0); // of the terms from here on
+      for (size_t i = terms.size(); i-- > 0;)
+        reach[i] = reach[i + 1] + std::abs(terms[i].coefficient) * terms[i].last;
+      int64_t budget = 100000;
+      std::function<bool(size_t, int64_t, bool)> meets = [&](size_t i, int64_t rest, bool differs) {
+        if (std::abs(rest) > reach[i])
+          return false;
+        if (--budget < 0)
+          return true; // not known: too many cases
+        if (i == terms.size())
+          return differs;
+        for (int64_t delta = -terms[i].last; delta <= terms[i].last; ++delta)
+          if (meets(i + 1, rest - terms[i].coefficient * delta,
+                    differs || (terms[i].isLoop && delta != 0)))
+            return true;
+        return false;
+      };
+      if (meets(0, x.address.constant - y.address.constant, isFixed))
+        return false;
+    }
+  }
+  return true;
+}
+
+/// Of each perfect nest, the loop that makes it quickest becomes the innermost: independent sums
+/// take turns where the next term of one would have to wait. The other loops, so the terms of each
+/// sum, keep their order. Returns the cycles of the nest, roughly.
+int64_t Scheduler::interchange(affine::AffineForOp root, bool apply) {
+  SmallVector<affine::AffineForOp> band;
+  affine::getPerfectlyNestedLoops(band, root);
+  affine::AffineForOp innermost = band.back();
+  int64_t total = 1;
+  for (affine::AffineForOp loop : band)
+    total *= *affine::getConstantTripCount(loop);
+  if (!isInnermost(innermost)) {
+    int64_t cycles = 0;
+    for (auto loop : llvm::to_vector(innermost.getBody()->getOps<affine::AffineForOp>()))
+      cycles += total * interchange(loop, apply);
+    return cycles;
+  }
+  SmallVector<Node> nodes = makeNodes(timedOps(*innermost.getBody()));
+  std::optional<size_t> best;
+  int64_t least = 0;
+  for (size_t i = band.size(); i-- > 0;) {
+    if (i + 1 < band.size() && !isParallel(band, band[i]))
+      continue;
+    int64_t trips = *affine::getConstantTripCount(band[i]);
+    Plan candidate = plan(nodes, band[i].getInductionVar(), trips);
+    // The rows in which an outer loop branches; an overlapped loop's last ones do.
+    int64_t around = candidate.ii ? 0 : kBranchRows;
+    int64_t cycles = total / trips * (candidate.cycles + around);
+    if (!best || cycles < least)
+      best = i, least = cycles;
+  }
+  if (!apply || *best + 1 == band.size())
+    return least;
+  Attribute layer = root->getAttr("approx.layer");
+  affine::AffineForOp moved = band[*best];
+  for (size_t i = *best + 1; i < band.size(); ++i)
+    affine::interchangeLoops(moved, band[i]);
+  if (*best == 0 && layer) {
+    moved->removeAttr("approx.layer");
+    band[1]->setAttr("approx.layer", layer);
+  }
+  return least;
+}
+
+int64_t Scheduler::interchangeAll(bool apply) {
+  int64_t cycles = 0;
+  for (auto loop : llvm::to_vector(func.getOps<affine::AffineForOp>()))
+    cycles += interchange(loop, apply);
+  return cycles;
+}
+
+/// One issue a cycle and one result a cycle: where all cycles are to be used, the units' latencies
+/// must fit each other. A multiplication and an addition every two cycles are issued one in even
+/// cycles, the other in odd ones, and so must their results come: not with latencies of which one
+/// is even. A unit gets a register behind its result where that makes the network at least 2 %
+/// quicker.
+void Scheduler::choosePads() {
+  int64_t cycles = interchangeAll(/*apply=*/false);
+  for (auto &[id, core] : units) {
+    pads[id] = 1;
+    int64_t padded = interchangeAll(/*apply=*/false);
+    if (padded * 100 <= cycles * 98)
+      cycles = padded;
+    else
+      pads[id] = 0;
   }
 }
 
@@ -844,7 +1304,8 @@ struct Schedule : impl::ScheduleBase<Schedule> {
       return signalPassFailure();
     }
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (!func.isDeclaration() && failed(Scheduler(func, memoryLatency, plainLatency).run()))
+      if (!func.isDeclaration() &&
+          failed(Scheduler(func, memoryLatency, plainLatency, pipelineRows).run()))
         return signalPassFailure();
   }
 };

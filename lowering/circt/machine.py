@@ -217,7 +217,10 @@ class _Machine(Parts):
                 start = ""
                 if self.ports(unit).start:
                     start = m.register(f"{name}_start", issue, clk, rst)
-                results.append(self.unit(unit, unit_a, unit_b, start=start))
+                word = self.unit(unit, unit_a, unit_b, start=start)
+                for number in range(unit.pad):
+                    word = m.register(f"{name}_result_{number}", word, clk)
+                results.append(word)
         # Where it was not asked for anything, the result of the plain logic is 0.
         word = self.united("result", results, plain)
         m.register("result", word, clk, enable=self.field("result_enable"))

@@ -8,10 +8,10 @@ docs/decisions/0005-sequential-machine.md describes the timing that this file re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from scheduled import Access, Constant, Loaded, Loop, Operand, Program, Segment
+from scheduled import Access, Constant, Loaded, Loop, Operand, Program, Segment, Value
 
 __all__ = ["BRANCH_DELAY", "PORTS", "Field", "Microprogram", "assemble", "bits_for", "issue_field"]
 
@@ -77,6 +77,100 @@ def issue_field(program: Program, unit: int | None) -> str:
     return "issue_plain" if unit is None else f"issue_unit_{program.units[unit].id}"
 
 
+@dataclass(frozen=True)
+class _Overlap:
+    """The rows of a loop whose iterations begin every `interval` cycles and take `length` each.
+
+    The prologue has the cycles in which not all iterations that overlap are under way yet; from
+    then on the same happens every `interval` cycles, in the rows of the kernel; the epilogue has
+    the cycles after the last iteration's first `interval`.  A branch wants `BRANCH_DELAY` rows
+    behind it, so a kernel may hold several times `interval`, and the prologue what is no multiple
+    of this.  Where the kernel would be run only once, there is no branch: all is prologue and
+    epilogue.
+
+    The loop may be run several times without a pause between the runs.  Addresses take another step
+    behind the last iteration of a run.  The rows are then the prologue; those of a run, up to where
+    the next one is where this one began, which the outer loop repeats; and those of the last run.
+    """
+
+    interval: int
+    length: int
+    trip: int
+    runs: int = 1
+
+    @property
+    def cycles(self) -> int:
+        return (self.runs * self.trip - 1) * self.interval + self.length
+
+    @property
+    def fill(self) -> int:
+        """Cycles until all iterations that overlap are under way."""
+        return (-(-self.length // self.interval) - 1) * self.interval
+
+    @property
+    def steady(self) -> int:
+        """Cycles of a run in which nothing but the same happens."""
+        last = self.interval if self.runs > 1 else 0  # has other steps of addresses
+        return max(self.trip * self.interval - last - self.fill, 0)
+
+    @property
+    def kernel(self) -> int:
+        """Rows of the kernel."""
+        return -(-(BRANCH_DELAY + 1) // self.interval) * self.interval
+
+    @property
+    def passes(self) -> int:
+        """How often the kernel is run; 0 without one."""
+        passes = self.steady // self.kernel
+        return passes if passes > 1 else 0
+
+    @property
+    def saved(self) -> int:
+        """Cycles of a run that have no rows of their own."""
+        return max(self.passes - 1, 0) * self.kernel
+
+    @property
+    def first(self) -> int:
+        """The kernel's first row."""
+        return self.fill + self.steady - self.passes * self.kernel
+
+    @property
+    def run_rows(self) -> int:
+        """Rows of a run that is not the last one."""
+        return self.trip * self.interval - self.saved if self.runs > 1 else 0
+
+    @property
+    def rows(self) -> int:
+        rest = self.cycles - max(self.runs - 1, 0) * self.trip * self.interval
+        return self.run_rows + rest - self.saved
+
+    def row(self, cycle: int) -> int | None:
+        """Return the row in which a cycle's events are written; None: another one stands for it."""
+        run, base = self.trip * self.interval, 0
+        if self.runs > 1 and cycle >= run + self.fill:
+            if cycle < (self.runs - 1) * run + self.fill:
+                return None
+            cycle -= (self.runs - 1) * run
+            base = self.run_rows
+        if not self.passes or cycle < self.first + self.kernel:
+            return base + cycle
+        if cycle < self.fill + self.steady:
+            return None
+        return base + cycle - self.saved
+
+    def iterations(self) -> Iterable[int]:
+        """Return the iterations, of all runs, that have events in rows of their own."""
+        total, overlapping = self.runs * self.trip, -(-self.length // self.interval)
+        if self.runs > 1:
+            first, last = self.trip + overlapping, (self.runs - 1) * self.trip - overlapping
+        else:
+            first = -(-(self.first + self.kernel) // self.interval)
+            last = self.trip - overlapping
+        if not self.passes or first >= last:
+            return range(total)
+        return [*range(first), *range(last, total)]
+
+
 class _Assembler:
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -94,6 +188,10 @@ class _Assembler:
         self.result_rows: list[tuple[_Row, int | None]] = []
         self.function_rows: list[tuple[_Row, str]] = []
         self.layer_cycles: list[tuple[str, int]] = []
+        # Registers that values of overlapping iterations share have numbers from here on.
+        self.next_shared = 1 << 32
+        self.shared: list[tuple[int, int, int]] = []  # first and last row, number
+        self.shared_writes: dict[int, set[int]] = {}
 
     # ---- Rows.
 
@@ -110,12 +208,14 @@ class _Assembler:
         first = len(self.rows)
         self.address_index: dict[int, int] = {}
         self.counter_index: dict[int, int] = {}
+        self.last_use: dict[int, int] = {}
         preset: dict[str, list[Access]] = {port: [] for port in PORTS}
         loops: list[Loop] = []
         for part in _walk(item):
             if isinstance(part, Loop):
-                self.counter_index[id(part)] = len(loops)
-                loops.append(part)
+                if _passes(part):
+                    self.counter_index[id(part)] = len(loops)
+                    loops.append(part)
                 continue
             for access in part.accesses:
                 users = preset[_port(access)]
@@ -137,8 +237,9 @@ class _Assembler:
         self.loop_counters = max(self.loop_counters, len(loops))
         for index, loop in enumerate(loops):
             row = self.row(first + index)
-            row.put(loop_set=1, loop_index=index, loop_count=loop.trip - 1)
-            row.notes.append(f"count[{index}] = {loop.trip}")
+            passes = _passes(loop)
+            row.put(loop_set=1, loop_index=index, loop_count=passes - 1)
+            row.notes.append(f"count[{index}] = {passes}")
         cycles = len(self.rows) - first
         if isinstance(item, Loop):
             cycles += self.loop(item, [])
@@ -154,18 +255,28 @@ class _Assembler:
 
     def loop(self, loop: Loop, outer: list[Loop]) -> int:
         path = [*outer, loop]
-        start = tail = len(self.rows)
+        overlap = _overlap(loop)
+        if overlap is not None:
+            return self.overlapped(loop, overlap, path)
+        if _overlaps_runs(loop):
+            return self.overlapped_runs(loop, path)
+        start = self.tail = len(self.rows)
         nested_cycles = nested_rows = 0
         for item in loop.body:
+            before = len(self.rows)
             if isinstance(item, Loop):
-                before = len(self.rows)
                 nested_cycles += self.loop(item, path)
-                tail = len(self.rows)
-                nested_rows += tail - before
+                nested_rows += len(self.rows) - before
             else:
                 self.segment(item, path)
-        # What the addresses advanced in inner loops is brought to this loop's stride.
-        depth = len(path) - 1
+        self.correct(loop, len(path) - 1)
+        while len(self.rows) < self.tail + BRANCH_DELAY + 1:
+            self.rows.append(_Row())
+        self.branch(loop, start, len(self.rows) - 1)
+        return loop.trip * (len(self.rows) - start - nested_rows + nested_cycles)
+
+    def correct(self, loop: Loop, depth: int) -> None:
+        """Bring what the addresses advanced in inner loops to the stride of the loop around."""
         for item in loop.body:
             if not isinstance(item, Loop):
                 continue
@@ -175,19 +286,94 @@ class _Assembler:
                 for access in part.accesses:
                     step = access.strides[depth] - item.trip * access.strides[depth + 1]
                     if step:
-                        self.step(access, step, tail)
-        while len(self.rows) < tail + BRANCH_DELAY + 1:
-            self.rows.append(_Row())
-        index = self.counter_index[id(loop)]
-        branch = self.rows[len(self.rows) - 1 - BRANCH_DELAY]
-        branch.put(loop_next=1, loop_index=index, loop_count=loop.trip - 1, target=start)
-        branch.notes.append(f"loop count[{index}] -> {start}")
-        self.spans.append((start, len(self.rows) - 1))
-        return loop.trip * (len(self.rows) - start - nested_rows + nested_cycles)
+                        self.step(access, step)
 
-    def step(self, access: Access, step: int, earliest: int) -> None:
+    def overlapped_runs(self, loop: Loop, path: Sequence[Loop]) -> int:
+        """Emit a loop around one whose iterations overlap, those of different runs too."""
+        (inner,) = loop.body
+        assert isinstance(inner, Loop)
+        overlap = _overlap(inner)
+        assert overlap is not None and overlap.passes
+        start = len(self.rows)
+        self.overlapped(inner, overlap, [*path, inner])
+        self.branch(loop, start + overlap.fill, start + overlap.fill + overlap.run_rows - 1)
+        # The last run: what comes behind it may begin where its kernel ends.
+        first = start + overlap.run_rows + overlap.first
+        self.branch(inner, first, first + overlap.kernel - 1)
+        before = len(self.rows)
+        self.correct(loop, len(path) - 1)
+        return overlap.cycles + len(self.rows) - before
+
+    def branch(self, loop: Loop, start: int, last: int) -> None:
+        """End the rows that a loop repeats; what only happens behind them may begin then."""
+        index, passes = self.counter_index[id(loop)], _passes(loop)
+        branch = self.rows[last - BRANCH_DELAY]
+        branch.put(loop_next=1, loop_index=index, loop_count=passes - 1, target=start)
+        branch.notes.append(f"loop count[{index}] -> {start}")
+        self.spans.append((start, last))
+        self.tail = last + 1
+
+    def overlapped(self, loop: Loop, overlap: _Overlap, path: Sequence[Loop]) -> int:
+        """Emit a loop whose iterations overlap."""
+        (segment,) = loop.body
+        assert isinstance(segment, Segment)
+        start = self.tail = len(self.rows)
+        self.rows += [_Row() for _ in range(overlap.rows)]
+        # A result is on the bus until the next one, of whichever iteration.
+        results = [issue.start + 1 + issue.latency for issue in segment.issues]
+        held: dict[int, range] = {}
+        for issue in segment.issues:
+            at = issue.start + 1 + issue.latency
+            until = min((other - at - 1) % overlap.interval for other in results) + 1
+            held[issue.result] = range(at + 1, at + until + 1)
+        numbers = self.share(segment, held, overlap.interval)
+        for number in sorted(set(numbers.values())):
+            self.shared.append((start, start + overlap.rows - 1, number))
+        for iteration in overlap.iterations():
+            begin = iteration * overlap.interval
+
+            def row_of(cycle: int, begin: int = begin) -> int | None:
+                row = overlap.row(begin + cycle)
+                return None if row is None else start + row
+
+            run, number = divmod(iteration, overlap.trip)
+            last = run < overlap.runs - 1 and number == overlap.trip - 1
+            self.events(segment, path, row_of, held, numbers, overlap.trip if last else 0)
+        if overlap.passes:
+            first = start + overlap.first
+            self.branch(loop, first, first + overlap.kernel - 1)
+        return overlap.cycles
+
+    def share(self, segment: Segment, held: dict[int, range], interval: int) -> dict[int, int]:
+        """Choose registers for a segment whose iterations overlap: first fit on the interval.
+
+        The scheduler sees to it that a value is not needed for longer than the interval.
+        """
+        last: dict[int, int] = {}
+        for issue in segment.issues:
+            for operand in (issue.a, issue.b, issue.condition):
+                if not isinstance(operand, Value) or operand.number not in held:
+                    continue  # a value from outside has a register of its own
+                if issue.start not in held[operand.number]:
+                    last[operand.number] = max(last.get(operand.number, 0), issue.start)
+        taken: list[set[int]] = []
+        numbers: dict[int, int] = {}
+        for number, use in sorted(last.items(), key=lambda entry: held[entry[0]].start):
+            # Written at the end of its first cycle, so read from the next on.
+            written = held[number].start
+            assert use - written <= interval, "a value outlives the iterations' interval"
+            cycles = {cycle % interval for cycle in range(written + 1, use + 1)}
+            index = next((i for i, other in enumerate(taken) if not other & cycles), len(taken))
+            if index == len(taken):
+                taken.append(set())
+            taken[index] |= cycles
+            numbers[number] = self.next_shared + index
+        self.next_shared += len(taken)
+        return numbers
+
+    def step(self, access: Access, step: int) -> None:
         port = _port(access)
-        at = earliest
+        at = max(self.tail, self.last_use[id(access)] + 1)
         while f"{port}_index" in self.row(at).slots:
             at += 1
         index = self.address_index[id(access)]
@@ -206,12 +392,33 @@ class _Assembler:
             later = [other for other in results if other > at]
             held[issue.result] = range(at + 1, (later[0] if later else segment.length) + 1)
             self.definitions[issue.result] = base + at + 1
+        self.events(segment, path, lambda cycle: base + cycle, held, {})
+        return segment.length
 
+    def events(
+        self,
+        segment: Segment,
+        path: Sequence[Loop],
+        row_of: Callable[[int], int | None],
+        held: dict[int, range],
+        shared: dict[int, int],
+        restart: int = 0,
+    ) -> None:
+        """Fill the slots of an iteration, as far as `row_of` has rows for its cycles.
+
+        Where it is the last of a run of `restart` iterations, addresses go to the next run's first.
+        """
         for access in segment.accesses:
+            at = row_of(access.start)
+            if at is None:
+                continue
             port = _port(access)
             index = self.address_index[id(access)]
             step = access.strides[-1] if path else 0
-            row = self.rows[base + access.start]
+            if restart:
+                step = access.strides[-2] - (restart - 1) * step
+            row = self.rows[at]
+            self.last_use[id(access)] = max(at, self.last_use.get(id(access), 0))
             row.put(**{f"{port}_index": index, f"{port}_set": 0, f"{port}_update": int(step != 0)})
             if step:
                 row.put(**{f"{port}_step": step})
@@ -224,42 +431,47 @@ class _Assembler:
                 row.notes.append(f"read {access.memory}[{port}[{index}]{update}]")
 
         for issue in segment.issues:
-            row = self.rows[base + issue.start]
             function, second = issue.function, issue.b
             if issue.unit is None and function.startswith("sh") and isinstance(second, Constant):
                 function, second = f"{function}_{second.bits}", None
-            self.operand(row, base, "a", issue.a, held, issue.start)
-            if second is not None:
-                self.operand(row, base, "b", second, held, issue.start)
-            if issue.condition is not None:
-                self.operand(row, base, "condition", issue.condition, held, issue.start)
-            result = self.rows[base + issue.start + 1 + issue.latency]
             name = function
             if issue.unit is not None:
                 unit = self.program.units[issue.unit]
                 name = f"unit {unit.id} ({unit.op})"
             else:
                 self.functions.add(function)
-            row.put(**{issue_field(self.program, issue.unit): 1})
-            row.notes.append(f"issue {name}")
+            at = row_of(issue.start)
+            if at is not None:
+                row = self.rows[at]
+                operands = {"a": issue.a, "b": second, "condition": issue.condition}
+                for port, operand in operands.items():
+                    if operand is not None:
+                        self.operand(at, port, operand, held, shared, issue.start)
+                row.put(**{issue_field(self.program, issue.unit): 1})
+                row.notes.append(f"issue {name}")
             self.result_sources.add(issue.unit)
-            operate = self.rows[base + issue.start + 1]
-            if issue.unit is None:
-                self.function_rows.append((operate, function))
-            self.result_rows.append((result, issue.unit))
-            result.put(result_enable=1)
-            result.notes.append(f"result of {name}")
-        return segment.length
+            at = row_of(issue.start + 1)
+            if at is not None and issue.unit is None:
+                self.function_rows.append((self.rows[at], function))
+            at = row_of(issue.start + 1 + issue.latency)
+            if at is not None:
+                self.result_rows.append((self.rows[at], issue.unit))
+                self.rows[at].put(result_enable=1)
+                self.rows[at].notes.append(f"result of {name}")
+            at = row_of(issue.start + 2 + issue.latency)
+            if at is not None and issue.result in shared:
+                self.shared_writes.setdefault(shared[issue.result], set()).add(at)
 
     def operand(
         self,
-        row: _Row,
-        base: int,
+        at: int,
         port: str,
         operand: Operand,
         held: dict[int, range],
+        shared: dict[int, int],
         cycle: int,
     ) -> None:
+        row = self.rows[at]
         if isinstance(operand, Constant):
             source = "immediate"
             row.put(immediate=operand.bits)
@@ -269,8 +481,10 @@ class _Assembler:
             source = "result"
         else:
             source = "register"
-            row.registers[f"{port}_register"] = operand.number
-            self.uses.setdefault(operand.number, []).append(base + cycle)
+            number = shared.get(operand.number, operand.number)
+            row.registers[f"{port}_register"] = number
+            if number not in shared.values():
+                self.uses.setdefault(number, []).append(at)
         sources = {"a": self.a_sources, "b": self.b_sources, "condition": self.condition_sources}
         sources[port].add(source)
         row.notes.append(f"{port} <- {source}")
@@ -279,7 +493,7 @@ class _Assembler:
     # ---- Registers: linear scan over rows; a value that a loop reads lives until the loop's end.
 
     def allocate(self) -> int:
-        intervals = []
+        intervals = list(self.shared)
         for number, uses in self.uses.items():
             definition = self.definitions[number]
             end = max(uses)
@@ -301,12 +515,34 @@ class _Assembler:
             register = free.pop(0)
             busy.append((end, register))
             self.register_of[number] = register
-            self.rows[definition].put(register_enable=1, register_index=register)
-            self.rows[definition].notes.append(f"r{register} <- result")
-        for row in self.rows:
-            for name, number in row.registers.items():
-                row.put(**{name: self.register_of[number]})
+            for row in sorted(self.shared_writes.get(number, {definition})):
+                self.rows[row].put(register_enable=1, register_index=register)
+                self.rows[row].notes.append(f"r{register} <- result")
+        for each in self.rows:
+            for name, number in each.registers.items():
+                each.put(**{name: self.register_of[number]})
         return count
+
+
+def _overlap(loop: Loop) -> _Overlap | None:
+    """Return how the iterations of a loop overlap, if they do."""
+    if loop.interval is None:
+        return None
+    (segment,) = loop.body
+    assert isinstance(segment, Segment)
+    return _Overlap(loop.interval, segment.length, loop.trip, loop.runs)
+
+
+def _overlaps_runs(loop: Loop) -> bool:
+    return any(isinstance(item, Loop) and item.runs > 1 for item in loop.body)
+
+
+def _passes(loop: Loop) -> int:
+    """Return how often the rows are run that a loop repeats; 0: it repeats none."""
+    overlap = _overlap(loop)
+    if overlap is not None:
+        return overlap.passes
+    return loop.trip - _overlaps_runs(loop)  # the last run has rows of its own
 
 
 def _walk(item: Segment | Loop) -> Iterator[Segment | Loop]:

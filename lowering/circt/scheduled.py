@@ -50,13 +50,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class Unit:
-    """An instance of a core."""
+    """An instance of a core, and how many registers are behind its result."""
 
     id: int
     op: str
     module: str
     parameters: tuple[tuple[str, int], ...]
     latency: int
+    pad: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,18 @@ class Segment:
 
 @dataclass
 class Loop:
-    """A counted loop around segments and loops."""
+    """A counted loop around segments and loops.
+
+    Iterations of a loop around one segment may overlap: one begins every `interval` cycles. So may
+    its `runs`, if the loop around it has nothing else: the next run begins so many cycles behind
+    the last iteration of this one.
+    """
 
     trip: int
     layer: str | None
     body: list[Segment | Loop]
+    interval: int | None = None
+    runs: int = 1
 
 
 @dataclass(frozen=True)
@@ -237,6 +245,7 @@ class _Reader:
                 module=entry["module"],
                 parameters=tuple(sorted(entry["parameters"].items())),
                 latency=entry["latency"],
+                pad=entry.get("pad", 0),
             )
             for entry in _named_entries(attributes["approx.units"])
         )
@@ -267,7 +276,15 @@ class _Reader:
                 if "approx.layer" in operation.attributes:
                     layer = ir.StringAttr(operation.attributes["approx.layer"]).value
                 body = self.block(operation)
-                items.append(Loop(_integer(operation, "approx.trip"), layer, body))
+                interval = None
+                if "approx.ii" in operation.attributes:
+                    interval = _integer(operation, "approx.ii")
+                trip = _integer(operation, "approx.trip")
+                if "approx.overlap" in operation.attributes:
+                    (inner,) = body
+                    assert isinstance(inner, Loop)
+                    inner.runs = trip
+                items.append(Loop(trip, layer, body, interval))
                 items.append(Segment(lengths[loops]))
             else:
                 segment = items[-1]

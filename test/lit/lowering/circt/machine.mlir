@@ -1,4 +1,4 @@
-// RUN: asnet-opt --approx-schedule --mlir-print-op-generic %s > %t
+// RUN: asnet-opt --approx-schedule='pipeline-rows=0' --mlir-print-op-generic %s > %t
 // RUN: %python %S/../../../../lowering/circt/hw_opt.py --emit=microcode %t | FileCheck %s --check-prefix=CODE
 // RUN: %python %S/../../../../lowering/circt/hw_opt.py --emit=hw --name=net %t | FileCheck %s --check-prefix=HW
 // RUN: %python %S/../../../../lowering/circt/hw_opt.py --emit=sv --name=net %t | FileCheck %s --check-prefix=SV
@@ -42,6 +42,30 @@ func.func @main(%x: memref<5xf32> {approx.role = "input"},
 // CODE-NEXT: 12 ram[1] += 1
 // CODE-NEXT: 13 -
 // CODE-NEXT: 14 done
+
+// Three neurons in turn, a term every two cycles: with three iterations there is no kernel, and the outer
+// loop's branch and the corrections of addresses lie where the last of them ends.
+// RUN: asnet-opt --approx-schedule --mlir-print-op-generic %s > %t.overlap
+// RUN: %python %S/../../../../lowering/circt/hw_opt.py --emit=microcode %t.overlap | FileCheck %s --check-prefix=SHORT
+// SHORT:      0  ram[0] = arg0+0; rom[0] = kernel+0; write[0] = arg2+5; count[0] = 5
+// SHORT-NEXT: 1  ram[1] = arg2+5
+// SHORT-NEXT: 2  read arg0[ram[0]]; read kernel[rom[0] += 1]
+// SHORT-NEXT: 3  a <- ram; b <- rom; issue unit 1 (mulf)
+// SHORT-NEXT: 4  read arg0[ram[0]]; read kernel[rom[0] += 1]
+// SHORT-NEXT: 5  a <- ram; b <- rom; issue unit 1 (mulf)
+// SHORT-NEXT: 6  result of unit 1 (mulf); read arg0[ram[0]]; read kernel[rom[0] += 1]
+// SHORT-NEXT: 7  read arg2[ram[1] += 1]; a <- ram; b <- rom; issue unit 1 (mulf); r0 <- result
+// SHORT-NEXT: 8  a <- ram; b <- register; issue unit 2 (addf); result of unit 1 (mulf); ram[0] += 1
+// SHORT-NEXT: 9  read arg2[ram[1] += 1]; r0 <- result
+// SHORT-NEXT: 10 a <- ram; b <- register; issue unit 2 (addf); result of unit 1 (mulf)
+// SHORT-NEXT: 11 result of unit 2 (addf); read arg2[ram[1] += 1]; r0 <- result
+// SHORT-NEXT: 12 arg2[write[0] += 1] = result; a <- ram; b <- register; issue unit 2 (addf); ram[1] += -3
+// SHORT-NEXT: 13 result of unit 2 (addf)
+// SHORT-NEXT: 14 arg2[write[0] += 1] = result
+// SHORT-NEXT: 15 result of unit 2 (addf); loop count[0] -> 2
+// SHORT-NEXT: 16 arg2[write[0] += 1] = result
+// SHORT-NEXT: 17 write[0] += -3
+// SHORT-NEXT: 18 done
 
 // HW: hw.module.extern @fmul_trunc<LATENCY: i32, P: i32>(in %clk_i : i1, in %a_i : i32, in %b_i : i32, out result_o : i32)
 // HW: hw.module @net(in %clk : !seq.clock, in %rst : i1, in %s_axis_tdata : i32

@@ -1,5 +1,7 @@
-// RUN: asnet-opt --approx-schedule='plain-latency=0' --split-input-file %s | FileCheck %s
-// RUN: asnet-opt --approx-schedule='memory-latency=2' --split-input-file %s | FileCheck %s --check-prefix=SLOW
+// RUN: asnet-opt --approx-schedule='plain-latency=0 pipeline-rows=0' --split-input-file %s | FileCheck %s
+// RUN: asnet-opt --approx-schedule='memory-latency=2 pipeline-rows=0' --split-input-file %s | FileCheck %s --check-prefix=SLOW
+
+// Without overlap (schedule-overlap.mlir has that).
 
 // A dense layer: operands are read in the cycle before the issue, the accumulator as late as it can
 // be; the loop over one image is gone and left its layer to the next.
