@@ -1092,14 +1092,38 @@ bool Scheduler::placeModulo(MutableArrayRef<Node> nodes, ArrayRef<Edge> edges, i
   for (Node &node : nodes)
     node.start = -1;
   auto slot = [&](int64_t cycle) { return ((cycle % ii) + ii) % ii; };
-  auto collide = [&](const Node &a, int64_t at, const Node &b) {
-    if (slot(at) == slot(b.start) || slot(at + a.latency) == slot(b.start + b.latency))
-      return true;
-    // Reads are as far before the issues for all, so that ports are free where the issue is.
-    if (!a.unit || a.unit != b.unit)
-      return false;
-    int64_t behind = slot(at - b.start);
-    return behind < b.interval || ii - behind < a.interval;
+  // Who has the issue and the result of each cycle modulo II. Reads are as far before the issues for
+  // all, so that ports are free where the issue is.
+  SmallVector<Node *> issues(ii, nullptr), results(ii, nullptr);
+  SmallVector<Node *> slow; // units that are kept for longer than their issue
+  for (Node &node : nodes)
+    if (node.unit && node.interval > 1)
+      slow.push_back(&node);
+  auto inTheWay = [&](const Node &node, int64_t at) {
+    SmallVector<Node *, 4> found;
+    if (Node *other = issues[slot(at)])
+      found.push_back(other);
+    if (Node *other = results[slot(at + node.latency)])
+      found.push_back(other);
+    if (node.unit && node.interval > 1)
+      for (Node *other : slow) {
+        if (other == &node || other->start < 0 || other->unit != node.unit)
+          continue;
+        int64_t behind = slot(at - other->start);
+        if (behind < other->interval || ii - behind < node.interval)
+          found.push_back(other);
+      }
+    return found;
+  };
+  auto take = [&](Node &node, int64_t at) {
+    node.start = at;
+    issues[slot(at)] = results[slot(at + node.latency)] = &node;
+  };
+  auto release = [&](Node &node) {
+    if (node.start < 0)
+      return;
+    issues[slot(node.start)] = results[slot(node.start + node.latency)] = nullptr;
+    node.start = -1;
   };
   for (int64_t budget = 20 * count; budget > 0; --budget) {
     std::optional<size_t> next;
@@ -1121,24 +1145,19 @@ bool Scheduler::placeModulo(MutableArrayRef<Node> nodes, ArrayRef<Edge> edges, i
         earliest = std::max(earliest, nodes[edge->from].start + edge->distance -
                                           ii * edge->iterations);
     int64_t at = earliest;
-    auto isFree = [&](int64_t cycle) {
-      return llvm::none_of(nodes, [&](const Node &other) {
-        return other.start >= 0 && collide(node, cycle, other);
-      });
-    };
-    while (at < earliest + ii && !isFree(at))
+    while (at < earliest + ii && !inTheWay(node, at).empty())
       ++at;
     if (at == earliest + ii) {
       at = std::max(earliest, last[*next] + 1);
-      for (Node &other : nodes)
-        if (other.start >= 0 && collide(node, at, other))
-          other.start = -1;
+      for (Node *other : inTheWay(node, at))
+        release(*other);
     }
-    node.start = last[*next] = at;
+    take(node, at);
+    last[*next] = at;
     for (const Edge *edge : out[*next]) {
       Node &other = nodes[edge->to];
       if (other.start >= 0 && other.start + ii * edge->iterations < at + edge->distance)
-        other.start = -1;
+        release(other);
     }
   }
   return false;
