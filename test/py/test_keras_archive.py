@@ -97,7 +97,7 @@ def test_no_zip(tmp_path, content):
     refused(path, "not a .keras file")
 
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/absolute", "assets/../../x", "a\\..\\b"])
+@pytest.mark.parametrize("name", ["../outside", "/absolute", "assets/../../x", "a\\..\\b"])
 def test_members_that_leave_the_archive(members, tmp_path, name):
     path = write(tmp_path / "m.keras", members | {name: b"x"})
     refused(path, "points out of the archive")
