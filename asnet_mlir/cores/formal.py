@@ -25,16 +25,14 @@ import numpy as np
 
 from asnet_mlir import processes
 from asnet_mlir.cores import netlist as netlists
-from asnet_mlir.cores import simulation
+from asnet_mlir.cores import simulation, solver
 from asnet_mlir.cores.core import Core, Instance, library_cores, load_core
-from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
+from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.resources import lowering_directory
 
 __all__ = ["Claim", "Counterexample", "Link", "claim", "exact_core", "main", "prove_claims"]
 
 _WORKER = Path(__file__).with_name("z3_worker.py")
-_MEMORY_BYTES = 6 << 30
-_START_SECONDS = 20.0
 _FULL = 0xFFFFFFFF
 
 Status = Literal["proved", "refuted", "unknown"]
@@ -254,30 +252,12 @@ def _to_smtlib(claims: Sequence[Claim], jobs: Sequence[dict[str, Any]]) -> list[
 
 def _decide(texts: Sequence[str], seconds: float) -> list[dict[str, Any]]:
     """Return z3's answers; those that its process does not reach are "unknown"."""
-    reason, lines = "", []
-    with tempfile.TemporaryDirectory(prefix="asnet-z3-") as name:
-        request = Path(name) / "jobs.json"
-        request.write_text(json.dumps([{"smtlib": text, "seconds": seconds} for text in texts]))
-        try:
-            done = processes.run(
-                [sys.executable, "-P", _WORKER, request],
-                purpose="proving with z3",
-                timeout_seconds=_START_SECONDS + len(texts) * (seconds + 10.0),
-                memory_bytes=_MEMORY_BYTES,
-                check=False,
-            )
-        except ToolError as error:
-            reason = str(error)
-        else:
-            lines = done.stdout.splitlines()
-            if done.returncode:
-                tail = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-                reason = f"z3 ended by itself: {tail[0]}"
-                if not lines and "emory" not in reason and done.returncode > 0:
-                    raise ToolError(f"proving with z3: {tail[0]}")
-    answers = [json.loads(line) for line in lines]
+    request = [{"smtlib": text, "seconds": seconds} for text in texts]
+    found, reason = solver.answers(
+        ["-P", _WORKER], request, [seconds] * len(texts), "proving with z3"
+    )
     missing = {"status": "unknown", "reason": reason, "seconds": seconds}
-    return [answers[k] if k < len(answers) else missing for k in range(len(texts))]
+    return [found[k] if k < len(found) else missing for k in range(len(texts))]
 
 
 def _confirmed(one: Claim, values: Mapping[str, int]) -> Counterexample:

@@ -8,19 +8,16 @@ what time.  `python -m asnet_mlir.cores.prove` proves the library's truncating c
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from asnet_mlir import processes
+from asnet_mlir.cores import solver
 from asnet_mlir.cores.core import Core, Instance, library_cores, load_core
-from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.errors import InputError
 
 __all__ = [
     "Proof",
@@ -31,8 +28,6 @@ __all__ = [
     "prove_truncating",
 ]
 
-_MEMORY_BYTES = 6 << 30
-_START_SECONDS = 20.0  # of Python, MLIR and z3 on a busy machine
 
 Status = Literal["proved", "refuted", "unknown"]
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -198,34 +193,18 @@ def _run(kind: str, jobs: Sequence[_Job]) -> list[Proof]:
             for text, references, masks, seconds in jobs
         ],
     }
-    reason, lines = "", []
-    with tempfile.TemporaryDirectory(prefix="asnet-prove-") as name:
-        path = Path(name) / "request.json"
-        path.write_text(json.dumps(request), encoding="utf-8")
-        try:
-            done = processes.run(
-                [sys.executable, "-m", "asnet_mlir.cores.prove_worker", path],
-                purpose="proving models equal",
-                timeout_seconds=_START_SECONDS + sum(job[3] + 10.0 for job in jobs),
-                memory_bytes=_MEMORY_BYTES,
-                check=False,
-            )
-        except ToolError as error:
-            reason = str(error)
-        else:
-            lines = done.stdout.splitlines()
-            if done.returncode:
-                tail = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-                reason = f"the proof ended by itself: {tail[0]}"
-                if not lines and "Memory" not in reason and done.returncode > 0:
-                    raise ToolError(f"proving models equal: {tail[0]}")
-    answers: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    found, reason = solver.answers(
+        ["-m", "asnet_mlir.cores.prove_worker"],
+        request,
+        [job[3] for job in jobs],
+        "proving models equal",
+    )
     proofs = []
     for number in range(len(jobs)):
-        if number >= len(answers):
+        if number >= len(found):
             proofs.append(Proof("unknown", None, jobs[number][3], reason))
             continue
-        answer = answers[number]
+        answer = found[number]
         pair, masks = answer["counterexample"], answer.get("masks")
         proofs.append(
             Proof(

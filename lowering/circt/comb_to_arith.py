@@ -41,7 +41,7 @@ from circt.ir import (
 from circt.passmanager import PassManager
 from widen_integers import widen  # beside this file
 
-__all__ = ["CombBuilder", "NetlistError", "build_function", "constant", "main"]
+__all__ = ["CombBuilder", "NetlistError", "build_function", "constant", "run_jobs"]
 
 _CANONICAL_NAN = 0x7FC00000
 _SIMPLIFY = "builtin.module(canonicalize,cse)"
@@ -477,21 +477,22 @@ def _run_job(job: dict[str, Any]) -> dict[str, str]:
     return {"text": str(module.body.operations[0]) + "\n"}
 
 
-def main(jobs_path: str, results_path: str) -> None:
-    """Read jobs, write results in the same order."""
+def run_jobs(run: Callable[[dict[str, Any]], dict[str, str]], dialects: tuple[str, ...]) -> None:
+    """Read the jobs of the command line's first file, write results to the second, in order."""
+    jobs_path, results_path = sys.argv[1:]
     with open(jobs_path, encoding="utf-8") as file:
         jobs = json.load(file)
     # The wheel has no such module, and the bindings search the disk for it at every operation.
     sys.modules.setdefault("circt.dialects.builtin", ModuleType("circt.dialects.builtin"))
     context = Context()
     circt.register_dialects(context)
-    for name in ("func", "arith", "comb", "hw"):
+    for name in dialects:
         _ = context.dialects[name]  # loads it; building an op does not
     with context, Location.unknown():
-        results = [_run_job(job) for job in jobs]
+        results = [run(job) for job in jobs]
     with open(results_path, "w", encoding="utf-8") as file:
         json.dump(results, file)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    run_jobs(_run_job, ("func", "arith", "comb", "hw"))

@@ -13,18 +13,14 @@ in their order, an assignment that satisfies the assertion is a counterexample.
 
 from __future__ import annotations
 
-import json
-import sys
-from types import ModuleType
 from typing import Any
 
-import circt
 from circt.dialects import comb, smt, verif
-from circt.ir import Block, Context, InsertionPoint, IntegerType, Location, Module
+from circt.ir import Block, InsertionPoint, IntegerType, Location, Module
 from circt.passmanager import PassManager
-from comb_to_arith import CombBuilder, NetlistError, constant
+from comb_to_arith import CombBuilder, NetlistError, constant, run_jobs
 
-__all__ = ["main"]
+__all__: list[str] = []
 
 # The conversions leave casts in pairs, which the canonicaliser removes.
 _TO_SMT = "builtin.module(convert-hw-to-smt,convert-comb-to-smt,convert-verif-to-smt,canonicalize)"
@@ -64,21 +60,5 @@ def _run_job(job: dict[str, Any]) -> dict[str, Any]:
     return {"smtlib": smt.export_smtlib(module.operation)}
 
 
-def main(jobs_path: str, results_path: str) -> None:
-    """Read jobs, write results in the same order."""
-    with open(jobs_path, encoding="utf-8") as file:
-        jobs = json.load(file)
-    # The wheel has no such module, and the bindings search the disk for it at every operation.
-    sys.modules.setdefault("circt.dialects.builtin", ModuleType("circt.dialects.builtin"))
-    context = Context()
-    circt.register_dialects(context)
-    for name in ("comb", "hw", "smt", "verif"):
-        _ = context.dialects[name]  # loads it; building an op does not
-    with context, Location.unknown():
-        results = [_run_job(job) for job in jobs]
-    with open(results_path, "w", encoding="utf-8") as file:
-        json.dump(results, file)
-
-
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])
+    run_jobs(_run_job, ("comb", "hw", "smt", "verif"))
