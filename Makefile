@@ -102,6 +102,10 @@ benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
 hardware-merit: setup ## cycles, equality, area, clock, images/s of three networks in both styles
 	nice $(BIN)/python benchmarks/generator.py
 
+.PHONY: hardware-streams
+hardware-streams: setup ## cycles and utilisation of the streaming engines with 1, 4, 10 lanes
+	nice $(BIN)/python benchmarks/streams.py
+
 .PHONY: hardware-table
 hardware-table: setup ## the paper's Table I beside ours; goes on where it was interrupted
 	nice $(BIN)/python benchmarks/hardware.py table

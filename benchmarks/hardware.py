@@ -216,7 +216,9 @@ def plot(report: dict[str, Any]) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(2, 2, figsize=(10, 7), sharex=True)
-    for row, (network, number) in enumerate((("classification_mnist", 3), ("convolutional_svhn", 4))):
+    for row, (network, number) in enumerate(
+        (("classification_mnist", 3), ("convolutional_svhn", 4))
+    ):
         area, clock = axes[row]
         for op, color in (("mulf", "tab:blue"), ("divf", "tab:red")):
             points = report.get(network, {}).get("figures", {}).get(op, {})
@@ -224,7 +226,9 @@ def plot(report: dict[str, Any]) -> None:
             mapped = sorted((int(p), x["ecp5"]["luts"]) for p, x in points.items() if "ecp5" in x)
             if first:
                 values = [100 * (1 - luts / first) for _, luts in mapped]
-                area.plot([p for p, _ in mapped], values, "o-", ms=3, color=color, label=f"{op}, ours")
+                area.plot(
+                    [p for p, _ in mapped], values, "o-", ms=3, color=color, label=f"{op}, ours"
+                )
             placed = sorted(
                 (int(p), x["ecp5_placed"]) for p, x in points.items() if "ecp5_placed" in x
             )

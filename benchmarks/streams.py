@@ -1,9 +1,10 @@
 """Cycles and utilisation of the streaming hardware: three networks, 1, 4 and 10 lanes.
 
-    python benchmarks/streams.py [--images N]
+    make hardware-streams      (or: python benchmarks/streams.py [--images N])
 
 Every bundle is simulated on its test set and compared with the software word by word; a difference
-is an error.  Results go to benchmarks/results/streams.json.  Cycles do not depend on the machine.
+is an error.  Results go to benchmarks/results/streams.json and into decision 14.  Cycles do not
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ NETWORKS = {
     "convolutional_svhn": "svhn_synthetic:test",
 }
 LANES = (1, 4, 10)
+PAGE = Path(__file__).parents[1] / "docs" / "decisions" / "0014-streaming-engines.md"
+_BEGIN, _END = "<!-- begin: streams -->", "<!-- end: streams -->"
 
 
 def measure(network: str, data: str, lanes: int, images: int) -> dict[str, Any]:
@@ -70,7 +73,27 @@ def main() -> None:
                     f"{layer['utilisation_bound']:.3f}",
                     file=sys.stderr,
                 )
+            write_page(rows)
     save("streams", {"rows": rows})
+
+
+def write_page(rows: list[dict[str, Any]]) -> None:
+    """Put the cycles that were measured between the marks of decision 14."""
+    lines = [
+        "| network | " + " | ".join(f"{lanes} lane(s)" for lanes in LANES) + " | slowest stage |",
+        "|---" * (len(LANES) + 2) + "|",
+    ]
+    for network in NETWORKS:
+        found = {row["lanes"]: row for row in rows if row["network"] == network}
+        cells = [f"{found[n]['cycles_per_image']:,.0f}" if n in found else "-" for n in LANES]
+        slowest = [
+            max(found[n]["stages"], key=lambda stage: stage["cycles"]) for n in LANES if n in found
+        ]
+        names = ", ".join(f"{stage['layer']} ({stage['kind']})" for stage in slowest)
+        lines.append(f"| `{network}` | {' | '.join(cells)} | {names} |")
+    head, _, rest = PAGE.read_text().partition(_BEGIN)
+    tail = rest.partition(_END)[2]
+    PAGE.write_text(f"{head}{_BEGIN}\n\n" + "\n".join(lines) + f"\n\n{_END}{tail}")
 
 
 if __name__ == "__main__":
