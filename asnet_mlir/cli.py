@@ -269,6 +269,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
     _add_cores_verbs(verbs, common)
+
+    command = verb("cache", _cache, "what is kept between runs: where, how much; or remove it")
+    command.add_argument("--clean", action="store_true", help="remove what is kept")
+    command.add_argument(
+        "--days", type=_number, metavar="N", help="of --clean: only what was made N days ago"
+    )
     return parser
 
 
@@ -686,6 +692,29 @@ def _synth(options: Any) -> None:
     power = result.pop("power_watts", {})
     shown = result | {f"power_{name}": f"{watts:.3g} W" for name, watts in power.items()}
     print(", ".join(f"{key} {value}" for key, value in shown.items() if value is not None))
+
+
+def _cache(options: Any) -> None:
+    from asnet_mlir.cache import cache_use, clean_cache
+
+    if options.days is not None and not options.clean:
+        raise InputError("--days goes with --clean")
+    result: dict[str, Any] = {}
+    if options.clean:
+        result["removed"], result["removed_bytes"] = clean_cache(options.days or 0.0)
+    use = cache_use()
+    kinds = {kind: {"entries": n, "bytes": size} for kind, (n, size) in use.kinds.items()}
+    result |= {"place": str(use.place), "kinds": kinds, "leftovers": use.leftovers}
+    if options.json:
+        _print_json(result)
+        return
+    if options.clean:
+        print(f"removed {result['removed']} entries, {result['removed_bytes'] / 1e6:.1f} MB")
+    print(f"{use.place} (ASNET_CACHE_DIR names another place)")
+    for kind, (count, size) in use.kinds.items():
+        print(f"  {kind}: {count} entries, {size / 1e6:.1f} MB")
+    if use.leftovers:
+        print(f"  {use.leftovers} left over from runs that were killed; --clean removes them")
 
 
 def _cores_list(options: Any) -> None:

@@ -7,15 +7,13 @@ a machine, not once in a process.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asnet_mlir.cache import content_hash
+from asnet_mlir.cache import code_version, content_hash
 from asnet_mlir.errors import AsnetError, ToolError
 
 __all__ = ["Argument", "LoadedObject", "Plan", "aligned", "compile_object", "host", "native_key"]
@@ -39,19 +37,10 @@ def host() -> str:
     return _library().host()
 
 
-@functools.cache
-def _compiler_version() -> str:
-    """Return a hash of the compiler: its C++ part and the pipelines in Python."""
-    from asnet_mlir import compiler, ternary
-    from asnet_mlir.evaluation import stages
-
-    files = [_library().__file__, *(m.__file__ for m in (compiler, stages, ternary)), __file__]
-    return content_hash(*(hashlib.sha256(Path(file).read_bytes()).digest() for file in files))
-
-
 def native_key(*parts: str) -> str:
     """Return the key under which native code made from `parts` is kept for this processor."""
-    return content_hash(host(), _compiler_version(), *parts)
+    version = code_version("_mlir_libs", "dialects", "evaluation")
+    return content_hash(host(), version, *parts)
 
 
 def compile_object(module: Any, level: int) -> bytes:

@@ -7,11 +7,9 @@ result depends on the number of threads.
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -205,7 +203,12 @@ def characterize(
                 )
     named = distribution if isinstance(distribution, str) else distribution.content_hash
     key = content_hash(
-        _version(), instance.content_hash, named, str(samples), str(seed), strategy or "any"
+        models.models_version(),
+        instance.content_hash,
+        named,
+        str(samples),
+        str(seed),
+        strategy or "any",
     )
     workers = threads or len(os.sched_getaffinity(0))
 
@@ -297,11 +300,3 @@ def error_map(
     if instance.core.is_float:
         return float_map(subject, distribution or "typical", seed)
     return integer_map(subject, distribution or "uniform", seed)
-
-
-@functools.cache
-def _version() -> str:
-    here = Path(__file__)
-    stems = ("characterize", "characterize_base", "characterize_floats", "characterize_integers")
-    texts = [here.with_name(f"{stem}.py").read_text() for stem in (*stems, "operands")]
-    return content_hash(*texts, models.code_version())

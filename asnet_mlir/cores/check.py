@@ -21,12 +21,11 @@ import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asnet_mlir.cache import cache_directory, cached_text, content_hash
+from asnet_mlir.cache import cached_texts, content_hash
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import INTEGER_OPS, Core, Instance, library_cores, parse_instance
@@ -166,29 +165,20 @@ def check(
         hangs its simulation, or that is never done.
       ToolError: a tool is missing or failed.
     """
-    unique = {instance.content_hash: instance for instance in instances}
-    made: dict[str, CheckReport] = {}
+    settings = (str(random_vectors), str(seed), strategy or "any")
+    keys = [content_hash(_version(), instance.content_hash, *settings) for instance in instances]
+    by_key = dict(zip(keys, instances, strict=True))
 
-    def name_of(key: str) -> str:
-        return content_hash(_version(), key, str(random_vectors), str(seed), strategy or "any")
+    def make(missing: list[str]) -> dict[str, str]:
+        made = _check_all([by_key[key] for key in missing], random_vectors, seed, strategy)
+        return {
+            key: json.dumps(report.to_json()) for key, report in zip(missing, made, strict=True)
+        }
 
-    def make(key: str) -> str:
-        if key not in made:
-            missing = [
-                instance
-                for other, instance in unique.items()
-                if not (cache_directory() / "checks" / name_of(other)).is_file()
-            ]
-            for instance, report in zip(
-                missing, _check_all(missing, random_vectors, seed, strategy), strict=True
-            ):
-                made[instance.content_hash] = report
-        return json.dumps(made[key].to_json())
-
+    texts = cached_texts("checks", keys, make)
     reports = []
-    for instance in instances:
-        key = instance.content_hash
-        entry = json.loads(cached_text("checks", name_of(key), functools.partial(make, key)))
+    for key, instance in zip(keys, instances, strict=True):
+        entry = json.loads(texts[key])
         entry |= {
             "label": instance.label,
             "simulators": tuple(entry["simulators"]),
@@ -637,14 +627,7 @@ def _random_chunk(
     return a, b, size - size // 4
 
 
-@functools.cache
-def _code_version() -> str:
-    here = Path(__file__).parent
-    names = ("check", "cxxrtl", "family", "operands", "simulation", "verilator")
-    return content_hash(*((here / f"{name}.py").read_text() for name in names))
-
-
 def _version() -> str:
     # The library belongs to it: a core is native by comparison with the library's exact ones.
     exact = [core.sources_hash for core in library_cores().values() if core.exact]
-    return content_hash(_code_version(), models.code_version(), simulator_version(), *exact)
+    return content_hash(models.models_version(), simulator_version(), *exact)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from asnet_mlir.cache import cached_text, content_hash
+from asnet_mlir.cache import cached_text, code_version, content_hash
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.resources import hdl_library_directory
 
@@ -680,9 +680,7 @@ def _measured_latency(instance: Instance) -> int:
         return netlist.measure_latency(instance)
     from asnet_mlir.cores import simulation  # reads cores in turn
 
-    here = Path(__file__).parent
-    texts = [(here / f"{stem}.py").read_text() for stem in ("simulation", "family", "verilator")]
-    key = content_hash("simulated", instance.content_hash, *texts)
+    key = content_hash("simulated", instance.content_hash, code_version("cores"))
     return int(cached_text("latencies", key, lambda: str(simulation.measure_latency(instance)[1])))
 
 

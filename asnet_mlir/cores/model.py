@@ -31,7 +31,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from asnet_mlir import processes
-from asnet_mlir.cache import cached_text, content_hash
+from asnet_mlir.cache import cached_texts, code_version, content_hash
 from asnet_mlir.cores import bitslice, smt
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Core, Instance, library_cores
@@ -44,10 +44,10 @@ __all__ = [
     "Model",
     "Strategy",
     "at_exact_parameters",
-    "code_version",
     "convert",
     "derive_models",
     "external_text",
+    "models_version",
     "native_masks",
 ]
 
@@ -139,23 +139,17 @@ def derive_models(
         does not apply; latency declared and measured differ.
       ToolError: Yosys or CIRCT failed.
     """
-    unique = {instance.content_hash: instance for instance in instances.values()}
-    made: dict[str, dict[str, Any]] = {}
+    keys = {symbol: _cache_key(one.content_hash, strategy) for symbol, one in instances.items()}
+    by_key = {key: instances[symbol] for symbol, key in keys.items()}
 
-    def make_all() -> None:
-        missing = [key for key in unique if not _is_cached(key, strategy)]
-        made.update(_derive([unique[key] for key in missing], strategy))
+    def make(missing: list[str]) -> dict[str, str]:
+        derived = _derive([by_key[key] for key in missing], strategy)
+        return {key: json.dumps(derived[by_key[key].content_hash]) for key in missing}
 
+    texts = cached_texts("models", list(by_key), make)
     models = {}
     for symbol, instance in instances.items():
-        key = instance.content_hash
-
-        def make(key: str = key) -> str:
-            if not made:
-                make_all()
-            return json.dumps(made[key])
-
-        entry = json.loads(cached_text("models", _cache_key(key, strategy), make))
+        entry = json.loads(texts[keys[symbol]])
         models[symbol] = Model(
             symbol=symbol,
             text=_resolved(entry["text"], symbol, instance),
@@ -675,23 +669,11 @@ def _converter() -> Path:
     return lowering_directory() / "circt" / "comb_to_arith.py"
 
 
-_CODE = (
-    *("core", "model", "bitslice", "luts", "netlist", "yosys_worker"),
-    *("prove", "prove_worker", "smt", "aig"),
-)
-
-
 @functools.cache
-def code_version() -> str:
-    """Return a hash of what models depend on besides the instance: code, tools, the library."""
-    here = Path(__file__).parent
-    files = [here / f"{stem}.py" for stem in _CODE]
-    texts = [
-        path.read_text()
-        for path in (*files, _converter(), _converter().with_name("widen_integers.py"))
-    ]
-    tools = [importlib.metadata.version(name) for name in ("pyosys", "circt")]
-    return content_hash(*texts, *tools)
+def models_version() -> str:
+    """Return a hash of what models depend on besides the instance: this program and its tools."""
+    tools = [importlib.metadata.version(name) for name in ("pyosys", "circt", "z3-solver")]
+    return content_hash(code_version("cores", "lowering"), *tools)
 
 
 def _library_version() -> str:
@@ -707,10 +689,4 @@ def _version_of_library(state: tuple[tuple[str, int, int], ...]) -> str:
 
 
 def _cache_key(key: str, strategy: Strategy | None) -> str:
-    return content_hash(code_version(), _library_version(), key, strategy or "any")
-
-
-def _is_cached(key: str, strategy: Strategy | None) -> bool:
-    from asnet_mlir.cache import cache_directory
-
-    return (cache_directory() / "models" / _cache_key(key, strategy)).is_file()
+    return content_hash(models_version(), _library_version(), key, strategy or "any")

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asnet_mlir import processes
-from asnet_mlir.cache import cached_text, content_hash
+from asnet_mlir.cache import cached_text, code_version, content_hash
 from asnet_mlir.cores.core import (
     FORMAT_WIDTHS,
     Core,
@@ -169,7 +169,7 @@ def read_interface(
     names = [str(source.path) for source in sources]
     fixed = sorted((parameters or {}).items())
     key = content_hash(
-        _code_version(),
+        _version(),
         json.dumps([names, [str(folder) for folder in includes], top, fixed]),
         *(source.text for source in sources),
         *dependencies(sources, include_folders(sources, includes)),
@@ -521,7 +521,7 @@ def check_systemverilog(instance: Instance) -> None:
     core = instance.core
     if all(source.path.suffix != ".v" for source in core.sources):
         return
-    key = content_hash(_code_version(), "systemverilog", core.sources_hash)
+    key = content_hash(_version(), "systemverilog", core.sources_hash)
 
     def make() -> str:
         job = _Job(core.sources, core.includes, (), core.module, instance.parameters)
@@ -541,7 +541,7 @@ def _about(instance: Instance, say: Callable[[Netlist], str]) -> str:
     core = instance.core
     contract = [core.ports.to_json(), core.format, core.is_stateful, instance.parameters]
     names = [str(source.path) for source in core.sources]
-    key = content_hash(_code_version(), core.sources_hash, json.dumps([names, contract]))
+    key = content_hash(_version(), core.sources_hash, json.dumps([names, contract]))
 
     def make() -> str:
         netlist = elaborate([instance])[0]
@@ -553,9 +553,8 @@ def _about(instance: Instance, say: Callable[[Netlist], str]) -> str:
 
 
 @functools.cache
-def _code_version() -> str:
-    texts = [path.read_text() for path in (Path(__file__), _WORKER)]
-    return content_hash(*texts, importlib.metadata.version("pyosys"))
+def _version() -> str:
+    return content_hash(code_version("cores"), importlib.metadata.version("pyosys"))
 
 
 def _run(jobs: Sequence[_Job], readers: Sequence[str] | None = None) -> list[Netlist | AsnetError]:

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from asnet_mlir import processes
-from asnet_mlir.cache import cached_directory, cached_text, content_hash
+from asnet_mlir.cache import cached_directory, cached_texts, code_version, content_hash
 from asnet_mlir.cores import cxxrtl, verilator
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Instance
@@ -270,24 +270,21 @@ def port_widths(instances: Sequence[Instance]) -> list[Widths]:
     Raises:
       AsnetError: the Verilog cannot be read or lacks a port.
     """
-    unknown: dict[str, Instance] = {}
-    made: dict[str, Widths] = {}
-
-    def make(key: str) -> str:
-        if key not in made:
-            chosen = list(unknown.values())
-            for other, result in zip(chosen, netlists.elaborate(chosen), strict=True):
-                if isinstance(result, AsnetError):
-                    raise result
-                made[_widths_key(other)] = widths_of(result, other)
-        return json.dumps([made[key].a, made[key].b, made[key].result])
-
     keys = [_widths_key(instance) for instance in instances]
-    unknown.update(zip(keys, instances, strict=True))
-    return [
-        Widths(*json.loads(cached_text("widths", key, functools.partial(make, key))))
-        for key in keys
-    ]
+    by_key = dict(zip(keys, instances, strict=True))
+
+    def make(missing: list[str]) -> dict[str, str]:
+        made = {}
+        chosen = [by_key[key] for key in missing]
+        for key, one, result in zip(missing, chosen, netlists.elaborate(chosen), strict=True):
+            if isinstance(result, AsnetError):
+                raise result
+            widths = widths_of(result, one)
+            made[key] = json.dumps([widths.a, widths.b, widths.result])
+        return made
+
+    texts = cached_texts("widths", keys, make)
+    return [Widths(*json.loads(texts[key])) for key in keys]
 
 
 def widths_of(netlist: netlists.Netlist, instance: Instance) -> Widths:
@@ -442,6 +439,7 @@ def observed_latencies(simulation: Simulation, a: np.ndarray, b: np.ndarray) -> 
 def _widths_key(instance: Instance) -> str:
     ports = instance.core.ports
     return content_hash(
+        code_version("cores"),
         instance.core.sources_hash,
         json.dumps([ports.a, ports.b, ports.result, instance.parameters]),
     )

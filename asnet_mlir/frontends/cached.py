@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import dialects
-from asnet_mlir.cache import cached_bytes, content_hash
+from asnet_mlir.cache import cached_bytes, code_version, content_hash
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.network import Network, Weight
@@ -32,7 +32,10 @@ _KIND = "frontends"
 
 def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
     """Return the key of a model that lies in `paths` (files or folders), read by `packages`."""
-    parts: list[str | bytes] = [_own_sources(), *(_version(package) for package in packages)]
+    parts: list[str | bytes] = [
+        code_version("frontends"),
+        *(_version(package) for package in packages),
+    ]
     for path in paths:
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         parts.append(str(len(files)))
@@ -152,13 +155,6 @@ def unpack(
     if header["unfolded"] is None:
         return whole
     return replace(whole, unfolded=network(header["unfolded"], "unfolded"))
-
-
-@functools.cache
-def _own_sources() -> str:
-    """Return the hash of the front ends' sources: the package's version stays while they change."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
-    return content_hash(*(file.read_bytes() for file in files))
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir import processes
-from asnet_mlir.cache import cached_directory, content_hash
+from asnet_mlir.cache import cached_directory, code_version, content_hash
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware import targets
 from asnet_mlir.hardware.bundle import CoreFiles, read_manifest
@@ -98,6 +98,7 @@ def synthesize(
     name = "cells.lib" if library is not None else None
     script = targets.script(target, loaded.top, [name for name, _ in loaded.files], dsp, name)
     key = content_hash(
+        code_version("hardware"),
         target,
         version("pyosys"),
         json.dumps(script),
