@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from asnet_mlir import processes
+from asnet_mlir import cpp, processes
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.errors import ToolError
 
@@ -21,8 +21,9 @@ __all__ = ["compile_model", "preprocess", "translate", "version"]
 
 _RUNTIME = ("verilated", "verilated_threads")
 _TRACE_RUNTIME = (*_RUNTIME, "verilated_vcd_c")
+_HEADERS = ("verilated.h", "cstdlib", "cstring", "memory")
+_TRACE_HEADERS = (*_HEADERS, "verilated_vcd_c.h")
 _COMPILE = (
-    "g++",
     "-std=gnu++17",
     "-DVERILATOR=1",
     "-DVM_COVERAGE=0",
@@ -117,6 +118,7 @@ def compile_model(
     output: Path,
     *,
     flags: Sequence[str],
+    defines: Sequence[str] = (),
     includes: Sequence[str | os.PathLike[str]] = (),
     link: Sequence[str] = (),
     trace: bool = False,
@@ -128,7 +130,9 @@ def compile_model(
 
     Args:
       units: C++ files, relative to `cwd`.
-      flags: of the compiler, for the units and the runtime alike; the runtime is kept per set.
+      flags: of the compiler, for the units and the runtime alike; the runtime and the headers in
+        compiled form are kept per set.
+      defines: macros of the units alone.
       includes: folders of headers of the units.
       link: flags for linking only.
       trace: the model writes VCD files (it was translated with `--trace-vcd`).
@@ -136,18 +140,19 @@ def compile_model(
     Raises:
       ToolError: the compiler failed or took too long.
     """
-    flags = (f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", *flags)
+    flags = (*_COMPILE, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", *flags)
+    flags = (*flags, *_includes())
     names = _TRACE_RUNTIME if trace else _RUNTIME
     runtime = cached_directory(
         "verilator-runtime",
-        content_hash(version(), *_COMPILE, *flags),
+        content_hash(version(), cpp.version(), *flags),
         lambda folder: _build_runtime(folder, names, flags),
     )
     objects = [runtime / f"{name}.o" for name in names]
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
-    command = [*_COMPILE, *flags, *folders, *_includes(), *units, *objects]
-    processes.run(
-        [*command, "-pthread", *link, "-o", output],
+    known = cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, flags)
+    cpp.compile(
+        [*known, *defines, *folders, *units, *objects, "-pthread", *link, "-o", output],
         purpose=purpose,
         cwd=cwd,
         timeout_seconds=timeout_seconds,
@@ -177,8 +182,8 @@ def _build_runtime(folder: Path, names: Sequence[str], flags: Sequence[str]) -> 
         # -O0: what a model calls in every cycle is inlined from headers.
         source = _root() / "include" / f"{name}.cpp"
         target = folder / f"{name}.o"
-        processes.run(
-            [*_COMPILE, *flags, "-O0", *_includes(), "-c", source, "-o", target],
+        cpp.compile(
+            [*flags, "-O0", "-c", source, "-o", target],
             purpose="compiling Verilator's runtime",
             timeout_seconds=300.0,
         )

@@ -11,7 +11,7 @@ import importlib.metadata
 import sys
 from pathlib import Path
 
-from asnet_mlir import processes
+from asnet_mlir import cpp, processes
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.cores.family import DRIVER, TOP, Family
 from asnet_mlir.errors import ToolError
@@ -19,8 +19,8 @@ from asnet_mlir.errors import ToolError
 __all__ = ["build", "name"]
 
 _SECONDS = 120.0
+_HEADERS = ("cxxrtl/cxxrtl.h", "cstdlib", "memory")
 _COMPILE = (
-    "g++",
     "-std=gnu++17",
     "-O1",
     # A netlist of gates is one long function, for which combining three instructions and more is
@@ -28,11 +28,10 @@ _COMPILE = (
     "--param=max-combine-insns=2",
     "-w",
     "-fPIC",
-    "-shared",
     "-fvisibility=hidden",
     "-fno-gnu-unique",
-    "-Wl,-Bsymbolic",
 )
+_LINK = ("-shared", "-Wl,-Bsymbolic")
 _PASSES = (
     f"hierarchy -check -top {TOP}",
     "proc",
@@ -88,7 +87,7 @@ def build(family: Family) -> Path:
     Raises:
       ToolError: Yosys or the C++ compiler failed or took too long.
     """
-    key = content_hash(_version(), family.key, _MODEL, _WORKER, *_COMPILE, *_PASSES)
+    key = content_hash(_version(), family.key, _MODEL, _WORKER, *_COMPILE, *_LINK, *_PASSES)
     return cached_directory("cxxrtl", key, lambda path: _build(path, family)) / "family.so"
 
 
@@ -159,8 +158,9 @@ def _build(folder: Path, family: Family) -> None:
         )
         + DRIVER
     )
-    processes.run(
-        [*_COMPILE, f"-I{_runtime()}", "driver.cpp", "-o", "family.so"],
+    known = cpp.with_headers(_HEADERS, [*_COMPILE, f"-I{_runtime()}"])
+    cpp.compile(
+        [*known, "driver.cpp", *_LINK, "-o", "family.so"],
         purpose=f"compiling a simulation of {core.name}",
         cwd=folder,
         timeout_seconds=_SECONDS,

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from asnet_mlir import processes
+from asnet_mlir import cpp, processes
 from asnet_mlir.cache import cached_directory, cached_texts, code_version, content_hash
 from asnet_mlir.cores import cxxrtl, verilator
 from asnet_mlir.cores import netlist as netlists
@@ -449,8 +449,8 @@ def _widths_key(instance: Instance) -> str:
 def _runner() -> Path:
     def make(folder: Path) -> None:
         (folder / "run.cpp").write_text(_RUNNER)
-        processes.run(
-            ["g++", "-std=gnu++17", "-O1", "run.cpp", "-ldl", "-o", "run"],
+        cpp.compile(
+            ["-std=gnu++17", "-O1", "run.cpp", "-ldl", "-o", "run"],
             purpose="compiling the program that runs simulations",
             cwd=folder,
             timeout_seconds=120.0,

@@ -128,7 +128,8 @@ def _built(bundle: Path, manifest: Mapping[str, Any], layers: bool, trace: bool)
         verilator.compile_model(
             [unit, bundle / "tb" / "bench.cpp"],
             folder / "bench",
-            flags=(*_FLAGS, *defines),
+            flags=_FLAGS,
+            defines=defines,
             includes=[folder],
             trace=trace,
             cwd=folder,
