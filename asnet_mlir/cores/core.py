@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from asnet_mlir.cache import cached_text, code_version, content_hash
+from asnet_mlir.cores.ports import PORT_ROLES, Ports
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.resources import hdl_library_directory
 
 if TYPE_CHECKING:
-    from asnet_mlir.cores.netlist import ModuleInterface
+    from asnet_mlir.cores.netlist import ModuleInterface, PortInterface
 
 __all__ = [
     "FORMAT_WIDTHS",
@@ -33,7 +34,9 @@ __all__ = [
     "Parameter",
     "Ports",
     "Source",
+    "UNIT_OPS",
     "Unit",
+    "checked_parameter",
     "core_from_verilog",
     "library_cores",
     "load_core",
@@ -123,61 +126,6 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Ports:
-    """Names of a core's ports by role; None where the core has no port for a role.
-
-    Attributes:
-      a, b, result: the operands and the result.
-      clock: None for a purely combinational core.
-      enable: 1 where registers advance; held at 1.
-      reset: synchronous or not; active at 1, or at 0 with `reset_active_low`.
-      start, done: of a core with a handshake: `start` is 1 for one cycle, operands are held until
-        `done` is 1 in a cycle in which the result is valid; it may stay 1 until the next start.
-      constant: further inputs and the values that they are held at.
-    """
-
-    a: str
-    b: str
-    result: str
-    clock: str | None = None
-    enable: str | None = None
-    reset: str | None = None
-    start: str | None = None
-    done: str | None = None
-    reset_active_low: bool = False
-    constant: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def roles(self) -> dict[str, str]:
-        """Port name by role, in the order of `PORT_ROLES`, for those that the core has."""
-        return {role: getattr(self, role) for role in PORT_ROLES if getattr(self, role)}
-
-    @property
-    def tied(self) -> dict[str, int]:
-        """The inputs that are held at a value in operation, with it: enable, reset, constants.
-
-        The reset is inactive here; whoever simulates a core with a state applies it before.
-        """
-        values = {self.enable: 1} if self.enable else {}
-        if self.reset:
-            values[self.reset] = int(self.reset_active_low)
-        return values | dict(self.constant)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the roles as the keys `ports` of bindings and constraints have them."""
-        value: dict[str, Any] = dict(self.roles)
-        if self.reset_active_low:
-            value["reset_active"] = "low"
-        if self.constant:
-            value["constant"] = dict(self.constant)
-        return value
-
-
-#: What a port can be, apart from an input held at a value.
-PORT_ROLES = ("a", "b", "result", "clock", "enable", "reset", "start", "done")
-
-
-@dataclass(frozen=True)
 class Unit:
     """The circuit inside a significand core, on unsigned integers.
 
@@ -239,7 +187,7 @@ class Core:
     @property
     def has_handshake(self) -> bool:
         """Whether the core says itself when its result is valid."""
-        return self.ports.done is not None
+        return self.ports.start is not None
 
     @property
     def is_stateful(self) -> bool:
@@ -270,7 +218,7 @@ class Core:
                     f"{self.name}: unknown parameter '{name}'; "
                     + (f"it has {', '.join(known)}" if known else "it has none")
                 )
-            values[name] = _checked(self.name, known[name], value)
+            values[name] = checked_parameter(self.name, known[name], value)
         return Instance(self, tuple(values.items()), frozenset(parameters or ()))
 
     @functools.cached_property
@@ -503,7 +451,8 @@ def core_from_verilog(
         values of further inputs by their names (`constant.NAME` says one).  What is missing is
         taken from the module where its ports leave no choice: the clock is what clocks registers;
         enable, reset and a handshake go by their usual names; the inputs that are left are the
-        operands in their order of declaration, one output is the result.
+        operands in the order of their names (`a` before `b`), else of their declaration; the result
+        is the output that has the width and, where several have, the name of one.
       parameters: values that become the defaults.
       latency: clock cycles, or the name of the parameter that gives them; by default measured, by
         structure or, for a core with a state, by simulation.
@@ -523,6 +472,7 @@ def core_from_verilog(
       UnsupportedError: what this version takes no core with.
     """
     from asnet_mlir.cores import netlist  # reads cores in turn
+    from asnet_mlir.cores.port_choice import choose_ports
 
     _check_request(files, op, latency, interval, level, align, format)
     folders = tuple(_include_folder(folder) for folder in includes)
@@ -535,14 +485,14 @@ def core_from_verilog(
         module = netlist.read_interface(sources, module.name, includes=folders, parameters=own)
     if isinstance(latency, str) and latency not in values:
         raise InputError(f"{module.name}: latency is given by '{latency}', which is no parameter")
-    candidates = _choose_ports(module, dict(ports or {}))
+    candidates = choose_ports(module, ports or {}, op, level, format)
     chosen = candidates[0]
-    found = _find_level(module, chosen, op, level, format)
+    found = _find_level(module, chosen, op, level, format, signed)
     widths = {port.name: port for port in module.ports}
     core = Core(
         name=module.name,
         module=module.name,
-        op=_UNIT_OPS.get(op or "", op) if found == "significand" else op,
+        op=UNIT_OPS.get(op or "", op) if found == "significand" else op,
         format=format if found == "float" else None,
         sources=sources,
         ports=chosen,
@@ -579,7 +529,7 @@ def core_from_verilog(
 
 
 #: What a circuit computes on integers inside the wrapper for an operation on floats.
-_UNIT_OPS = {"mulf": "muli", "addf": "addi", "subf": "addi"}
+UNIT_OPS = {"mulf": "muli", "addf": "addi", "subf": "addi"}
 
 
 def _check_request(
@@ -623,10 +573,10 @@ def _split_parameters(
     defaults = dict(module.parameters)
     own, others = {}, {}
     for name, value in given.items():
-        number = _checked(module.name, Parameter(name, 0), value)
+        number = checked_parameter(module.name, Parameter(name, 0), value)
         if name in defaults:
             own[name] = number
-        elif op in _UNIT_OPS and level != "float":
+        elif op in UNIT_OPS and level != "float":
             others[name] = number
         else:
             has = f"it has {', '.join(defaults)}" if defaults else "it has none"
@@ -647,7 +597,7 @@ def _settle(core: Core, candidates: Sequence[Ports], latency: int | str | None) 
             if ports.clock is None:
                 raise InputError(
                     f"{core.name}: an iterative core needs a clock, but none of its ports clocks "
-                    "registers; name it with ports clock=.."
+                    "registers; name it with --port clock=NAME (ports= in Python)"
                 )
             netlist.check_stateful(trial.instance())
             if latency is None:
@@ -684,158 +634,13 @@ def _measured_latency(instance: Instance) -> int:
     return int(cached_text("latencies", key, lambda: str(simulation.measure_latency(instance)[1])))
 
 
-_USUAL_NAMES = {
-    "clock": r"a?cl(oc)?k",
-    "enable": r"en|ena|enable|ce|cl(oc)?k_?(en|ena|enable)",
-    "reset": r"[as]?(rst|reset)|[as]clr",
-    "reset_low": r"[as]?(rst|reset)(_?n|_b|_ni)|n_?[as]?(rst|reset)",
-    "start": r"start",
-    "done": r"done",
-    "valid": r"valid|vld",
-}
-
-
-def _is_usual(name: str, role: str) -> bool:
-    """Whether a port has one of the usual names of a role: `clk`, `i_clk`, `clk_i`, `CLK_in`."""
-    pattern = rf"([io]_|in_|out_)?({_USUAL_NAMES[role]})(_[io]|_in|_out)?"
-    return re.fullmatch(pattern, name.lower()) is not None
-
-
-def _choose_ports(module: ModuleInterface, given: dict[str, Any]) -> list[Ports]:
-    """Fill in the roles that `given` leaves out where the module leaves no choice.
-
-    Several candidates are returned, the first to be preferred, where the structure has to decide:
-    what is called `valid` passes through a pipeline, or is the handshake of an iterative core.
-    """
-    where = module.name
-    widths = {port.name: port.width for port in module.ports}
-    for port in module.ports:
-        if port.direction == "inout":
-            raise UnsupportedError(f"{where}: inout port {port.name} is not supported")
-    listing = ", ".join(f"{port.direction} {port.name}[{port.width}]" for port in module.ports)
-    how = f"name them with ports a=.., b=.., result=.. (it has {listing})"
-    roles, constant, active = _given_ports(module, given)
-    named = {*roles.values(), *constant}
-    if len(named) != len(roles) + len(constant):
-        raise InputError(f"{where}: one port is named for two roles; {how}")
-    inputs = [p for p in module.ports if p.direction == "input" and p.name not in named]
-    outputs = [p for p in module.ports if p.direction == "output" and p.name not in named]
-
-    def take(role: str, found: Sequence[Any], among: list[Any]) -> bool:
-        if len(found) > 1:
-            names = ", ".join(port.name for port in found)
-            raise InputError(f"{where}: {names} could each be the {role}; {how}, {role}=..")
-        if found:
-            roles[role] = found[0].name
-            among.remove(found[0])
-        return bool(found)
-
-    bits = [port for port in inputs if port.width == 1]
-    if "clock" not in roles and not take("clock", [p for p in bits if p.clocks_registers], inputs):
-        # The default parameters of a pipeline may be those of no register at all.
-        take("clock", [p for p in bits if _is_usual(p.name, "clock")], inputs)
-    is_valid_chain = False
-    if "clock" in roles:
-        bits = [port for port in inputs if port.width == 1]
-        if "enable" not in roles:
-            take("enable", [p for p in bits if _is_usual(p.name, "enable")], inputs)
-        if "reset" not in roles:
-            low = [p for p in bits if _is_usual(p.name, "reset_low")]
-            take("reset", low + [p for p in bits if _is_usual(p.name, "reset")], inputs)
-        bits = [port for port in inputs if port.width == 1]
-        single = [port for port in outputs if port.width == 1]
-        if not {"start", "done"} & roles.keys():
-            starts = [p for p in bits if _is_usual(p.name, "start")]
-            valids = [p for p in bits if _is_usual(p.name, "valid")]
-            dones = [p for p in single if _is_usual(p.name, "done")]
-            out = [p for p in single if _is_usual(p.name, "valid")]
-            if (starts or valids) and (dones or out):
-                is_valid_chain = not starts
-                take("start", starts or valids, inputs)
-                take("done", dones or out, outputs)
-        elif "start" in roles and "done" not in roles:
-            done = [p for p in single if _is_usual(p.name, "done")]
-            take("done", done or [p for p in single if _is_usual(p.name, "valid")], outputs)
-    if ("start" in roles) != ("done" in roles):
-        missing = "done" if "start" in roles else "start"
-        raise InputError(f"{where}: a handshake needs the port {missing} too; {how}, {missing}=..")
-    if "result" not in roles:
-        if len(outputs) != 1:
-            raise InputError(f"{where}: {len(outputs)} outputs could be the result; {how}")
-        roles["result"] = outputs[0].name
-    operands = [role for role in ("a", "b") if role not in roles]
-    if len(inputs) != len(operands):
-        names = ", ".join(port.name for port in inputs) or "no input"
-        wanted = " and ".join(operands)
-        raise InputError(
-            f"{where}: {len(inputs)} inputs could be {wanted}: {names}; {how}"
-            if wanted
-            else f"{where}: input {names} has no role; name it, or its value with constant.NAME=.. "
-            f"(it has {listing})"
-        )
-    roles.update({role: port.name for role, port in zip(operands, inputs, strict=True)})
-    for role, name in roles.items():
-        if role not in ("a", "b", "result") and widths[name] != 1:
-            raise InputError(f"{where}: port {name} has {widths[name]} bits, a {role} has 1")
-    if active is None and "reset" in roles:
-        active = "low" if _is_usual(roles["reset"], "reset_low") else "high"
-    held = tuple(sorted(constant.items()))
-    ports = Ports(**roles, reset_active_low=active == "low", constant=held)
-    if not is_valid_chain:
-        return [ports]
-    piped = tuple(sorted({**constant, roles["start"]: 1}.items()))
-    return [dataclasses.replace(ports, start=None, done=None, constant=piped), ports]
-
-
-def _given_ports(
-    module: ModuleInterface, given: Mapping[str, Any]
-) -> tuple[dict[str, str], dict[str, int], str | None]:
-    """Return what the user says of ports: names by role, constants, and when a reset is active."""
-    where = module.name
-    directions = {port.name: port.direction for port in module.ports}
-    widths = {port.name: port.width for port in module.ports}
-    roles: dict[str, str] = {}
-    held: dict[str, Any] = {}
-    active = None
-    for key, value in given.items():
-        if key == "constant":
-            if not isinstance(value, Mapping):
-                raise InputError(f"{where}: ports.constant must be an object of values")
-            held.update(value)
-        elif key.startswith("constant."):
-            held[key.removeprefix("constant.")] = value
-        elif key == "reset_active":
-            if value not in ("low", "high"):
-                raise InputError(f"{where}: reset_active is {value!r}; low or high")
-            active = value
-        elif key in PORT_ROLES:
-            roles[key] = value
-        else:
-            raise InputError(
-                f"{where}: unknown port role '{key}'; one of {', '.join(PORT_ROLES)}, "
-                "reset_active, constant.NAME"
-            )
-    for role, name in [*roles.items(), *(("constant", name) for name in held)]:
-        if not isinstance(name, str) or name not in directions:
-            raise InputError(f"{where}: no port '{name}'; it has {', '.join(directions)}")
-        wanted = "output" if role in ("result", "done") else "input"
-        if directions[name] != wanted:
-            raise InputError(f"{where}: port {name} is an {directions[name]}, not an {wanted}")
-    constant = {}
-    for name, value in held.items():
-        number = _checked(where, Parameter(f"constant {name}", 0), value)
-        if number < 0 or number >> widths[name]:
-            raise InputError(
-                f"{where}: {number} does not fit into the {widths[name]} bits of {name}"
-            )
-        constant[name] = number
-    if active is not None and "reset" not in roles:
-        raise InputError(f"{where}: reset_active is given, but no port for the reset")
-    return roles, constant, active
-
-
 def _find_level(
-    module: ModuleInterface, ports: Ports, op: str | None, level: Level | None, format: str
+    module: ModuleInterface,
+    ports: Ports,
+    op: str | None,
+    level: Level | None,
+    format: str,
+    signed: bool | None,
 ) -> Level:
     """Return what kind of core the widths of the ports make; refuse those that fit none."""
     found = {port.name: port for port in module.ports}
@@ -850,7 +655,8 @@ def _find_level(
         return "integer"
     width = FORMAT_WIDTHS[format]
     wrong = [port for port in (a, b, result) if port.width != width]
-    if level is None and wrong and op in _UNIT_OPS and not (a.signed or b.signed):
+    is_signed = a.signed or b.signed if signed is None else signed
+    if level is None and wrong and op in UNIT_OPS and not is_signed:
         shapes = (2 * a.width,) if op == "mulf" else (a.width, a.width + 1)
         if a.width == b.width and result.width in shapes:
             return "significand"
@@ -859,9 +665,33 @@ def _find_level(
     if wrong:
         raise InputError(
             f"{module.name}: port {wrong[0].name} has {wrong[0].width} bits, "
-            f"{format} needs {width} ({module.location})"
+            f"{format} needs {width} ({module.location}); "
+            + _what_fits((a, b, result), op, level, is_signed)
         )
     return "float"
+
+
+def _what_fits(
+    ports: Sequence[PortInterface], op: str, level: Level | None, is_signed: bool
+) -> str:
+    """Say what a core for an operation on floats may be that ports of these widths are none of."""
+    have = ", ".join(f"{port.name}[{port.width}]" for port in ports)
+    says = []
+    widths = {port.width for port in ports}
+    formats = [name for name, width in FORMAT_WIDTHS.items() if widths == {width}]
+    if formats:
+        says.append(f"these are the widths of --format {' or '.join(formats)}")
+    if op in UNIT_OPS and level != "float":
+        shape = "N x N -> 2N" if op == "mulf" else "N + N -> N or N+1"
+        says.append(f"a significand unit for {op} is unsigned and has {shape} bits, not {have}")
+        if is_signed:
+            says[-1] += " declared signed (--no-signed if they are not)"
+    elif op not in UNIT_OPS:
+        says.append(f"no significand unit computes {op}")
+    integer = UNIT_OPS.get(op, "divi" if op == "divf" else "")
+    if integer:
+        says.append(f"an integer circuit alone is described by --op {integer}")
+    return "; ".join(says)
 
 
 _PACKAGE = re.compile(r"\bpackage\s+(?:automatic\s+|static\s+)?([A-Za-z_]\w*)\s*;")
@@ -933,7 +763,7 @@ def without_comments(text: str) -> str:
     return _COMMENTS.sub(lambda m: m[0] if m[0][0] == '"' else re.sub(r"[^\n]", " ", m[0]), text)
 
 
-def _checked(core: str, parameter: Parameter, value: object) -> int:
+def checked_parameter(core: str, parameter: Parameter, value: object) -> int:
     """Return `value` as a legal integer of `parameter`."""
     if isinstance(value, str) and value.isascii():
         try:
@@ -1072,14 +902,14 @@ def _parse_manifest_cached(
         raise InputError(
             f"{path}: key 'ports.reset_active' must be low or high, beside ports.reset"
         )
-    if (roles["start"] is None) != (roles["done"] is None):
-        raise InputError(f"{path}: keys 'ports.start' and 'ports.done' go together")
     constant = get(port_table, "constant", dict, {})
     prefix = "ports.constant"
     held = tuple((key, get(constant, key, int)) for key in constant)
     if any(value < 0 for _, value in held):
         raise InputError(f"{path}: key 'ports.constant' must hold integers >= 0")
     ports = Ports(**cast(Any, roles), reset_active_low=active == "low", constant=held)
+    if problem := ports.problem():
+        raise InputError(f"{path}: key 'ports': {problem}")
     named = [*ports.roles.values(), *constant]
     for port in named:
         if named.count(port) > 1:
@@ -1130,7 +960,7 @@ def _parse_manifest_cached(
     interval = get(table, "initiation_interval", int, 1)
     if interval < 1:
         raise InputError(f"{path}: key 'initiation_interval' = {interval}; it must be at least 1")
-    stateful = interval > 1 or ports.done is not None
+    stateful = interval > 1 or ports.start is not None
     if (latency != 0 or stateful) and ports.clock is None:
         why = "iterative" if stateful else "clocked: it has a latency"
         raise InputError(f"{path}: key 'ports.clock' is missing, but the core is {why}")
@@ -1142,7 +972,7 @@ def _parse_manifest_cached(
     core = Core(
         name=name,
         module=get(table, "module", str),
-        op=_UNIT_OPS.get(op or "", op) if is_unit else op,
+        op=UNIT_OPS.get(op or "", op) if is_unit else op,
         format=None if is_unit else number_format,
         sources=_with_data_files(sources, includes),
         ports=ports,

@@ -63,7 +63,7 @@ class Model {
   void b(uint64_t bits) { top_.p_b.set<asnet_b>(static_cast<asnet_b>(bits)); }
   void clock(bool level) { top_.p_clk.set<uint8_t>(level); }
   void reset(bool level) { top_.p_rst.set<uint8_t>(level); }
-  void start(bool level) { top_.p_start.set<uint8_t>(level); }
+  void start(uint8_t bits) { top_.p_start.set<uint8_t>(bits); }
   bool settle() {
     for (int tries = 0; tries < 1000; ++tries) {
       const bool converged = top_.eval();

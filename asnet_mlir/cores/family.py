@@ -70,6 +70,9 @@ class Family:
     def top(self) -> str:
         """Return the top module, in Verilog-2005: clk, rst, start, a, b to r0.., d0...
 
+        Bits of `start`: operand a (or both) is there, b is.  Those of `d0`: the result is there, or
+        the core is not busy; it takes operand a, it takes b (always 1 where it does not say so).
+
         Names of the core are written as escaped identifiers, which may be keywords of another
         version of the language.
         """
@@ -79,28 +82,39 @@ class Family:
             f"module {TOP}(",
             "  input wire clk,",
             "  input wire rst,",
-            "  input wire start,",
+            "  input wire [1:0] start,",
             f"  input wire [{widths.a - 1}:0] a,",
             f"  input wire [{widths.b - 1}:0] b,",
         ]
         outputs = [f"  output wire [{widths.result - 1}:0] r{i}" for i in range(self.count)]
-        if ports.done:
-            outputs += [f"  output wire d{i}" for i in range(self.count)]
+        if core.has_handshake:
+            outputs += [f"  output wire [2:0] d{i}" for i in range(self.count)]
         lines += [",\n".join(outputs), ");"]
         inputs = {ports.a: "a", ports.b: "b"}
         # What a port is tied to has the port's own width once it is assigned.
         inputs |= {name: f"64'd{value & (1 << 64) - 1}" for name, value in ports.tied.items()}
         if ports.clock:
             inputs[ports.clock] = "clk"
-        if ports.start:
-            inputs[ports.start] = "start"
+        for name, bit in ((ports.start, 0), (ports.start_b, 1)):
+            if name:
+                inputs[name] = f"start[{bit}]"
         if ports.reset and core.is_stateful:
             inputs[ports.reset] = "~rst" if ports.reset_active_low else "rst"
         for index, instance in enumerate(self.instances):
             values = ", ".join(f".\\{name} ({value})" for name, value in instance.parameters)
             connections = {**inputs, ports.result: f"r{index}"}
-            if ports.done:
-                connections[ports.done] = f"d{index}"
+            if core.has_handshake:
+                bits = ((ports.done, 0), (ports.ready, 1), (ports.ready_b, 2))
+                connections |= {name: f"d{index}[{bit}]" for name, bit in bits if name}
+                # One `ready` may be that of both operands.
+                alone = "1'b1" if ports.ready is None else f"d{index}[1]"
+                if ports.ready is None:
+                    lines.append(f"  assign d{index}[1] = 1'b1;")
+                if ports.ready_b is None:
+                    lines.append(f"  assign d{index}[2] = {alone};")
+            if ports.busy:
+                connections[ports.busy] = f"busy{index}"
+                lines += [f"  wire busy{index};", f"  assign d{index}[0] = ~busy{index};"]
             lines.append(
                 f"  \\{core.module} {f'#({values}) ' if values else ''}u{index} ("
                 + ", ".join(f".\\{name} ({net})" for name, net in connections.items())
@@ -123,6 +137,9 @@ class Family:
             "kInstances": self.count,
             "kClocked": int(core.ports.clock is not None),
             "kHandshake": int(core.has_handshake),
+            "kBusy": int(core.ports.busy is not None),
+            # Operands that are asked for one by one, or together.
+            "kStarts": 3 if core.ports.start_b else 1,
             "kReset": int(core.ports.reset is not None and core.is_stateful),
             "kInterval": core.initiation_interval,
             "kLimit": DONE_LIMIT,
@@ -141,10 +158,10 @@ class Family:
             lines.append("#define ASNET_BLOCK")
         return "\n".join(["#include <cstdint>", *lines, ""])
 
-    def ports_code(self, read: str, done: str) -> str:
+    def ports_code(self, read: str, state: str) -> str:
         """Return the functions of a simulator's class that read outputs by the instance's number.
 
-        `read` and `done` are expressions in which `@` stands for the number.
+        `read` and `state` are expressions in which `@` stands for the number.
         """
 
         def switch(expression: str) -> str:
@@ -157,8 +174,8 @@ class Family:
         core = self.instances[0].core
         return (
             f"  uint64_t result(int64_t index) {{ {switch(read)} }}\n"
-            f"  bool done(int64_t index) "
-            f"{{ {switch(done) if core.ports.done else '(void)index; return false;'} }}\n"
+            f"  unsigned state(int64_t index) "
+            f"{{ {switch(state) if core.has_handshake else '(void)index; return 0;'} }}\n"
         )
 
 
@@ -189,7 +206,8 @@ def make_family(instances: Sequence[Instance], widths: Widths, *, block: bool = 
 
 #: The C interface around a simulator's class `Model`.
 #:
-#: `Model(seed)` draws undefined values from `seed`; `a`, `b`, `clock`, `reset`, `start` set inputs;
+#: `Model(seed)` draws undefined values from `seed`; `a`, `b`, `clock`, `reset`, `start` set inputs,
+#: `result` and `state` read `r0..` and `d0..` of `Family.top`;
 #: `settle()` is false where combinational logic does not come to rest; `stopped()` tells whether
 #: the Verilog has ended the simulation by itself.
 DRIVER = r"""
@@ -197,12 +215,12 @@ DRIVER = r"""
 #include <memory>
 
 namespace {
-enum { kDone = 0, kStopped = 10, kUnsettled = 11, kNeverDone = 12 };
+enum { kDone = 0, kStopped = 10, kUnsettled = 11, kNeverDone = 12, kNeverTaken = 13 };
 
 class Simulation : public Model {
  public:
   explicit Simulation(int64_t seed) : Model(seed) {
-    start(false);
+    start(0);
     a(0);
     b(0);
     reset(kReset != 0);
@@ -254,23 +272,30 @@ class Simulation : public Model {
       }
       a(va[k] & kMaskA);
       b(vb[k] & kMaskB);
-      start(true);
-      int64_t t = 0;
-      for (;; ++t) {
+      // What is still asked for; the result counts behind the cycle in which all is taken and, if
+      // the core says when it is busy, behind one in which it was.
+      unsigned asked = kStarts;
+      bool taken = false, seen = !kBusy;
+      start(static_cast<uint8_t>(asked));
+      for (int64_t t = 0;; ++t) {
         clock(false);
         if (!settle()) return kUnsettled;
         if (stopped()) return kStopped;
-        const bool ready = t > 0 && done(0);
+        const unsigned now = state(0);
+        const bool ready = taken && seen && (now & 1);
         if (ready) {
           results[k] = static_cast<asnet_r>(result(0));
           if (cycles) cycles[k] = static_cast<uint32_t>(t);
         } else if (t == kLimit) {
           if (cycles) cycles[k] = ~uint32_t{0};
-          return kNeverDone;
+          return asked ? kNeverTaken : kNeverDone;
         }
+        asked &= ~(now >> 1);
+        taken = !asked;
+        if (taken) seen |= !(now & 1);
         clock(true);
         if (!settle()) return kUnsettled;
-        start(false);
+        start(static_cast<uint8_t>(asked));
         if (ready) break;
       }
     }

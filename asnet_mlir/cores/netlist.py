@@ -32,6 +32,7 @@ from asnet_mlir.cores.core import (
     include_folders,
     without_comments,
 )
+from asnet_mlir.cores.ports import OUTPUT_ROLES
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
 __all__ = [
@@ -74,7 +75,10 @@ _MAX_BITS_ELSEWHERE = 8192
 #: Registers on a path from operands to result.
 _MAX_DEPTH = 256
 
-_HOW_STATEFUL = "name its start and done ports, or give its initiation interval"
+_HOW_STATEFUL = (
+    "name its start and done ports, or give its initiation interval "
+    "(--port start=NAME --port done=NAME or busy=NAME; --interval N)"
+)
 
 Reader = Literal["yosys", "slang"]
 
@@ -448,7 +452,7 @@ def elaborate(
                 core.module,
                 instance.parameters,
                 tuple(tied.items()),
-                tuple(name for name in (core.ports.result, core.ports.done) if name),
+                core.ports.outputs,
                 flatten,
             )
         )
@@ -975,7 +979,7 @@ def _check_ports(netlist: Netlist, instance: Instance) -> dict[str, list[Any]]:
                 f"{where}: {core.name}: no port '{name}' ({role});"
                 f" the module has {', '.join(module['ports'])}"
             )
-        wanted = "output" if role in ("result", "done") else "input"
+        wanted = "output" if role in OUTPUT_ROLES else "input"
         if port["direction"] != wanted:
             raise InputError(
                 f"{where}: {core.name}: port {name} is an {port['direction']}, expected an {wanted}"
@@ -1055,9 +1059,9 @@ def check_structure(netlist: Netlist, instance: Instance) -> None:
     ports = _check_ports(netlist, instance)
     clock = ports.get("clock", [None])[0]
     cells = _driving_cells(netlist)
-    inputs = [bit for role in ports if role not in ("result", "done") for bit in ports[role]]
+    inputs = [bit for role in ports if role not in OUTPUT_ROLES for bit in ports[role]]
     driver = _drivers(netlist, core, cells, set(inputs), clock)
-    roots = [bit for role in ("result", "done") for bit in ports.get(role, ())]
+    roots = [bit for role in OUTPUT_ROLES for bit in ports.get(role, ())]
     _check_defined(netlist, instance, ports)
     # Registers cut the paths: below, a register's inputs are new roots.
     walk = _Depths(netlist, core, cells, driver, dict.fromkeys(inputs, 0), clock)
@@ -1111,7 +1115,7 @@ def _check_defined(
     netlist: Netlist, instance: Instance, ports: Mapping[str, Sequence[Any]]
 ) -> None:
     names = instance.core.ports.roles
-    for role in ("result", "done"):
+    for role in OUTPUT_ROLES:
         for position, bit in enumerate(ports.get(role, ())):
             if bit in ("x", "z"):
                 raise InputError(

@@ -54,7 +54,7 @@ _BASE_SECONDS = 20.0
 _SECONDS_PER_CYCLE = 20e-6
 _MEMORY_BYTES = 8 << 30
 
-_STOPPED, _UNSETTLED, _NEVER_DONE = 10, 11, 12
+_STOPPED, _UNSETTLED, _NEVER_DONE, _NEVER_TAKEN = 10, 11, 12, 13
 
 # run LIBRARY COUNT SEED INTERVAL WAITING CYCLES(0 or 1) LATENCY.. in a folder with a, b, r and c.
 _RUNNER = r"""
@@ -239,10 +239,15 @@ def run_library(
         raise InputError(
             f"{label}: combinational logic does not settle in simulation; is there a loop?"
         )
-    if status == _NEVER_DONE:
+    if status in (_NEVER_DONE, _NEVER_TAKEN):
         index = int(np.argmax(cycles == 0xFFFFFFFF))
+        how = (
+            "never raises done (or lowers busy)"
+            if status == _NEVER_DONE
+            else "never takes its operands (raises ready beside start)"
+        )
         raise InputError(
-            f"{label}: never raises done: not within {DONE_LIMIT} cycles of a start with "
+            f"{label}: {how}: not within {DONE_LIMIT} cycles of a start with "
             f"a = {int(a[index]):#x}, b = {int(b[index]):#x}"
         )
     if status != 0:

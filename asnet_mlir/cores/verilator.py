@@ -66,7 +66,7 @@ class Model {
   void b(uint64_t bits) { top_->b = static_cast<decltype(+top_->b)>(bits); }
   void clock(bool level) { top_->clk = level; }
   void reset(bool level) { top_->rst = level; }
-  void start(bool level) { top_->start = level; }
+  void start(uint8_t bits) { top_->start = bits; }
   bool settle() {
     try {
       top_->eval();

@@ -64,7 +64,8 @@ class CoreFiles:
       tied: inputs that are held at a value, each with its width and the value.
       label: what the manifest calls it.
       interval: cycles for which operands are held.
-      reset, reset_active_low, start, done: of an iterative core, as in `cores.Ports`.
+      reset, reset_active_low, start, done, busy, ready, start_b, ready_b: of an iterative core, as
+        in `cores.Ports`.
       settled, late: of the adapter of one: 1 once it can be started after a reset; 1 where the core
         took longer than its latency.
       license: SPDX identifier; empty where its author states none.
@@ -89,6 +90,10 @@ class CoreFiles:
     reset_active_low: bool = False
     start: str | None = None
     done: str | None = None
+    busy: str | None = None
+    ready: str | None = None
+    start_b: str | None = None
+    ready_b: str | None = None
     settled: str | None = None
     late: str | None = None
     license: str = ""

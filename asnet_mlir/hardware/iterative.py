@@ -5,10 +5,12 @@ a unit that takes operands, keeps them for `interval` cycles, and has the result
 after the first of these.  The adapter drives the core exactly as the simulation does from which its
 software model comes (`cores/family.py`):
 
-- A core with a handshake gets `start` in the first cycle of its operands.  What it gives with the
-  first `done` behind that is kept in a register, so that a core whose time depends on the operands
-  has the time of the slowest ones.  Where it takes longer than that, `late_o` says so.  A core
-  without a reset goes on after one; `settled_o` tells when it cannot be busy any more.
+- A core with a handshake gets `start` in the first cycle of its operands and, where it says when it
+  is ready, up to the cycle in which it is: for each operand on its own where it has ports for that.
+  What it gives with the first `done` behind that (or in the first cycle in which it is no longer
+  busy) is kept in a register, so that a core whose time depends on the operands has the time of the
+  slowest ones.  Where it takes longer than that, `late_o` says so.  A core without a reset goes on
+  after one, what is asked for with it; `settled_o` tells when it cannot be busy any more.
 - A core without a handshake takes operands every `interval` cycles since it began, and no schedule
   knows when that is.  A counter goes along with it: operands wait in registers for the first of
   these cycles, the result is kept from its own one on.
@@ -24,7 +26,10 @@ from asnet_mlir.hardware.bundle import CoreFiles
 __all__ = ["adapted"]
 
 _NAMES = ("clk_i", "rst_i", "start_i", "a_i", "b_i", "result_o", "late_o", "settled_o")
-_INNER = ("reset", "a", "b", "result", "done", "waiting", "left", "phase", "u_core")
+_INNER = (
+    *("reset", "a", "b", "result", "done", "waiting", "left", "phase", "u_core"),
+    *("busy", "seen", "taken", "ask", "ask_b", "asks", "asks_b", "ready", "ready_b"),
+)
 
 
 def adapted(core: CoreFiles, latency: int, interval: int) -> CoreFiles:
@@ -57,6 +62,10 @@ def adapted(core: CoreFiles, latency: int, interval: int) -> CoreFiles:
         reset_active_low=False,
         start=names["start_i"] if core.start else None,
         done=None,
+        busy=None,
+        ready=None,
+        start_b=None,
+        ready_b=None,
         settled=names["settled_o"] if core.start and not core.reset else None,
         late=names["late_o"] if core.start else None,
     )
@@ -84,8 +93,17 @@ def _text(core: CoreFiles, module: str, names: dict[str, str], latency: int) -> 
     connections |= {name: f"{width}'d{value}" for name, (width, value) in core.tied.items()}
     if core.reset:
         connections[core.reset] = f"~{reset}[1]" if core.reset_active_low else f"{reset}[1]"
-    if core.start and core.done:
-        connections |= {core.start: n["start_i"], core.done: n["done"]}
+    if core.start:
+        connections[core.start] = n["ask"]
+    for port, net in (
+        (core.start_b, "ask_b"),
+        (core.done, "done"),
+        (core.busy, "busy"),
+        (core.ready, "ready"),
+        (core.ready_b, "ready_b"),
+    ):
+        if port:
+            connections[port] = n[net]
     inner = ("a_i", "b_i") if is_handshake else ("a", "b")
     connections |= {core.a: n[inner[0]], core.b: n[inner[1]], core.result: n["result"]}
     how = "a handshake" if is_handshake else f"operands for {core.interval} cycles"
@@ -118,26 +136,62 @@ def _handshake(core: CoreFiles, n: dict[str, str], own: int) -> list[str]:
     left, waiting, clk = n["left"], n["waiting"], n["clk_i"]
     # Without a reset, the core may have been started in the last cycle before this one's reset.
     after_reset = 0 if core.reset else own + 1
-    lines = [
-        f"  logic [{width - 1}:0] {left};",
-        f"  logic {waiting}, {n['done']};",
+    lines = [f"  logic [{width - 1}:0] {left};", f"  logic {waiting}, {n['done']};"]
+    taken, late, asking = n["start_i"], waiting, _asking(core, n)
+    if core.ready or core.ready_b:
+        asks = [n[name] for name in ("asks", "asks_b")[: 1 + bool(core.start_b)]]
+        lines += asking
+        taken, late = n["taken"], f"({' || '.join([waiting, *asks])})"
+    else:
+        lines.append(f"  logic {n['ask']};\n  assign {n['ask']} = {n['start_i']};")
+        if core.start_b:
+            lines.append(f"  logic {n['ask_b']};\n  assign {n['ask_b']} = {n['start_i']};")
+    if core.busy:
+        lines += [
+            f"  logic {n['busy']}, {n['seen']};",
+            f"  assign {n['done']} = {n['seen']} && !{n['busy']};",
+            f"  always_ff @(posedge {clk})",
+            f"    {n['seen']} <= {n['busy']} || ({n['seen']} && !{taken});",
+        ]
+    lines += [
         f"  always_ff @(posedge {clk}) begin",
-        f"    if ({n['rst_i']}) begin",
-        f"      {left} <= {width}'d{after_reset};",
-        f"      {waiting} <= 1'b0;",
-        f"    end else if ({n['start_i']}) begin",
-        f"      {left} <= {width}'d{own};",
-        f"      {waiting} <= 1'b1;",
-        "    end else begin",
-        f"      if ({left} != {width}'d0) {left} <= {left} - {width}'d1;",
-        f"      if ({n['done']}) {waiting} <= 1'b0;",
-        "    end",
+        f"    if ({n['rst_i']}) {left} <= {width}'d{after_reset};",
+        f"    else if ({n['start_i']}) {left} <= {width}'d{own};",
+        f"    else if ({left} != {width}'d0) {left} <= {left} - {width}'d1;",
+        f"    if ({n['rst_i']}) {waiting} <= 1'b0;",
+        f"    else if ({taken}) {waiting} <= 1'b1;",
+        f"    else if ({n['done']}) {waiting} <= 1'b0;",
         f"    if ({waiting} && {n['done']}) {n['result_o']} <= {n['result']};",
         "  end",
-        f"  assign {n['late_o']} = {waiting} && {left} == {width}'d0;",
+        f"  assign {n['late_o']} = {late} && {left} == {width}'d0;",
     ]
     if not core.reset:
         lines.append(f"  assign {n['settled_o']} = {left} == {width}'d0;")
+    return lines
+
+
+def _asking(core: CoreFiles, n: dict[str, str]) -> list[str]:
+    """`asks` is 1 while operands are held that the core has not taken yet; `taken` when it has."""
+    pairs = [("ask", "asks", "ready" if core.ready else "")]
+    if core.start_b:
+        # One `ready` may be that of both operands.
+        pairs.append(("ask_b", "asks_b", "ready_b" if core.ready_b else pairs[0][2]))
+    lines = [f"  logic {n['taken']};"]
+    lines += [f"  logic {n[name]};" for name in ("ready", "ready_b") if getattr(core, name)]
+    open_asks = []
+    for ask, asks, ready in pairs:
+        # A core without a reset would wait for its second operand for ever: go on asking.
+        clear = f" && !{n['rst_i']}" if core.reset else ""
+        initial = "" if core.reset else " = 1'b0"
+        lines += [f"  logic {n[ask]};", f"  logic {n[asks]}{initial};"]
+        open_ask = f"({n[ask]} && !{n[ready]})" if ready else "1'b0"
+        lines += [
+            f"  assign {n[ask]} = {n['start_i']} || {n[asks]};",
+            f"  always_ff @(posedge {n['clk_i']}) {n[asks]} <= {open_ask}{clear};",
+        ]
+        open_asks.append(open_ask)
+    asked = " || ".join(n[ask] for ask, _, _ in pairs)
+    lines.append(f"  assign {n['taken']} = ({asked}) && !({' || '.join(open_asks)});")
     return lines
 
 

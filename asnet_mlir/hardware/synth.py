@@ -22,6 +22,7 @@ from typing import Any
 
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_directory, code_version, content_hash
+from asnet_mlir.cores.ports import HANDSHAKE_OUTPUTS
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware import targets
 from asnet_mlir.hardware.bundle import CoreFiles, read_manifest
@@ -250,13 +251,14 @@ def _core_design(core: CoreFiles) -> _Design:
     clock += "".join(f".{name}({w}'d{value}), " for name, (w, value) in core.tied.items())
     a, b, result = core.widths
     ports = nets = steps = ""
-    for role, port in (("reset", core.reset), ("start", core.start), ("done", core.done)):
+    for role in ("reset", "start", "start_b", *HANDSHAKE_OUTPUTS):
+        port = getattr(core, role)
         if port is None:
             continue
-        is_output = role == "done"
+        is_output = role in HANDSHAKE_OUTPUTS
         ports += f"  {'output' if is_output else 'input '} logic        {role},\n"
         nets += f"  logic {role}_{'d' if is_output else 'q'};\n"
-        steps += f"    {'done   <= done_d' if is_output else f'{role}_q <= {role}'};\n"
+        steps += f"    {f'{role} <= {role}_d' if is_output else f'{role}_q <= {role}'};\n"
         clock += f".{port}({role}_{'d' if is_output else 'q'}), "
     wrapper = f"""module asnet_core_between_registers (
   input  logic        clk,

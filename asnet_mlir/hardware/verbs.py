@@ -472,9 +472,9 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
             "interval": instance.interval,
             "reset": core.ports.reset,
             "reset_active_low": core.ports.reset_active_low,
-            "start": core.ports.start,
-            "done": core.ports.done,
         }
+        for role in ("start", "done", "busy", "ready", "start_b", "ready_b"):
+            roles[role] = getattr(core.ports, role)
         tied.pop(core.ports.reset or "", None)
     return bundles.CoreFiles(
         op=core.op or "",
