@@ -518,7 +518,9 @@ class _FamilyCheck:
                 f"b = {_hex(b[slowest], self._widths.b)}"
                 + ("; declare the latency of the slowest operands" if measured else "")
             )
-        if unequal.any():
+        # A core that says when it is ready may need time after other operands, and each simulator
+        # has its own order of them.
+        if unequal.any() and member.instance.core.ports.ready is None:
             member.failures.append("the simulators see done in different cycles")
 
     def _compare_other_seed(self, a: np.ndarray, b: np.ndarray, results: np.ndarray) -> None:

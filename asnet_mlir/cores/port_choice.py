@@ -45,7 +45,7 @@ _USUAL_NAMES = {
         _PLAIN,
         r"(exc|inv|zero|nan|inf|neg|pos|sign|carry|over|under|ovf|ovr|unf|udf|err|warn|stat|flag|cond"
         r"|div_?by|dbz|dz|inexact|ine$|qnan|snan|snn|busy|done|valid|ready|idle|lt|gt|eq|ge|le"
-        r"|c_?out|co$|cy$|[cnvz]$|vld|rdy|ack|irq|intr?$|trap|debug|dbg|test|spare|unused|parity|valid"
+        r"|c_?out|co$|cy$|vld|rdy|ack|irq|intr?$|trap|debug|dbg|test|spare|unused|parity|valid"
         r"|denorm|subnorm|round|sticky|guard|ex_|fp_?ex)\w*|\w*(flag|flow|carry|valid|error|zero)s?",
     ),
     # What steers a unit, and is never an operand.
@@ -223,16 +223,16 @@ def _choose_handshake(choice: _Choice) -> bool:
     is_chain = False
     if not {"start", "done", "busy"} & roles.keys():
         _choose_strobes(choice)
-        starts = [] if "start" in roles else choice.usual("start")
-        valids = [] if "start" in roles else choice.usual("valid")
+        is_chain = "start" in roles
+        starts = [] if is_chain else choice.usual("start")
+        valids = [] if is_chain else choice.usual("valid")
         dones, out = choice.usual("done", True), choice.usual("valid", True)
         busy = choice.usual("busy", True)
-        if ("start" in roles or starts or valids) and (dones or out or busy):
-            is_chain = "start" in roles or not starts
-            if "start" not in roles:
+        if (is_chain or starts or valids) and (dones or out or busy) and "done" not in roles:
+            if not is_chain:
+                is_chain = not starts
                 choice.take("start", starts or valids)
-            if "done" not in roles:
-                choice.take("done" if dones or out else "busy", dones or out or busy)
+            choice.take("done" if dones or out else "busy", dones or out or busy)
     elif "start" in roles and not {"done", "busy"} & roles.keys():
         found = choice.usual("done", True) or choice.usual("valid", True)
         choice.take("done" if found else "busy", found or choice.usual("busy", True))
@@ -372,7 +372,7 @@ def _choose_result(choice: _Choice, widths: set[int]) -> None:
     if not in_doubt and called:
         in_doubt = found[0] not in called
     elif not in_doubt and op in ("divi", "divf"):
-        in_doubt = len(buses) > 1
+        in_doubt = sum(not _is_usual(port.name, "flag") for port in buses) > 1
     if in_doubt:
         names = ", ".join(f"{port.name}[{port.width}]" for port in outputs) or "no output"
         want = f", which has {' or '.join(map(str, sorted(widths)))} bits" if widths else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from asnet_mlir.cores import Core, core_from_verilog
 from asnet_mlir.cores.check import check
 from asnet_mlir.cores.simulation import simulate_pairs
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.hardware.verbs import _unit_files
 
 # Takes a, then b, each when it has said so; shows the result until somebody takes it.
 STROBES = """module strobes(input_a, input_b, input_a_stb, input_b_stb, output_z_ack, clk, rst,
@@ -200,3 +202,50 @@ def test_handshakes_that_lack_something(tmp_path: Path, ports: dict, message: st
     )
     with pytest.raises((InputError, UnsupportedError), match=message):
         core_from_verilog([path], ports=ports)
+
+
+# A schedule: operands for an interval and four cycles, `start` in the fifth: an adapter keeps its
+# unit in reset for a cycle longer than it is itself.
+SCHEDULE = """module schedule(input clk, rst, input [31:0] a, b, output [31:0] y, output late);
+  logic [9:0] phase;
+  always_ff @(posedge clk) phase <= rst || phase == {last} ? 0 : phase + 1;
+  {module} u (.clk_i(clk), .rst_i(rst), .start_i(phase == 4), .a_i(a), .b_i(b),
+    .result_o(y){settled}, .late_o(late));
+endmodule
+"""
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_the_adapter_of_hardware_drives_a_unit_as_the_simulation_does(
+    tmp_path: Path, name: str
+) -> None:
+    text, operands, _ = ROLES[name]
+    path = tmp_path / "unit.v"
+    inner = f"assign z = {operands.replace('+', ' - 5 * ')};"
+    path.write_text(text.format(top=31, inner=inner))
+    instance = core_from_verilog([path], op="subf").instance()
+    files = _unit_files(instance)
+    paths = []
+    for file, source in files.sources:
+        paths.append(tmp_path / "hardware" / file)
+        paths[-1].parent.mkdir(exist_ok=True)
+        paths[-1].write_text(source)
+    paths.append(tmp_path / "hardware" / "schedule.sv")
+    settled = ", .settled_o()" if files.settled else ""
+    paths[-1].write_text(
+        SCHEDULE.format(last=files.interval + 3, module=files.module, settled=settled)
+    )
+    schedule = core_from_verilog(
+        paths,
+        top="schedule",
+        ports={"result": "y"},
+        interval=files.interval + 4,
+        latency=files.latency + 4,
+    )
+    a, b = np.random.default_rng(1).integers(0, 1 << 32, (2, 300), dtype=np.uint32)
+    want = simulate_pairs(instance, a, b)
+    assert (want == a - np.uint32(5) * b).all()
+    assert (simulate_pairs(schedule.instance(), a, b) == want).all()
+    # It tells where a unit takes longer than it may.
+    late = replace(schedule, ports=replace(schedule.ports, result="late"))
+    assert not simulate_pairs(late.instance(), a, b).any()

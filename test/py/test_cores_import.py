@@ -557,7 +557,11 @@ def test_manifests_have_all_the_roles(tmp_path: Path) -> None:
             core.instance(values)
     for old, new, message in (
         ('reset = "clear"\n', "", "'ports.reset_active' must be low or high, beside ports.reset"),
-        ('reset_active = "low"', 'start = "go"', "'ports.start' and 'ports.done' go together"),
+        (
+            'reset_active = "low"',
+            'start = "go"',
+            "handshake needs the port done too",
+        ),
         ("mode = 2", "mode = -2", "'ports.constant' must hold integers >= 0"),
         ("mode = 2", "clk = 2", "gives port 'clk' two roles"),
         ('includes = ["inc"]', 'includes = ["no"]', "'includes' names 'no'"),
