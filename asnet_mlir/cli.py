@@ -318,8 +318,8 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         action="append",
         default=[],
         metavar="ROLE=NAME",
-        help="a, b, result, clock, enable, reset, start or done; also reset_active=low and "
-        "constant.NAME=VALUE; may be repeated",
+        help="a, b, result, clock, enable, reset, start, done, busy, ready, start_b, ready_b or "
+        "ack; also reset_active=low and constant.NAME=VALUE; may be repeated",
     )
     files.add_argument("--latency", metavar="CYCLES|PARAM", help="by default as measured")
     files.add_argument(

@@ -46,7 +46,8 @@ _USUAL_NAMES = {
         r"(exc|inv|zero|nan|inf|neg|pos|sign|carry|over|under|ovf|ovr|unf|udf|err|warn|stat|flag|cond"
         r"|div_?by|dbz|dz|inexact|ine$|qnan|snan|snn|busy|done|valid|ready|idle|lt|gt|eq|ge|le"
         r"|c_?out|co$|cy$|vld|rdy|ack|irq|intr?$|trap|debug|dbg|test|spare|unused|parity|valid"
-        r"|denorm|subnorm|round|sticky|guard|ex_|fp_?ex)\w*|\w*(flag|flow|carry|valid|error|zero)s?",
+        r"|denorm|subnorm|round|sticky|guard|ex_|fp_?ex|stall)\w*"
+        r"|\w*(flag|flow|carry|valid|error|zero)s?",
     ),
     # What steers a unit, and is never an operand.
     "control": (
@@ -60,7 +61,7 @@ _USUAL_NAMES = {
     # A second result of a division, or a part of one.
     "part": (
         _PLAIN,
-        r"rem(ainder)?|mod(ulo|ulus)?|rest|hi(gh)?|lo(w)?|upper|lower|msb|lsb|\w*_(rem|hi|lo)",
+        r"rem(ainder)?|mod(ulo|ulus)?|rest|(hi(gh)?|lo(w)?|upper|lower|msbs?|lsbs?)(_\w+)?|\w*_(rem|hi|lo)",
     ),
 }
 _RESULTS = r"result|res|rslt|out|output|data_?out|d_?out|output_z|answer"

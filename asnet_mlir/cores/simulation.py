@@ -176,6 +176,7 @@ class Simulation:
             latencies=latencies,
             with_cycles=core.has_handshake,
             seconds=seconds,
+            done_by="lowers busy" if core.ports.busy else "raises done",
         )
 
 
@@ -192,6 +193,7 @@ def run_library(
     with_cycles: bool = False,
     seconds: float,
     what: str = "the Verilog",
+    done_by: str = "raises done",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Call `asnet_run` of a shared library in a process of its own; see `Simulation.run`.
 
@@ -200,6 +202,7 @@ def run_library(
       options: seed, interval, waiting.
       seconds: limit of time.
       what: what runs in there, named in errors.
+      done_by: how it tells that it is done.
     """
     with tempfile.TemporaryDirectory(prefix="asnet-simulation-") as name:
         folder = Path(name)
@@ -242,9 +245,9 @@ def run_library(
     if status in (_NEVER_DONE, _NEVER_TAKEN):
         index = int(np.argmax(cycles == 0xFFFFFFFF))
         how = (
-            "never raises done (or lowers busy)"
+            f"never {done_by}"
             if status == _NEVER_DONE
-            else "never takes its operands (raises ready beside start)"
+            else "never takes its operands (ready and start both 1)"
         )
         raise InputError(
             f"{label}: {how}: not within {DONE_LIMIT} cycles of a start with "
