@@ -302,8 +302,9 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
     which.add_argument(
         "core",
         nargs="+",
-        metavar="CORE[:P=20]|FILE.v",
-        help="cores of the library, core.toml files, or the Verilog files of one core",
+        metavar="CORE[:P=20]|FILE.v|TABLE",
+        help="cores of the library, core.toml files, tables (.npy, .csv, .txt, .h, .hex), or the "
+        "Verilog files of one core",
     )
     which.add_argument(
         "--op", metavar="OP", help="what it computes: mulf, addf, .., muli, addi, .."
@@ -786,6 +787,8 @@ def _pairs(texts: Sequence[str], what: str) -> dict[str, Any]:
 def _instances(options: Any) -> list[Any]:
     """Return the instances that the arguments of `cores check|characterize` name."""
     from asnet_mlir.cores import core_from_verilog, parse_instance
+    from asnet_mlir.cores.core import is_table
+    from asnet_mlir.cores.table import core_from_table
 
     ports, parameters = _pairs(options.port, "--port"), _pairs(options.param, "--param")
     given = {
@@ -810,6 +813,12 @@ def _instances(options: Any) -> list[Any]:
         # A parameter may decide the widths of the ports, so the values are given at once.
         core = core_from_verilog(options.core, op=options.op, parameters=parameters, **description)
         return [core.instance()]
+    of_tables = ("level", "align", "format", "signed")
+    if all(is_table(name) for name in options.core) and description.keys() <= set(of_tables):
+        return [
+            core_from_table(name, options.op, parameters, **description).instance()
+            for name in options.core
+        ]
     if description:
         flags = {"ports": "port", "includes": "include"}
         flag = flags.get(next(iter(description)), next(iter(description)))
@@ -843,6 +852,7 @@ def _strategy(options: Any) -> Any:
 
 def _cores_check(options: Any) -> int:
     from asnet_mlir.cores import check
+    from asnet_mlir.cores.core import is_table
 
     strategy = _strategy(options)
     c_model = None if options.model is None else _c_model(options.model)
@@ -858,6 +868,10 @@ def _cores_check(options: Any) -> int:
     values = [report.to_json() for report in reports]
     passed = all(report.passed for report in reports)
     lines = [report.summary() for report in reports]
+    for number, instance in enumerate(instances):
+        if is_table(instance.core.path or ""):
+            lines[number] += f"\n  {instance.core.summary}"
+            values[number]["table"] = instance.core.summary
     if c_model is not None:
         from asnet_mlir.cores.c_model import check_c_model
 

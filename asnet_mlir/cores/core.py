@@ -37,7 +37,9 @@ __all__ = [
     "UNIT_OPS",
     "Unit",
     "checked_parameter",
+    "TABLE_SUFFIXES",
     "core_from_verilog",
+    "is_table",
     "library_cores",
     "load_core",
     "parse_instance",
@@ -51,6 +53,21 @@ INTEGER_OPS = ("addi", "subi", "muli", "divi")
 
 #: Bits of each floating-point format's operands and results.
 FORMAT_WIDTHS = {"f32": 32, "bf16": 16, "f16": 16}
+
+#: Files that are taken for tables of results (`table.py`), by what they hold.
+TABLE_SUFFIXES = {
+    ".npy": "numpy",
+    ".csv": "text",
+    ".tsv": "text",
+    ".txt": "text",
+    ".dat": "text",
+    ".h": "c",
+    ".hpp": "c",
+    ".inc": "c",
+    ".hex": "readmemh",
+    ".mem": "readmemh",
+    ".memh": "readmemh",
+}
 
 Align = Literal["right", "left"]
 Level = Literal["float", "significand", "integer"]
@@ -224,7 +241,8 @@ class Core:
     @functools.cached_property
     def sources_hash(self) -> str:
         """Hash of the Verilog that the core is made of, included and read files with it."""
-        texts = [source.text for source in self.sources]
+        # What is in a file that a memory is read from counts, not where it lies.
+        texts = [_DATA_FILE.sub(_without_folder, source.text) for source in self.sources]
         # The language follows the suffix.
         suffixes = " ".join(source.path.suffix for source in self.sources)
         included = dependencies(self.sources, self.include_folders)
@@ -370,11 +388,15 @@ def load_core(name_or_path: str | Path) -> Core:
       InputError: no such core or file, or a malformed manifest (the message names the key).
     """
     text = str(name_or_path)
-    path = _user_path(text)
+    path = user_path(text)
     if path.suffix == ".toml" or (path / "core.toml").is_file():
         return _read_manifest(path if path.suffix == ".toml" else path / "core.toml")
     if path.suffix in (".v", ".sv"):
         return core_from_verilog([path])
+    if is_table(path):
+        from asnet_mlir.cores.table import core_from_table  # makes cores in turn
+
+        return core_from_table(path)
     manifest = hdl_library_directory() / text / "core.toml"
     if re.fullmatch(r"\w+", text) and manifest.is_file():
         return _read_manifest(manifest, in_library=True)
@@ -384,8 +406,13 @@ def load_core(name_or_path: str | Path) -> Core:
         f"unknown core '{text}'"
         + (f"; did you mean '{near[0]}'?" if near else ";")
         + f" the library has {', '.join(names) or 'no cores'}"
-        + " (or give a path to a core.toml, .v or .sv file)"
+        + " (or give a path to a core.toml, .v or .sv file, or a table: .npy, .csv, .h, .hex, ..)"
     )
+
+
+def is_table(name: str | Path) -> bool:
+    """Return whether a file's name is that of a table."""
+    return Path(name).suffix.lower() in TABLE_SUFFIXES
 
 
 def parse_instance(
@@ -415,9 +442,13 @@ def parse_instance(
         if key in values:
             raise InputError(f"'{text}': parameter '{key}' is given twice")
         values[key] = value
+    if is_table(name):
+        from asnet_mlir.cores.table import core_from_table  # makes cores in turn
+
+        return core_from_table(name, op, values).instance()
     if Path(name).suffix in (".v", ".sv"):
         # What a parameter decides may be the widths of the ports, so it is given at once.
-        files = [_user_path(name)]
+        files = [user_path(name)]
         return core_from_verilog(files, top=top, op=op, ports=ports, parameters=values).instance()
     core = load_core(name)
     if op is not None and core.op != op:
@@ -724,6 +755,19 @@ def _in_order(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 _DATA_FILE = re.compile(r'(\$readmem[hb]\s*\(\s*")([^"\n]+)"')
 
 
+def _without_folder(match: re.Match[str]) -> str:
+    return f'{match[1]}{Path(match[2]).name}"'
+
+
+def data_files(core: Core) -> list[str]:
+    """Return the files that a core's memories are read from, as its text names them."""
+    return [
+        match[2]
+        for source in core.sources
+        for match in _DATA_FILE.finditer(without_comments(source.text))
+    ]
+
+
 def _with_data_files(sources: tuple[Source, ...], includes: Sequence[Path]) -> tuple[Source, ...]:
     """Return sources whose tables in files are named by absolute paths.
 
@@ -749,7 +793,7 @@ def _with_data_files(sources: tuple[Source, ...], includes: Sequence[Path]) -> t
 
 
 def _include_folder(name: str | Path) -> Path:
-    path = _user_path(name)
+    path = user_path(name)
     if not path.is_dir():
         raise InputError(f"{path}: the include folder is not there")
     return path.resolve()
@@ -783,7 +827,7 @@ def checked_parameter(core: str, parameter: Parameter, value: object) -> int:
     return int(number)
 
 
-def _user_path(name: str | Path) -> Path:
+def user_path(name: str | Path) -> Path:
     """Return a path as the user wrote it, `~` expanded where that means somebody."""
     try:
         path = Path(name).expanduser()
@@ -795,7 +839,7 @@ def _user_path(name: str | Path) -> Path:
 
 
 def _read_source(path: Path) -> Source:
-    path = _user_path(path)
+    path = user_path(path)
     try:
         if path.stat().st_size > _MAX_SOURCE_BYTES:
             raise InputError(f"{path}: more than {_MAX_SOURCE_BYTES >> 20} MiB of Verilog")

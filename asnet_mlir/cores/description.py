@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.cores.core import Instance, core_from_verilog, load_core, parse_instance
+from asnet_mlir.cores.core import (
+    Instance,
+    core_from_verilog,
+    is_table,
+    load_core,
+    parse_instance,
+)
+from asnet_mlir.cores.table import core_from_table
 from asnet_mlir.errors import InputError
 
 __all__ = ["DESCRIPTION_KEYS", "describe", "instance_from_description"]
@@ -25,6 +32,8 @@ DESCRIPTION_KEYS = (
 )
 
 _VERILOG = (".v", ".sv")
+#: Those of the keys that a table has as well.
+_OF_TABLES = ("level", "align", "format", "signed")
 
 
 def describe(instance: Instance) -> dict[str, Any]:
@@ -34,6 +43,10 @@ def describe(instance: Instance) -> dict[str, Any]:
     which, or what clocks them.
     """
     core = instance.core
+    if not core.in_library and core.path is not None and is_table(core.path):
+        align = {"align": core.unit.align} if core.unit else {}
+        kind = {} if core.format in (None, "f32") else {"format": core.format}
+        return {"core": str(core.path), **align, **kind, "parameters": instance.all_parameters}
     if core.in_library or core.path is None or core.path.suffix not in _VERILOG:
         reference = core.name if core.in_library or core.path is None else str(core.path)
         return {"core": reference, "parameters": dict(instance.parameters)}
@@ -91,9 +104,13 @@ def instance_from_description(
             [placed(name) for name in files], op=op, parameters=parameters, **given
         )
         return core.instance()
+    table = is_table(reference)
     for key in DESCRIPTION_KEYS:
-        if key in description:
+        if key in description and not (table and key in _OF_TABLES):
             raise InputError(f"{key}: is for cores that are Verilog files")
+    if table:
+        given = {key: description[key] for key in _OF_TABLES if key in description}
+        return core_from_table(placed(reference), op, parameters, **given).instance()
     if Path(reference).suffix == ".toml" or (folder is not None and (folder / reference).is_dir()):
         base = load_core(placed(reference)).instance()
     else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asnet_mlir.cache import content_hash
-from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.core import Instance, data_files
 from asnet_mlir.errors import InputError, UnsupportedError
 
 __all__ = ["DRIVER", "TOP", "Family", "Widths", "make_family", "storage"]
@@ -65,7 +65,10 @@ class Family:
     def key(self) -> str:
         """Hash of the design."""
         core = self.instances[0].core
-        return content_hash(core.sources_hash, self.top(), self.settings(), DRIVER)
+        # A simulator reads a memory's file from where it was when the library was built.
+        return content_hash(
+            core.sources_hash, *data_files(core), self.top(), self.settings(), DRIVER
+        )
 
     def top(self) -> str:
         """Return the top module, in Verilog-2005: clk, rst, start, a, b to r0.., d0...

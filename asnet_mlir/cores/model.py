@@ -32,7 +32,7 @@ import numpy as np
 
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_texts, code_version, content_hash
-from asnet_mlir.cores import bitslice, smt
+from asnet_mlir.cores import bitslice, rom, smt
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Core, Instance, library_cores
 from asnet_mlir.cores.netlist import Netlist
@@ -391,20 +391,21 @@ def _derive_netlists(
                 f"structure has {latency}; correct latency_cycles"
             )
         flats.append((instance, flat, latency))
+    named = [rom.name_functions(flat.module, _PLACEHOLDER) for _, flat, _ in flats]
     texts = convert(
         [
-            {"symbol": _PLACEHOLDER, "format": instance.core.format, "module": flat.module}
-            for instance, flat, _ in flats
+            {"symbol": _PLACEHOLDER, "format": instance.core.format, "module": module}
+            for (instance, _, _), (module, _) in zip(flats, named, strict=True)
         ]
     )
     results = {}
-    for (instance, flat, latency), text in zip(flats, texts, strict=True):
+    for (instance, flat, latency), (_, roms), text in zip(flats, named, texts, strict=True):
         if "error" in text:
             where = flat.location(flat.module["cells"].get(text["cell"], {}))
             raise UnsupportedError(f"{where}: {instance.label}: {text['error']}".lstrip(": "))
         word = text["text"]
         gates = _gate_count(flat.module)
-        if strategy in (None, "native") and gates < _FEWEST_GATES:
+        if strategy in (None, "native") and gates < _FEWEST_GATES and not roms:
             masks = _prove_native(instance, word)
             if masks is not None:
                 results[instance.content_hash] = {**_native(instance, masks), "latency": latency}
@@ -412,15 +413,22 @@ def _derive_netlists(
         if strategy == "native":
             raise _not_proved(instance)
         candidates: dict[str, dict[str, Any]] = {}
+        block = {"block": bool(roms)}
+        if roms:  # no vector code loads from a ROM: the model computes arrays itself
+            word = roms + _looped_text(_types(instance, flat), word)
+            if strategy == "bitslice":
+                raise UnsupportedError(f"{instance.label}: a ROM can't be sliced into bits")
         if strategy == "word" or (strategy is None and gates <= _MOST_GATES_IN_WORDS):
-            candidates["word"] = {"text": word}
-        if strategy == "bitslice" or (strategy is None and _may_be_sliced(instance, gates)):
+            candidates["word"] = {"text": word, **block}
+        if not roms and (
+            strategy == "bitslice" or (strategy is None and _may_be_sliced(instance, gates))
+        ):
             try:
                 candidates["bitslice"] = {"text": _sliced_text(instance, flat, word), "block": True}
             except UnsupportedError as error:
                 if strategy:
                     raise UnsupportedError(f"{instance.label}: {error}") from None
-                candidates["word"] = {"text": word}
+                candidates["word"] = {"text": word, **block}
         if strategy in (None, "table"):
             table = _table_text(instance, flat, word)
             if table is not None:
@@ -507,6 +515,40 @@ def _single_pair_text(types: tuple[str, str, str], storage: tuple[str, str, str]
         "}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _looped_text(kinds: tuple[tuple[str, str, str], tuple[str, str, str]], word: str) -> str:
+    """Return a model over arrays that calls the word-level one `word` for each pair."""
+    types, storage = kinds
+    arrays = ", ".join(f"%{n}: memref<?x{kind}>" for n, kind in zip("abr", storage, strict=True))
+
+    def converted(name: str, have: str, want: str) -> list[str]:
+        if have == want:
+            return [f"    %{name}_used = arith.bitcast %{name}_given : {have} to {want}"]
+        operation = "extui" if int(want[1:]) > int(have[1:]) else "trunci"
+        return [f"    %{name}_used = arith.{operation} %{name}_given : {have} to {want}"]
+
+    lines = [
+        f"func.func private @{_PLACEHOLDER}_block({arrays}) attributes {{no_inline}} {{",
+        "  %c0 = arith.constant 0 : index",
+        "  %c1 = arith.constant 1 : index",
+        f"  %n = memref.dim %a, %c0 : memref<?x{storage[0]}>",
+        "  scf.for %i = %c0 to %n step %c1 {",
+    ]
+    for name, have, want in (("a", storage[0], types[0]), ("b", storage[1], types[1])):
+        lines.append(f"    %{name}_given = memref.load %{name}[%i] : memref<?x{have}>")
+        lines += converted(name, have, want)
+    lines += [
+        f"    %r_given = func.call @{_PLACEHOLDER}_word(%a_used, %b_used) : "
+        f"({types[0]}, {types[1]}) -> {types[2]}",
+        *converted("r", types[2], storage[2]),
+        f"    memref.store %r_used, %r[%i] : memref<?x{storage[2]}>",
+        "  }",
+        "  return",
+        "}",
+    ]
+    inner = word.replace(f"@{_PLACEHOLDER}(", f"@{_PLACEHOLDER}_word(")
+    return inner + "\n".join(lines) + "\n" + _single_pair_text(types, storage)
 
 
 def _sliced_text(instance: Instance, flat: Netlist, word: str) -> str:

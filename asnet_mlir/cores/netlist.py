@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_text, code_version, content_hash
+from asnet_mlir.cores import rom
 from asnet_mlir.cores.core import (
     FORMAT_WIDTHS,
     Core,
@@ -436,7 +437,7 @@ def elaborate(
                 "@ports",
                 "opt_clean",
                 "memory -nordff -nomap",
-                "memory_map -rom-only",
+                f"memory_map -rom-only {rom.SMALL_ROMS}",
                 *fold,
                 *(simplifications if simplify else ()),
                 "opt_clean",
@@ -1041,6 +1042,8 @@ def _check_cell(netlist: Netlist, core: Core, cell: Mapping[str, Any], clock: An
         )
     if not kind.startswith("$"):
         raise InputError(f"{where}: module '{kind}' is not defined")
+    if kind == rom.ROM_CELL:
+        return
     bits = max((len(bits) for bits in cell["connections"].values()), default=0)
     limit = _MAX_BITS.get(kind, _MAX_BITS_ELSEWHERE)
     if bits > limit:
@@ -1079,11 +1082,13 @@ def check_structure(netlist: Netlist, instance: Instance) -> None:
 
 def _driving_cells(netlist: Netlist) -> dict[str, Any]:
     # Assertions, prints and scope notes drive nothing.
-    return {
-        name: cell
-        for name, cell in netlist.module["cells"].items()
-        if "output" in cell.get("port_directions", {"": "output"}).values()
-    }
+    return rom.split_read_ports(
+        {
+            name: cell
+            for name, cell in netlist.module["cells"].items()
+            if "output" in cell.get("port_directions", {"": "output"}).values()
+        }
+    )
 
 
 def _drivers(

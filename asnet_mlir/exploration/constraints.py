@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cores import Instance
+from asnet_mlir.cores.core import is_table
 from asnet_mlir.cores.description import describe, instance_from_description
 from asnet_mlir.errors import InputError
 from asnet_mlir.json_input import check_schema, read_json
@@ -123,8 +124,10 @@ def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[I
     for values in itertools.product(*ranges.values()):
         parameters = dict(zip(ranges, values, strict=True))
         try:
-            if base is None or base.core.unit is not None or base.core.latency_is_measured:
-                # A parameter may decide the widths of a unit's ports, and a latency.
+            fixed = base is not None and not base.core.unit and not base.core.latency_is_measured
+            if base is None or not fixed or is_table(base.core.path or ""):
+                # A parameter may decide the widths of a unit's ports, a latency, or how a table is
+                # read.
                 instance = instance_from_description(entry, entry["op"], parameters, folder)
             else:
                 instance = base.core.instance(parameters)

@@ -70,6 +70,7 @@ class CoreFiles:
         took longer than its latency.
       license: SPDX identifier; empty where its author states none.
       reference: where it comes from, or empty.
+      data: files that its memories are read from, by the names that its sources have for them.
     """
 
     op: str
@@ -98,6 +99,7 @@ class CoreFiles:
     late: str | None = None
     license: str = ""
     reference: str = ""
+    data: tuple[tuple[str, str], ...] = ()
 
 
 def generate(
@@ -182,6 +184,11 @@ def generate(
             files[f"rtl/{helper}.sv"] = path.read_bytes()
     for file_name, source in merged.files:
         files[f"cores/{file_name}"] = source.encode()
+    for key, core in sorted(cores.items()):
+        for data_file, contents in core.data if key in used else ():
+            files[data_file] = contents.encode()
+            memory = {"file": data_file, "core": core.label or core.module}
+            entries["memories"][Path(data_file).stem] = memory
     sources = [path for path in files if path.startswith("cores/")]
     sources += sorted(
         path

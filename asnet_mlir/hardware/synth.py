@@ -237,6 +237,7 @@ def _bundle_design(bundle: Path) -> _Design:
         roms=tuple(
             (file, memory["words"], memory["width"], memory.get("low", 0))
             for file, memory in present
+            if "core" not in memory  # of a table a core may use a part only
         ),
     )
 
@@ -281,7 +282,8 @@ endmodule
 """
     files = [(f"{index}_{name}", text.encode()) for index, (name, text) in enumerate(core.sources)]
     files.append(("asnet_core_between_registers.sv", wrapper.encode()))
-    return _Design(tuple(files), (), "asnet_core_between_registers", ())
+    data = tuple((name, text.encode()) for name, text in core.data)
+    return _Design(tuple(files), data, "asnet_core_between_registers", ())
 
 
 def _map(

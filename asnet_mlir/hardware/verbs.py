@@ -21,7 +21,17 @@ from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import Network, load_model
-from asnet_mlir.hardware import area, clock, iterative, kit, projects, stages, streams, verilog
+from asnet_mlir.hardware import (
+    area,
+    clock,
+    data_files,
+    iterative,
+    kit,
+    projects,
+    stages,
+    streams,
+    verilog,
+)
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import layers as layer_values
 from asnet_mlir.hardware import simulate as simulation
@@ -462,7 +472,7 @@ def _unit_files(instance: Instance) -> bundles.CoreFiles:
 def _core_files(instance: Instance) -> bundles.CoreFiles:
     core = instance.core
     # Before the language: a data file that is missing is no matter of keywords.
-    sources = _sources(core)
+    sources, data = _sources(core)
     netlists.check_systemverilog(instance)
     widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
     tied = core.ports.tied
@@ -480,6 +490,7 @@ def _core_files(instance: Instance) -> bundles.CoreFiles:
         op=core.op or "",
         module=core.module,
         sources=sources,
+        data=data,
         parameters=dict(instance.parameters),
         latency=instance.latency,
         # An exact core behind masks gives the exact core's NaN.
@@ -511,8 +522,10 @@ def _widths(instance: Instance) -> dict[str, int]:
     return {port.name: port.width for port in interface.ports}
 
 
-def _sources(core: Core) -> tuple[tuple[str, str], ...]:
+def _sources(core: Core) -> tuple[tuple[data_files.File, ...], tuple[data_files.File, ...]]:
     """Return name and text of each of a core's files, such that they can stand beside others.
+
+    The second ones are what its memories are read from.
 
     Macros would reach from one core into the next, and included files would be missing: a core that
     has such things becomes one file without them, of all its files in the order they are read.
@@ -545,14 +558,7 @@ def _sources(core: Core) -> tuple[tuple[str, str], ...]:
                 f"{path}: {core.name} uses {min(left)}, whose effect would reach other cores of a "
                 "bundle; remove it"
             )
-    for _, text in files:
-        data = verilog.data_file(text)
-        if data is not None:
-            raise UnsupportedError(
-                f"{path}: {core.name} reads the data file '{data}'; a bundle holds logic only, "
-                "write the table as a case statement"
-            )
-    return tuple(files)
+    return data_files.placed(core, files)
 
 
 def _identifier(name: str) -> str:

@@ -17,7 +17,6 @@ from asnet_mlir.errors import UnsupportedError
 __all__ = [
     "KEYWORDS",
     "MergedSources",
-    "data_file",
     "directives",
     "merge_sources",
 ]
@@ -102,16 +101,6 @@ def _code(text: str) -> list[str]:
 def directives(text: str) -> set[str]:
     """Return the compiler directives and macros in `text` whose effect would reach other files."""
     return {token for token in _tokens(text) if token[0] == "`" and token not in _HARMLESS}
-
-
-def data_file(text: str) -> str | None:
-    """Return what `text` gives $readmemh or $readmemb as its first file, if it calls them."""
-    code = _code(text)
-    for index, token in enumerate(code):
-        if token in ("$readmemh", "$readmemb"):
-            name = "".join(code[index + 2 : index + 3])
-            return name.strip('"')
-    return None
 
 
 def _defined(text: str, where: str = "Verilog") -> set[str]:

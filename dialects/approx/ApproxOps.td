@@ -20,7 +20,13 @@ def Approx_Dialect : Dialect {
     core that `approx.library` declares under this ID; an op that carries none is exact (IEEE 754,
     round to nearest even, subnormals kept). From the point where a network enters this dialect, the
     order of every reduction is defined: see `docs/semantics.md`.
+
+    What discardable attributes of this dialect (`approx.layer`, `approx.weight`, ..) hold is verified
+    on every op and function: `ApproxAttributes.cpp` has the list.
   }];
+  let hasOperationAttrVerify = 1;
+  let hasRegionArgAttrVerify = 1;
+  let hasRegionResultAttrVerify = 1;
 }
 
 //===----------------------------------------------------------------------===//

@@ -8,6 +8,9 @@ module is in the format of Yosys' `write_json`, without registers.  Its ports ar
 operands and results in their order; with a format, `a`, `b` and `result` are floats.
 A result is `{"text": ..}` (one `func.func private`) or `{"error": .., "cell": ..}`.
 
+A cell `$rom` is a call of the function that its parameter `FUNCTION` names, from an address to a
+word; whoever asked adds it.
+
 What a cell computes follows Yosys' "Internal cell library" and IEEE 1364-2005, section 5:
 
 * operands are extended to the width of the operation, with the sign where both are signed;
@@ -30,6 +33,7 @@ from circt.dialects import arith, comb, func, hw
 from circt.ir import (
     Context,
     F32Type,
+    FlatSymbolRefAttr,
     FunctionType,
     InsertionPoint,
     IntegerAttr,
@@ -231,6 +235,11 @@ class CombBuilder:
 
         if kind.startswith("$_"):
             return self._gate(name, kind, operand)
+        if kind == "$rom":
+            if "FUNCTION" not in parameters:
+                raise NetlistError("a ROM is not supported here", name)
+            callee = FlatSymbolRefAttr.get(parameters["FUNCTION"])
+            return func.CallOp([_int(width)], callee, [operand("A")]).result
         a_signed = flag("A_SIGNED")
         both = a_signed and (flag("B_SIGNED") or "B" not in bits)
         if kind in ("$pos", "$buf", "$not", "$neg"):
@@ -458,11 +467,20 @@ def _expand_parities(function: func.FuncOp) -> None:
             operation.operation.erase()
 
 
+def _declare_roms(cells: dict[str, Any]) -> None:
+    for cell in cells.values():
+        if cell["type"] == "$rom":
+            bits = cell["connections"]
+            kind = FunctionType.get([_int(len(bits["A"]))], [_int(len(bits["Y"]))])
+            func.FuncOp(cell["parameters"]["FUNCTION"], kind, visibility="private")
+
+
 def _run_job(job: dict[str, Any]) -> dict[str, str]:
     module = Module.create()
     try:
         with InsertionPoint(module.body):
             build_function(job["symbol"], job["format"], job["module"])
+            _declare_roms(job["module"]["cells"])
     except NetlistError as error:
         return {"error": str(error), "cell": error.cell}
     PassManager.parse(_SIMPLIFY).run(module.operation)

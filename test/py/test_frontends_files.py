@@ -240,7 +240,8 @@ def test_an_instance_edited_by_hand(bound_file):
     [
         ("P = 21", "P = 99", r"approx\.core 1 \(fmul_trunc\): .*P"),
         ("latency 3", "latency 7", "declares latency 7 and interval 1, the library's core has 3"),
-        ('approx.weight = "dense/bias"', 'approx.wait = "dense/bias"', "argument 2 of @main lacks"),
+        ('{approx.weight = "dense/bias"}', "", "argument 2 of @main lacks"),
+        ('approx.weight = "dense/bias"', 'approx.wait = "dense/bias"', "has 'approx.wait', which"),
         ('approx.role = "input"', 'approx.role = "input", x.y', "bound.mlir: "),
         ("func.func", "func.fun", "not a module of MLIR"),
         ("@main", "@other", "lacks the function @main"),
