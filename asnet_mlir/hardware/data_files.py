@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path
-
 from asnet_mlir.cores import Core
-from asnet_mlir.cores.core import data_files
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import UnsupportedError
 
 __all__ = ["placed"]
 
@@ -23,30 +20,26 @@ def placed(core: Core, sources: Sequence[File]) -> tuple[tuple[File, ...], tuple
     The name tells the contents, so that two cores may have files of one name.
 
     Raises:
-      InputError: a file can't be read any more.
-      UnsupportedError: a name of a file that is no text in the source.
+      UnsupportedError: a file that is not there, or whose name is no text in the source.
     """
     texts = [text for _, text in sources]
     found: dict[str, str] = {}
-    for name in dict.fromkeys(data_files(core)):
-        try:
-            data = Path(name).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError):
-            raise InputError(f"{name}: {core.name} reads it, and it can't be read") from None
-        mark = hashlib.sha256(data.encode()).hexdigest()[:8]
-        stem = re.sub(r"\W", "_", Path(name).stem, flags=re.ASCII)
-        if stem == "table":
-            stem = core.unit.core.module if core.unit else core.module
-        target = f"rom/{stem}_{mark}.hex"
-        found[target] = data
-        texts = [text.replace(f'"{name}"', f'"{target}"') for text in texts]
-    for (file, _), text in zip(sources, texts, strict=True):
-        called = re.findall(r"\$readmem[hb]\s*\(\s*([^,\s]+)", text)
-        for argument in called:
-            if argument.strip('"') not in found:
+    for number, (file, text) in enumerate(sources):
+        for argument in dict.fromkeys(re.findall(r"\$readmem[hb]\s*\(\s*([^,\s]+)", text)):
+            name = argument.strip('"')
+            folders = (folder / name for folder in core.include_folders)
+            path = next((p for p in folders if p.is_file()), None) if argument != name else None
+            if path is None:
                 raise UnsupportedError(
-                    f"{file}: {core.name} reads a memory from {argument}; a bundle takes a file "
-                    "that is named there"
+                    f"{file}: {core.name} reads a memory from {argument}, which is no file beside "
+                    "the sources"
                 )
+            data = path.read_text(encoding="utf-8-sig", errors="replace")
+            stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
+            if stem == "table":
+                stem = core.unit.core.module if core.unit else core.module
+            target = f"rom/{stem}_{hashlib.sha256(data.encode()).hexdigest()[:8]}.hex"
+            found[target] = data
+            texts[number] = texts[number].replace(argument, f'"{target}"')
     names = [file for file, _ in sources]
     return tuple(zip(names, texts, strict=True)), tuple(found.items())

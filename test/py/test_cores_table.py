@@ -16,6 +16,7 @@ from asnet_mlir.cores.description import describe, instance_from_description
 from asnet_mlir.cores.table import core_from_table, read_table
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import load_constraints
+from asnet_mlir.hardware.data_files import placed
 from asnet_mlir.jit import compile_elementwise
 
 A, B = np.arange(16)[:, None], np.arange(16)[None, :]
@@ -194,20 +195,17 @@ def test_a_large_rom_in_verilog_is_read_in_seconds(tmp_path):
     assert (got == words[words[a.astype(int) << 8 | b]]).all()
 
 
-def test_a_table_in_a_bundle(tmp_path):
-    table = (A & ~1) * B
-    np.save(tmp_path / "t.npy", table)
-    weights = np.arange(6, dtype=np.float32).reshape(2, 3)
-    model = (lambda x: x @ weights, (np.ones((1, 2), np.float32),))
-    binding = Binding.parse([f"mulf={tmp_path}/t.npy:ROW_B=1"])
-    (instance,) = binding.instances.values()
+def test_a_table_is_a_file_of_the_bundle(tmp_path):
+    """The whole way is in test/deep/test_tables.py."""
+    np.save(tmp_path / "t.npy", ASYMMETRIC)
+    instance = parse_instance(f"{tmp_path}/t.npy:ROW_B=1", op="mulf")
     assert instance.core.unit is not None and "a ROM of 256 words" in instance.core.summary
-    manifest = asnet_mlir.generate(model, binding, output=tmp_path / "b")
-    (rom,) = (memory for memory in manifest["memories"].values() if "core" in memory)
-    words = [f"{value:02x}" for value in table.ravel()]
-    assert (tmp_path / "b" / rom["file"]).read_text().split() == words
-    text = (tmp_path / "b/cores/table_t.sv").read_text()
-    assert rom["file"] in text and str(tmp_path) not in text
+    sources = [(source.path.name, source.text) for source in instance.core.sources]
+    files, ((name, text),) = placed(instance.core, sources)
+    assert text.split() == [f"{value:02x}" for value in ASYMMETRIC.ravel()]
+    own = dict(files)["table_t.sv"]
+    assert f'$readmemh("{name}", words)' in own and str(tmp_path) not in own
+    assert name.startswith("rom/table_t_")
 
 
 def test_a_table_in_constraints(tmp_path):

@@ -152,7 +152,7 @@ def test_sources_without_directives_are_verbatim(tmp_path: Path) -> None:
         ]
 
 
-def test_data_files_are_refused(tmp_path: Path) -> None:
+def test_data_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
     table = '  reg [31:0] t [0:1];\n  initial `READ("m.hex", t);\n  assign z = t[x[0]];\n'
     text = user_core("m", "0", "`define READ $readmemh\n").replace("  assign z = 0;", table)
     path = tmp_path / "m.v"
@@ -160,8 +160,11 @@ def test_data_files_are_refused(tmp_path: Path) -> None:
     core = dataclasses.replace(
         load_core("fadd"), name="m", sources=(Source(path, text),), in_library=False
     )
-    with pytest.raises(UnsupportedError, match=r"m\.v: m reads the data file 'm\.hex'; a bundle"):
+    with pytest.raises(UnsupportedError, match=r'm\.v: m reads a memory from "m\.hex", which'):
         _core_files(core.instance())
+    (tmp_path / "m.hex").write_text("1\n2\n")
+    ((name, data),) = _core_files(core.instance()).data
+    assert name.startswith("rom/m_") and data == "1\n2\n"
 
 
 def test_names_that_are_keywords() -> None:
