@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+
 from asnet_mlir.cores import Core
 from asnet_mlir.errors import UnsupportedError
 

@@ -162,9 +162,6 @@ def test_data_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(UnsupportedError, match=r'm\.v: m reads a memory from "m\.hex", which'):
         _core_files(core.instance())
-    (tmp_path / "m.hex").write_text("1\n2\n")
-    ((name, data),) = _core_files(core.instance()).data
-    assert name.startswith("rom/m_") and data == "1\n2\n"
 
 
 def test_names_that_are_keywords() -> None:
