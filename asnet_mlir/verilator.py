@@ -117,7 +117,8 @@ def compile_model(
     units: Sequence[str | os.PathLike[str]],
     output: Path,
     *,
-    flags: Sequence[str],
+    level: str,
+    flags: Sequence[str] = (),
     defines: Sequence[str] = (),
     includes: Sequence[str | os.PathLike[str]] = (),
     link: Sequence[str] = (),
@@ -130,8 +131,8 @@ def compile_model(
 
     Args:
       units: C++ files, relative to `cwd`.
-      flags: of the compiler, for the units and the runtime alike; the runtime and the headers in
-        compiled form are kept per set.
+      level: of optimisation, as `-O1`; the headers in compiled form are kept per level and flags.
+      flags: of the compiler, for the units and the runtime alike; the runtime is kept per set.
       defines: macros of the units alone.
       includes: folders of headers of the units.
       link: flags for linking only.
@@ -150,7 +151,7 @@ def compile_model(
     )
     objects = [runtime / f"{name}.o" for name in names]
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
-    known = cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, flags)
+    known = cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, (*flags, level))
     cpp.compile(
         [*known, *defines, *folders, *units, *objects, "-pthread", *link, "-o", output],
         purpose=purpose,

@@ -13,8 +13,8 @@ from asnet_mlir.errors import ToolError
 __all__ = ["build", "name"]
 
 _COMPILE_SECONDS = 180.0
+_LEVEL = "-O1"
 _FLAGS = (
-    "-O1",
     "-fPIC",
     "-fvisibility=hidden",
     # Unique symbols would be shared by all libraries that one process loads.
@@ -96,9 +96,8 @@ def build(family: Family) -> Path:
     Raises:
       ToolError: Verilator or the C++ compiler failed or took too long.
     """
-    key = content_hash(
-        verilator.version(), family.key, _MODEL, *_FLAGS, *_VERILATOR_OPTIONS, *_LANGUAGES[1]
-    )
+    options = (_LEVEL, *_FLAGS, *_VERILATOR_OPTIONS, *_LANGUAGES[1])
+    key = content_hash(verilator.version(), family.key, _MODEL, *options)
     return cached_directory("verilator", key, lambda path: _build(path, family)) / "family.so"
 
 
@@ -146,6 +145,7 @@ def _build(folder: Path, family: Family) -> None:
     verilator.compile_model(
         ["driver.cpp"],
         folder / "family.so",
+        level=_LEVEL,
         flags=_FLAGS,
         includes=["generated"],
         link=["-shared", "-Wl,-Bsymbolic"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from asnet_mlir.hardware.layers import Layers
 
 __all__ = ["Difference", "Simulation", "engines", "simulate"]
 
-_FLAGS = ("-O2",)
+# Code that is compiled quickly is a fifth as fast as code that is compiled well: from so many clock
+# cycles on (of a small network; a large one takes longer for both) the latter is worth its time.
+_QUICK, _FAST = "-O0", "-O2"
+_FAST_FROM_CYCLES = 500_000
 # X as 0, as block RAM starts.
 _VERILATOR_OPTIONS = (
     "-O3",
@@ -86,7 +90,9 @@ def engines(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [layer for layer in manifest.get("layers", ()) if layer.get("kind") == "engine"]
 
 
-def _built(bundle: Path, manifest: Mapping[str, Any], layers: bool, trace: bool) -> Path:
+def _built(
+    bundle: Path, manifest: Mapping[str, Any], layers: bool, trace: bool, level: str
+) -> Path:
     """Return the folder of the simulation as a program, which is built if it is not there yet."""
     # The ROMs are read at run time and are no part of the program.
     sources = (bundle / "filelist.f").read_text().split()
@@ -108,7 +114,7 @@ def _built(bundle: Path, manifest: Mapping[str, Any], layers: bool, trace: bool)
         options.append("--trace-vcd")
     texts = [(bundle / name).read_bytes() for name in (*sources, "tb/bench.cpp")]
     key = content_hash(
-        verilator.version(), top, *defines, *options, *_FLAGS, *sources, *texts, str(trace)
+        verilator.version(), top, *defines, *options, level, *sources, *texts, str(trace)
     )
 
     def build(folder: Path) -> None:
@@ -123,18 +129,22 @@ def _built(bundle: Path, manifest: Mapping[str, Any], layers: bool, trace: bool)
         )
         # One translation unit: quicker than several with their headers on few cores.
         unit = folder / "all.cpp"
-        parts = sorted(folder.glob("Vtop*.cpp"))
-        unit.write_text("".join(f'#include "{part.name}"\n' for part in parts))
+        shutil.copyfile(bundle / "tb" / "bench.cpp", folder / "bench.cpp")
+        parts = [*sorted(path.name for path in folder.glob("Vtop*.cpp")), "bench.cpp"]
+        unit.write_text("".join(f'#include "{part}"\n' for part in parts))
         verilator.compile_model(
-            [unit, bundle / "tb" / "bench.cpp"],
+            [unit],
             folder / "bench",
-            flags=_FLAGS,
+            level=level,
             defines=defines,
             includes=[folder],
             trace=trace,
             cwd=folder,
             purpose=f"compiling the simulation of {bundle}",
         )
+        for path in folder.iterdir():
+            if path.name != "bench":
+                path.unlink()
 
     return cached_directory("bundle-simulation", key, build)
 
@@ -182,7 +192,9 @@ def simulate(
             raise InputError(f"{what} {number} is not in 0..2^63-1")
     samples = data.shape[0]
     target = None if trace is None else _trace_file(trace, trace_cycles)
-    built = _built(bundle, manifest, layers is not None, target is not None)
+    cycles = samples * manifest["predicted_cycles_per_sample"]
+    level = _FAST if cycles >= _FAST_FROM_CYCLES else _QUICK
+    built = _built(bundle, manifest, layers is not None, target is not None, level)
 
     found = engines(manifest)
     slack = 16 if stall_seed else 2
