@@ -1,4 +1,4 @@
-"""Entry points that replace the Python process by a tool of the package."""
+"""Entry points of the package's programs: kept small, since they run before anything else."""
 
 from __future__ import annotations
 
@@ -8,8 +8,33 @@ from pathlib import Path
 from typing import NoReturn
 
 import asnet_mlir
+from asnet_mlir import interrupts
 
-__all__ = ["asnet_opt", "asnet_opt_path"]
+__all__ = ["asnet", "asnet_opt", "asnet_opt_path"]
+
+
+def asnet() -> NoReturn:
+    """Run the command line `asnet`."""
+    interrupts.take_over()
+    _use_utf8()
+    try:
+        from asnet_mlir.cli import main
+
+        status = main()
+    except KeyboardInterrupt as error:  # outside of `main`
+        status = interrupts.answer(error)
+    interrupts.let_go()
+    sys.exit(status)
+
+
+def _use_utf8() -> None:
+    """Start again where Python takes names of files for ASCII or another 8-bit encoding.
+
+    Names are then passed on as they are, and this program's texts are written as what they are.
+    """
+    if sys.getfilesystemencoding().lower().replace("-", "") != "utf8":
+        os.environ["PYTHONUTF8"] = "1"  # for processes that this one starts
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
 
 
 def asnet_opt_path() -> Path:

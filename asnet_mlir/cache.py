@@ -56,7 +56,15 @@ _TEMPORARY, _LISTING, _LOCK = ".new-", ".checksums", ".lock"
 #: With less room than this a tool that failed may have failed for want of it.
 _ENOUGH_BYTES = 256 << 20
 #: Modules of the package itself that only call others: no result depends on them.
-_NO_CODE = ("cli.py", "_tools.py", "plugin.py", "worker.py", "worker_main.py", "progress.py")
+_NO_CODE = (
+    "cli.py",
+    "_tools.py",
+    "plugin.py",
+    "worker.py",
+    "worker_main.py",
+    "progress.py",
+    "interrupts.py",
+)
 
 
 def content_hash(*parts: str | bytes) -> str:

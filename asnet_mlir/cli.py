@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import asnet_mlir
+from asnet_mlir import interrupts
 from asnet_mlir.errors import AsnetError, InputError
 
 __all__ = ["main"]
@@ -41,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"asnet: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt as error:
-        print(f"asnet: {str(error) or 'interrupted'}", file=sys.stderr)
-        return 130
+        return interrupts.answer(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

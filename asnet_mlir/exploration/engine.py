@@ -15,7 +15,6 @@ from asnet_mlir.errors import AsnetError
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.costs import CostModel
 from asnet_mlir.exploration.early_stop import EarlyStop
-from asnet_mlir.exploration.interrupts import Interrupts
 from asnet_mlir.exploration.progress import Progress
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.runner import Measurement, Runner
@@ -27,6 +26,7 @@ from asnet_mlir.exploration.store import (
     Store,
     StudyRecord,
 )
+from asnet_mlir.interrupts import Interrupts
 
 __all__ = ["BudgetSpent", "Engine", "Study"]
 

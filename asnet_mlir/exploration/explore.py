@@ -20,7 +20,6 @@ from asnet_mlir.exploration.costs import check_cost, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.early_stop import EarlyStop
 from asnet_mlir.exploration.engine import BudgetSpent, Engine, Study
-from asnet_mlir.exploration.interrupts import Interrupts
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.exploration.progress import Progress
 from asnet_mlir.exploration.results import (
@@ -42,6 +41,7 @@ from asnet_mlir.exploration.store import (
 )
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.frontends import load_model
+from asnet_mlir.interrupts import Interrupts
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["DEFAULT_BUDGET", "explore"]
