@@ -12,10 +12,12 @@ import graphlib
 import importlib.metadata
 import itertools
 import json
+import pickle
 import re
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -457,7 +459,47 @@ def elaborate(
                 flatten,
             )
         )
-    return _run(jobs)
+    # What is included is no part of a job, but of the core's hash.
+    keys = [
+        (instance.core.sources_hash, job) for instance, job in zip(instances, jobs, strict=True)
+    ]
+    results = [_recent.get(key) for key in keys]
+    missing = [position for position, result in enumerate(results) if result is None]
+    for position, result in zip(missing, _run([jobs[p] for p in missing]), strict=True):
+        results[position] = result
+        if isinstance(result, Netlist):
+            _recent.put(keys[position], result)
+    return [result for result in results if result is not None]
+
+
+class _Recent:
+    """The last netlists that were made, up to a number of bytes.
+
+    A check, the derivation of a model and the widths of ports each look at the same ones.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._bytes = 0
+        self._entries: dict[Any, bytes] = {}  # the oldest first
+        self._lock = threading.Lock()
+
+    def get(self, key: Any) -> Netlist | AsnetError | None:
+        """Return a netlist of its own for the caller, or None."""
+        data = self._entries.get(key)
+        return None if data is None else pickle.loads(data)
+
+    def put(self, key: Any, netlist: Netlist) -> None:
+        """Keep a netlist."""
+        data = pickle.dumps(netlist)
+        with self._lock:
+            self._bytes += len(data) - len(self._entries.pop(key, b""))
+            self._entries[key] = data
+            while self._bytes > self._most:
+                self._bytes -= len(self._entries.pop(next(iter(self._entries))))
+
+
+_recent = _Recent(64 << 20)
 
 
 @dataclass(frozen=True)

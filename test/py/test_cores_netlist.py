@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asnet_mlir.cores import core_from_verilog, load_core, parse_instance
-from asnet_mlir.cores.core import Core
+from asnet_mlir.cores import core_from_verilog, load_core, netlist, parse_instance
+from asnet_mlir.cores.core import Core, Instance
 from asnet_mlir.cores.model import derive_models
 from asnet_mlir.cores.netlist import Netlist, elaborate, measure_latency
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
@@ -101,3 +101,40 @@ def test_wrong_port_widths_and_names(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match=r"w.v:1: w: port a has 8 bits, expected 32"):
         measure_latency(load_core(tmp_path / "core.toml").instance())
+
+
+def test_the_last_netlists_are_kept_each_for_its_caller(tmp_path, monkeypatch) -> None:
+    (tmp_path / "part.vh").write_text("`define PART a & b\n")
+    (tmp_path / "part.v").write_text(
+        '`include "part.vh"\n'
+        "module part(input a, input b, output y);\nassign y = `PART;\nendmodule\n"
+    )
+    jobs_run = []
+    run = netlist._run
+    monkeypatch.setattr(
+        netlist, "_run", lambda jobs, *rest: jobs_run.extend(jobs) or run(jobs, *rest)
+    )
+
+    def cells(instance: Instance) -> dict:
+        (found,) = elaborate([instance])
+        assert isinstance(found, Netlist)
+        return found.module["cells"]
+
+    instance = core_from_verilog([tmp_path / "part.v"]).instance()
+    first = cells(instance)
+    jobs_run.clear()
+    second = cells(instance)
+    assert second == first and not jobs_run
+    second.clear()
+    assert cells(instance) == first
+    (tmp_path / "part.vh").write_text("`define PART a | b\n")
+    other = core_from_verilog([tmp_path / "part.v"]).instance()
+    assert {cell["type"] for cell in cells(other).values()} == {"$or"}
+
+
+def test_what_is_kept_of_netlists_is_bounded() -> None:
+    recent = netlist._Recent(300)
+    for key in range(9):
+        recent.put(key, Netlist("top", {"top": {}}, {}))
+    kept = [key for key in range(9) if recent.get(key) is not None]
+    assert kept and kept == list(range(9 - len(kept), 9)) and len(kept) < 9
