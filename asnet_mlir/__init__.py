@@ -34,3 +34,7 @@ def __getattr__(name: str) -> Any:
     if name in _VERBS:
         return getattr(importlib.import_module(_VERBS[name]), name)
     raise AttributeError(f"module 'asnet_mlir' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from asnet_mlir.cores import Instance, parse_instance
 from asnet_mlir.cores.description import describe, instance_from_description
 from asnet_mlir.errors import InputError
 from asnet_mlir.json_input import check_keys, check_schema, read_json
 
-__all__ = ["Binding", "Rule"]
+__all__ = ["Binding", "Rule", "layer_option"]
 
 _FORMAT_VERSION = 1
-#: What separates the parts of a rule; `approx-annotate-layers` puts underscores for them.
-_NOT_IN_LAYERS = re.compile(r"[\s,=@{}'\"]")
+#: What would end a layer's name in a rule, a label or a list of labels.
+_QUOTED_LAYERS = re.compile(r"[\s,=\"\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,8 @@ class Rule:
     layer: str | None = None
 
     def __post_init__(self) -> None:
-        if self.layer is not None and (not self.layer or _NOT_IN_LAYERS.search(self.layer)):
-            raise InputError(
-                f"layer '{self.layer}': a binding names layers with '_' for spaces and any of "
-                ",=@{}'\""
-            )
+        if self.layer == "":
+            raise InputError(f"{self.instance.label}: the layer it is bound in has no name")
         if self.instance.core.format not in (None, "f32"):
             raise InputError(
                 f"{self.instance.label}: computes in {self.instance.core.format}, networks in f32"
@@ -51,10 +49,21 @@ class Rule:
         own = self.layer
         return self.op == kind and (own is None or layer == own or layer.startswith(f"{own}/"))
 
+    def __repr__(self) -> str:
+        return f"Rule({self.label!r})"
+
+    @property
+    def place(self) -> str:
+        """What it is about, as on the command line: `mulf@dense`, `mulf@"fc 1"` or `mulf`."""
+        if self.layer is None:
+            return self.op
+        quoted = _QUOTED_LAYERS.search(self.layer)
+        return f"{self.op}@{json.dumps(self.layer, ensure_ascii=False) if quoted else self.layer}"
+
     @property
     def label(self) -> str:
         """As on the command line: `mulf@dense=fmul_trunc:P=20`."""
-        return f"{self.op}{f'@{self.layer}' if self.layer else ''}={self.instance.label}"
+        return f"{self.place}={self.instance.label}"
 
 
 @dataclass(frozen=True)
@@ -67,24 +76,68 @@ class Binding:
         seen = set()
         for rule in self.rules:
             if (rule.op, rule.layer) in seen:
-                where = f"{rule.op}{f'@{rule.layer}' if rule.layer else ''}"
-                raise InputError(f"binding: two rules for {where}")
+                raise InputError(f"binding: two rules for {rule.place}")
             seen.add((rule.op, rule.layer))
+
+    def __repr__(self) -> str:
+        return f"Binding({self.label!r})"
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Binding:
         """Read rules written as `OP[@LAYER]=CORE[:P=20,M=3]`.
+
+        A layer's name that has a `=` in it, or begins with a quotation mark, is written as a string
+        of JSON: `mulf@"a=b"=fmul`.
 
         Raises:
           InputError: a malformed text, an unknown core or op, a parameter out of range.
         """
         rules = []
         for text in texts:
-            where, equals, core = text.partition("=")
-            op, at, layer = where.partition("@")
-            if not equals or not op or not core or (at and not layer):
+            op, layer, core = _split_rule(text)
+            if not op or not core or layer == "":
                 raise InputError(f"'{text}': write a binding as OP[@LAYER]=CORE[:P=20]")
-            rules.append(Rule(op, parse_instance(core, op=op), layer or None))
+            rules.append(Rule(op, parse_instance(core, op=op), layer))
+        return cls(tuple(rules))
+
+    @classmethod
+    def of(cls, value: Any) -> Binding:
+        """Make a binding of what says one.
+
+        Args:
+          value: a rule as text, as `parse` takes it; several in a list; a mapping of `OP[@LAYER]`,
+            with the layer's name as it is, to cores, each a text or an `Instance`; what `to_json`
+            returns; the path of a file that `save` wrote; None for the exact network; a `Binding`.
+
+        Raises:
+          InputError: it says none.
+        """
+        if value is None:
+            return cls()
+        if isinstance(value, Binding):
+            return value
+        if isinstance(value, Path) or (isinstance(value, str) and _is_file(value)):
+            return cls.load(value)
+        if isinstance(value, str):
+            return cls.parse([value])
+        if isinstance(value, Mapping):
+            if "bindings" in value:
+                return cls.from_json(value)
+            return cls(tuple(_rule(place, core) for place, core in value.items()))
+        rules: list[Rule] = []
+        wrong = [] if isinstance(value, list | tuple) else [value]
+        for rule in () if wrong else value:
+            if isinstance(rule, Rule):
+                rules.append(rule)
+            elif isinstance(rule, str):
+                rules += cls.parse([rule]).rules
+            else:
+                wrong.append(rule)
+        if wrong:
+            raise InputError(
+                "a binding is 'OP[@LAYER]=CORE[:P=20]', a list or a mapping of such, or a Binding, "
+                f"not {type(wrong[0]).__name__}"
+            )
         return cls(tuple(rules))
 
     @classmethod
@@ -154,7 +207,8 @@ class Binding:
         """The rules as `approx-bind-instances` takes them: `mulf=1,divf@dense=2`."""
         ids = {instance.content_hash: number for number, instance in self.instances.items()}
         return ",".join(
-            f"{rule.op}{f'@{rule.layer}' if rule.layer else ''}={ids[rule.instance.content_hash]}"
+            f"{rule.op}{f'@{layer_option(rule.layer)}' if rule.layer else ''}"
+            f"={ids[rule.instance.content_hash]}"
             for rule in self.rules
         )
 
@@ -172,6 +226,37 @@ class Binding:
     def label(self) -> str:
         """One line for people: `mulf=fmul_trunc:P=20 divf=fdiv_trunc:P=22`, or `exact`."""
         return " ".join(rule.label for rule in self.rules) or "exact"
+
+
+def _is_file(text: str) -> bool:
+    return "=" not in text and text.endswith(".json")
+
+
+def _rule(place: Any, core: Any) -> Rule:
+    """Return the rule that binds a place, `OP[@LAYER]`, to a core."""
+    op, at, layer = str(place).partition("@")
+    if not isinstance(core, Instance | str):
+        raise InputError(f"binding of '{place}': a core is a text or an Instance, not {core!r:.60}")
+    instance = core if isinstance(core, Instance) else parse_instance(core, op=op)
+    return Rule(op, instance, layer if at else None)
+
+
+def layer_option(name: str) -> str:
+    """Return a layer's name as options of passes take it: `fc%201` for `fc 1`."""
+    return quote(name, safe="/", errors="surrogateescape")
+
+
+def _split_rule(text: str) -> tuple[str, str | None, str]:
+    """Return op, layer and core of a rule; what is missing is empty, a layer not given None."""
+    where, equals, core = text.partition("=")
+    op, at, layer = where.partition("@")
+    if at and layer.startswith('"'):
+        try:
+            layer, end = json.JSONDecoder().raw_decode(text, len(op) + 1)
+        except ValueError:
+            raise InputError(f"'{text}': the layer's name lacks a closing quotation mark") from None
+        equals, core = text[end : end + 1], text[end + 1 :]
+    return op if equals == "=" else "", layer if at else None, core
 
 
 def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:

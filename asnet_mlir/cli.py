@@ -18,9 +18,22 @@ from typing import Any, NoReturn, get_args
 
 import asnet_mlir
 from asnet_mlir import interrupts
+from asnet_mlir.compiler import STAGES
+from asnet_mlir.completion import SHELLS, completed, shell_code
 from asnet_mlir.errors import AsnetError, InputError
 
 __all__ = ["main"]
+
+_MODEL = (
+    "classification_mnist, convolutional_mnist or convolutional_svhn; FILE.keras; the folder of a "
+    "SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet compile -o' wrote); or "
+    "MODULE:FUNCTION, which returns a function of JAX or TensorFlow and example arguments"
+)
+_DATA = (
+    "mnist:test, svhn_synthetic:test, svhn:FOLDER or fashion_mnist:test (or :train; :N takes the "
+    "first N samples), or FILE.npz with the arrays x and y"
+)
+_THREADS = "by default one a core"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        options = _parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        options = completed(_parser()).parse_args(_spread(given))
         return options.run(options) or 0
     except AsnetError as error:
         if debug:
@@ -74,15 +88,16 @@ def _parser() -> argparse.ArgumentParser:
     bound = _Parser(add_help=False)
     bound.add_argument(
         "--bind",
-        action="append",
+        action="extend",
+        nargs="+",
         default=[],
         metavar="OP[@LAYER]=CORE[:P=20,M=3]",
-        help="compute ops of a kind by a core; may be repeated",
+        help="compute ops of a kind by a core; one or several",
     )
     bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
 
     network = _Parser(add_help=False)
-    network.add_argument("model", metavar="MODEL")
+    network.add_argument("model", metavar="MODEL", help=_MODEL)
     network.add_argument(
         "--weights",
         metavar="FILE.npz",
@@ -110,8 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     command = verb("compile", _compile, "print a stage of the compiler", network, bound)
-    command.add_argument("--emit", default="bound", metavar="STAGE")
-    command.add_argument("--batch", type=int, help="samples in a call (default: 1)")
+    command.add_argument(
+        "--emit",
+        default="bound",
+        metavar="STAGE",
+        help=f"one of {', '.join(STAGES)}; the last three are the hardware's (default: bound)",
+    )
+    command.add_argument("--batch", type=int, metavar="N", help="samples in a call (default: 1)")
     hardware_style(command)
     command.add_argument(
         "-o",
@@ -121,14 +141,16 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command = verb("evaluate", _evaluate, "accuracy of one configuration", network, bound)
-    command.add_argument("--data", required=True, metavar="DATA")
-    command.add_argument("--threads", type=int, metavar="N")
+    command.add_argument("--data", required=True, metavar="DATA", help=_DATA)
+    command.add_argument("--threads", type=int, metavar="N", help=_THREADS)
 
     command = verb(
         "explore", _explore, "accuracy of every configuration of a design space", network
     )
-    command.add_argument("--data", required=True, metavar="DATA")
-    command.add_argument("--constraints", required=True, metavar="FILE.json")
+    command.add_argument("--data", required=True, metavar="DATA", help=_DATA)
+    command.add_argument(
+        "--constraints", required=True, metavar="FILE.json", help="the design space"
+    )
     command.add_argument("--store", metavar="FILE.sqlite", help="keep results; continue a sweep")
     command.add_argument("--axes", action="store_true", help="approximate one op kind at a time")
     command.add_argument(
@@ -169,18 +191,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--scheduler", metavar="HOST:PORT", help="evaluate on the workers of a Dask scheduler"
     )
-    command.add_argument("--threads", type=int, metavar="N")
+    command.add_argument("--threads", type=int, metavar="N", help=_THREADS)
 
     command = verb("report", _report, "the results in a store as a page that opens anywhere")
-    command.add_argument("store", metavar="STORE")
-    command.add_argument("-o", "--output", metavar="FILE.html")
+    command.add_argument("store", metavar="STORE", help="what 'asnet explore --store' wrote")
+    command.add_argument("-o", "--output", metavar="FILE.html", help="the page")
     command.add_argument("--png", metavar="FOLDER", help="the drawings as pictures")
 
     command = verb(
         "generate", _generate, "the network as a bundle of SystemVerilog", network, bound
     )
     hardware_style(command)
-    command.add_argument("-o", "--output", required=True, metavar="DIR")
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
     command.add_argument("--force", action="store_true", help="replace an existing folder")
     command.add_argument(
         "--clock-mhz",
@@ -194,9 +216,18 @@ def _parser() -> argparse.ArgumentParser:
         help="say roughly how many LUT4 of ECP5 it takes; maps each core alone",
     )
 
-    command = verb("simulate", _simulate, "run a bundle in Verilator and compare every word")
-    command.add_argument("bundle", metavar="DIR")
-    command.add_argument("--data", required=True, metavar="DATA")
+    bundled = _Parser(add_help=False)
+    bundled.add_argument(
+        "--modified",
+        action="store_true",
+        help="go on, with a warning, with a bundle that was changed since it was generated",
+    )
+
+    command = verb(
+        "simulate", _simulate, "run a bundle in Verilator and compare every word", bundled
+    )
+    command.add_argument("bundle", metavar="DIR", help="what 'asnet generate' wrote")
+    command.add_argument("--data", required=True, metavar="DATA", help=_DATA)
     command.add_argument("-n", "--samples", type=int, metavar="N", help="the first N samples")
     command.add_argument(
         "--layers",
@@ -223,9 +254,12 @@ def _parser() -> argparse.ArgumentParser:
     )
 
     command = verb(
-        "prove", _prove, "that cores are the exact ones on masked operands, by CIRCT and z3"
+        "prove",
+        _prove,
+        "that cores are the exact ones on masked operands, by CIRCT and z3",
+        bundled,
     )
-    command.add_argument("design", metavar="DIR|CORE[:P=20]")
+    command.add_argument("design", metavar="DIR|CORE[:P=20]", help="a bundle or a core")
     command.add_argument(
         "--against", metavar="CORE", help="the exact core (default: fmul of fmul_trunc)"
     )
@@ -236,8 +270,8 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds", type=_number, default=60.0, metavar="S", help="bound on each proof"
     )
 
-    command = verb("synth", _synth, "area and clock frequency of a bundle or a core")
-    command.add_argument("design", metavar="DIR|CORE[:P=20]")
+    command = verb("synth", _synth, "area and clock frequency of a bundle or a core", bundled)
+    command.add_argument("design", metavar="DIR|CORE[:P=20]", help="a bundle or a core")
     command.add_argument(
         "--target",
         default="ecp5",
@@ -275,7 +309,39 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--days", type=_number, metavar="N", help="of --clean: only what was made N days ago"
     )
+
+    command = verb("completion", _completion, "a script by which a shell completes asnet")
+    command.add_argument("shell", metavar="SHELL", choices=SHELLS, help=" or ".join(SHELLS))
     return parser
+
+
+#: Options that take a list, and what a value of theirs looks like.
+_LISTS = {
+    "--bind": re.compile(r"[a-z]\w*(@.+)?=.", re.DOTALL),
+    "--lanes": re.compile(r"(.+=)?[0-9]+", re.DOTALL),
+}
+
+
+def _spread(arguments: Sequence[str]) -> list[str]:
+    """Return a command line in which each value of a list has its option in front of it.
+
+    argparse would take a MODEL behind the list for one value more.
+    """
+    spread: list[str] = []
+    option = ""
+    for position, argument in enumerate(arguments):
+        if argument == "--":
+            return [*spread, *arguments[position:]]
+        name = argument.partition("=")[0]
+        if name in _LISTS:
+            option = name
+        elif option and arguments[position - 1] != option:
+            if _LISTS[option].match(argument) and not Path(argument).exists():
+                spread.append(option)
+            else:
+                option = ""
+        spread.append(argument)
+    return spread
 
 
 def _integer(text: str) -> int:
@@ -309,7 +375,9 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
     which.add_argument(
         "--op", metavar="OP", help="what it computes: mulf, addf, .., muli, addi, .."
     )
-    which.add_argument("--param", action="append", default=[], metavar="P=20")
+    which.add_argument(
+        "--param", action="append", default=[], metavar="P=20", help="may be repeated"
+    )
     which.add_argument("--strategy", metavar="S", help="force that of the model: word, native, ..")
     which.add_argument("--seed", type=_integer, default=0, metavar="N", help="of random operands")
     files = which.add_argument_group("for Verilog files")
@@ -370,7 +438,7 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
     command.add_argument("--data", metavar="DATA", help="what --network runs on")
     command.add_argument("--layer", metavar="LAYER", help="of --network; by default all")
     command.add_argument("--samples", metavar="N|all", help="operand pairs")
-    command.add_argument("--threads", type=_integer, metavar="N")
+    command.add_argument("--threads", type=_integer, metavar="N", help=_THREADS)
     command.add_argument(
         "-o", "--output", metavar="PREFIX", help="write PREFIX.json and PREFIX.png"
     )
@@ -589,6 +657,7 @@ def _generate(options: Any) -> None:
 def _simulate(options: Any) -> int:
     from asnet_mlir.progress import ProgressLine
 
+    _warn_of_changes(options.bundle, options.modified)
     quiet = options.json and not sys.stderr.isatty()
     line = ProgressLine()
     try:
@@ -601,6 +670,7 @@ def _simulate(options: Any) -> int:
             trace_cycles=options.trace_cycles,
             stall_seed=options.stall_seed,
             reset_cycle=options.reset_cycle,
+            modified=options.modified,
             progress=None if quiet else line.show,
         )
     finally:
@@ -611,6 +681,10 @@ def _simulate(options: Any) -> int:
     for text in result.differences:
         print(text)
     print(f"{result.samples} images simulated, {result.mismatches} mismatching words")
+    if result.vectors:
+        print(
+            f"{result.vectors} vectors of the bundle, {result.vector_mismatches} mismatching words"
+        )
     print(f"{result.cycles_per_sample} cycles per image, latency {result.latency_cycles} cycles")
     for layer in result.layers:
         print(
@@ -636,11 +710,13 @@ def _simulate(options: Any) -> int:
 
 
 def _prove(options: Any) -> int:
+    _warn_of_changes(options.design, options.modified)
     result = asnet_mlir.prove(
         options.design,
         against=options.against,
         ignored=options.ignore,
         seconds=options.seconds,
+        modified=options.modified,
     )
     if options.json:
         _print_json(result.to_json())
@@ -658,7 +734,24 @@ def _prove(options: Any) -> int:
             print(f"  {link.reason}")
     for label in result.unclaimed:
         print(f"{label}: claims to be no exact core behind masks")
+    if result.not_covered:
+        print(f"not covered: {result.not_covered}")
     return 0 if result.proved else 1
+
+
+def _warn_of_changes(design: str, modified: bool) -> None:
+    """Say which files of a bundle are not those that were generated, where that is no error."""
+    from asnet_mlir.hardware.bundle import listed, verify_files
+
+    if modified and Path(design).is_dir():
+        changed = verify_files(design)
+        if changed:
+            text = f"{design}: changed since it was generated: {listed(changed)}"
+            print(f"asnet: warning: {text}", file=sys.stderr)
+
+
+def _completion(options: Any) -> None:
+    print(shell_code(options.shell))
 
 
 def _show_stage(text: str) -> None:
@@ -668,6 +761,7 @@ def _show_stage(text: str) -> None:
 def _synth(options: Any) -> None:
     if options.clock is not None and options.activity is None:
         raise InputError("--clock is of the power that --activity asks for")
+    _warn_of_changes(options.design, options.modified)
     result = asnet_mlir.synthesize(
         options.design,
         target=options.target,
@@ -679,6 +773,7 @@ def _synth(options: Any) -> None:
         activity=options.activity,
         clock_mhz=100.0 if options.clock is None else options.clock,
         project=options.project,
+        modified=options.modified,
         progress=_show_stage if sys.stderr.isatty() else None,
     )
     if options.json:

@@ -76,7 +76,7 @@ _REFERENCE = (
 def compile(
     model: Any,
     emit: str = "bound",
-    binding: Binding | None = None,
+    binding: Any = None,
     *,
     batch: int | None = None,
     style: str = "shared",
@@ -87,7 +87,7 @@ def compile(
     Args:
       model: whatever `load_model` takes.
       emit: one of `STAGES`.
-      binding: which instances compute which ops; exact without.
+      binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
       batch: samples in a call, by default 1 (or the file's own number); the hardware's stages know
         1 only.
       style, lanes: of the hardware's stages, see `generate`.

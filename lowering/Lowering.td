@@ -185,7 +185,7 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
   }];
   let options = [
     ListOption<"lanes", "lanes", "std::string",
-               "Outputs computed at once: a number, or layer:number">,
+               "Outputs computed at once: a number, or layer:number (layers with %20 for a space)">,
   ];
 }
 

@@ -13,47 +13,70 @@ namespace asnet {
 namespace {
 using Scopes = SmallVector<StringRef>;
 
-/// Split at the slashes that are outside of parentheses.
-Scopes splitComponents(StringRef name) {
-  Scopes components;
-  size_t depth = 0, begin = 0;
-  for (size_t i = 0; i < name.size(); ++i) {
+/// Transformations of JAX wrap scopes, `jvp(dense)`; calls name a function and no scope, `jit(f)`.
+/// Other parentheses are part of a name.
+constexpr StringLiteral kTransformations[] = {"jvp", "vmap", "transpose"};
+constexpr StringLiteral kCalls[] = {"jit",        "pjit",       "pmap",
+                                    "xla_call",   "closed_call", "custom_jvp_call",
+                                    "custom_vjp_call", "checkpoint", "remat"};
+
+/// Where the parenthesis that `name` opens at `open` closes a component: at the end or before a
+/// slash; npos if it does not.
+size_t findClosing(StringRef name, size_t open) {
+  size_t depth = 0;
+  for (size_t i = open; i < name.size(); ++i) {
     if (name[i] == '(')
       ++depth;
-    else if (name[i] == ')' && depth)
-      --depth;
-    else if (name[i] == '/' && !depth) {
-      components.push_back(name.slice(begin, i));
-      begin = i + 1;
-    }
+    else if (name[i] == ')' && --depth == 0)
+      return i + 1 == name.size() || name[i + 1] == '/' ? i : StringRef::npos;
   }
-  components.push_back(name.substr(begin));
-  return components;
+  return StringRef::npos;
 }
 
-/// Append the scopes of one component: itself, what a transformation wraps (`jvp(dense)`), or
-/// nothing for a call (`jit(relu)`, which names a function and no scope).
-void appendScopes(StringRef component, Scopes &scopes) {
-  size_t open = component.find('(');
-  if (open == StringRef::npos || !component.ends_with(")")) {
-    if (!component.empty())
-      scopes.push_back(component);
-    return;
+/// A part of a location's name between slashes: a scope, or what a transformation or call wraps.
+struct Component {
+  StringRef text, wrapper, wrapped;
+};
+
+SmallVector<Component> splitComponents(StringRef name) {
+  SmallVector<Component> components;
+  while (true) {
+    StringRef head = name.take_front(name.find_first_of("(/"));
+    size_t close = StringRef::npos;
+    if (llvm::is_contained(kTransformations, head) || llvm::is_contained(kCalls, head))
+      if (head.size() < name.size() && name[head.size()] == '(')
+        close = findClosing(name, head.size());
+    size_t end;
+    if (close != StringRef::npos) {
+      components.push_back(
+          {name.take_front(close + 1), head, name.slice(head.size() + 1, close)});
+      end = close + 1;
+    } else {
+      end = std::min(name.find('/'), name.size());
+      components.push_back({name.take_front(end), "", ""});
+    }
+    if (end == name.size())
+      return components;
+    name = name.substr(end + 1);
   }
-  StringRef wrapper = component.take_front(open);
-  if (wrapper != "jvp" && wrapper != "vmap" && wrapper != "transpose")
-    return;
-  for (StringRef inner : splitComponents(component.slice(open + 1, component.size() - 1)))
-    appendScopes(inner, scopes);
+}
+
+void appendScopes(ArrayRef<Component> components, Scopes &scopes) {
+  for (const Component &component : components) {
+    if (llvm::is_contained(kTransformations, component.wrapper))
+      appendScopes(splitComponents(component.wrapped), scopes);
+    else if (component.wrapper.empty() && !component.text.empty())
+      scopes.push_back(component.text);
+  }
 }
 
 /// The scopes that a location names, from the outermost.
 Scopes getScopes(Location loc) {
   if (auto name = dyn_cast<NameLoc>(loc)) {
     // What a NameLoc wraps are the Python frames, whose names are functions, not scopes.
-    Scopes scopes, components = splitComponents(name.getName());
-    for (StringRef component : ArrayRef(components).drop_back())
-      appendScopes(component, scopes);
+    Scopes scopes;
+    SmallVector<Component> components = splitComponents(name.getName());
+    appendScopes(ArrayRef(components).drop_back(), scopes);
     return scopes;
   }
   if (auto call = dyn_cast<CallSiteLoc>(loc)) {
@@ -75,15 +98,6 @@ Scopes getScopes(Location loc) {
   return {};
 }
 
-/// A binding must be able to name a layer: what separates its parts becomes an underscore.
-std::string makeLayerName(ArrayRef<StringRef> scopes) {
-  std::string name = llvm::join(scopes, "/");
-  for (char &c : name)
-    if (llvm::isSpace(c) || StringRef(",=@{}'\"").contains(c))
-      c = '_';
-  return name;
-}
-
 bool belongsToLayer(Operation *op) {
   return isa<linalg::LinalgOp, tensor::PadOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
              tensor::ExtractSliceOp, tensor::InsertSliceOp, tensor::ConcatOp>(op);
@@ -96,7 +110,7 @@ struct AnnotateLayers : impl::AnnotateLayersBase<AnnotateLayers> {
         return;
       if (Scopes scopes = getScopes(op->getLoc()); !scopes.empty())
         op->setAttr(approx::kLayerAttrName,
-                    StringAttr::get(&getContext(), makeLayerName(scopes)));
+                    StringAttr::get(&getContext(), llvm::join(scopes, "/")));
     });
   }
 };

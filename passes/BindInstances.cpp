@@ -15,7 +15,8 @@ constexpr size_t kMostLayersShown = 12;
 
 /// One binding: `kind=id` (layer empty) or `kind@layer=id`; id 0 makes ops exact.
 struct Binding {
-  StringRef text, kind, layer;
+  StringRef text, kind;
+  std::string layer;
   uint32_t id;
 
   /// A layer is bound by its name and by every scope that holds it.
@@ -66,11 +67,13 @@ private:
   }
 
   FailureOr<Binding> parse(StringRef text) {
-    // A layer's name may hold '=' and '@', an op kind and an ID cannot.
+    // An op kind and an ID hold neither '=' nor '@'.
     auto [target, id] = text.rsplit('=');
     Binding binding;
     binding.text = text;
-    std::tie(binding.kind, binding.layer) = target.split('@');
+    StringRef layer;
+    std::tie(binding.kind, layer) = target.split('@');
+    binding.layer = approx::decodeLayerName(layer);
     bool hasLayer = target.contains('@');
     if (binding.kind.empty() || (hasLayer && binding.layer.empty()) ||
         id.getAsInteger(10, binding.id) || binding.id > INT32_MAX)

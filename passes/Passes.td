@@ -12,8 +12,8 @@ def AnnotateLayers : Pass<"approx-annotate-layers"> {
     `approx.layer`, by which bindings, reports and the hardware generator know it.
 
     The name comes from the op's location. JAX writes the name scopes (Keras: the layers) and the
-    primitive into one name, `jit(f)/sequential/dense/dot_general`. Scopes are kept and joined by
-    `/`; the last component (the primitive) and calls such as `jit(relu)` are dropped, and the
+    primitive into one name, `jit(f)/sequential/dense/dot_general`. Scopes are kept as they are and
+    joined by `/`; the last component (the primitive) and calls such as `jit(relu)` are dropped, and the
     transformations `jvp(dense)`, `vmap(dense)` and `transpose(dense)` become what they wrap. An
     inlined op (`callsite`) is in its caller's scopes, then in its own; of fused locations the one
     with the most scopes counts, the first of equals.
@@ -150,7 +150,8 @@ def BindInstances : Pass<"approx-bind-instances", "::mlir::ModuleOp"> {
   let description = [{
     Sets `instance` on approx ops. A binding is `OP=ID` for every op of a kind or `OP@LAYER=ID` for
     those in a layer: the op's own `approx.layer` or its nearest ancestor's, or a scope that holds
-    it (`encoder` holds `encoder/dense`). Of several that fit, the most specific wins, whatever
+    it (`encoder` holds `encoder/dense`). Layers are written as in URLs, `fc%201` for `fc 1`, as
+    their names may hold what separates options. Of several that fit, the most specific wins, whatever
     their order. ID 0 makes the ops exact. Ops that no binding fits keep what they have.
 
     It is an error when an ID is not declared, declared for another op kind, or given twice

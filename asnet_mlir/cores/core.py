@@ -102,6 +102,9 @@ class Source:
     path: Path
     text: str
 
+    def __repr__(self) -> str:
+        return f"Source({str(self.path)!r})"
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -196,6 +199,9 @@ class Core:
     latency_offset: int = 0
     latency_is_measured: bool = False
 
+    def __repr__(self) -> str:
+        return f"Core({self.name!r})"
+
     @property
     def is_float(self) -> bool:
         """Whether operands and result are floating-point numbers (of `format`)."""
@@ -259,6 +265,9 @@ class Instance:
     core: Core
     parameters: tuple[tuple[str, int], ...]
     given: frozenset[str] = field(default=frozenset(), compare=False)
+
+    def __repr__(self) -> str:
+        return f"Instance({self.label!r})"
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -57,6 +57,9 @@ class Dataset:
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", np.ascontiguousarray(y, np.int64))
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {len(self)} samples of {_text(self.x.shape[1:])})"
+
     def __len__(self) -> int:
         return len(self.x)
 

@@ -18,6 +18,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,14 +44,23 @@ _FASHION_PACKAGE = "dataset-fashion-mnist"
 _FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where that package puts its files
 
 
-def load_data(name: str | Path | Dataset) -> Dataset:
+def load_data(name: str | Path | Dataset | tuple[Any, Any]) -> Dataset:
     """Load the data set called `name` (see the module's text).
+
+    Arrays are data, too: a pair `(x, y)` as in `Dataset`.
 
     Raises:
       InputError: the name is not known, or a file is missing or not as described.
     """
     if isinstance(name, Dataset):
         return name
+    if isinstance(name, tuple | list) and len(name) == 2:
+        return Dataset("(x, y)", *map(np.asarray, name))
+    if not isinstance(name, str | Path):
+        raise InputError(
+            "data are a name such as mnist:test, a FILE.npz, a pair of arrays (x, y) or a Dataset, "
+            f"not {type(name).__name__}"
+        )
     name = str(name)
     if name.endswith(".npz"):
         return load_npz(Path(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.accuracy import right_samples
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
 from asnet_mlir.worker import in_mlir_process
@@ -48,15 +50,11 @@ class Evaluation:
 
 
 def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of rows of float32[n, classes] whose argmax is the label.
-
-    See `Evaluation` for ties and NaNs.
-    """
-    right = np.argmax(outputs, axis=1) == labels
-    return float(np.mean(right & ~np.isnan(outputs).any(axis=1)))
+    """Return the share of rows of float32[n, classes] that `right_samples` counts as right."""
+    return float(np.mean(right_samples(outputs, labels)))
 
 
-def prepare_data(data: str | Dataset, network: Any) -> Dataset:
+def prepare_data(data: str | Path | Dataset | tuple[Any, Any], network: Any) -> Dataset:
     """Load `data` and fit it to the network's input and classes.
 
     Raises:
@@ -83,8 +81,8 @@ def prepare_data(data: str | Dataset, network: Any) -> Dataset:
 @in_mlir_process
 def evaluate(
     model: Any,
-    data: str | Dataset,
-    binding: Binding | None = None,
+    data: str | Path | Dataset | tuple[Any, Any],
+    binding: Any = None,
     *,
     threads: int | None = None,
 ) -> Evaluation:
@@ -93,7 +91,7 @@ def evaluate(
     Args:
       model: whatever `load_model` takes.
       data: whatever `load_data` takes.
-      binding: which instances compute which ops; exact without.
+      binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
       threads: see `Evaluator`.
 
     Raises:

@@ -11,6 +11,7 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.cache import content_hash
 from asnet_mlir.data import Dataset
+from asnet_mlir.evaluation.accuracy import right_samples
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, checked_threads
 from asnet_mlir.evaluation.stages import BoundStage
 from asnet_mlir.native import aligned
@@ -91,13 +92,9 @@ class Session:
     def right(
         self, binding: Binding | None = None, start: int = 0, stop: int | None = None
     ) -> np.ndarray:
-        """Return bool[stop - start]: whether a sample's largest output is its label's.
-
-        The lowest index wins ties; a row with a NaN is wrong.
-        """
+        """Return bool[stop - start]: the samples that `right_samples` counts as right."""
         outputs = self.outputs(binding, start, stop)
-        labels = self.dataset.y[start : start + len(outputs)]
-        return (np.argmax(outputs, axis=1) == labels) & ~np.isnan(outputs).any(axis=1)
+        return right_samples(outputs, self.dataset.y[start : start + len(outputs)])
 
     def accuracy(self, binding: Binding | None = None) -> float:
         """Return the share of all samples that are right."""

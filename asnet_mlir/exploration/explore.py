@@ -53,7 +53,7 @@ DEFAULT_BUDGET = 500
 @in_mlir_process
 def explore(
     model: Any,
-    data: str | Dataset,
+    data: str | Path | Dataset | tuple[Any, Any],
     constraints: str | Path | Mapping[str, Any] | Constraints,
     *,
     store: str | Path | None = None,

@@ -91,6 +91,13 @@ class Exploration:
     chosen: Result | None = None
     study: str = ""
 
+    def __repr__(self) -> str:
+        chosen = f", chosen {self.chosen.binding.label!r}" if self.chosen else ""
+        return (
+            f"Exploration({self.network!r} on {self.data!r}, {self.samples} samples, "
+            f"{len(self.results)} results{chosen})"
+        )
+
     @property
     def exact(self) -> Result:
         """The configuration without approximation."""

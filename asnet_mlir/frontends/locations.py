@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-__all__ = ["first_name", "rename_locations", "scope_of", "shorten_locations", "walk"]
+__all__ = [
+    "first_name",
+    "named_text",
+    "rename_locations",
+    "scope_of",
+    "shorten_locations",
+    "walk",
+]
 
-#: A call is no scope: `jit(relu)`, `jvp(dense)` wraps one (see passes/AnnotateLayers.cpp).
-_CALL = re.compile(r"(?:jit|pjit|closed_call|custom_jvp_call|checkpoint|remat)(?:\(.*\))?")
+#: As in passes/AnnotateLayers.cpp: transformations of JAX wrap scopes, `jvp(dense)`; calls name a
+#: function and no scope, `jit(relu)`.
+_TRANSFORMATIONS = ("jvp", "vmap", "transpose")
+_WRAPPER = re.compile(
+    r"(jvp|vmap|transpose|jit|pjit|pmap|xla_call|closed_call|custom_jvp_call|custom_vjp_call"
+    r"|checkpoint|remat)\("
+)
 
 
 def walk(op: Any) -> Iterator[Any]:
@@ -27,13 +39,49 @@ def scope_of(location: Any) -> str:
 
     location = location.maybe_downcast() if hasattr(location, "maybe_downcast") else location
     if isinstance(location, ir.NameLoc):
-        parts = location.name_str.split("/")[:-1]
-        return "/".join(part for part in parts if part and not _CALL.fullmatch(part))
+        return "/".join(_scopes(_components(location.name_str)[:-1]))
     if isinstance(location, ir.FusedLoc):
         return max((scope_of(child) for child in location.locations), key=len, default="")
     if isinstance(location, ir.CallSiteLoc):
         return scope_of(location.caller) or scope_of(location.callee)
     return ""
+
+
+def _components(name: str) -> list[tuple[str, str, str]]:
+    """Return the parts of a name between slashes: text, and what wraps what, if it is a call."""
+    parts = []
+    while True:
+        wrapper = _WRAPPER.match(name)
+        close = _closing(name, wrapper.end() - 1) if wrapper else None
+        if wrapper and close is not None:
+            parts.append((name[: close + 1], wrapper[1], name[wrapper.end() : close]))
+            end = close + 1
+        else:
+            end = len(name.partition("/")[0])
+            parts.append((name[:end], "", ""))
+        if end == len(name):
+            return parts
+        name = name[end + 1 :]
+
+
+def _closing(name: str, opening: int) -> int | None:
+    """Return where a parenthesis closes if that ends a component."""
+    depth = 0
+    for place in range(opening, len(name)):
+        depth += (name[place] == "(") - (name[place] == ")")
+        if depth == 0:
+            return place if name[place + 1 : place + 2] in ("", "/") else None
+    return None
+
+
+def _scopes(components: Sequence[tuple[str, str, str]]) -> list[str]:
+    scopes = []
+    for text, wrapper, wrapped in components:
+        if wrapper in _TRANSFORMATIONS:
+            scopes += _scopes(_components(wrapped))
+        elif text and not wrapper:
+            scopes.append(text)
+    return scopes
 
 
 def rename_locations(module: Any, rename: Callable[[str], str]) -> None:
@@ -58,25 +106,41 @@ def shorten_locations(module: Any) -> None:
     """
     from jaxlib.mlir import ir
 
+    _change_locations(module, lambda location: _innermost(ir, location), lambda place: place)
+
+
+def named_text(module: Any) -> str:
+    """Return a module's text with the names in its locations, without places in files."""
+    from jaxlib.mlir import ir
+
+    with module.context:
+        copy = module.operation.clone()
+        _change_locations(copy, lambda _: None, lambda _: ir.Location.unknown())
+        return str(copy.operation.get_asm(enable_debug_info=True))
+
+
+def _change_locations(
+    module: Any, frame: Callable[[Any], Any], place: Callable[[Any], Any]
+) -> None:
+    """Change all locations: frames that a name wraps by `frame`, what has no name by `place`."""
+    from jaxlib.mlir import ir
+
+    def changed(location: Any) -> Any:
+        if isinstance(location, ir.NameLoc):
+            return ir.Location.name(location.name_str, childLoc=frame(location.child_loc))
+        if isinstance(location, ir.CallSiteLoc):
+            return ir.Location.callsite(changed(location.callee), [changed(location.caller)])
+        if isinstance(location, ir.FusedLoc):
+            return ir.Location.fused([changed(child) for child in location.locations])
+        return place(location)
+
     with module.context:
         for op in walk(module.operation):
-            op.location = _shortened(ir, op.location)
+            op.location = changed(op.location)
             for region in op.regions:
                 for block in region:
                     for argument in block.arguments:
-                        argument.set_location(_shortened(ir, argument.location))
-
-
-def _shortened(ir: Any, location: Any) -> Any:
-    if isinstance(location, ir.NameLoc):
-        frame = _innermost(ir, location.child_loc)
-        return ir.Location.name(location.name_str, childLoc=frame)
-    if isinstance(location, ir.CallSiteLoc):
-        callee, caller = _shortened(ir, location.callee), _shortened(ir, location.caller)
-        return ir.Location.callsite(callee, [caller])
-    if isinstance(location, ir.FusedLoc):
-        return ir.Location.fused([_shortened(ir, child) for child in location.locations])
-    return location
+                        argument.set_location(changed(argument.location))
 
 
 def _innermost(ir: Any, location: Any) -> Any:

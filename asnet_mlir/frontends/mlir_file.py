@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from asnet_mlir.compiler import MODEL_STAGES
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.frontends.network import Network
@@ -14,6 +15,16 @@ __all__ = ["from_mlir_file"]
 
 # The approx dialect's own attribute of `@main`'s first argument; StableHLO does not hold it.
 _APPROX = re.compile(rb'approx\.role\s*=\s*"')
+# What operations at the beginning of a line say about the stage, in the order of the stages.
+_STAGES = {
+    "scheduled": re.compile(rb"\bapprox\.(?:lengths|inputs)\s*="),
+    "llvm": re.compile(rb'^\s*(?:%\S+ = )?"?llvm\.', re.MULTILINE),
+    "hw": re.compile(rb'^\s*"?hw\.module', re.MULTILINE),
+    "sv": re.compile(rb"^(?:module \w+\s*[(;#]|endmodule\b)", re.MULTILINE),
+}
+_APPROX_OP = re.compile(rb'^\s*(?:%\S+ = )?"?approx\.', re.MULTILINE)
+# Arithmetic that the stage approx would have as its own.
+_FLOAT_OP = re.compile(rb'^\s*%\S+ = "?(?:arith\.[a-z]+f\b|math\.)', re.MULTILINE)
 
 
 def from_mlir_file(path: Path, weights: Path | None = None) -> Network:
@@ -29,10 +40,18 @@ def from_mlir_file(path: Path, weights: Path | None = None) -> Network:
         raise InputError(f"{path}: no such file")
     if weights is not None and not weights.is_file():
         raise InputError(f"{weights}: no such file")
-    if path.suffix == ".mlir" and _APPROX.search(path.read_bytes()):
-        from asnet_mlir.frontends.approx_file import from_approx_file
+    if path.suffix == ".mlir":
+        content = path.read_bytes()
+        stage = _other_stage(content)
+        if stage:
+            raise InputError(
+                f"{path}: is of the stage '{stage}', which is no model; models are of the stages "
+                + ", ".join(MODEL_STAGES)
+            )
+        if _APPROX.search(content):
+            from asnet_mlir.frontends.approx_file import from_approx_file
 
-        return from_approx_file(path, weights)
+            return from_approx_file(path, weights)
 
     def make() -> Network:
         from asnet_mlir.frontends.stablehlo_file import from_stablehlo_file
@@ -46,3 +65,11 @@ def from_mlir_file(path: Path, weights: Path | None = None) -> Network:
         return f"{given} {file_key(*files, packages=('jax', 'jaxlib'))}"
 
     return cached_network(find_key, path.stem, make)
+
+
+def _other_stage(content: bytes) -> str | None:
+    """Return the stage of `asnet compile --emit` that a text is of, if that is no model."""
+    stage = next((name for name, mark in _STAGES.items() if mark.search(content)), None)
+    if stage is None and _FLOAT_OP.search(content) and not _APPROX_OP.search(content):
+        return "linalg"
+    return stage

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from asnet_mlir.frontends.constants import constants_to_arguments, main_of
-from asnet_mlir.frontends.locations import shorten_locations
+from asnet_mlir.frontends.locations import named_text, shorten_locations
 from asnet_mlir.frontends.network import Weight
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 
@@ -22,13 +22,13 @@ class LoweredModule:
 
     Attributes:
       constants: the weights that were constants; the last arguments of `@main`.
-      stablehlo: its text; arguments carry `approx.weight`.
+      stablehlo: its text, with the names in locations; arguments carry `approx.weight`.
     """
 
     def __init__(self, module: Any, constants: tuple[Weight, ...]) -> None:
         self._module = module
         self.constants = constants
-        self.stablehlo = str(module)
+        self.stablehlo = named_text(module)
 
     @cached_property
     def linalg(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ class Weight:
 
     name: str
     value: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Weight({self.name!r}, {self.value.dtype}{list(self.value.shape)})"
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,19 @@ class Network:
     binding: Binding | None = None
     missing: tuple[tuple[str, str, str], ...] = ()
 
-    def complete(self, binding: Binding | None = None) -> Binding:
-        """Return `binding` on top of what the network is bound to already.
+    def __repr__(self) -> str:
+        shapes = f"{list(self.input_shape)} -> {list(self.output_shape)}"
+        return f"Network({self.name!r}, {shapes}, {len(self.weights)} weights)"
+
+    def complete(self, binding: Any = None) -> Binding:
+        """Return `binding`, whatever `Binding.of` takes, on top of what the network has already.
 
         Raises:
-          InputError: an op is left whose core's source is unknown.
+          InputError: it is no binding, or an op is left whose core's source is unknown.
         """
         from asnet_mlir.binding import Binding
 
-        binding = binding or Binding()
+        binding = Binding.of(binding)
         for kind, layer, message in self.missing:
             if not any(rule.fits(kind, layer) for rule in binding.rules):
                 raise InputError(message)

@@ -6,11 +6,10 @@ process and hands over text.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.frontends.locations import walk
+from asnet_mlir.frontends.locations import scope_of, walk
 
 __all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
 
@@ -155,10 +154,7 @@ def _unsupported(op: Any) -> str:
     if "call_target_name" in op.attributes:
         detail = f" of {op.attributes['call_target_name']}"
     location = str(op.location)
-    # JAX writes the scopes and the primitive into the outermost name.
-    name = re.match(r'loc\("([^"]*)"', location)
-    scopes = re.split(r"/(?![^(]*\))", name.group(1))[:-1] if name else []
-    layer = "/".join(scope for scope in scopes if scope and "(" not in scope)
+    layer = scope_of(op.location)
     place = f" (layer '{layer}')" if layer else ""
     return (
         f"unsupported op '{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}; "

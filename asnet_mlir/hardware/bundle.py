@@ -26,8 +26,10 @@ from asnet_mlir.resources import lowering_directory
 __all__ = [
     "CoreFiles",
     "attachment",
+    "check_files",
     "check_output",
     "generate",
+    "listed",
     "predicted_cycles",
     "read_manifest",
     "verify_files",
@@ -45,6 +47,8 @@ _MANIFEST_KINDS: dict[str, type] = {
     "info": dict,
     "files": dict,
 }
+#: Of files in a message.
+_MOST_LISTED = 5
 _HELPERS = ("asnet_fifo", "asnet_ram", "asnet_register_file", "asnet_rom")
 
 
@@ -371,6 +375,26 @@ def read_manifest(bundle_dir: str | Path) -> dict[str, Any]:
         if not (Path(bundle_dir) / name).is_file():
             raise InputError(f"{bundle_dir}: lacks the file '{name}'; generate the bundle anew")
     return manifest
+
+
+def check_files(bundle_dir: str | Path) -> None:
+    """Refuse a bundle that is not as it was generated.
+
+    Raises:
+      InputError: the folder is no bundle, or files of it were changed: which.
+    """
+    changed = verify_files(bundle_dir)
+    if changed:
+        raise InputError(
+            f"{bundle_dir}: changed since it was generated: {listed(changed)}; generate it anew, "
+            "or give --modified to go on with it as it is"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return a list of files for a message."""
+    rest = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def verify_files(bundle_dir: str | Path) -> list[str]:

@@ -14,8 +14,17 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import __version__
+from asnet_mlir.errors import InputError
 
-__all__ = ["CLOCK_PERIOD_NS", "Vectors", "files", "software_words", "stimuli", "vectors"]
+__all__ = [
+    "CLOCK_PERIOD_NS",
+    "Vectors",
+    "files",
+    "read_vectors",
+    "software_words",
+    "stimuli",
+    "vectors",
+]
 
 #: Of the constraint stubs: what the networks of the examples reach on ECP5, and some room.
 CLOCK_PERIOD_NS = 20
@@ -200,6 +209,29 @@ def files(
         made["tb/vectors/output.hex"] = _hex(vectors.outputs)
     described = {"samples": samples, "kinds": list(_KINDS[:samples]), "reset_cycle": reset_cycle}
     return made, {"vectors": described, "constraints": {"clock_period_ns": CLOCK_PERIOD_NS}}
+
+
+def read_vectors(bundle: Path, manifest: Mapping[str, Any]) -> Vectors | None:
+    """Return the test vectors in a bundle, or None where it has none.
+
+    Raises:
+      InputError: they are not what the manifest says.
+    """
+    samples = (manifest.get("vectors") or {}).get("samples", 0)
+    if not samples:
+        return None
+
+    def read(name: str, words: int) -> np.ndarray:
+        path = bundle / "tb" / "vectors" / name
+        try:
+            values = [int(word, 16) for word in path.read_text().split()]
+            return np.array(values, np.uint32).reshape(samples, words)
+        except (OSError, ValueError, OverflowError) as error:
+            raise InputError(f"{path}: damaged ({error}); generate the bundle anew") from None
+
+    return Vectors(
+        read("input.hex", manifest["input_words"]), read("output.hex", manifest["output_words"])
+    )
 
 
 def _items(lines: Sequence[str]) -> str:

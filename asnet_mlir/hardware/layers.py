@@ -148,7 +148,7 @@ def machine_layers(
 
     from asnet_mlir.jit import CompiledModule
 
-    scheduled = stages.schedule(network, generic=False)
+    scheduled = stages.schedule(network)
     with module_from_text(scheduled) as module:
         main = main_function(module)
         block = main.regions[0].blocks[0]

@@ -11,9 +11,14 @@ from asnet_mlir.cores import formal, library_cores, parse_instance
 from asnet_mlir.cores.core import Core, Instance, Source
 from asnet_mlir.cores.netlist import instantiations
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import read_manifest
+from asnet_mlir.hardware.bundle import check_files, read_manifest
 
-__all__ = ["Proofs", "prove"]
+__all__ = ["NOT_COVERED", "Proofs", "prove"]
+
+#: What the proofs of a bundle say nothing about.
+NOT_COVERED = (
+    "the way of operands to the cores and of results from them: 'asnet simulate' compares the words"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +30,13 @@ class Proofs:
       places: of each, how often the hardware has the module with these parameters; 0 for a core
         alone.
       unclaimed: labels of a bundle's cores that claim to be no exact core behind masks.
+      not_covered: what of a bundle the proofs say nothing about; empty for a core alone.
     """
 
     links: tuple[formal.Link, ...]
     places: tuple[int, ...]
     unclaimed: tuple[str, ...] = ()
+    not_covered: str = ""
 
     @property
     def proved(self) -> bool:
@@ -44,6 +51,7 @@ class Proofs:
                 for link, count in zip(self.links, self.places, strict=True)
             ],
             "unclaimed": list(self.unclaimed),
+            "not_covered": self.not_covered,
         }
 
 
@@ -53,26 +61,32 @@ def prove(
     against: str | None = None,
     ignored: int | None = None,
     seconds: float = 60.0,
+    modified: bool = False,
 ) -> Proofs:
     """Prove by CIRCT and z3 that cores are the exact ones on operands without low bits.
 
     Of a bundle, every core is proved as its RTL instantiates it: the text in the bundle, the
     parameters where it is instantiated, the latency that the schedule counts on, against the
-    library's exact core and the bits that the manifest says are ignored.
+    library's exact core and the bits that the manifest says are ignored.  What leads to a core and
+    away from it is not covered; that the files are those which were generated is checked.
 
     Args:
       design: a bundle's folder, a core's text (`fmul_trunc:P=20`) or an instance.
       against: of a core alone, the exact core; by default the library's of its name.
       ignored: of a core alone, the number of low operand bits it ignores; by default its P.
       seconds: bound on each proof.
+      modified: take a bundle whose files are not those that were generated.
 
     Raises:
-      InputError: neither a bundle nor a core, or a core that claims nothing.
+      InputError: neither a bundle nor a core, a bundle that was changed, or a core that claims
+        nothing.
       ToolError: Yosys, CIRCT or z3 failed.
     """
     if not isinstance(design, Instance) and Path(design).is_dir():
         if against is not None or ignored is not None:
             raise InputError(f"{design}: is a bundle, which says itself what its cores claim to be")
+        if not modified:
+            check_files(design)
         return _prove_bundle(Path(design), seconds)
     instance = design if isinstance(design, Instance) else parse_instance(str(design))
     claim = formal.claim(instance, against=against, ignored=ignored)
@@ -117,7 +131,7 @@ def _prove_bundle(bundle: Path, seconds: float) -> Proofs:
             claims.append(_claim(instance, meant))
             places.append(uses[instance])
     links = formal.prove_claims(claims, seconds=seconds)
-    return Proofs(tuple(links), tuple(places), tuple(unclaimed))
+    return Proofs(tuple(links), tuple(places), tuple(unclaimed), NOT_COVERED)
 
 
 def _told_apart(

@@ -40,14 +40,13 @@ def _asnet_opt() -> Path:
     return Path(os.environ.get("ASNET_OPT") or asnet_opt_path())
 
 
-def schedule(network: str, memory_latency: int = 1, generic: bool = True) -> str:
-    """Return a bound network as scheduled affine loops.
+def schedule(network: str, memory_latency: int = 1) -> str:
+    """Return a bound network as scheduled affine loops, in the generic form for the next stage.
 
     Args:
       network: MLIR text on tensors: one function whose arguments carry `approx.role = "input"` or
         `approx.weight`, every approx op bound to an instance that `approx.library` declares.
       memory_latency: cycles from a memory's address to its word as an operand.
-      generic: print operations in the generic form, as the next stage needs it.
 
     Raises:
       InputError: the network has something that the machine cannot do; the message names the
@@ -56,9 +55,8 @@ def schedule(network: str, memory_latency: int = 1, generic: bool = True) -> str
     command: list[str | os.PathLike[str]] = [
         _asnet_opt(),
         "--pass-pipeline=" + _PIPELINE % memory_latency,
+        "--mlir-print-op-generic",
     ]
-    if generic:
-        command.append("--mlir-print-op-generic")
     result = processes.run(
         command, purpose="scheduling the network", input_text=network, check=False
     )
@@ -78,13 +76,11 @@ def hw_opt(
     emit: str,
     name: str = "",
     cores: Mapping[int, Mapping[str, Any]] | None = None,
-    options: Sequence[str] = (),
 ) -> str:
     """Run asnet-hw-opt on a scheduled network; see lowering/circt/hw_opt.py for what it emits.
 
     Args:
       cores: for each instance how its core is attached: keys of `CorePorts` there.
-      options: further ones for the tool.
     """
     with tempfile.TemporaryDirectory(prefix="asnet-hw-") as folder:
         cores_file = Path(folder) / "cores.json"
@@ -98,7 +94,6 @@ def hw_opt(
             f"--emit={emit}",
             f"--name={name}",
             f"--cores={cores_file}",
-            *options,
         ]
         return processes.run(
             command, purpose="generating the machine with CIRCT", input_text=scheduled
@@ -116,7 +111,7 @@ def emit(
     if stage not in STAGES:
         raise InputError(f"unknown stage '{stage}'; stages are {', '.join(STAGES)}")
     if stage == "scheduled":
-        return schedule(network, memory_latency, generic=False)
+        return schedule(network, memory_latency)
     return hw_opt(schedule(network, memory_latency), stage, name, cores)
 
 

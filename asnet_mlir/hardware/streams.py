@@ -5,19 +5,19 @@ bound --cut, split, schedule--> stages --> machines of the stages that no engine
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from asnet_mlir.binding import layer_option
 from asnet_mlir.compiler import module_from_text, run_passes
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware import stages
 
 __all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
 
+#: Between the modules of a text, as `--split-input-file` of MLIR's tools has it.
+SPLIT = "\n// -----\n"
 _STAGES = (
     "builtin.module(symbol-dce,approx-cut-engines{{lanes={lanes}}},approx-split-stages,"
     "canonicalize,cse)"
@@ -30,17 +30,22 @@ class StreamSchedule:
     """A network in scheduled stages.
 
     Attributes:
-      text: the stages; `generic`: in the form that asnet-hw-opt reads.
+      text: the stages, in the generic form.
       machines: of the stages that the sequential machine computes, by index: a module each, bound.
     """
 
     text: str
-    generic: str
     machines: Mapping[int, str]
+
+    @property
+    def complete_text(self) -> str:
+        """The stages, and behind them, as asnet-hw-opt reads them, the scheduled machines."""
+        machines = (stages.schedule(text) for _, text in sorted(self.machines.items()))
+        return SPLIT.join([self.text, *machines])
 
 
 def parse_lanes(values: Sequence[str]) -> tuple[str, ...]:
-    """Return `--lanes` as the scheduling pass takes it: N for all layers, or LAYER=N.
+    """Return `--lanes`, N for all layers or LAYER=N, as the manifest has it: `N` or `LAYER:N`.
 
     Raises:
       InputError: no number from 1 to 1024.
@@ -50,7 +55,7 @@ def parse_lanes(values: Sequence[str]) -> tuple[str, ...]:
         layer, equals, number = value.rpartition("=")
         if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 1024:
             raise InputError(f"--lanes {value}: give a number from 1 to 1024, or LAYER=NUMBER")
-        if equals and (not layer or set(layer) & set(",:{} ")):
+        if equals and not layer:
             raise InputError(f"--lanes {value}: '{layer}' is no layer's name")
         parsed.append(f"{layer}:{number}" if equals else number)
     return tuple(parsed)
@@ -71,14 +76,13 @@ def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
     with module_from_text(network) as module:
         most = max([1, *(int(value.rpartition(":")[2]) for value in lanes)])
         run_passes(module, _STAGES.format(lanes=most), "splitting into stages")
-        given = ",".join(lanes) or "1"
+        given = ",".join(_lanes_option(value) for value in lanes) or "1"
         run_passes(module, _SCHEDULE.format(lanes=given), "scheduling the network")
         library = "\n".join(
             str(op) for op in module.body.operations if op.operation.name == "approx.library"
         )
         machines = {}
-        text = str(module)
-        generic = module.operation.get_asm(print_generic_op_form=True)
+        text = module.operation.get_asm(print_generic_op_form=True)
         for op in module.body.operations:
             if "approx.machine" not in op.attributes:
                 continue
@@ -93,7 +97,12 @@ def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
                 ]
             )
             machines[index] = f"module {{\n{library}\n{op}\n}}\n"
-    return StreamSchedule(text, generic, machines)
+    return StreamSchedule(text, machines)
+
+
+def _lanes_option(value: str) -> str:
+    layer, colon, number = value.rpartition(":")
+    return f"{layer_option(layer)}{colon}{number}"
 
 
 def hw_opt(
@@ -103,10 +112,4 @@ def hw_opt(
     cores: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> str:
     """Run asnet-hw-opt on a network in stages; see `stages.hw_opt`."""
-    machines = {
-        str(index): stages.schedule(text) for index, text in sorted(scheduled.machines.items())
-    }
-    with tempfile.TemporaryDirectory(prefix="asnet-stages-") as folder:
-        file = Path(folder) / "machines.json"
-        file.write_text(json.dumps(machines))
-        return stages.hw_opt(scheduled.generic, emit, name, cores, [f"--machines={file}"])
+    return stages.hw_opt(scheduled.complete_text, emit, name, cores)

@@ -54,6 +54,8 @@ class Comparison:
     Attributes:
       samples: how many were simulated.
       mismatches: output words whose bits differ (a NaN equals any NaN).
+      vectors: how many of the bundle's own test vectors were simulated as well.
+      vector_mismatches: output words that differ from what these state.
       cycles_per_sample: clock cycles between the starts of two samples.
       latency_cycles: from a sample's first word in to its last word out.
       differences: the first mismatches as lines with image, index and both words in hex.
@@ -62,11 +64,12 @@ class Comparison:
         its last, whose interval included, of the quickest sample; `utilisation`, work over these
         cycles and the lanes; `utilisation_bound`, what the defined order of sums and the intervals
         of cores allow.
-      compared: where layers were compared, of each layer `layer`, `words` a sample, `mismatches`.
+      compared: where layers were compared, of each layer `layer`, `words` a sample, `mismatches`,
+        those of the vectors included.
       first_difference: where they were, the first word of a layer that differs, by sample and then
-        in the order of computation: `image`, `layer`, `step` and `steps` (of the layer's loop
-        nests), `index` (row-major), `coordinates`, `shape`, `hardware` and `software` (bits); else
-        None.
+        in the order of computation: `image` (those of the vectors follow those of the data),
+        `layer`, `step` and `steps` (of the layer's loop nests), `index` (row-major), `coordinates`,
+        `shape`, `hardware` and `software` (bits); else None.
       traced_cycles: clock cycles in the waveform.
     """
 
@@ -79,17 +82,22 @@ class Comparison:
     compared: tuple[Mapping[str, Any], ...] = ()
     first_difference: Mapping[str, Any] | None = None
     traced_cycles: int = 0
+    vectors: int = 0
+    vector_mismatches: int = 0
 
     @property
     def equal(self) -> bool:
         """Whether every word that was compared is the software's."""
-        return not self.mismatches and self.first_difference is None
+        wrong = self.mismatches or self.vector_mismatches
+        return not wrong and self.first_difference is None
 
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as JSON values."""
         return {
             "samples": self.samples,
             "mismatches": self.mismatches,
+            "vectors": self.vectors,
+            "vector_mismatches": self.vector_mismatches,
             "cycles_per_sample": self.cycles_per_sample,
             "latency_cycles": self.latency_cycles,
             "differences": list(self.differences),
@@ -103,7 +111,7 @@ class Comparison:
 @in_mlir_process
 def generate(
     model: Any,
-    binding: Binding | None = None,
+    binding: Any = None,
     *,
     output: str | Path,
     force: bool = False,
@@ -117,7 +125,8 @@ def generate(
 
     Args:
       model: whatever `load_model` takes.
-      binding: which cores compute which ops; the library's exact cores compute the rest.
+      binding: which cores compute which ops, whatever `Binding.of` takes; the library's exact
+        cores compute the rest.
       output: a folder that does not exist yet (or with `force`, a bundle to replace).
       style: one of `STYLES`: `shared`, one machine with a unit of each kind (least area); `stream`,
         an engine a layer (most throughput).
@@ -209,7 +218,7 @@ def emit_hardware(
     if style == "stream":
         scheduled = streams.schedule(text, parsed)
         return (
-            scheduled.text
+            scheduled.complete_text
             if stage == "scheduled"
             else streams.hw_opt(scheduled, stage, name, attachments)
         )
@@ -219,7 +228,7 @@ def emit_hardware(
 @in_mlir_process
 def simulate(
     bundle: str | Path,
-    data: str | Dataset,
+    data: str | Path | Dataset | tuple[Any, Any],
     *,
     samples: int | None = None,
     stall_seed: int = 0,
@@ -227,9 +236,12 @@ def simulate(
     layers: bool = False,
     trace: str | Path | None = None,
     trace_cycles: int | None = None,
+    modified: bool = False,
     progress: Callable[[str, bool], None] | None = None,
 ) -> Comparison:
     """Run a bundle in Verilator and compare every output word with the software's.
+
+    The bundle's own test vectors, which reach what data may leave alone, are run behind the data.
 
     Args:
       bundle: a folder that `generate` wrote.
@@ -240,14 +252,18 @@ def simulate(
       layers: compare what each layer computes as well, so that the first difference is located.
       trace: the file that gets a waveform (VCD) of the first sample.
       trace_cycles: the waveform's bound, by default 20,000 cycles.
+      modified: take a bundle whose files are not those that were generated.
       progress: is told in words how far the work is, and whether a part of it is done.
 
     Raises:
-      InputError: no bundle, or data of another shape; a trace that can't be written; a reset after
-        the end.
+      InputError: no bundle, or one that was changed; data of another shape; a trace that can't be
+        written; a reset after the end.
       ToolError: Verilator failed, or the machine never answered.
     """
     manifest = bundles.read_manifest(bundle)
+    if not modified:
+        bundles.check_files(bundle)
+    vectors = kit.read_vectors(Path(bundle), manifest)
     dataset = load_data(data)
     if samples is not None:
         if samples < 1:
@@ -263,6 +279,9 @@ def simulate(
         return lambda done: say(f"{what}: {done}/{len(x)} images", done == len(x))
 
     expected = software_outputs(Path(bundle), x, counted("software"))
+    inputs = x.reshape(len(x), -1)
+    if vectors is not None:
+        inputs = np.concatenate([inputs, vectors.inputs.view(np.float32)])
     inside = None
     if layers:
         inside = _inside(Path(bundle), manifest)
@@ -270,12 +289,12 @@ def simulate(
 
     def simulated(done: int, cycles: int) -> None:
         seconds = time.monotonic() - began
-        left = f", {duration(seconds / done * (len(x) - done))} left" if done else ""
-        say(f"{done}/{len(x)} images, {cycles / seconds:,.0f} cycles/s{left}", False)
+        left = f", {duration(seconds / done * (len(inputs) - done))} left" if done else ""
+        say(f"{done}/{len(inputs)} images, {cycles / seconds:,.0f} cycles/s{left}", False)
 
     result = simulation.simulate(
         bundle,
-        x,
+        inputs,
         stall_seed=stall_seed,
         reset_cycle=reset_cycle,
         layers=inside,
@@ -283,7 +302,8 @@ def simulate(
         trace_cycles=trace_cycles,
         progress=simulated if progress else None,
     )
-    different = compare_words(result.outputs, expected)
+    different = compare_words(result.outputs[: len(x)], expected)
+    wrong = [] if vectors is None else compare_words(result.outputs[len(x) :], vectors.outputs)
     lines = [
         f"image {image}, output {index}: hardware {result.outputs[image, index]:08x}, software "
         f"{expected[image, index]:08x}"
@@ -291,6 +311,15 @@ def simulate(
     ]
     if len(different) > len(lines):
         lines.append(f"... and {len(different) - len(lines)} more")
+    if vectors is not None:
+        got = result.outputs[len(x) :]
+        lines += [
+            f"vector {vector}, output {index}: hardware {got[vector, index]:08x}, stated "
+            f"{vectors.outputs[vector, index]:08x}"
+            for vector, index in wrong[:_SHOWN_DIFFERENCES]
+        ]
+        if len(wrong) > _SHOWN_DIFFERENCES:
+            lines.append(f"... and {len(wrong) - _SHOWN_DIFFERENCES} more")
     engines = simulation.engines(manifest)
     busy = [
         cycles + layer.get("interval", 1) - 1
@@ -318,6 +347,8 @@ def simulate(
         tuple(layer_values.summary(inside.values, result.mismatches)) if inside else (),
         _located(inside, result.first) if inside and result.first else None,
         result.traced_cycles,
+        0 if vectors is None else len(vectors.inputs),
+        len(wrong),
     )
 
 
@@ -391,6 +422,7 @@ def synthesize(
     activity: float | None = None,
     clock_mhz: float = 100.0,
     project: str | Path | None = None,
+    modified: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Return area and clock frequency of a bundle, or of a core between registers.
@@ -411,6 +443,7 @@ def synthesize(
       activity: of an ASIC: changes of every net in a cycle; with it, OpenSTA reports the power at
         `clock_mhz`.
       project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.
+      modified: take a bundle whose files are not those that were generated.
       progress: is told of every stage that begins.
 
     Returns:
@@ -418,8 +451,8 @@ def synthesize(
       `asnet_mlir.hardware.projects.synthesize`.
 
     Raises:
-      InputError: neither a bundle nor a core; an unknown target or device; too large a design; a
-        project's folder that exists.
+      InputError: neither a bundle nor a core; a bundle that was changed; an unknown target or
+        device; too large a design; a project's folder that exists.
       ToolError: a tool failed, or a ROM was lost on the way.
     """
     if target in projects.VENDOR_TARGETS:
@@ -429,6 +462,8 @@ def synthesize(
             raise InputError(f"target {target} takes no liberty file and no activity; asic does")
         if seeds != 1 or not route:
             raise InputError(f"target {target} places once, as the project says")
+        if not modified:
+            bundles.check_files(design)
         return projects.synthesize(
             Path(design),
             target,
@@ -445,6 +480,8 @@ def synthesize(
         what = _core_files(design)
     elif Path(design).is_dir():
         what = Path(design)
+        if not modified:
+            bundles.check_files(what)
     else:
         what = _core_files(parse_instance(str(design)))
     return synthesis.synthesize(

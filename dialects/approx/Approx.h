@@ -28,6 +28,10 @@ inline constexpr llvm::StringLiteral kLayerAttrName = "approx.layer";
 /// The op's own layer or the one of its nearest ancestor that has one; null if there is none.
 mlir::StringAttr getLayer(mlir::Operation *op);
 
+/// A layer's name as options of passes hold it, with `%20` for a space, decoded: names may hold what
+/// separates options and their parts. Any byte may be written so, a percent sign must be.
+std::string decodeLayerName(llvm::StringRef text);
+
 } // namespace asnet::approx
 
 #include "dialects/approx/ApproxDialect.h.inc"

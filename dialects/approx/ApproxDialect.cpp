@@ -38,3 +38,18 @@ StringAttr asnet::approx::getLayer(Operation *op) {
       return layer;
   return {};
 }
+
+std::string asnet::approx::decodeLayerName(StringRef text) {
+  std::string name;
+  uint8_t byte;
+  for (size_t i = 0; i < text.size(); ++i) {
+    StringRef digits = text.substr(i + 1, 2);
+    if (text[i] == '%' && digits.size() == 2 && !digits.getAsInteger(16, byte)) {
+      name.push_back(static_cast<char>(byte));
+      i += 2;
+    } else {
+      name.push_back(text[i]);
+    }
+  }
+  return name;
+}

@@ -783,7 +783,7 @@ private:
       if (layer.empty())
         everywhere = count;
       else
-        ofLayer[layer.str()] = count;
+        ofLayer[approx::decodeLayerName(layer)] = count;
     }
     return true;
   }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,11 +17,30 @@ __all__ = [
     "canonical",
     "design",
     "is_nan",
+    "mlir_string",
     "rom_parts",
+    "shown",
 ]
 
 NAN = 0x7FC00000
 CLOCK = "!seq.clock"
+#: Of a name in a comment: CIRCT breaks lines of more than 87 characters.
+_LONGEST_SHOWN = 60
+
+
+def mlir_string(text: str) -> str:
+    """Return a string attribute: other bytes than printable ASCII as two hexadecimal digits."""
+    return "".join(
+        ['"']
+        + [f"\\{b:02X}" if b < 32 or b > 126 or b in b'"\\' else chr(b) for b in text.encode()]
+        + ['"']
+    )
+
+
+def shown(name: str) -> str:
+    """Return a layer's name for a comment: on one line, without what a tool could take for more."""
+    text = "".join(c if c.isprintable() and c != "\\" else "?" for c in name)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
 @dataclass(frozen=True)
@@ -69,7 +87,7 @@ class Module:
         values = ", ".join(value for _, _, value in self.outputs)
         types = ", ".join(f"i{width}" for _, width, _ in self.outputs)
         body = "\n".join(f"  {line}" for line in self.lines)
-        comment = json.dumps(self.comment)
+        comment = mlir_string(self.comment)
         return (
             f"hw.module @{self.name}({', '.join(ports)}) attributes {{comment = {comment}}} {{\n"
             f"{body}\n  hw.output {values} : {types}\n}}\n"

@@ -1,6 +1,8 @@
 """asnet-hw-opt: the tool of CIRCT's process, from a scheduled network to SystemVerilog.
 
-Reads what `asnet-opt --approx-schedule --mlir-print-op-generic` prints and writes one stage:
+Reads what `asnet-opt --approx-schedule --mlir-print-op-generic` prints; of a network in stages,
+what `--approx-schedule-engines` does, and behind it, separated by `// -----`, the scheduled code of
+each stage that is left to the sequential machine.  Writes one stage:
 
 - `microcode`: the microprogram, one line a row;
 - `hw`: the machine in the hw, comb and seq dialects, before any pass;
@@ -16,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,7 +55,10 @@ def _export(hw_text: str) -> dict[str, str]:
         for pipeline in _PASSES:
             PassManager.parse(pipeline).run(module.operation)
         circt.export_split_verilog(module, folder)
-        return {path.name: path.read_text() for path in sorted(Path(folder).glob("*.sv"))}
+        return {
+            path.name: path.read_text(encoding="utf-8")
+            for path in sorted(Path(folder).glob("*.sv"))
+        }
 
 
 def _summary(program: Program, code: Microprogram, name: str) -> dict[str, Any]:
@@ -112,6 +118,12 @@ def _read_program(text: str) -> Program:
         return read_program(parse_module(text, context))
 
 
+def _is_in_stages(text: str) -> bool:
+    with ir.Context() as context, ir.Location.unknown():
+        module = parse_module(text, context)
+        return any("approx.index" in op.operation.attributes for op in module.body.operations)
+
+
 def _sequential(text: str, options: argparse.Namespace, cores: dict[int, CorePorts]) -> str:
     program = _read_program(text)
     code = assemble(program)
@@ -136,14 +148,22 @@ def _sequential(text: str, options: argparse.Namespace, cores: dict[int, CorePor
     )
 
 
-def _stream(text: str, options: argparse.Namespace, cores: dict[int, CorePorts]) -> str:
+def _stream(
+    text: str, scheduled: list[str], options: argparse.Namespace, cores: dict[int, CorePorts]
+) -> str:
     with ir.Context() as context, ir.Location.unknown():
         stream = read_stream(parse_module(text, context))
     name = options.name or "network"
+    left = [stage.index for stage in stream.stages if stage.engine is None]
+    if len(left) != len(scheduled):
+        raise ScheduleError(
+            f"{len(left)} stages are left to the sequential machine, and {len(scheduled)} modules "
+            "with their scheduled code follow"
+        )
     machines = {}
-    for key, scheduled in json.loads(options.machines.read_text()).items():
-        program = _read_program(scheduled)
-        machines[int(key)] = Machine(program, assemble(program))
+    for index, machine in zip(left, scheduled, strict=True):
+        program = _read_program(machine)
+        machines[index] = Machine(program, assemble(program))
     modules, externs = build_stream(stream, machines, name, cores)
     hw_text = design(externs, modules)
     if options.emit == "microcode":
@@ -208,19 +228,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--emit", choices=("microcode", "hw", "sv", "all"), default="sv")
     parser.add_argument("--name", default="", help="name of the top module")
     parser.add_argument("--cores", type=Path, help="JSON: ports of the core of each instance")
-    parser.add_argument(
-        "--machines",
-        type=Path,
-        help="of a network in stages (approx-schedule-engines): JSON, the scheduled code of each "
-        "stage that is left to the sequential machine, by its index",
-    )
     parser.add_argument("-o", dest="output", default="-")
     options = parser.parse_args(arguments)
-    text = sys.stdin.read() if options.input == "-" else Path(options.input).read_text()
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    given = sys.stdin.read() if options.input == "-" else Path(options.input).read_text("utf-8")
+    text, *behind = re.split(r"^// -----\n", given, flags=re.MULTILINE)
     cores = _read_cores(options.cores)
     try:
-        if options.machines is not None:
-            result = _stream(text, options, cores)
+        if _is_in_stages(text):
+            result = _stream(text, behind, options, cores)
         else:
             result = _sequential(text, options, cores)
     except ScheduleError as error:
@@ -236,7 +253,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.output == "-":
         sys.stdout.write(result)
     else:
-        Path(options.output).write_text(result)
+        Path(options.output).write_text(result, "utf-8")
     return 0
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engines import Body, Constant, Engine, Node, Operand, Stage, Stream
-from hw_module import CorePorts, Module, Parts, canonical
+from hw_module import CorePorts, Module, Parts, canonical, shown
 from machine import MachineOptions, machine_modules
 from microcode import Microprogram, bits_for
 from plain_logic import operation_code, plain_logic
@@ -110,7 +110,10 @@ class _Engine(Parts):
         cores: Mapping[int, CorePorts],
         externs: dict[str, str],
     ) -> None:
-        comment = f"Engine of layer '{stage.layer}': see docs/decisions/0014-streaming-engines.md."
+        comment = (
+            f"Engine of layer '{shown(stage.layer)}':\n"
+            "see docs/decisions/0014-streaming-engines.md."
+        )
         super().__init__(Module(name, comment), cores, externs)
         self.stage = stage
         self.engine = engine

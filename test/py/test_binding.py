@@ -144,10 +144,6 @@ def test_two_rules_for_one_place():
             '{"bindings": [{"op": "mulf", "core": "fmul_trunc:P=3", "parameters": {"P": 9}}]}',
             "belong into 'parameters'",
         ),
-        (
-            '{"bindings": [{"op": "mulf", "core": "fmul", "layer": "x=1,addf"}]}',
-            "names layers with '_'",
-        ),
         ("[" * 100_000, "not JSON"),
     ],
 )

@@ -73,7 +73,7 @@ def test_compile_prints_every_stage(capfd):
         "approx": "approx.mulf %",
         "bound": "{instance = 1}",
         "llvm": "llvm.func",
-        "scheduled": "affine.for",
+        "scheduled": '"affine.for"',
         "hw": "hw.module",
         "sv": "module classification_mnist",
     }

@@ -17,11 +17,11 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator, Session
 from asnet_mlir.evaluation.operands import record_operands
 from asnet_mlir.exploration import keys, load_constraints
-from asnet_mlir.exploration.costs import CostModel, exact_instances
+from asnet_mlir.exploration.costs import CostModel, exact_instances, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.layers import Layer, network_layers
 from asnet_mlir.exploration.space import DesignSpace
-from asnet_mlir.exploration.store import InstanceCost
+from asnet_mlir.exploration.store import InstanceCost, Store
 
 LAYERS = (Layer("a", {"mulf": 6, "addf": 5}), Layer("b", {"divf": 2, "mulf": 1}))
 
@@ -267,3 +267,46 @@ def test_costs_are_sums_over_ops_and_distinct_instances(scope):
     assert given - plain == pytest.approx(6 * change)
     assert CostModel("none", space, {}).figures(space.exact) == {}
     assert CostModel("none", space, {}).minimized(space.exact) == len(space.variables)
+
+
+@pytest.mark.parametrize(
+    ("cost", "fmax", "area", "delay"),
+    [
+        ("area", 80.0, 321.0, None),
+        ("delay", 80.0, None, 37.5),  # three registers, two of them inside: 3 x 12.5 ns
+        ("energy", 80.0, 321.0, 37.5),
+        ("energy", 70.0, 321.0, 42.857),
+        ("energy", None, 321.0, 0.0),  # wires: nothing lies between registers
+    ],
+)
+def test_what_an_instance_costs(monkeypatch, cost, fmax, area, delay):
+    """Area as mapped, without place and route; delay after it, from register to register."""
+    import asnet_mlir.hardware
+
+    asked = []
+
+    def synthesize(instance, *, target, route=True):
+        asked.append((instance.label, target, route))
+        return {"luts": 321 if not route else 999, "fmax_mhz": fmax if route else 1.0}
+
+    monkeypatch.setattr(asnet_mlir.hardware, "synthesize", synthesize)
+    space = DesignSpace.of(
+        load_constraints(
+            {"cores": [{"op": "mulf", "core": "fmul_trunc", "parameters": {"P": 3, "LATENCY": 2}}]}
+        ),
+        (Layer("a", {"mulf": 4}),),
+    )
+    with Store(None) as store:
+        model = measure_costs(cost, space, store)
+        stored = {figure.label: figure for figure in store.costs()}
+    trunc = stored["fmul_trunc:P=3,LATENCY=2"]
+    assert (trunc.target, trunc.op, trunc.area, trunc.delay) == ("ecp5", "mulf", area, delay)
+    assert len(stored) == 2  # the exact core, too
+    assert {route for _, _, route in asked} == {
+        *([False] if area is not None else []),
+        *([True] if delay is not None else []),
+    }
+    figures = model.figures((1,))
+    expected = {"area": area, "delay": 4 * (delay or 0), "energy": 4 * (area or 0) * (delay or 0)}
+    wanted = expected if cost == "energy" else {cost: expected[cost]}
+    assert figures == pytest.approx(wanted, abs=0.01)

@@ -264,12 +264,15 @@ def test_a_changed_bundle_is_refuted(bundle, tmp_path, capfd, file, old, new, la
     text = re.sub(r"(\.\w+) +\(", r"\1(", path.read_text())
     assert old in text
     path.write_text(text.replace(old, new))
-    assert cli.main(["prove", str(tmp_path / "b")]) == 1
+    assert cli.main(["prove", str(tmp_path / "b")]) == 2
+    assert f"changed since it was generated: {file}; generate it" in capfd.readouterr().err
+    assert cli.main(["prove", str(tmp_path / "b"), "--modified"]) == 1
     lines = capfd.readouterr().out.splitlines()
     wrong = [k for k, line in enumerate(lines) if ": refuted in " in line]
     assert wrong and any(lines[k].startswith(f"{label} (latency") for k in wrong)
     assert all("(confirmed by simulation)" in lines[k + 1] for k in wrong)
     assert any(": proved in " in line for line in lines)
+    assert lines[-1].startswith("not covered: the way of operands to the cores")
 
 
 def test_a_bundle_without_an_instance_is_named(bundle, tmp_path):
@@ -277,7 +280,7 @@ def test_a_bundle_without_an_instance_is_named(bundle, tmp_path):
     path = tmp_path / "b" / "rtl" / "mlp.sv"
     path.write_text(path.read_text().replace("fdiv_trunc #", "fdiv #"))
     with pytest.raises(InputError, match="its RTL has no instance of fdiv_trunc:P=13"):
-        prove(tmp_path / "b")
+        prove(tmp_path / "b", modified=True)
 
 
 def test_cores_that_claim_nothing_are_named(mlp_model, tmp_path):

@@ -15,7 +15,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.data import load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator
-from asnet_mlir.hardware import compare_words, generate, simulate
+from asnet_mlir.hardware import compare_words, generate, simulate, synthesize
 from asnet_mlir.hardware.verbs import software_outputs
 
 IMAGES = 6
@@ -132,14 +132,31 @@ def test_one_wrong_weight_bit_is_seen(bundle, tmp_path):
     shutil.copytree(bundle, copy)
     words[row] = flipped
     (copy / "rom" / "weights_1.hex").write_text("\n".join(words))
-    result = simulate(copy, "mnist:test", samples=IMAGES)
-    assert result.mismatches > 0
+    result = simulate(copy, "mnist:test", samples=IMAGES, modified=True)
+    assert result.mismatches > 0 and result.vector_mismatches > 0
     assert "hardware" in result.differences[0] and "image" in result.differences[0]
+
+
+def test_a_wrong_weight_that_the_data_never_reach_is_seen(bundle, tmp_path):
+    """Of the first pixel, 0 in all images: the files are verified, and the vectors reach it."""
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    path = copy / "rom" / "weights_1.hex"
+    words = path.read_text().split("\n")
+    words[1] = f"{int(words[1], 16) ^ 0x8000:04x}"
+    path.write_text("\n".join(words))
+    with pytest.raises(InputError, match=r"changed since it was generated: rom/weights_1.hex;"):
+        simulate(copy, "mnist:test", samples=IMAGES)
+    with pytest.raises(InputError, match=r"changed since it was generated: rom/weights_1.hex;"):
+        synthesize(copy)
+    result = simulate(copy, "mnist:test", samples=IMAGES, modified=True)
+    assert (result.mismatches, result.vectors) == (0, 5) and not result.equal
+    assert result.vector_mismatches > 0 and result.differences[0].startswith("vector ")
 
 
 def test_one_wrong_parameter_bit_of_a_core_is_seen(bundle, tmp_path):
     copy = corrupted(bundle, tmp_path, "rtl/classification_mnist.sv", ".P(20)", ".P(21)")
-    assert simulate(copy, "mnist:test", samples=IMAGES).mismatches > 0
+    assert simulate(copy, "mnist:test", samples=IMAGES, modified=True).mismatches > 0
 
 
 def test_a_wrong_instance_id_is_seen(tmp_path):
@@ -148,7 +165,8 @@ def test_a_wrong_instance_id_is_seen(tmp_path):
     generate("classification_mnist", Binding.parse(["mulf=fmul_trunc:P=20"]), output=tmp_path / "b")
     for name in ("network.mlir", "models.mlir"):
         shutil.copy(tmp_path / "a" / name, tmp_path / "b" / name)
-    assert simulate(tmp_path / "b", "mnist:test", samples=IMAGES).mismatches > 0
+    result = simulate(tmp_path / "b", "mnist:test", samples=IMAGES, modified=True)
+    assert result.mismatches > 0 and result.vector_mismatches == 0
 
 
 def test_another_order_of_the_sum_is_seen(tmp_path):
@@ -173,7 +191,8 @@ def test_another_order_of_the_sum_is_seen(tmp_path):
     assert compare_words(left, right)
     for name in ("network.mlir", "models.mlir", "weights.npz"):
         shutil.copy(tmp_path / "backward" / name, tmp_path / "forward" / name)
-    assert simulate(tmp_path / "forward", "mnist:test", samples=2).mismatches > 0
+    result = simulate(tmp_path / "forward", "mnist:test", samples=2, modified=True)
+    assert result.mismatches > 0
 
 
 def test_the_comparison_of_words():
@@ -195,8 +214,13 @@ def test_command_line_reports_mismatches_with_status_1(bundle, tmp_path, capfd):
     assert value["samples"] == 2 and value["mismatches"] == 0
     assert value["cycles_per_sample"] > 7840 and value["latency_cycles"] > 7840
     copy = corrupted(bundle, tmp_path, "rtl/classification_mnist.sv", ".P(20)", ".P(4)")
-    assert cli.main(["simulate", str(copy), "--data", "mnist:test", "-n", "2"]) == 1
-    out = capfd.readouterr().out
+    changed = ["simulate", str(copy), "--data", "mnist:test", "-n", "2"]
+    assert cli.main(changed) == 2
+    error = capfd.readouterr().err
+    assert "changed since it was generated: rtl/classification_mnist.sv; generate it" in error
+    assert cli.main([*changed, "--modified"]) == 1
+    out, error = capfd.readouterr()
+    assert "asnet: warning: " in error and "generated: rtl/classification_mnist.sv\n" in error
     assert "2 images simulated" in out and " 0 mismatching words" not in out
 
 
@@ -295,7 +319,7 @@ def test_inputs_of_a_core_that_are_tied(tmp_path, mlp):
     # With another mode the hardware is another one.
     file = next(path for path in (tmp_path / "b" / "rtl").glob("mlp*.sv"))
     file.write_text(re.sub(r"(\.mode *\()4'h5", r"\g<1>4'hA", file.read_text()))
-    assert simulate(tmp_path / "b", str(tmp_path / "d.npz")).mismatches > 0
+    assert simulate(tmp_path / "b", str(tmp_path / "d.npz"), modified=True).mismatches > 0
 
 
 def test_cores_that_no_machine_can_use_are_named(tmp_path, mlp):

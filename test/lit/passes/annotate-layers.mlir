@@ -13,10 +13,17 @@ func.func @names(%a: !t) -> !t {
   %0 = linalg.matmul ins(%a, %a : !t, !t) outs(%empty : !t) -> !t
     loc("jit(f)/sequential/dense/dot_general")
 
-  // What a binding's text could not hold becomes underscores.
-  // CHECK: linalg.exp {approx.layer = "my_layer__of_mine"}
+  // A name stays as it is, so that names that differ do.
+  // CHECK: linalg.exp {approx.layer = "my layer, of=mine"}
   %odd = linalg.exp ins(%a : !t) outs(%empty : !t) -> !t
     loc("jit(f)/my layer, of=mine/exp")
+  // CHECK: linalg.exp {approx.layer = "gr\C3\B6\C3\9Fe"}
+  %unicode = linalg.exp ins(%a : !t) outs(%empty : !t) -> !t
+    loc("jit(f)/gr\C3\B6\C3\9Fe/exp")
+  // Parentheses that are no call's are part of it.
+  // CHECK: linalg.exp {approx.layer = "fc(1)/a(/b)c"}
+  %parentheses = linalg.exp ins(%a : !t) outs(%empty : !t) -> !t
+    loc("jit(f)/fc(1)/a(/b)c/exp")
 
   // A name that wraps the Python frames, whose names are functions.
   // CHECK: linalg.exp {approx.layer = "softmax"}

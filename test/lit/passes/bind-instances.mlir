@@ -1,5 +1,5 @@
-// RUN: asnet-opt %s --approx-bind-instances=bindings=mulf=31,divf@dense=7,mulf@encoder/a=32,mulf@encoder=33,addf=0 | FileCheck %s
-// RUN: asnet-opt %s --pass-pipeline='builtin.module(approx-bind-instances{bindings=addf=0,mulf@encoder=33,mulf@encoder/a=32,divf@dense=7,mulf=31})' | FileCheck %s
+// RUN: asnet-opt %s --approx-bind-instances=bindings=mulf=31,divf@dense=7,mulf@encoder/a=32,mulf@encoder=33,addf=0,mulf@fc%%201=32,mulf@100%%25=33 | FileCheck %s
+// RUN: asnet-opt %s --pass-pipeline='builtin.module(approx-bind-instances{bindings=addf=0,mulf@100%%25=33,mulf@fc%%201=32,mulf@encoder=33,mulf@encoder/a=32,divf@dense=7,mulf=31})' | FileCheck %s
 // RUN: asnet-opt %s --approx-bind-instances | FileCheck %s --check-prefix=NOTHING
 
 approx.library {
@@ -44,6 +44,13 @@ func.func @layers(%a: f32) {
   %4 = approx.mulf %a, %a {approx.layer = "encoder/b"} : f32
   // CHECK: approx.mulf {{.*}} {approx.layer = "encoder2", instance = 31}
   %5 = approx.mulf %a, %a {approx.layer = "encoder2"} : f32
+  // Any byte of a name may be written by its code, a percent sign must be.
+  // CHECK: approx.mulf {{.*}} {approx.layer = "fc 1", instance = 32}
+  %6 = approx.mulf %a, %a {approx.layer = "fc 1"} : f32
+  // CHECK: approx.mulf {{.*}} {approx.layer = "100%", instance = 33}
+  %7 = approx.mulf %a, %a {approx.layer = "100%"} : f32
+  // CHECK: approx.mulf {{.*}} {approx.layer = "fc_1", instance = 31}
+  %8 = approx.mulf %a, %a {approx.layer = "fc_1"} : f32
   return
 }
 

@@ -1,0 +1,59 @@
+"""Every stage that is printed can be read by the tool of the next one, layers included."""
+
+import subprocess
+
+import pytest
+
+import asnet_mlir
+from asnet_mlir.compiler import STAGES
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.weights import weights_file_of, write_weights
+
+RULES = {
+    "classification_mnist": "mulf@dense=fmul_trunc:P=20",
+    "convolutional_mnist": "mulf@conv2=fmul_trunc:P=20",
+    "convolutional_svhn": "mulf@dense1=fmul_trunc:P=20",
+}
+
+
+@pytest.fixture(scope="module", params=list(RULES))
+def network(request):
+    return asnet_mlir.load_model(request.param)
+
+
+@pytest.mark.parametrize("stage", ["stablehlo", "approx", "bound"])
+def test_models_are_read_again(network, tmp_path, stage):
+    file = tmp_path / f"{network.name}.mlir"
+    file.write_text(asnet_mlir.compile(network, stage))
+    weights = (network.unfolded or network if stage == "stablehlo" else network).weights
+    write_weights(weights_file_of(file), weights)
+    rule = RULES[network.name]
+    bound = asnet_mlir.compile(network, "bound", rule)
+    assert "instance = 1" in bound
+    assert asnet_mlir.compile(str(file), "bound", rule) == bound
+
+
+@pytest.mark.parametrize("style", ["shared", "stream"])
+def test_schedules_are_read_by_the_tool_of_hardware(network, tmp_path, style):
+    rule = RULES[network.name]
+    file = tmp_path / "scheduled.mlir"
+    file.write_text(asnet_mlir.compile(network, "scheduled", rule, style=style))
+    done = subprocess.run(
+        ["asnet-hw-opt", str(file), f"--name={network.name}"], capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    assert done.stdout == asnet_mlir.compile(network, "sv", rule, style=style)
+
+
+def test_stages_that_are_no_models_say_so(mlp, tmp_path):
+    for stage in STAGES:
+        for style in ("shared", "stream") if stage in ("scheduled", "hw", "sv") else ("shared",):
+            file = tmp_path / "net.mlir"
+            file.write_text(asnet_mlir.compile(mlp, stage, style=style))
+            if stage in ("stablehlo", "approx", "bound"):
+                write_weights(weights_file_of(file), mlp.weights)
+                asnet_mlir.load_model(file)
+                continue
+            message = f"is of the stage '{stage}', which is no model; models are of the stages"
+            with pytest.raises(InputError, match=message):
+                asnet_mlir.load_model(file)
