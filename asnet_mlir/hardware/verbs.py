@@ -178,7 +178,7 @@ def generate(
         {weight.name: weight.value for weight in network.weights},
         cores,
         output,
-        name=_identifier(network.name),
+        name=verilog.identifier(network.name),
         force=force,
         models=model_texts(instances),
         info=_info(network, binding),
@@ -214,7 +214,7 @@ def emit_hardware(
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
     cores = {key: _unit_files(instance) for key, instance in instances.items()}
     attachments = {key: bundles.attachment(core, core.module) for key, core in cores.items()}
-    name = _identifier(network.name)
+    name = verilog.identifier(network.name)
     if style == "stream":
         scheduled = streams.schedule(text, parsed)
         return (
@@ -596,13 +596,6 @@ def _sources(core: Core) -> tuple[tuple[data_files.File, ...], tuple[data_files.
                 "bundle; remove it"
             )
     return data_files.placed(core, files)
-
-
-def _identifier(name: str) -> str:
-    """Return a Verilog identifier made of a network's name."""
-    text = re.sub(r"\W", "_", name, flags=re.ASCII)
-    text = text if re.match(r"[A-Za-z_]", text) else f"network_{text}"
-    return f"{text}_network" if text in verilog.KEYWORDS else text
 
 
 def _info(network: Network, binding: Binding) -> Mapping[str, Any]:

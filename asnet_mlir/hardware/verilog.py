@@ -18,6 +18,7 @@ __all__ = [
     "KEYWORDS",
     "MergedSources",
     "directives",
+    "identifier",
     "merge_sources",
 ]
 
@@ -71,6 +72,32 @@ _DIRECTIVE = re.compile(
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _BLOCKS = ("module", "macromodule", "package", "interface", "primitive", "program")
 _DEFINES = ("module", "macromodule", "package", "interface", "primitive")
+
+
+#: Of an identifier made of a name, which becomes part of others and of files' names.
+_LONGEST_IDENTIFIER = 60
+_LONGEST_FILE = 120
+
+
+def identifier(name: str, prefix: str = "network") -> str:
+    """Return an identifier of Verilog made of any name.
+
+    It begins with a letter (with `prefix` where the name does not), is ASCII, short and no keyword
+    in any case.  What would be lost otherwise, letters outside of ASCII or the end of a long name,
+    is in a hash behind it.
+    """
+    text = re.sub(r"\W", "_", name, flags=re.ASCII)
+    if not re.match(r"[A-Za-z]", text):
+        text = f"{prefix}_{text}"
+    if text.lower() in KEYWORDS:
+        text = f"{text}_{prefix}"
+    if not name.isascii() or len(text) > _LONGEST_IDENTIFIER:
+        text = f"{text[: _LONGEST_IDENTIFIER - 9]}_{_mark(name)}"
+    return text
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -240,7 +267,8 @@ def merge_sources(
 ) -> MergedSources:
     """Merge the sources of `cores` (instance: top module, files as (name, text)).
 
-    `reserved` are module names that the machine takes for itself.
+    `reserved` are module names that the machine takes for itself.  Names of modules and files
+    differ by more than case, as some tools and file systems ignore it.
 
     Raises:
       UnsupportedError: a module has an escaped name or a keyword's; two cores have declarations
@@ -258,9 +286,15 @@ def merge_sources(
         groups[key] = group
         for name, text in group.items():
             definitions.setdefault(name, set()).add(text)
-    clashing = {name for name, texts in definitions.items() if len(texts) > 1} | (
-        set(reserved) & set(definitions)
-    )
+    cased: dict[str, set[str]] = {}
+    for name in definitions:
+        cased.setdefault(name.lower(), set()).add(name)
+    taken = {name.lower() for name in reserved}
+    clashing = {
+        name
+        for name, texts in definitions.items()
+        if len(texts) > 1 or name.lower() in taken or len(cased[name.lower()]) > 1
+    }
     merged: dict[str, str] = {}
     modules: dict[int, str] = {}
     renamed: dict[int, Mapping[str, str]] = {}
@@ -278,16 +312,22 @@ def merge_sources(
                     grew = True
         texts = sorted({group[name] for name in changed})
         digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
-        names = {name: f"{name}_{digest}" for name in changed}
+        names = {
+            name: f"{name}_{digest}"
+            if len(cased[name.lower()]) == 1
+            else f"{name}_{_mark(name + digest)}"
+            for name in changed
+        }
         modules[key] = names.get(top, top)
         renamed[key] = names
         placed.append([(name, _closed(_renamed(text, names))) for name, text in files])
         for file_name, text in placed[-1]:
             stem, dot, suffix = file_name.rpartition(".")
+            stem = stem or file_name
             target = file_name
-            if merged.get(target, text) != text:
-                mark = hashlib.sha256(text.encode()).hexdigest()[:8]
-                target = f"{stem or file_name}_{mark}{dot}{suffix if dot else ''}"
+            alike = (name for name in merged if name.lower() == file_name.lower())
+            if len(stem) > _LONGEST_FILE or any(merged[n] != text or n != target for n in alike):
+                target = f"{stem[:_LONGEST_FILE]}_{_mark(text)}{dot}{suffix if dot else ''}"
             merged[target] = text
     _check_outside(placed)
     # Equal texts under two names would define a module twice.

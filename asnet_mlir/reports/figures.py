@@ -49,9 +49,12 @@ def _slug(text: str) -> str:
 
 
 def _free(folder: Path, stem: str, taken: Sequence[Path]) -> Path:
-    """Return a name that none of the other pictures has: two networks may be named alike."""
+    """Return a name that none of the other pictures has: two networks may be named alike.
+
+    File systems may ignore case.
+    """
     path, number = folder / f"{stem}.png", 2
-    while path in taken:
+    while str(path).lower() in (str(other).lower() for other in taken):
         path, number = folder / f"{stem}-{number}.png", number + 1
     return path
 

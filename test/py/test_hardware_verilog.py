@@ -15,8 +15,8 @@ from asnet_mlir.cores.core import Source
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends import load_model
 from asnet_mlir.hardware import generate, simulate
-from asnet_mlir.hardware.verbs import _core_files, _identifier
-from asnet_mlir.hardware.verilog import KEYWORDS, directives, merge_sources
+from asnet_mlir.hardware.verbs import _core_files
+from asnet_mlir.hardware.verilog import KEYWORDS, directives, identifier, merge_sources
 
 
 def top(name: str, helper: str = "helper") -> str:
@@ -167,8 +167,29 @@ def test_data_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
 def test_names_that_are_keywords() -> None:
     assert len(KEYWORDS) == 248
     for name in ("real", "table", "nettype"):
-        assert _identifier(name) == f"{name}_network"
-    assert (_identifier("my-net"), _identifier("3d")) == ("my_net", "network_3d")
+        assert identifier(name) == f"{name}_network"
+    names = ["my-net", "3d", "Module", "_x", "", "größe", "grüße", "层", "n" * 61, "n" * 62]
+    made = [identifier(name) for name in names]
+    assert made[:5] == ["my_net", "network_3d", "Module_network", "network__x", "network_"]
+    assert all(re.fullmatch(r"[A-Za-z]\w{,59}", text, re.ASCII) for text in made)
+    assert len(set(made)) == len(names) and made[5].startswith("gr__e_")
+
+
+def test_names_that_differ_by_case_only() -> None:
+    """Modules of cores, files, and what the machine takes for itself."""
+    merged = merge_sources(
+        {
+            1: ("Mul", [("Mul.v", "module Mul(input a); endmodule\n")]),
+            2: ("mul", [("mul.v", "module mul(input b); endmodule\n")]),
+            3: ("Asnet_Rom", [("r" * 200 + ".v", "module Asnet_Rom(input c); endmodule\n")]),
+        },
+        reserved=("asnet_rom",),
+    )
+    for names in (merged.modules.values(), [name for name, _ in merged.files]):
+        assert len({name.lower() for name in [*names, "asnet_rom"]}) == 4
+    assert all(len(name) < 150 for name, _ in merged.files)
+    for module, (_, text) in zip(merged.modules.values(), merged.files, strict=True):
+        assert f"module {module}(" in text
     with pytest.raises(UnsupportedError, match=r"c\.v: the module 'iff' is named like a keyword"):
         merge_sources({1: ("c", [("c.v", top("c", "x") + user_core("iff", "x"))])})
 
