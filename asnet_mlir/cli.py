@@ -438,6 +438,13 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
     command.add_argument("--data", metavar="DATA", help="what --network runs on")
     command.add_argument("--layer", metavar="LAYER", help="of --network; by default all")
     command.add_argument("--samples", metavar="N|all", help="operand pairs")
+    command.add_argument(
+        "--overflow",
+        default="plain",
+        metavar="O",
+        help="of an integer result that wraps: plain (default), modular (distance modulo 2^width) "
+        "or exclude (only pairs whose exact result fits)",
+    )
     command.add_argument("--threads", type=_integer, metavar="N", help=_THREADS)
     command.add_argument(
         "-o", "--output", metavar="PREFIX", help="write PREFIX.json and PREFIX.png"
@@ -1037,7 +1044,12 @@ def _cores_characterize(options: Any) -> None:
             **count,
         )
         samples = None
-    arguments = {"distribution": distribution, "seed": options.seed, "strategy": strategy}
+    arguments = {
+        "distribution": distribution,
+        "seed": options.seed,
+        "strategy": strategy,
+        "overflow": options.overflow,
+    }
     found = characterize(instance, samples=samples, threads=options.threads, **arguments)
     if options.output is not None:
         from asnet_mlir.reports import plot_errors

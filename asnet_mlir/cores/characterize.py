@@ -18,9 +18,11 @@ from asnet_mlir.cache import cached_text, content_hash
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores.characterize_base import (
     DISTRIBUTIONS,
+    OVERFLOWS,
     Distribution,
     ErrorMap,
     Histogram,
+    Overflow,
     Subject,
 )
 from asnet_mlir.cores.characterize_floats import characterize_floats, float_map
@@ -32,10 +34,12 @@ from asnet_mlir.worker import in_mlir_process
 
 __all__ = [
     "DISTRIBUTIONS",
+    "OVERFLOWS",
     "Characterization",
     "Distribution",
     "ErrorMap",
     "Histogram",
+    "Overflow",
     "characterize",
     "characterize_core",
     "error_map",
@@ -54,10 +58,13 @@ class Characterization:
       distribution: its name; the operand pairs' file for a histogram.
       vectors: operand pairs looked at; `exhaustive` if these are all that there are.
       output_range: of integers, what 100 per cent of an error is.
-      metrics: EP, MAE, WCE, MSE, bias, MRE, WCRE; for floats also relative_bias, mean_ulp, max_ulp.
-        None where a result was not finite.
+      metrics: EP, MAE, WCE, MSE, bias, MRE, WCRE; for integers also MRE_nonzero; for floats also
+        relative_bias, mean_ulp, max_ulp.  None where a result was not finite.
       percent: the same in per cent, where that means something.
       undefined: pairs left out because the operation has no result (a division by zero).
+      overflow: of an integer core whose result port does not hold every exact result: what an error
+        means there, one of `OVERFLOWS`; else None.
+      overflowing: pairs left out because their exact result does not fit (overflow "exclude").
       not_finite: of floats, results that are not finite where the exact one is.
       special_values: of floats, how many pairs involve NaN, infinity, a subnormal or zero, and
         how many of them gave other bits than the exact operation; corner values included.
@@ -79,6 +86,8 @@ class Characterization:
     metrics: dict[str, int | float | None]
     percent: dict[str, float | None]
     undefined: int = 0
+    overflow: str | None = None
+    overflowing: int = 0
     not_finite: int = 0
     special_values: dict[str, dict[str, int]] = field(default_factory=dict)
     worst_case: dict[str, Any] | None = None
@@ -115,11 +124,18 @@ class Characterization:
         for name, value in self.metrics.items():
             text = "not finite" if value is None else f"{value:.6g}"
             share = self.percent.get(name)
-            lines.append(f"  {name:14}{text:>14}" + ("" if share is None else f"{share:13.6g} %"))
+            line = f"  {name:14}{text:>14}" + ("" if share is None else f"{share:13.6g} %")
+            if self.kind == "integer":
+                line = f"{line:45}{_NOTES.get(name, '')}".rstrip()
+            lines.append(line)
         if self.output_range is not None:
             lines.append(f"  100 % of an absolute error is {self.output_range}")
+        if self.overflow:
+            lines.append(f"  overflow {self.overflow}: {_OVERFLOW_NOTES[self.overflow]}")
         if self.undefined:
             lines.append(f"  left out: {self.undefined} pairs without a result")
+        if self.overflowing:
+            lines.append(f"  left out: {self.overflowing} pairs whose exact result does not fit")
         if self.not_finite:
             lines.append(f"  {self.not_finite} results are not finite where the exact one is")
         for name, counts in self.special_values.items():
@@ -134,6 +150,17 @@ class Characterization:
         return "\n".join(lines)
 
 
+_NOTES = {
+    "MRE": "of all pairs, where the exact result is 0 against 1",
+    "MRE_nonzero": "without pairs whose exact result is 0",
+}
+_OVERFLOW_NOTES = {
+    "plain": "errors are between the words that the port holds, also across a wrap",
+    "modular": "errors are the shortest way modulo 2^width of the result",
+    "exclude": "only pairs whose exact result fits count",
+}
+
+
 def characterize(
     instance: Instance,
     *,
@@ -143,6 +170,7 @@ def characterize(
     strategy: models.Strategy | None = None,
     threads: int | None = None,
     checked: bool = False,
+    overflow: Overflow = "plain",
 ) -> Characterization:
     """Return the errors of an instance against the exact operation, from the cache if known.
 
@@ -158,6 +186,9 @@ def characterize(
       strategy: force that of the model, as in `derive_models`.
       threads: by default as many as this process has processors.  Results do not depend on it.
       checked: the instance has passed its check, so that it is not checked here.
+      overflow: of an integer core whose result port is too narrow for every exact result: "plain",
+        the difference of the words; "modular", their distance modulo 2^width; "exclude", without
+        the pairs whose exact result does not fit.
 
     Raises:
       InputError: a core without an operation, a distribution that does not fit.
@@ -191,6 +222,12 @@ def characterize(
             raise InputError("samples 'all': only for integer cores and uniform operands")
     elif samples is not None and not 1 <= samples <= _MAX_SAMPLES:
         raise InputError(f"samples must be from 1 to {_MAX_SAMPLES}, not {samples}")
+    if overflow not in OVERFLOWS:
+        raise InputError(f"unknown overflow '{overflow}'; one of {', '.join(OVERFLOWS)}")
+    if overflow != "plain" and core.is_float:
+        raise InputError(
+            f"{instance.label}: overflow '{overflow}' is for integer cores, whose results wrap"
+        )
     if seed < 0:
         raise InputError(f"the seed must not be negative, but is {seed}")
     if threads is not None and threads < 1:
@@ -212,10 +249,16 @@ def characterize(
     )
     workers = threads or len(os.sched_getaffinity(0))
 
+    if overflow != "plain":
+        key = content_hash(key, overflow)
+
     def make() -> str:
         subject = Subject.of(instance, strategy)
-        run = characterize_floats if core.is_float else characterize_integers
-        return json.dumps(run(subject, distribution, samples, seed, workers))
+        if core.is_float:
+            found = characterize_floats(subject, distribution, samples, seed, workers)
+        else:
+            found = characterize_integers(subject, distribution, samples, seed, workers, overflow)
+        return json.dumps(found)
 
     entry = json.loads(cached_text("characterizations", key, make))
     return Characterization(
@@ -239,6 +282,7 @@ def characterize_core(
     samples: int | Literal["all"] | None = None,
     seed: int = 0,
     threads: int | None = None,
+    overflow: Overflow = "plain",
 ) -> Characterization:
     """Characterize one core, given as text for `parse_instance`, as a core, or fixed.
 
@@ -254,7 +298,12 @@ def characterize_core(
         raise InputError("op is for a core given as text; this one has its own")
     instance = core.instance() if isinstance(core, Core) else core
     return characterize(
-        instance, distribution=distribution, samples=samples, seed=seed, threads=threads
+        instance,
+        distribution=distribution,
+        samples=samples,
+        seed=seed,
+        threads=threads,
+        overflow=overflow,
     )
 
 
@@ -290,13 +339,15 @@ def error_map(
     distribution: Distribution | None = None,
     seed: int = 0,
     strategy: models.Strategy | None = None,
+    overflow: Overflow = "plain",
 ) -> ErrorMap:
     """Return the picture of an instance's errors; the instance has been characterized.
 
     Args:
-      distribution, seed, strategy: as in `characterize`; the map covers all operands alike.
+      distribution, seed, strategy, overflow: as in `characterize`; the map covers all operands
+        alike.
     """
     subject = Subject.of(instance, strategy)
     if instance.core.is_float:
         return float_map(subject, distribution or "typical", seed)
-    return integer_map(subject, distribution or "uniform", seed)
+    return integer_map(subject, distribution or "uniform", seed, overflow)

@@ -28,6 +28,8 @@ __all__ = [
     "ErrorMap",
     "Histogram",
     "Named",
+    "OVERFLOWS",
+    "Overflow",
     "Subject",
     "cell_means",
     "points_in_cells",
@@ -39,6 +41,11 @@ Named = Literal["uniform", "normal", "typical"]
 
 #: The distributions that have a name.
 DISTRIBUTIONS: tuple[str, ...] = get_args(Named)
+
+#: What to make of pairs whose exact result the result port does not hold.
+Overflow = Literal["plain", "modular", "exclude"]
+
+OVERFLOWS: tuple[str, ...] = get_args(Overflow)
 
 #: The ports of every core.
 ROLES = ("a", "b", "result")

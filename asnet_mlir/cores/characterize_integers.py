@@ -20,6 +20,7 @@ from asnet_mlir.cores.characterize_base import (
     Distribution,
     ErrorMap,
     Histogram,
+    Overflow,
     Subject,
     cell_means,
     points_in_cells,
@@ -49,6 +50,7 @@ class _Contract:
 
     `needed` bits hold every exact result.  A narrower port holds it modulo 2^width; a wider one
     holds it extended.  A difference of unsigned operands is two's complement where it fits.
+    `overflow` is what an error means where exact results do not fit, see docs/characterization.md.
     """
 
     op: str
@@ -56,6 +58,7 @@ class _Contract:
     b: int
     result: int
     signed: bool
+    overflow: Overflow = "plain"
 
     @property
     def needed(self) -> int:
@@ -100,8 +103,26 @@ class _Contract:
             return bits
         return np.where(bits >> (self.result - 1) > 0, bits - (1 << self.result), bits)
 
-    def exact(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return exact results (Python integers) and where there is none (a division by zero)."""
+    @property
+    def is_modular(self) -> bool:
+        return self.wraps and self.overflow == "modular"
+
+    @property
+    def excludes(self) -> bool:
+        return self.wraps and self.overflow == "exclude"
+
+    def error(self, outcome: np.ndarray, exact: np.ndarray) -> np.ndarray:
+        """Return what is between results, as `outcome` gives them, and exact ones."""
+        error = outcome - exact
+        if not self.is_modular:
+            return error
+        half = 1 << (self.result - 1)
+        return ((error + half) & ((1 << self.result) - 1)) - half
+
+    def exact(self, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return exact results (Python integers), where there is none (a division by zero), and
+        where one is left out because it does not fit.
+        """
         undefined = np.zeros(a.shape, bool)
         if self.op == "addi":
             value = a + b
@@ -114,7 +135,10 @@ class _Contract:
             divisor = np.where(undefined, 1, b)
             magnitude = abs(a) // abs(divisor)
             value = np.where((a < 0) != (divisor < 0), -magnitude, magnitude)
-        return (self.outcome(value) if self.wraps else value), undefined
+        if not self.wraps:
+            return value, undefined, np.zeros(a.shape, bool)
+        held = self.outcome(value)
+        return held, undefined, (held != value).astype(bool) & ~undefined & self.excludes
 
 
 class _IntegerSums:
@@ -124,11 +148,14 @@ class _IntegerSums:
         self.weight: int | float = 0  # of pairs with a result
         self.pairs = 0
         self.undefined = 0
+        self.overflowing = 0
+        self.zero: int | float = 0  # weight of pairs whose exact result is 0
         self.wrong: int | float = 0
         self.absolute: int | float = 0
         self.signed: int | float = 0
         self.square: int | float = 0
         self.relative: list[float] = []
+        self.relative_nonzero: list[float] = []
         self.greatest = 0
         self.greatest_relative = 0.0
         self.greatest_block: int | None = None
@@ -138,11 +165,14 @@ class _IntegerSums:
         self.weight += other.weight
         self.pairs += other.pairs
         self.undefined += other.undefined
+        self.overflowing += other.overflowing
+        self.zero += other.zero
         self.wrong += other.wrong
         self.absolute += other.absolute
         self.signed += other.signed
         self.square += other.square
         self.relative += other.relative
+        self.relative_nonzero += other.relative_nonzero
         if other.greatest > self.greatest:
             self.greatest, self.greatest_block = other.greatest, block
         self.greatest_relative = max(self.greatest_relative, other.greatest_relative)
@@ -161,11 +191,11 @@ def _sums_in_python(
     if not a.size:
         return sums
     x, y = contract.operand(a, contract.a), contract.operand(b, contract.b)
-    exact, undefined = contract.exact(x, y)
-    defined = ~undefined
-    sums.undefined = int(undefined.sum())
+    exact, undefined, overflowing = contract.exact(x, y)
+    defined = ~(undefined | overflowing)
+    sums.undefined, sums.overflowing = int(undefined.sum()), int(overflowing.sum())
     exact = exact[defined]
-    error = contract.outcome(result)[defined] - exact
+    error = contract.error(contract.outcome(result)[defined], exact)
     magnitude = abs(error)
     # Integer weights stay integers, so that sums stay exact.
     w: Any = 1
@@ -185,6 +215,9 @@ def _sums_in_python(
     sums.signed = (counted * error).sum() if counted.size else 0
     sums.square = (counted * magnitude * magnitude).sum() if counted.size else 0
     sums.relative = [math.fsum(counted.astype(np.float64) * relative)]
+    nonzero = (exact != 0).astype(bool)
+    sums.zero = counted[~nonzero].sum() if counted.size else 0
+    sums.relative_nonzero = [math.fsum(counted[nonzero].astype(np.float64) * relative[nonzero])]
     if seen.any():
         sums.greatest = int(magnitude[seen].max())
         sums.greatest_relative = float(relative[seen].max())
@@ -212,18 +245,21 @@ class _CompiledSums:
         whole = a.size - a.size % _LANES
         # Less than 2^32 an error and 2^18 pairs: no sum leaves 64 bits.
         assert a.size <= _BLOCK
-        counts, reals = np.zeros(7, np.int64), np.zeros(2, np.float64)
+        counts, reals = np.zeros(9, np.int64), np.zeros(3, np.float64)
         self._compiled("reduce", a[:whole], b[:whole], result[:whole], counts, reals)
         sums = _IntegerSums()
-        undefined, wrong, absolute, signed, low, high, greatest = map(int, counts)
+        undefined, wrong, absolute, signed, low, high, greatest, zero, overflowing = map(
+            int, counts
+        )
         sums.pairs = whole
-        sums.undefined = undefined
-        sums.weight = whole - undefined
+        sums.undefined, sums.overflowing, sums.zero = undefined, overflowing, zero
+        sums.weight = whole - undefined - overflowing
         sums.wrong, sums.absolute, sums.signed = wrong, absolute, signed
         sums.square = low + (high << 32)
         sums.greatest = greatest
         sums.relative = [float(reals[0])]
         sums.greatest_relative = float(reals[1])
+        sums.relative_nonzero = [float(reals[2])]
         if whole < a.size:
             rest = _sums_in_python(self._contract, a[whole:], b[whole:], result[whole:])
             sums.add(rest, 0)
@@ -271,15 +307,35 @@ def _reduction_text(contract: _Contract) -> str:
         exact = let("ideal", f"arith.fptosi %q_real : {vf} to {vi}")
     else:
         exact = let("ideal", f"arith.{contract.op} {a}, {b} : {vi}")
+    ideal = exact
     if contract.wraps:
         exact = extended("wrapped", exact, contract.result, contract.result_signed)
     error = let("difference", f"arith.subi {values['result']}, {exact} : {vi}")
+    if contract.is_modular:
+        error = extended("distance", error, contract.result, True)
+    # 1 where a pair counts.
+    let("counts", f"arith.addi %c1, %c0 : {vi}")
+    counts = "%counts"
     if contract.op == "divi":
         error = let("error", f"arith.select %undefined, %c0, {error} : {vb}, {vi}")
         let("undefined_one", f"arith.extui %undefined : {vb} to {vi}")
         let("n0", f"arith.addi %s0, %undefined_one : {vi}")
+        counts = let("defined_one", f"arith.subi {counts}, %undefined_one : {vi}")
     else:
         let("n0", f"arith.addi %s0, %c0 : {vi}")
+    if contract.excludes:
+        let("too_large", f"arith.cmpi ne, {ideal}, {exact} : {vi}")
+        let("too_large_one", f"arith.extui %too_large : {vb} to {vi}")
+        let("overflowing", f"arith.andi %too_large_one, {counts} : {vi}")
+        error = let("within", f"arith.select %too_large, %c0, {error} : {vb}, {vi}")
+        let("n8", f"arith.addi %s8, %overflowing : {vi}")
+        counts = let("within_one", f"arith.subi {counts}, %overflowing : {vi}")
+    else:
+        let("n8", f"arith.addi %s8, %c0 : {vi}")
+    let("is_zero", f"arith.cmpi eq, {exact}, %c0 : {vi}")
+    let("zero_one", f"arith.extui %is_zero : {vb} to {vi}")
+    let("zero_counts", f"arith.andi %zero_one, {counts} : {vi}")
+    let("n7", f"arith.addi %s7, %zero_counts : {vi}")
     let("negative", f"arith.subi %c0, {error} : {vi}")
     let("magnitude", f"arith.maxsi {error}, %negative : {vi}")
     let("differs", f"arith.cmpi ne, {error}, %c0 : {vi}")
@@ -300,36 +356,38 @@ def _reduction_text(contract: _Contract) -> str:
     let("magnitude_real", f"arith.sitofp %magnitude : {vi} to {vf}")
     let("relative", f"arith.divf %magnitude_real, %base_real : {vf}")
     let("m0", f"arith.addf %r0, %relative : {vf}")
+    let("relative_nonzero", f"arith.select %is_zero, %zero, %relative : {vb}, {vf}")
+    let("m2", f"arith.addf %r2, %relative_nonzero : {vf}")
     let("greater", f"arith.cmpf ogt, %relative, %r1 : {vf}")
     let("m1", f"arith.select %greater, %relative, %r1 : {vb}, {vf}")
-    state = [(f"s{k}", f"n{k}", vi, "%c0") for k in range(7)]
-    state += [(f"r{k}", f"m{k}", vf, "%zero") for k in range(2)]
+    state = [(f"s{k}", f"n{k}", vi, "%c0") for k in range(9)]
+    state += [(f"r{k}", f"m{k}", vf, "%zero") for k in range(3)]
     arguments = ", ".join(f"%{role}: memref<?x{types[role]}>" for role in ROLES)
     kinds = ", ".join(kind for _, _, kind, _ in state)
     lines = [
-        f"func.func @reduce({arguments}, %counts: memref<7xi64>, %reals: memref<2xf64>)",
+        f"func.func @reduce({arguments}, %sums: memref<9xi64>, %reals: memref<3xf64>)",
         "    attributes {llvm.emit_c_interface} {",
         "  %first = arith.constant 0 : index",
         f"  %step = arith.constant {_LANES} : index",
         *(f"  %c{v} = arith.constant dense<{v}> : {vi}" for v in sorted(constants)),
         f"  %zero = arith.constant dense<0.0> : {vf}",
         f"  %count = memref.dim %a, %first : memref<?x{types['a']}>",
-        "  %sums:9 = scf.for %i = %first to %count step %step iter_args("
+        "  %totals:12 = scf.for %i = %first to %count step %step iter_args("
         + ", ".join(f"%{name} = {start}" for name, _, _, start in state)
         + f") -> ({kinds}) {{",
         *body,
         f"    scf.yield {', '.join(f'%{new}' for _, new, _, _ in state)} : {kinds}",
         "  }",
     ]
-    for k in range(9):
-        vector, scalar = (vi, "i64") if k < 7 else (vf, "f64")
-        kind = {6: "maxsi", 8: "maximumf"}.get(k, "add")
-        memory, place = ("counts", k) if k < 7 else ("reals", k - 7)
+    for k in range(12):
+        vector, scalar = (vi, "i64") if k < 9 else (vf, "f64")
+        kind = {6: "maxsi", 10: "maximumf"}.get(k, "add")
+        memory, place = ("sums", k) if k < 9 else ("reals", k - 9)
         lines += [
-            f"  %total{k} = vector.reduction <{kind}>, %sums#{k} : {vector} into {scalar}",
+            f"  %total{k} = vector.reduction <{kind}>, %totals#{k} : {vector} into {scalar}",
             f"  %place{k} = arith.constant {place} : index",
             f"  memref.store %total{k}, %{memory}[%place{k}] : "
-            f"memref<{7 if k < 7 else 2}x{scalar}>",
+            f"memref<{9 if k < 9 else 3}x{scalar}>",
         ]
     return "\n".join([*lines, "  return", "}", ""])
 
@@ -438,10 +496,10 @@ def _integer_pairs(subject: Subject, histogram: Histogram) -> tuple[np.ndarray, 
     return pairs[0], pairs[1]
 
 
-def _contract(subject: Subject) -> _Contract:
+def _contract(subject: Subject, overflow: Overflow = "plain") -> _Contract:
     core, widths = subject.instance.core, subject.widths
     assert core.op is not None
-    return _Contract(core.op, widths["a"], widths["b"], widths["result"], core.signed)
+    return _Contract(core.op, widths["a"], widths["b"], widths["result"], core.signed, overflow)
 
 
 def characterize_integers(
@@ -450,9 +508,10 @@ def characterize_integers(
     samples: int | str | None,
     seed: int,
     workers: int,
+    overflow: Overflow = "plain",
 ) -> dict[str, Any]:
     """Return what `Characterization` says of an integer core, by attribute."""
-    contract = _contract(subject)
+    contract = _contract(subject, overflow)
     operands = _IntegerOperands(subject, distribution, samples, seed)
     compiled = (
         _CompiledSums(contract) if contract.is_compiled and operands.weights is None else None
@@ -486,6 +545,9 @@ def characterize_integers(
         "MSE": quotient(sums.square, weight),
         "bias": quotient(sums.signed, weight),
         "MRE": quotient(math.fsum(sums.relative), weight),
+        "MRE_nonzero": quotient(math.fsum(sums.relative_nonzero), weight - sums.zero)
+        if weight > sums.zero
+        else None,
         "WCRE": sums.greatest_relative,
     }
     return {
@@ -501,6 +563,8 @@ def characterize_integers(
             if name != "MSE"
         },
         "undefined": sums.undefined,
+        "overflow": overflow if contract.wraps else None,
+        "overflowing": sums.overflowing,
         "worst_case": _integer_worst_case(subject, contract, operands, sums.greatest_block),
     }
 
@@ -516,7 +580,7 @@ def _integer_worst_case(
     if block is None:
         return None
     a, b = operands.block(block)
-    errors, undefined = _integer_errors(subject, a, b)
+    errors, undefined = _integer_errors(subject, contract, a, b)
     weights = operands.block_weights(block)
     counted = ~undefined if weights is None else ~undefined & (weights > 0)
     # Doubles tell errors beyond 2^53 apart by chance: then any of the greatest is shown.
@@ -533,10 +597,9 @@ def _integer_worst_case(
 
 
 def _integer_errors(
-    subject: Subject, a: np.ndarray, b: np.ndarray
+    subject: Subject, contract: _Contract, a: np.ndarray, b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return signed errors as doubles, and where there is none."""
-    contract = _contract(subject)
+    """Return signed errors as doubles, and where there is none that counts."""
     if contract.is_compiled:  # int64 does, and is much faster than Python's integers
 
         def number(bits: np.ndarray, width: int, signed: bool) -> np.ndarray:
@@ -557,20 +620,26 @@ def _integer_errors(
             "divi": lambda: np.trunc(x / divisor).astype(np.int64),
         }[contract.op]()
         if contract.wraps:
-            exact = number(exact, contract.result, contract.result_signed)
+            held = number(exact, contract.result, contract.result_signed)
+            undefined |= (held != exact) & contract.excludes
+            exact = held
         result = number(subject.evaluate(a, b), contract.result, contract.result_signed)
-        return (result - exact).astype(np.float64), undefined
+        return contract.error(result, exact).astype(np.float64), undefined
     x, y = contract.operand(a, contract.a), contract.operand(b, contract.b)
-    exact, undefined = contract.exact(x, y)
-    return (contract.outcome(subject.evaluate(a, b)) - exact).astype(np.float64), undefined
+    exact, undefined, overflowing = contract.exact(x, y)
+    error = contract.error(contract.outcome(subject.evaluate(a, b)), exact)
+    return error.astype(np.float64), undefined | overflowing
 
 
-def integer_map(subject: Subject, distribution: Distribution, seed: int) -> ErrorMap:
+def integer_map(
+    subject: Subject, distribution: Distribution, seed: int, overflow: Overflow = "plain"
+) -> ErrorMap:
     """Return mean errors over the plane of operands, and a sample of errors."""
+    contract = _contract(subject, overflow)
     rng = np.random.default_rng((seed, 1))
     signed = subject.instance.core.signed
     widths = (subject.widths["a"], subject.widths["b"])
-    compiled = _contract(subject).is_compiled
+    compiled = contract.is_compiled
     # Wide cores are slow to compare, and a map of them needs no finer cells.
     cells = [min(MAP_CELLS if compiled else MAP_CELLS // 4, 1 << width) for width in widths]
     sizes = [(1 << width) // count for width, count in zip(widths, cells, strict=True)]
@@ -580,7 +649,7 @@ def integer_map(subject: Subject, distribution: Distribution, seed: int) -> Erro
         ((values + np.uint64(start & ((1 << 64) - 1))) & np.uint64((1 << width) - 1)).astype(dtype)
         for values, start, width, dtype in zip((a, b), starts, widths, subject.dtypes, strict=True)
     ]
-    errors, undefined = _integer_errors(subject, *points)
+    errors, undefined = _integer_errors(subject, contract, *points)
     mean = cell_means(np.where(undefined, np.nan, errors), *cells)
     borders = [
         start + np.arange(count + 1) * float(size)
@@ -593,7 +662,7 @@ def integer_map(subject: Subject, distribution: Distribution, seed: int) -> Erro
     for k in range(chosen):
         number = k * operands.blocks // chosen
         a, b = operands.block(number)
-        errors, undefined = _integer_errors(subject, a, b)
+        errors, undefined = _integer_errors(subject, contract, a, b)
         seen.append(errors[~undefined])
         weight = operands.block_weights(number)
         weights.append((np.ones(a.size) if weight is None else weight)[~undefined])

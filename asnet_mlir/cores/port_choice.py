@@ -52,7 +52,7 @@ _USUAL_NAMES = {
     # What steers a unit, and is never an operand.
     "control": (
         _PLAIN,
-        r"mode\w*|sel(ect)?|op|opcode|op_?sel|fn|func(t|tion)?|c_?i(n)?|carry_?in|cin|sub|add_?sub"
+        r"mode\w*|sel(ect)?|((fp|fpu|alu|f|arith|math)_?)?op(code|_?sel)?|fn|func(t|tion)?|c_?i(n)?|carry_?in|cin|sub|add_?sub"
         r"|\w*en(able)?|ce|(is_?)?signed|sgn|r(ound(ing)?)?_?m(ode)?|rnd\w*|round\w*|rm|rmode"
         r"|start|go|\w*valid\w*|\w*(stb|strobe|vld)|\w*re(a)?dy\w*|\w*ack|flush|stall|kill|hold|clear"
         r"|clr|[as]?(rst|reset)\w*|n_?(rst|reset)|a?cl(oc)?k\w*|scan\w*|test\w*|approx\w*|level|cfg"
@@ -65,6 +65,8 @@ _USUAL_NAMES = {
     ),
 }
 _RESULTS = r"result|res|rslt|out|output|data_?out|d_?out|output_z|answer"
+# What results are often called, and other outputs as well.
+_LETTERS = r"[coryz]"
 _RESULTS_OF = {
     "mul": r"p|prod(uct)?|mul(t|tiplication)?",
     "add": r"s|sum|add(ition)?",
@@ -88,9 +90,8 @@ def _is_usual(name: str, role: str) -> bool:
     return re.fullmatch(f"{before}({words}){behind}", name.lower()) is not None
 
 
-def _is_result(name: str, op: str | None) -> bool:
+def _is_result(name: str, op: str | None, words: str = _RESULTS) -> bool:
     """Whether a port is called as results of an operation are."""
-    words = _RESULTS
     if op is not None:
         words += "|" + _RESULTS_OF[op[:3]]
     before, behind = _PLAIN
@@ -368,12 +369,12 @@ def _choose_result(choice: _Choice, widths: set[int]) -> None:
             found = [port for port in fitting if port in called]
     elif len(buses) == 1 and (op is not None or all(p in never for p in outputs if p not in buses)):
         found = buses
-    # A quotient and a remainder may both have any width; a name must not speak for another one.
-    in_doubt = len(found) != 1 or found[0] in never
-    if not in_doubt and called:
-        in_doubt = found[0] not in called
-    elif not in_doubt and op in ("divi", "divf"):
-        in_doubt = sum(not _is_usual(port.name, "flag") for port in buses) > 1
+    # No name may speak for another one.
+    likely = called or [port for port in outputs if _is_result(port.name, None, _LETTERS)]
+    in_doubt = len(found) != 1 or found[0] in never or (bool(likely) and found[0] not in likely)
+    if op in ("divi", "divf") and not called:
+        # A quotient and a remainder may both have any width.
+        in_doubt |= sum(not _is_usual(port.name, "flag") for port in buses) > 1
     if in_doubt:
         names = ", ".join(f"{port.name}[{port.width}]" for port in outputs) or "no output"
         want = f", which has {' or '.join(map(str, sorted(widths)))} bits" if widths else ""

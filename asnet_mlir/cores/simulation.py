@@ -375,7 +375,8 @@ def measure_latency(instance: Instance) -> tuple[int, int]:
     simulation = build(make_family([instance], widths), "verilator")
     core = instance.core
     if core.has_handshake:
-        a, b = _varied_operands(instance, widths, 4096)
+        # Among the corners are the operands that a bit-by-bit shifter needs longest for.
+        a, b = _varied_operands(instance, widths, 4096, corners=True)
         _, cycles = simulation.run_with_cycles(a, b)
         return int(cycles.min()), int(cycles.max())
     a, b = _varied_operands(instance, widths, _MEASURED_PAIRS)
@@ -386,21 +387,19 @@ def measure_latency(instance: Instance) -> tuple[int, int]:
 
 
 def _varied_operands(
-    instance: Instance, widths: Widths, count: int
+    instance: Instance, widths: Widths, count: int, *, corners: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
+    """Return random operand pairs and, if asked for, all pairs of corner values, mixed."""
     core = instance.core
-    if core.format is not None:
-        corners = corner_pairs(FORMATS[core.format])
-    else:
-        corners = integer_corner_pairs(widths.a, widths.b)
-    drawn = random_operands(core.format, widths.a, widths.b, count, (0, 1))
-    picked = np.random.default_rng(0).permutation(corners[0].size)[: count // 2]
-    a, b = (
-        np.concatenate([corner[picked].astype(np.uint64), values.astype(np.uint64)])[-count:]
-        for corner, values in zip(corners, drawn, strict=True)
-    )
+    a, b = random_operands(core.format, widths.a, widths.b, count, (0, 1))
+    if corners:
+        if core.format is not None:
+            first, second = corner_pairs(FORMATS[core.format])
+        else:
+            first, second = integer_corner_pairs(widths.a, widths.b)
+        a, b = np.concatenate([a, first]), np.concatenate([b, second])
     order = np.random.default_rng(1).permutation(a.size)
-    return a[order], b[order]
+    return a[order].astype(np.uint64), b[order].astype(np.uint64)
 
 
 def observed_latencies(simulation: Simulation, a: np.ndarray, b: np.ndarray) -> list[int | None]:

@@ -30,7 +30,7 @@ from asnet_mlir.reports import plot_errors
 INTEGER_OPS = ("addi", "subi", "muli", "divi")
 
 
-def brute_force(op, widths, signed, table, pairs=None, weights=None):
+def brute_force(op, widths, signed, table, pairs=None, weights=None, overflow="plain"):
     """Return the metrics by their definitions, one pair at a time, in Python's own integers."""
     wa, wb, wr = widths
 
@@ -39,7 +39,7 @@ def brute_force(op, widths, signed, table, pairs=None, weights=None):
 
     needed = {"muli": wa + wb, "divi": wa + signed}.get(op, max(wa, wb) + 1)
     result_signed = signed or (op == "subi" and wr >= needed)
-    errors, exacts, counts, undefined = [], [], [], 0
+    errors, exacts, counts, undefined, overflowing = [], [], [], 0, 0
     every = itertools.product(range(1 << wa), range(1 << wb)) if pairs is None else pairs
     for number, (a, b) in enumerate(every):
         x, y = twos(a, wa), twos(b, wb)
@@ -52,14 +52,23 @@ def brute_force(op, widths, signed, table, pairs=None, weights=None):
             "muli": lambda x=x, y=y: x * y,
             "divi": lambda x=x, y=y: math.trunc(x / y),
         }[op]()
-        if wr < needed:  # what the port can hold of it
+        wraps = wr < needed
+        if wraps:  # what the port can hold of it
+            ideal = exact
             exact %= 1 << wr
             if result_signed and exact >= 1 << (wr - 1):
                 exact -= 1 << wr
+            if overflow == "exclude" and exact != ideal:
+                overflowing += 1
+                continue
         got = int(table[a, b])
         if result_signed and got >= 1 << (wr - 1):
             got -= 1 << wr
-        errors.append(got - exact)
+        error = got - exact
+        if wraps and overflow == "modular":
+            error = min(error, error + (1 << wr), error - (1 << wr), key=abs)
+            error = -error if error == 1 << (wr - 1) else error  # the half: either way is as long
+        errors.append(error)
         exacts.append(exact)
         counts.append(1 if weights is None else weights[number])
     total = sum(counts)
@@ -76,8 +85,12 @@ def brute_force(op, widths, signed, table, pairs=None, weights=None):
         "MSE": mean([e * e for e in errors]),
         "bias": mean(errors),
         "MRE": mean(relative),
+        "MRE_nonzero": sum(c * r for c, r, x in zip(counts, relative, exacts, strict=True) if x)
+        / sum(c for c, x in zip(counts, exacts, strict=True) if x)
+        if any(c for c, x in zip(counts, exacts, strict=True) if x)
+        else None,
         "WCRE": max(relative[k] for k in seen),
-    }, undefined
+    }, (undefined if overflow == "plain" else (undefined, overflowing))
 
 
 def table_subject(op, widths, signed, table):
@@ -113,6 +126,11 @@ def test_integer_metrics_are_those_of_brute_force(data):
     assert_metrics(found["metrics"], want)
     assert found["undefined"] == undefined and found["exhaustive"]
     assert found["vectors"] == 1 << (widths[0] + widths[1])
+    for overflow in ("modular", "exclude"):
+        found = integers.characterize_integers(subject, "uniform", None, 0, 1, overflow)
+        want, left_out = brute_force(op, widths, signed, table, overflow=overflow)
+        assert_metrics(found["metrics"], want)
+        assert (found["undefined"], found["overflowing"]) == left_out
     worst = found["worst_case"]
     assert want["WCE"] == (abs(worst["result"] - worst["exact"]) if worst else 0)
 
