@@ -90,12 +90,20 @@ def _is_usual(name: str, role: str) -> bool:
     return re.fullmatch(f"{before}({words}){behind}", name.lower()) is not None
 
 
-def _is_result(name: str, op: str | None, words: str = _RESULTS) -> bool:
+def _is_result(name: str, op: str | None) -> bool:
     """Whether a port is called as results of an operation are."""
+    words = _RESULTS
     if op is not None:
         words += "|" + _RESULTS_OF[op[:3]]
     before, behind = _PLAIN
     return re.fullmatch(f"{before}({words}){behind}", name.lower()) is not None
+
+
+def _may_be(name: str, op: str | None) -> bool:
+    """Whether a part of a port's name is what results are called."""
+    return any(
+        _is_result(part, op) or re.fullmatch(_LETTERS, part) for part in name.lower().split("_")
+    )
 
 
 def _bare(name: str) -> str:
@@ -370,7 +378,7 @@ def _choose_result(choice: _Choice, widths: set[int]) -> None:
     elif len(buses) == 1 and (op is not None or all(p in never for p in outputs if p not in buses)):
         found = buses
     # No name may speak for another one.
-    likely = called or [port for port in outputs if _is_result(port.name, None, _LETTERS)]
+    likely = called or [port for port in outputs if port not in never and _may_be(port.name, op)]
     in_doubt = len(found) != 1 or found[0] in never or (bool(likely) and found[0] not in likely)
     if op in ("divi", "divf") and not called:
         # A quotient and a remainder may both have any width.

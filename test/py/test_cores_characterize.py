@@ -110,6 +110,30 @@ def assert_metrics(got, want):
         assert got[name] == pytest.approx(value, rel=1e-12, abs=1e-15), name
 
 
+def test_errors_across_a_wrap():
+    """A lower-part OR adder without a carry out: an error of 16 across the wrap is one of 240."""
+    a, b = np.meshgrid(np.arange(256), np.arange(256), indexing="ij")
+    table = ((a >> 5) + (b >> 5) << 5 | (a | b) & 31) & 255
+    subject = table_subject("addi", (8, 8, 8), False, table)
+    found = {
+        overflow: integers.characterize_integers(subject, "uniform", None, 0, 1, overflow)
+        for overflow in ("plain", "modular", "exclude")
+    }
+    greatest = {overflow: entry["metrics"]["WCE"] for overflow, entry in found.items()}
+    assert greatest == {"plain": 255, "modular": 31, "exclude": 31}
+    assert (
+        found["exclude"]["overflowing"] == 255 * 128 and found["exclude"]["overflow"] == "exclude"
+    )
+    assert found["plain"]["overflowing"] == 0
+    # 256 of the 65,536 sums are 0 (modulo 256), whose relative errors are of 1.
+    metrics = found["modular"]["metrics"]
+    assert metrics["MRE"] > metrics["MRE_nonzero"] > 0
+    wide = table_subject("addi", (8, 8, 9), False, a + b)
+    assert (
+        integers.characterize_integers(wide, "uniform", None, 0, 1, "exclude")["overflow"] is None
+    )
+
+
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.data())
 def test_integer_metrics_are_those_of_brute_force(data):
