@@ -14,6 +14,7 @@ from urllib.parse import quote
 from asnet_mlir.cores import Instance, parse_instance
 from asnet_mlir.cores.description import describe, instance_from_description
 from asnet_mlir.errors import InputError
+from asnet_mlir.files import write_whole
 from asnet_mlir.json_input import check_keys, check_schema, read_json
 
 __all__ = ["Binding", "Rule", "layer_option"]
@@ -192,7 +193,7 @@ class Binding:
 
     def save(self, path: str | Path) -> None:
         """Write the binding as JSON."""
-        Path(path).write_text(json.dumps(self.to_json(), indent=2) + "\n")
+        write_whole(path, json.dumps(self.to_json(), indent=2) + "\n")
 
     @cached_property
     def instances(self) -> dict[int, Instance]:

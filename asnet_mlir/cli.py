@@ -63,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder without permission
         if debug:
             raise
-        print(f"asnet: error: {error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"asnet: error: {where}{error.strerror or error}", file=sys.stderr)
         return 1
     except Exception as error:
         if debug:
@@ -470,10 +471,9 @@ def _print_json(value: Any) -> None:
 
 
 def _write_new(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+    from asnet_mlir.files import write_whole
+
+    write_whole(path, text)
 
 
 def _compile(options: Any) -> None:

@@ -24,6 +24,8 @@ __all__ = [
     "new_folder",
     "put_in_place",
     "remove_leftovers",
+    "replacement",
+    "restore",
     "sync",
     "unwritable",
     "write_whole",
@@ -31,17 +33,19 @@ __all__ = [
 
 #: What is younger may be between its creation and its lock.
 _LEFTOVER_SECONDS = 60.0
+#: Names beside what is replaced: of what is new, and of what was there.
+_NEW, _OLD = ".asnet-new-", ".asnet-old-"
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _FAILED_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
-def unwritable(path: str | os.PathLike[str], error: OSError) -> AsnetError:
-    """Return what to raise where `path` can't be written.
+def unwritable(path: str | os.PathLike[str], error: OSError, more: str = "") -> AsnetError:
+    """Return what to raise where `path` can't be written; `more` ends the message.
 
     A full or failed disk is a failure (status 1), a place that can't be written to is bad input
     (status 2), whatever was being written.
     """
-    text = f"{os.fspath(path)}: can't be written: {error.strerror or error}"
+    text = f"{os.fspath(path)}: can't be written: {error.strerror or error}{more}"
     return ToolError(text) if error.errno in _FAILED_DISK else InputError(text)
 
 
@@ -129,6 +133,40 @@ def _sync_one(path: str | os.PathLike[str]) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `path` at the end, or is gone where the block fails.
+
+    Whoever looks at `path` finds what was there or all that is new, at any moment, also after a
+    process that was killed or a failure of power.
+
+    Raises:
+      OSError: `path` is as it was.
+    """
+    restore(path)
+    with new_folder(path.parent, f".{path.name}{_NEW}") as temporary:
+        yield temporary
+        temporary.chmod(_mode(0o777))
+        if path.exists():
+            sync(temporary)  # before what is there goes
+        put_in_place(temporary, path, f".{path.name}{_OLD}")
+
+
+def restore(path: Path) -> None:
+    """Remove what killed processes left of writing a `replacement` of `path`.
+
+    Where one was killed between two renames (on a file system that can't exchange names), what was
+    there comes back.
+    """
+    if not path.exists() and not path.is_symlink():
+        with contextlib.suppress(OSError, StopIteration):
+            names = sorted(entry.name for entry in os.scandir(path.parent))
+            old = next(name for name in names if name.startswith(f".{path.name}{_OLD}"))
+            os.rename(path.parent / old, path)
+    for kind in (_NEW, _OLD):
+        remove_leftovers(path.parent, f".{path.name}{kind}")
 
 
 def put_in_place(new: Path, path: Path, spare: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.files import write_whole
 from asnet_mlir.frontends.network import Weight
 
 __all__ = [
@@ -64,8 +66,9 @@ def weights_file_of(path: Path) -> Path:
 
 def write_weights(path: Path, weights: Sequence[Weight]) -> None:
     """Write weights as an `.npz` file, by their names."""
-    with open(path, "wb") as file:  # savez itself would add a suffix
-        np.savez(file, allow_pickle=False, **{w.name: w.value for w in weights})
+    file = io.BytesIO()
+    np.savez(file, allow_pickle=False, **{w.name: w.value for w in weights})
+    write_whole(path, file.getvalue())
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -6,8 +6,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import __version__
-from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.errors import InputError
+from asnet_mlir.files import replacement, restore, unwritable
 from asnet_mlir.hardware import kit, observed, stages, stream_bundle, verilog
 from asnet_mlir.hardware.rom import rom_files, rom_image
 from asnet_mlir.resources import lowering_directory
@@ -257,6 +256,7 @@ def check_output(out_dir: str | Path, force: bool) -> Path:
       InputError: it exists, and is no bundle that may be replaced.
     """
     out = Path(out_dir)
+    restore(out)
     if out.is_symlink() and not out.exists():
         raise InputError(f"{out}: is a link to nothing; nothing was written")
     if out.exists() and not force:
@@ -439,28 +439,10 @@ def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
 def _write(out: Path, files: Mapping[str, bytes]) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        with replacement(out) as temporary:
+            for name, data in files.items():
+                path = temporary / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
     except OSError as error:
-        raise InputError(f"{out}: its folder can't be made: {error.strerror}") from None
-    temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    try:
-        for name, data in files.items():
-            path = temporary / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        temporary.chmod(0o755)
-        if out.exists():
-            old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-old-"))
-            out.rename(old / "bundle")
-            try:
-                temporary.rename(out)
-            except OSError:
-                (old / "bundle").rename(out)
-                raise
-            finally:
-                shutil.rmtree(old)
-        else:
-            temporary.rename(out)
-    except OSError as error:  # a full disk
-        raise ToolError(f"{out}: can't be written: {error.strerror}; nothing was changed") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise unwritable(out, error, "; nothing was changed") from None

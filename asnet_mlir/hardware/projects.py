@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from asnet_mlir import processes
 from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.files import replacement, unwritable
 from asnet_mlir.hardware.bundle import read_manifest
 from asnet_mlir.hardware.targets import VENDOR_TARGETS
 
@@ -172,23 +172,18 @@ def write_project(
     files += [{"name": path, "file_type": "user"} for path in roms]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        with replacement(folder) as temporary:
+            (temporary / "rom").mkdir()
+            for path in (*sources, *roms, constraints):
+                (temporary / path).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / path).write_bytes((bundle / path).read_bytes())
+            (temporary / "settings.tcl").write_text(tool.settings + ("" if dsp else tool.dsp))
+            if target == "vivado":
+                (temporary / "copy_rom.tcl").write_text(_COPY_ROM)
+            edam = {"name": name, "toplevel": manifest["top"], "files": files}
+            _configure(target, edam, options, temporary)
     except OSError as error:
-        raise InputError(f"{folder}: can't be made: {error.strerror}") from None
-    try:
-        (temporary / "rom").mkdir()
-        for path in (*sources, *roms, constraints):
-            (temporary / path).parent.mkdir(parents=True, exist_ok=True)
-            (temporary / path).write_bytes((bundle / path).read_bytes())
-        (temporary / "settings.tcl").write_text(tool.settings + ("" if dsp else tool.dsp))
-        if target == "vivado":
-            (temporary / "copy_rom.tcl").write_text(_COPY_ROM)
-        edam = {"name": name, "toplevel": manifest["top"], "files": files}
-        _configure(target, edam, options, temporary)
-        temporary.chmod(0o755)
-        temporary.rename(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        raise unwritable(folder, error) from None
     return chosen
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asnet_mlir.cores import Instance
-from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration
+from asnet_mlir.reports.save import save_figure
 
 __all__ = ["accuracy_table", "plot_accuracy"]
 
@@ -100,10 +100,7 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: can't write the plot: {error}") from None
+    save_figure(figure, path)
 
 
 def _single_number(text: str) -> int | None:

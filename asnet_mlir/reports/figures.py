@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import InputError
+from asnet_mlir.files import unwritable
 from asnet_mlir.reports.collect import OP_TITLES, Group, Sensitivity
+from asnet_mlir.reports.save import save_figure
 
 __all__ = ["draw_figures"]
 
@@ -26,21 +28,28 @@ def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
       The files, named `NETWORK-DATA-accuracy-P.png`, `..-front-area.png`, `..-layers-mulf.png`.
 
     Raises:
-      InputError: the folder can't be written.
+      InputError: the folder can't be written to.
+      ToolError: the disk is full or failed; no folder is left without a picture.
     """
     written: list[Path] = []
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+    try:
         with warnings.catch_warnings():
             # A name may have characters that the font lacks; boxes stand for them.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             for group in groups:
                 for name, figure in _figures(group):
                     path = _free(folder, f"{_slug(group.title)}-{name}", written)
-                    figure.savefig(path)
+                    save_figure(figure, path)
                     written.append(path)
-    except OSError as error:
-        raise InputError(f"{folder}: can't be written: {error.strerror or error}") from None
+    finally:
+        if is_new and not written:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
     return written
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration, Result
+from asnet_mlir.reports.save import save_figure
 
 __all__ = ["plot_front"]
 
@@ -53,7 +53,4 @@ def plot_front(exploration: Exploration, path: Path, chosen: Result | None = Non
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: can't write the plot: {error}") from None
+    save_figure(figure, path)

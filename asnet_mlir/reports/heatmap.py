@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.cores.characterize import DISTRIBUTIONS, Characterization, ErrorMap
-from asnet_mlir.errors import InputError
+from asnet_mlir.reports.save import save_figure
 
 __all__ = ["plot_errors"]
 
@@ -50,10 +50,7 @@ def plot_errors(characterization: Characterization, errors: ErrorMap, path: Path
         fontweight="bold",
     )
     figure.text(0.5, 0.925, characterization.headline, ha="center", va="center", fontsize=9.5)
-    try:
-        figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: can't write the picture: {error}") from None
+    save_figure(figure, path)
 
 
 def _draw_map(figure: Any, axes: Any, found: Characterization, errors: ErrorMap) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.files import write_whole
 from asnet_mlir.reports.collect import collect
 from asnet_mlir.reports.figures import draw_figures
 from asnet_mlir.reports.html import render
@@ -49,17 +48,4 @@ def _write(path: Path, text: str, store: Path) -> None:
         raise InputError(f"{path}: is a folder; name a file for the report")
     if path.exists() and path.samefile(store):
         raise InputError(f"{path}: is the store itself; name another file for the report")
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=".report-")
-    except OSError as error:
-        raise InputError(f"{path}: can't be written: {error.strerror}") from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
-        raise InputError(f"{path}: can't be written: {error.strerror}") from None
+    write_whole(path, text)

@@ -313,6 +313,41 @@ def test_putting_in_place(tmp_path, monkeypatch, can_exchange):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "path"]
 
 
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_folder_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch, can_exchange):
+    if not can_exchange:
+        monkeypatch.setattr(files, "_exchange", _no_exchange)
+    path = tmp_path / "bundle"
+    for text in ("one", "two"):
+        with files.replacement(path) as new:
+            (new / "file").write_text(text)
+        assert (path / "file").read_text() == text
+        with pytest.raises(ToolError), files.replacement(path) as new:
+            (new / "file").write_text("never")
+            raise ToolError("failed")
+        assert (path / "file").read_text() == text
+        assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_what_a_killed_run_left_of_a_replacement(tmp_path):
+    path, old = tmp_path / "bundle", tmp_path / ".bundle.asnet-old-123"
+    for folder, text in ((old, "old"), (tmp_path / ".bundle.asnet-new-x", "half")):
+        folder.mkdir()
+        (folder / "file").write_text(text)
+    (tmp_path / ".bundle-of-mine").mkdir()
+    (tmp_path / ".bundle2.asnet-new-x").mkdir()
+    past = time.time() - 3600
+    for folder in tmp_path.iterdir():
+        os.utime(folder, (past, past))
+    files.restore(path)
+    assert (path / "file").read_text() == "old"
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "bundle",
+        ".bundle-of-mine",
+        ".bundle2.asnet-new-x",
+    }
+
+
 def _no_exchange(one: Path, other: Path) -> None:
     raise OSError(errno.EINVAL, "Invalid argument")
 

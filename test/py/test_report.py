@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shlex
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asnet_mlir
+from asnet_mlir import files
 from asnet_mlir.cli import main
 from asnet_mlir.exploration.store import (
     DatasetRecord,
@@ -433,7 +435,24 @@ def test_bad_places(path, tmp_path, capsys):
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
     assert path.read_bytes() == before
-    assert not list(tmp_path.glob(".report-*"))
+    assert not list(tmp_path.glob(".r*"))
+
+
+def test_a_full_disk_leaves_nothing_behind(path, tmp_path, capsys, monkeypatch):
+    page, pictures = tmp_path / "r.html", tmp_path / "pictures"
+    page.write_text("before")
+
+    def full(name):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "sync", full)
+    before = sorted(tmp_path.iterdir())
+    for arguments in (["-o", str(page)], ["--png", str(pictures)]):
+        assert main(["report", str(path), *arguments]) == 1  # as `generate` says it
+        error = capsys.readouterr().err
+        assert "can't be written: No space left on device" in error and error.count("\n") == 1
+    left = [p for p in sorted(tmp_path.iterdir()) if not p.name.endswith(("-shm", "-wal"))]
+    assert left == before and page.read_text() == "before"
 
 
 def test_json_names_the_files(path, tmp_path, capsys):

@@ -1,0 +1,27 @@
+"""Writes drawings of matplotlib, all of a file or nothing."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.errors import InputError
+from asnet_mlir.files import write_whole
+
+__all__ = ["save_figure"]
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure in the format that the file's suffix names.
+
+    Raises:
+      InputError: there is no such format, or the place can't be written to.
+      ToolError: the disk is full or failed; what was there stays.
+    """
+    buffer = io.BytesIO()
+    try:
+        figure.savefig(buffer, format=path.suffix.removeprefix(".") or "png")
+    except ValueError as error:
+        raise InputError(f"{path}: can't be drawn: {error}") from None
+    write_whole(path, buffer.getvalue())
