@@ -89,11 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     bound = _Parser(add_help=False)
     bound.add_argument(
         "--bind",
-        action="extend",
-        nargs="+",
+        action="append",
         default=[],
-        metavar="OP[@LAYER]=CORE[:P=20,M=3]",
-        help="compute ops of a kind by a core; one or several",
+        metavar="OP[@LAYER]=CORE[:P=20,M=3] ..",
+        help="compute ops of a kind by a core; a list, or repeated",
     )
     bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
 
@@ -119,10 +118,10 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument(
             "--lanes",
-            nargs="+",
+            action="append",
             default=[],
-            metavar="[LAYER=]N",
-            help="of --style stream: outputs at once, in all layers or in one",
+            metavar="[LAYER=]N ..",
+            help="of --style stream: outputs at once, in all layers or in one; a list, or repeated",
         )
 
     command = verb("compile", _compile, "print a stage of the compiler", network, bound)
@@ -326,7 +325,7 @@ _LISTS = {
 def _spread(arguments: Sequence[str]) -> list[str]:
     """Return a command line in which each value of a list has its option in front of it.
 
-    argparse would take a MODEL behind the list for one value more.
+    argparse's own lists would take a MODEL behind them for one value more.
     """
     spread: list[str] = []
     option = ""
