@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from asnet_mlir import processes
 from asnet_mlir.cores.smt import Function
 from asnet_mlir.errors import ToolError, UnsupportedError
@@ -184,6 +186,21 @@ class Graph:
             else:
                 new.setdefault(variable, 2 * variable)
         return [new[literal >> 1] ^ literal & 1 for literal in outputs]
+
+    def evaluate(
+        self, outputs: Sequence[int], values: Mapping[int, np.ndarray]
+    ) -> list[np.ndarray]:
+        """Return outputs for inputs: arrays of bool of one shape; inputs without a value are 0."""
+        shape = next((value.shape for value in values.values()), ())
+        known = {literal >> 1: value for literal, value in values.items()}
+        for variable in self._cone(outputs):
+            pair = self._gates[variable]
+            if pair is not None:
+                left, right = (known[x >> 1] ^ bool(x & 1) for x in pair)
+                known[variable] = left & right
+            else:
+                known.setdefault(variable, np.zeros(shape, bool))
+        return [known[literal >> 1] ^ bool(literal & 1) for literal in outputs]
 
     def inputs_of(self, outputs: Sequence[int]) -> list[int]:
         """Return the inputs that outputs depend on, in the order in which they were made."""

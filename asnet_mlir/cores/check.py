@@ -404,7 +404,7 @@ class _FamilyCheck:
           simulations: Verilator's, then those of CXXRTL, in the order of the members.
         """
         self._simulations = simulations
-        for number, chunk in enumerate(self._chunks()):
+        for number, chunk in enumerate(filter(None, map(self._specified, self._chunks()))):
             a, b, part, typical = chunk
             kinds = self._widths.dtypes
             a, b = a.astype(kinds[0], copy=False), b.astype(kinds[1], copy=False)
@@ -438,6 +438,18 @@ class _FamilyCheck:
                         self._format,
                         *(v[typical:] for v in (seen_a, seen_b, got, reference)),
                     )
+
+    def _specified(
+        self, chunk: tuple[np.ndarray, np.ndarray, int, int]
+    ) -> tuple[np.ndarray, np.ndarray, int, int] | None:
+        """Return a chunk without the operands that the core leaves open; None if none is left."""
+        a, b, part, typical = chunk
+        kept = self._core.ports.specified(a, b)
+        if kept.all():
+            return chunk
+        size = int(np.count_nonzero(kept))
+        part = min(part, size)
+        return (a[kept], b[kept], part, int(np.count_nonzero(kept[:typical]))) if size else None
 
     def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray, int, int]]:
         """Give operands, how many of them the second simulator gets, where typical ones begin."""

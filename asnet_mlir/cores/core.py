@@ -944,7 +944,7 @@ def _parse_manifest_cached(
         includes.append((path.parent / folder).resolve())
     port_table = get(table, "ports", dict)
     prefix = "ports"
-    for key in port_table.keys() - {*PORT_ROLES, "reset_active", "constant"}:
+    for key in port_table.keys() - {*PORT_ROLES, "reset_active", "constant", "unspecified"}:
         raise InputError(f"{path}: unknown key 'ports.{key}'")
     roles = {
         role: get(port_table, role, str, None if role in ("a", "b", "result") else "") or None
@@ -960,7 +960,17 @@ def _parse_manifest_cached(
     held = tuple((key, get(constant, key, int)) for key in constant)
     if any(value < 0 for _, value in held):
         raise InputError(f"{path}: key 'ports.constant' must hold integers >= 0")
-    ports = Ports(**cast(Any, roles), reset_active_low=active == "low", constant=held)
+    left_open = get(port_table, "unspecified", dict, {})
+    prefix = "ports.unspecified"
+    unspecified = tuple((key, get(left_open, key, int)) for key in left_open)
+    if any(value < 0 or key not in ("a", "b") for key, value in unspecified):
+        raise InputError(f"{path}: key 'ports.unspecified' must hold values of a or b, like b = 0")
+    ports = Ports(
+        **cast(Any, roles),
+        reset_active_low=active == "low",
+        constant=held,
+        unspecified=unspecified,
+    )
     if problem := ports.problem():
         raise InputError(f"{path}: key 'ports': {problem}")
     named = [*ports.roles.values(), *constant]

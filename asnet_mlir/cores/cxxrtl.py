@@ -32,6 +32,7 @@ _COMPILE = (
     "-fno-gnu-unique",
 )
 _LINK = ("-shared", "-Wl,-Bsymbolic")
+_LATCHES = "latches"
 _PASSES = (
     f"hierarchy -check -top {TOP}",
     "proc",
@@ -42,6 +43,7 @@ _PASSES = (
     # evaluated again and again until it stands still.
     "splitnets -driver",
     "opt_clean",
+    f"tee -q -o {_LATCHES} select -list t:$dlatch t:$adlatch t:$dlatchsr t:$sr",
     # Without debugging data, which is half of the code.
     "write_cxxrtl -O6 -g0 family.cc",
 )
@@ -68,7 +70,8 @@ class Model {
     for (int tries = 0; tries < 1000; ++tries) {
       const bool converged = top_.eval();
       const bool changed = top_.commit();
-      if (converged || !changed) return true;
+      // What passes a latch arrives after the commit, of which `converged` knows nothing.
+      if ((converged && !kLatches) || !changed) return true;
     }
     return false;
   }
@@ -150,9 +153,11 @@ def _build(folder: Path, family: Family) -> None:
         break
     else:
         raise errors[0]
+    has_latches = bool((folder / _LATCHES).read_text().strip())
     (folder / "driver.cpp").write_text(
         "#include <memory>\n"
         + family.settings()
+        + f"constexpr bool kLatches = {'true' if has_latches else 'false'};\n"
         + _MODEL.replace(
             "@PORTS@", family.ports_code("top_.p_r@.get<asnet_r>()", "top_.p_d@.get<uint8_t>()")
         )

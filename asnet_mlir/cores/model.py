@@ -20,6 +20,7 @@ import functools
 import importlib.metadata
 import json
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -32,11 +33,12 @@ import numpy as np
 
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_texts, code_version, content_hash
-from asnet_mlir.cores import bitslice, rom, smt
+from asnet_mlir.cores import aig, bitslice, luts, rom, smt
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import Core, Instance, library_cores
+from asnet_mlir.cores.gates import Gates
 from asnet_mlir.cores.netlist import Netlist
-from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 from asnet_mlir.resources import hdl_library_directory, lowering_directory
 
 __all__ = [
@@ -400,12 +402,9 @@ def _derive_netlists(
     )
     results = {}
     for (instance, flat, latency), (_, roms), text in zip(flats, named, texts, strict=True):
-        if "error" in text:
-            where = flat.location(flat.module["cells"].get(text["cell"], {}))
-            raise UnsupportedError(f"{where}: {instance.label}: {text['error']}".lstrip(": "))
-        word = text["text"]
+        word = text.get("text")
         gates = _gate_count(flat.module)
-        if strategy in (None, "native") and gates < _FEWEST_GATES and not roms:
+        if strategy in (None, "native") and gates < _FEWEST_GATES and word and not roms:
             masks = _prove_native(instance, word)
             if masks is not None:
                 results[instance.content_hash] = {**_native(instance, masks), "latency": latency}
@@ -413,22 +412,27 @@ def _derive_netlists(
         if strategy == "native":
             raise _not_proved(instance)
         candidates: dict[str, dict[str, Any]] = {}
+        # What words cannot do, gates and tables may: they need no conversion by CIRCT.
+        refused = "" if word else f"{_place(flat, text)}{instance.label}: {text['error']}"
         block = {"block": bool(roms)}
         if roms:  # no vector code loads from a ROM: the model computes arrays itself
-            word = roms + _looped_text(_types(instance, flat), word)
+            word = roms + _looped_text(_types(instance, flat), word) if word else None
             if strategy == "bitslice":
                 raise UnsupportedError(f"{instance.label}: a ROM can't be sliced into bits")
-        if strategy == "word" or (strategy is None and gates <= _MOST_GATES_IN_WORDS):
+        if word and (strategy == "word" or (strategy is None and gates <= _MOST_GATES_IN_WORDS)):
             candidates["word"] = {"text": word, **block}
         if not roms and (
-            strategy == "bitslice" or (strategy is None and _may_be_sliced(instance, gates))
+            strategy == "bitslice"
+            or (strategy is None and (word is None or _may_be_sliced(instance, gates)))
         ):
             try:
                 candidates["bitslice"] = {"text": _sliced_text(instance, flat, word), "block": True}
             except UnsupportedError as error:
                 if strategy:
                     raise UnsupportedError(f"{instance.label}: {error}") from None
-                candidates["word"] = {"text": word, **block}
+                if word:
+                    candidates["word"] = {"text": word, **block}
+                refused += f"; as gates: {error}"
         if strategy in (None, "table"):
             table = _table_text(instance, flat, word)
             if table is not None:
@@ -438,6 +442,8 @@ def _derive_netlists(
                     f"{instance.label}: its operands have more than {_WIDEST_TABLE} bits together; "
                     "strategy 'table' does not apply"
                 )
+        if not candidates:
+            raise UnsupportedError(refused)
         chosen, nanoseconds = _fastest(candidates)
         results[instance.content_hash] = {
             "block": False,
@@ -447,6 +453,13 @@ def _derive_netlists(
             "nanoseconds": nanoseconds,
         }
     return results
+
+
+def _place(flat: Netlist, answer: Mapping[str, str]) -> str:
+    """Return `file:line: ` of the cell that a conversion stopped at, else of the module."""
+    item = flat.module["cells"].get(answer["cell"], flat.module)
+    place = flat.location(item) or flat.location(flat.module)
+    return f"{place}: " if place else ""
 
 
 def _gate_count(module: Mapping[str, Any]) -> int:
@@ -551,17 +564,46 @@ def _looped_text(kinds: tuple[tuple[str, str, str], tuple[str, str, str]], word:
     return inner + "\n".join(lines) + "\n" + _single_pair_text(types, storage)
 
 
-def _sliced_text(instance: Instance, flat: Netlist, word: str) -> str:
-    """Return a model that computes the word-level one `word` on planes of bits."""
-    function = smt.parse(word)
+def _sliced_text(instance: Instance, flat: Netlist, word: str | None) -> str:
+    """Return a model on planes of bits, of the word-level one `word` or else of the netlist."""
     types, storage = _types(instance, flat)
-    circuit = bitslice.slice_function(function)
-    text = bitslice.compose(circuit, function.widths, _PLACEHOLDER, storage)
+    if word is None:
+        graph, inputs, outputs = _graph(instance, flat)
+        circuit = luts.map_luts(graph, inputs, outputs)
+        a, b, result = (len(flat.module["ports"][name]["bits"]) for name in ("a", "b", "result"))
+        widths = (a, b, result)
+    else:
+        function = smt.parse(word)
+        circuit, widths = bitslice.slice_function(function), function.widths
+    text = bitslice.compose(circuit, widths, _PLACEHOLDER, storage)
     return text + _single_pair_text(types, storage)
 
 
-def _table_text(instance: Instance, flat: Netlist, text: str) -> str | None:
-    """Return a model that looks results up, filled by the model `text`; None if it is too large."""
+def _graph(instance: Instance, flat: Netlist) -> tuple[aig.Graph, aig.Word, aig.Word]:
+    """Return the gates of a netlist, the bits of a, then those of b, and the bits of the result.
+
+    Raises:
+      UnsupportedError: there are too many of them, or a cell has none.
+    """
+    graph = aig.Graph()
+    ports = {name: flat.module["ports"][name]["bits"] for name in ("a", "b", "result")}
+    operands = {name: graph.word(len(ports[name])) for name in "ab"}
+    seen = operands
+    if instance.core.format == "f32":  # a NaN is the canonical one, as in `comb_to_arith.py`
+        nan = [aig.TRUE if _QUIET_NAN_BITS >> k & 1 else aig.FALSE for k in range(32)]
+        seen = {n: graph.choose_word(graph.is_nan(w), nan, w) for n, w in operands.items()}
+    literals = {
+        bit: literal for name in "ab" for bit, literal in zip(ports[name], seen[name], strict=True)
+    }
+    result = Gates(graph, flat.module["cells"], literals).word(ports["result"])
+    return graph, [*operands["a"], *operands["b"]], result
+
+
+def _table_text(instance: Instance, flat: Netlist, text: str | None) -> str | None:
+    """Return a model that looks results up; None if it is too large.
+
+    It is filled by the model `text`, or else by the gates of the netlist.
+    """
     if instance.core.format == "f32":
         return None
     ports = flat.module["ports"]
@@ -574,7 +616,19 @@ def _table_text(instance: Instance, flat: Netlist, text: str) -> str | None:
     pairs = np.arange(1 << (a_width + b_width), dtype=np.uint64)
     a = (pairs >> np.uint64(b_width)).astype(np.dtype(f"uint{a_stored[1:]}"))
     b = (pairs & np.uint64((1 << b_width) - 1)).astype(np.dtype(f"uint{b_stored[1:]}"))
-    results = compile_elementwise({_PLACEHOLDER: text}, opt_level=1)(_PLACEHOLDER, a, b)
+    if text is None:
+        graph, inputs, outputs = _graph(instance, flat)
+        places = [*range(b_width, a_width + b_width), *range(b_width)]
+        values = {
+            literal: (pairs >> np.uint64(place) & np.uint64(1)).astype(bool)
+            for place, literal in zip(places, inputs, strict=True)
+        }
+        kind = np.dtype(f"uint{stored[1:]}")
+        results = np.zeros(pairs.size, kind)
+        for place, plane in enumerate(graph.evaluate(outputs, values)):
+            results |= plane.astype(kind) << kind.type(place)
+    else:
+        results = compile_elementwise({_PLACEHOLDER: text}, opt_level=1)(_PLACEHOLDER, a, b)
     index = f"i{max(32, a_width + b_width)}"
     shape = f"memref<{results.size}x{stored}>"
     back = f"arith.trunci %found : {stored} to {result_type}"
@@ -691,20 +745,33 @@ def _fastest(candidates: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str
 
 
 def convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Run `lowering/circt/comb_to_arith.py` on jobs, in one process of CIRCT.
+    """Run `lowering/circt/comb_to_arith.py` on jobs, in one process of CIRCT if none ends it.
 
     Args:
       jobs: `{"symbol", "format", "module"}` each, as described in that file.
+
+    Returns:
+      `{"text"}` for each, or `{"error", "cell"}` where CIRCT cannot, or takes too long.
     """
     with tempfile.TemporaryDirectory(prefix="asnet-circt-") as name:
         request, answer = Path(name) / "jobs.json", Path(name) / "results.json"
         request.write_text(json.dumps(jobs))
-        processes.run(
+        done = processes.run(
             [sys.executable, _converter(), request, answer],
             purpose="converting a netlist with CIRCT",
-            timeout_seconds=120.0 + 30.0 * len(jobs),
+            timeout_seconds=120.0 + 120.0 * len(jobs),
+            check=False,
         )
-        return json.loads(answer.read_text())
+        if answer.is_file():
+            return json.loads(answer.read_text())
+    if len(jobs) > 1:
+        return [convert([job])[0] for job in jobs]
+    if done.returncode >= 0:
+        tail = " | ".join(done.stderr.strip().splitlines()[-3:])
+        raise ToolError(f"converting a netlist with CIRCT: status {done.returncode}: {tail}")
+    late = done.returncode == -signal.SIGPROF
+    how = "takes too long on it" if late else f"ended with signal {-done.returncode}"
+    return [{"error": f"CIRCT {how}", "cell": ""}]
 
 
 def _converter() -> Path:

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from asnet_mlir import processes
 from asnet_mlir.cache import cached_text, code_version, content_hash
-from asnet_mlir.cores import rom
+from asnet_mlir.cores import rom, unseen
 from asnet_mlir.cores.core import (
     FORMAT_WIDTHS,
     Core,
@@ -35,6 +35,7 @@ from asnet_mlir.cores.core import (
     include_folders,
     without_comments,
 )
+from asnet_mlir.cores.gates import BITWISE, LATCHES, split_bitwise
 from asnet_mlir.cores.ports import OUTPUT_ROLES
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
@@ -62,16 +63,6 @@ _MAX_NETLIST_BYTES = 256 << 20
 _PLAIN_REGISTERS = {"$dff": "CLK", "$_DFF_P_": "C", "$_DFF_N_": "C"}
 _REGISTERS = re.compile(r"\$(a|s|al)?dff|\$_[A-Z]*DFF|\$ff$|\$_FF_")
 _LATCHES = re.compile(r"\$(a?dlatch|_DLATCH|dlatchsr|sr$|_SR_)")
-_BITWISE = {
-    "$and": "AB",
-    "$or": "AB",
-    "$xor": "AB",
-    "$xnor": "AB",
-    "$not": "A",
-    "$buf": "A",
-    "$pos": "A",
-    "$mux": "AB",
-}
 # What takes an area, and LLVM a time, that grows with the square of the width.
 _MAX_BITS = {"$mul": 512, "$div": 256, "$mod": 256, "$divfloor": 256, "$modfloor": 256, "$pow": 128}
 _MAX_BITS_ELSEWHERE = 8192
@@ -382,25 +373,45 @@ def _declared_order(
     return [port for _, port in sorted(found, key=lambda item: item[0])]
 
 
-def _clock_bits(modules: Mapping[str, Any], module: Mapping[str, Any], depth: int = 0) -> set[Any]:
-    """Return the nets of a module that clock registers, in it or below."""
-    bits: set[Any] = set()
-    if depth > 64:
-        return bits
-    for cell in module["cells"].values():
-        connections = cell["connections"]
-        if _REGISTERS.match(cell["type"]):
-            bits.update(connections.get("CLK", connections.get("C", ())))
-        elif cell["type"].startswith("$mem"):
-            bits.update(connections.get("WR_CLK", ()))
-        child = modules.get(cell["type"])
-        if child is not None:
-            inner = _clock_bits(modules, child, depth + 1)
-            for port, description in child["ports"].items():
-                for position, bit in enumerate(description["bits"]):
-                    if bit in inner and position < len(connections.get(port, ())):
-                        bits.add(connections[port][position])
-    return bits
+def _clock_bits(modules: Mapping[str, Any], module: Mapping[str, Any]) -> set[Any]:
+    """Return the nets of a module that clock registers, in it or below.
+
+    What is known of a module goes to those that instantiate it until nothing is new: a module that
+    instantiates itself twice would make a walk from the top one of 2^depth steps.
+    """
+    known: dict[str, set[Any]] = {}
+    users: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    top = ""
+    for name, each in modules.items():
+        bits = known[name] = set()
+        if each is module:
+            top = name
+        for cell in each["cells"].values():
+            connections = cell["connections"]
+            if _REGISTERS.match(cell["type"]):
+                bits.update(connections.get("CLK", connections.get("C", ())))
+            elif cell["type"].startswith("$mem"):
+                bits.update(connections.get("WR_CLK", ()))
+            if cell["type"] in modules:
+                users.setdefault(cell["type"], []).append((name, connections))
+    pending = [name for name, bits in known.items() if bits]
+    while pending:
+        child = pending.pop()
+        clocked = [
+            (port, f"${number}", position)
+            for number, (port, entry) in enumerate(modules[child]["ports"].items(), 1)
+            for position, bit in enumerate(entry["bits"])
+            if bit in known[child]
+        ]
+        for parent, connections in users.get(child, ()):
+            found = set()
+            for port, by_order, position in clocked:
+                bits = connections.get(port, connections.get(by_order, ()))
+                found.update(bits[position : position + 1])
+            if not found <= known[parent]:
+                known[parent] |= found
+                pending.append(parent)
+    return known[top]
 
 
 def elaborate(
@@ -857,23 +868,29 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
             bit = alias[bit]
         return bit
 
-    combinational = {}
+    combinational: dict[str, Any] = {}
     for name, cell in cells.items():
         if cell["type"] not in _PLAIN_REGISTERS:
             connections = {
                 port: [resolve(bit) for bit in bits] for port, bits in cell["connections"].items()
             }
             combinational[name] = {**cell, "connections": connections}
+    resolved = {
+        role: [resolve(bit) for bit in bits] for role, bits in ports.items() if role != "clock"
+    }
+    combinational = unseen.settle(
+        split_bitwise(combinational),
+        [bit for role, bits in resolved.items() if role != "result" for bit in bits],
+        resolved["result"],
+        lambda cell: f"{netlist.location(cell)}: {core.name}".lstrip(": "),
+        [(resolved[role], value) for role, value in core.ports.unspecified],
+    )
     flat = {
         "ports": {
-            role: {
-                "direction": "output" if role == "result" else "input",
-                "bits": [resolve(bit) for bit in bits],
-            }
-            for role, bits in ports.items()
-            if role != "clock"
+            role: {"direction": "output" if role == "result" else "input", "bits": bits}
+            for role, bits in resolved.items()
         },
-        "cells": combinational,
+        "cells": split_bitwise(combinational),
         "attributes": module["attributes"],
     }
     return Netlist(netlist.top, {netlist.top: flat}, netlist.source_names, netlist.reader), measured
@@ -894,6 +911,10 @@ def unroll(netlist: Netlist, instance: Instance) -> dict[str, Any]:
       InputError: the netlist or its ports do not fit the contract, see `remove_registers`.
       UnsupportedError: it has feedback, or more than 256 registers on a path.
     """
+    if unseen.has_undefined(netlist.module["cells"]):
+        remove_registers(netlist, instance)  # refuses it where what is undefined can be seen
+        settled = {**netlist.module, "cells": unseen.replaced(netlist.module["cells"])}
+        netlist = dataclasses.replace(netlist, modules={netlist.top: settled})
     ports = _check_ports(netlist, instance)
     clock = ports.get("clock", [None])[0]
     inputs = {bit: (role, k) for role in ("a", "b") for k, bit in enumerate(ports[role])}
@@ -959,6 +980,7 @@ def unroll(netlist: Netlist, instance: Instance) -> dict[str, Any]:
         cell["connections"] = {
             port: [resolve(bit) for bit in bits] for port, bits in cell["connections"].items()
         }
+    built = split_bitwise(built)
     _check_order(netlist, instance, built)
     result = [resolve(number(bit, 0)) for bit in ports["result"]]
     found: dict[str, Any] = {
@@ -1054,6 +1076,8 @@ def _check_ports(netlist: Netlist, instance: Instance) -> dict[str, list[Any]]:
 def _check_cell(netlist: Netlist, core: Core, cell: Mapping[str, Any], clock: Any) -> None:
     kind = cell["type"]
     where = f"{netlist.location(cell)}: {core.name}".lstrip(": ")
+    if kind in LATCHES:
+        return  # whether what it holds can be seen is decided later (`unseen.py`)
     if _LATCHES.match(kind):
         raise InputError(f"{where}: a latch is inferred; assign the signal on every path")
     if kind.startswith("$mem"):
@@ -1120,6 +1144,37 @@ def check_structure(netlist: Netlist, instance: Instance) -> None:
             for port, direction in cell["port_directions"].items():
                 if direction == "input" and port not in ("CLK", "C"):
                     pending += [bit for bit in cell["connections"][port] if bit != clock]
+    # Neither the outputs nor the registers' next values may depend on what a latch holds.
+    registers = {name: cells[name] for name in seen}
+    state, following = (
+        [
+            bit
+            for cell in registers.values()
+            for port, way in cell["port_directions"].items()
+            if way == direction
+            for bit in cell["connections"][port]
+            if bit != clock
+        ]
+        for direction in ("output", "input")
+    )
+    logic = {
+        name: cell
+        for name, cell in cells.items()
+        if name not in seen and cell["type"] not in ("$div", "$mod")
+    }
+    if unseen.has_undefined(logic):
+        quotients = [
+            bit
+            for cell in cells.values()
+            if cell["type"] in ("$div", "$mod")
+            for bit in cell["connections"]["Y"]
+        ]
+        unseen.settle(
+            split_bitwise(logic),
+            [*inputs, *state, *quotients],
+            [*roots, *following],
+            lambda cell: f"{netlist.location(cell)}: {core.name}".lstrip(": "),
+        )
 
 
 def _driving_cells(netlist: Netlist) -> dict[str, Any]:
@@ -1261,10 +1316,12 @@ class _Depths:
             return []
         if cell["type"] in _PLAIN_REGISTERS:
             return [connections["D"][position]]
-        if cell["type"] in _BITWISE:
+        if cell["type"] in LATCHES:
+            return [*connections[LATCHES[cell["type"]]], connections["D"][position]]
+        if cell["type"] in BITWISE:
             # Bit by bit, because a vector may carry bits of different pipeline stages.
-            bits: list[Any] = list(connections.get("S", ()))
-            for port in _BITWISE[cell["type"]]:
+            bits: list[Any] = list(connections["S"]) if cell["type"] == "$mux" else []
+            for port in BITWISE[cell["type"]]:
                 operand = connections[port]
                 if position < len(operand):
                     bits.append(operand[position])

@@ -134,6 +134,7 @@ class _Choice:
         self.op = op
         self.ports = {port.name: port for port in module.ports}
         self.listing = ", ".join(f"{p.direction} {p.name}[{p.width}]" for p in module.ports)
+        self.unspecified = _given_unspecified(module, given)
         self.roles, self.constant, self.active = _given_ports(module, given)
         named = [*self.roles.values(), *self.constant]
         for name in named:
@@ -218,7 +219,15 @@ def choose_ports(
     if active is None and "reset" in roles:
         active = "low" if _is_usual(roles["reset"], "reset_low") else "high"
     held = tuple(sorted(choice.constant.items()))
-    ports = Ports(**cast(Any, roles), reset_active_low=active == "low", constant=held)
+    for role, value in choice.unspecified.items():
+        if value >> choice.ports[roles[role]].width:
+            raise choice.error(f"unspecified.{role} = {value} is no value of {roles[role]}")
+    ports = Ports(
+        **cast(Any, roles),
+        reset_active_low=active == "low",
+        constant=held,
+        unspecified=tuple(sorted(choice.unspecified.items())),
+    )
     if not is_valid_chain:
         return [ports]
     starts = {name: 1 for name in (ports.start, ports.start_b) if name}
@@ -392,6 +401,25 @@ def _choose_result(choice: _Choice, widths: set[int]) -> None:
     choice.take("result", found)
 
 
+def _given_unspecified(module: ModuleInterface, given: Mapping[str, Any]) -> dict[str, int]:
+    """Return the values of operands for which the user leaves results open."""
+    found = {}
+    for key, value in given.items():
+        name, _, role = key.partition(".")
+        if name != "unspecified":
+            continue
+        entries = {role: value} if role else value
+        if not isinstance(entries, Mapping) or not entries.keys() <= {"a", "b"}:
+            raise InputError(
+                f"{module.name}: ports.{key}: give an operand, a or b, and a value: unspecified.b=0"
+            )
+        for operand, number in entries.items():
+            found[operand] = checked_parameter(
+                module.name, Parameter(f"unspecified.{operand}", 0, 0), number
+            )
+    return found
+
+
 def _given_ports(
     module: ModuleInterface, given: Mapping[str, Any]
 ) -> tuple[dict[str, str], dict[str, int], str | None]:
@@ -403,6 +431,8 @@ def _given_ports(
     held: dict[str, Any] = {}
     active = None
     for key, value in given.items():
+        if key.partition(".")[0] == "unspecified":
+            continue
         if key == "constant":
             if not isinstance(value, Mapping):
                 raise InputError(f"{where}: ports.constant must be an object of values")
@@ -418,7 +448,7 @@ def _given_ports(
         else:
             raise InputError(
                 f"{where}: unknown port role '{key}'; one of {', '.join(PORT_ROLES)}, "
-                "reset_active, constant.NAME"
+                "reset_active, constant.NAME, unspecified.OPERAND"
             )
     for role, name in [*roles.items(), *(("constant", name) for name in held)]:
         if not isinstance(name, str) or name not in directions:

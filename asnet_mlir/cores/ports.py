@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 __all__ = ["HANDSHAKE_OUTPUTS", "OUTPUT_ROLES", "PORT_ROLES", "Ports"]
 
 
@@ -28,6 +30,8 @@ class Ports:
       start_b, ready_b: the same for `b` alone; `start` and `ready` are then those of `a`.
       ack: somebody takes the result; held at 1.
       constant: further inputs and the values that they are held at.
+      unspecified: values of an operand, by its role, for which the result is left open: a divider's
+        is for `b` = 0.  Nothing is checked or compared there, and models give anything.
     """
 
     a: str
@@ -45,6 +49,7 @@ class Ports:
     start_b: str | None = None
     ready_b: str | None = None
     ack: str | None = None
+    unspecified: tuple[tuple[str, int], ...] = ()
 
     @property
     def roles(self) -> dict[str, str]:
@@ -67,6 +72,13 @@ class Ports:
         """The outputs that somebody looks at."""
         return tuple(name for role, name in self.roles.items() if role in OUTPUT_ROLES)
 
+    def specified(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return for which pairs of operands the result is specified, bool, (len(a),)."""
+        kept = np.ones(a.shape, bool)
+        for role, value in self.unspecified:
+            kept &= (a if role == "a" else b) != value
+        return kept
+
     def to_json(self) -> dict[str, Any]:
         """Return the roles as the keys `ports` of bindings and constraints have them."""
         value: dict[str, Any] = dict(self.roles)
@@ -74,6 +86,8 @@ class Ports:
             value["reset_active"] = "low"
         if self.constant:
             value["constant"] = dict(self.constant)
+        if self.unspecified:
+            value["unspecified"] = dict(self.unspecified)
         return value
 
     def problem(self) -> str | None:

@@ -398,6 +398,8 @@ def _varied_operands(
         else:
             first, second = integer_corner_pairs(widths.a, widths.b)
         a, b = np.concatenate([a, first]), np.concatenate([b, second])
+    kept = core.ports.specified(a, b)
+    a, b = a[kept], b[kept]
     order = np.random.default_rng(1).permutation(a.size)
     return a[order].astype(np.uint64), b[order].astype(np.uint64)
 

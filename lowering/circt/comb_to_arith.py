@@ -17,12 +17,14 @@ What a cell computes follows Yosys' "Internal cell library" and IEEE 1364-2005, 
 * a shift by the width or more gives zeros, or copies of the sign for `>>>` on signed operands;
 * nets that Verilog leaves undefined (`x`, an index out of range) read as 0, as in Verilator;
 * division by zero is undefined in Verilog and undefined behaviour in `arith`, so a division is
-  accepted where a bit of the divisor is the constant 1.
+  accepted where a bit of the divisor is the constant 1, or where the attribute
+  `zero_divisor_is_unseen` says that nothing depends on the result, which is 0 then.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -43,11 +45,15 @@ from circt.ir import (
     Value,
 )
 from circt.passmanager import PassManager
-from widen_integers import widen  # beside this file
+from expand_comb import expand, extract, parity  # beside this file
+from widen_integers import widen
 
 __all__ = ["CombBuilder", "NetlistError", "build_function", "constant", "run_jobs"]
 
 _CANONICAL_NAN = 0x7FC00000
+#: Processor time for one job.
+_CPU_SECONDS = 60.0
+
 _SIMPLIFY = "builtin.module(canonicalize,cse)"
 _CONVERT = "builtin.module(convert-comb-to-arith,canonicalize,cse)"
 
@@ -81,14 +87,6 @@ def constant(value: int, width: int) -> Value:
     return comb.ConcatOp([constant(value >> 32, width - 32), constant(value, 32)]).result
 
 
-def _extract(value: Value, low: int, width: int) -> Value:
-    if low == 0 and width == _width(value):
-        return value
-    return comb.ExtractOp(
-        _int(width), value, IntegerAttr.get(IntegerType.get_signless(32), low)
-    ).result
-
-
 def _replicate(bit: Value, times: int) -> Value:
     return bit if times == 1 else comb.ReplicateOp(_int(times), bit).result
 
@@ -97,9 +95,9 @@ def _resize(value: Value, width: int, signed: bool) -> Value:
     """Truncate, or extend with zeros or the sign."""
     have = _width(value)
     if width <= have:
-        return _extract(value, 0, width)
+        return extract(value, 0, width)
     top = (
-        _replicate(_extract(value, have - 1, 1), width - have)
+        _replicate(extract(value, have - 1, 1), width - have)
         if signed
         else constant(0, width - have)
     )
@@ -123,26 +121,14 @@ def _is_true(value: Value) -> Value:
     return value if _width(value) == 1 else _compare(_NE, value, constant(0, _width(value)))
 
 
-def _parity(value: Value) -> Value:
-    # Folding halves keeps the width of vectors; arith has no population count.
-    width = _width(value)
-    step = 1 << max(width - 1, 0).bit_length() >> 1
-    while step:
-        if step < width:
-            shifted = comb.ShrUOp(value, constant(step, width)).result
-            value = comb.XorOp([value, shifted]).result
-        step >>= 1
-    return _extract(value, 0, 1)
-
-
 def _shift(operation: Callable[[Value, Value], Any], value: Value, amount: Value) -> Value:
     """Shift by an unsigned amount of any width; an amount beyond the width counts as the width."""
     width = _width(value)
     needed = width.bit_length()
     have = _width(amount)
     if have > needed:
-        beyond = _is_true(_extract(amount, needed, have - needed))
-        low = _extract(amount, 0, needed)
+        beyond = _is_true(extract(amount, needed, have - needed))
+        low = extract(amount, 0, needed)
         amount = _mux(beyond, constant(width, needed), low)
     if needed > width:  # width 1: an amount of 1 is all that there is
         amount = _is_true(amount)
@@ -181,9 +167,9 @@ class CombBuilder:
                 if end == start + 1:
                     while end < len(bits) and bits[end] == bit:  # a sign, extended
                         end += 1
-                    parts.append(_replicate(_extract(value, low, 1), end - start))
+                    parts.append(_replicate(extract(value, low, 1), end - start))
                 else:
-                    parts.append(_extract(value, low, end - start))
+                    parts.append(extract(value, low, end - start))
             start = end
         return parts[0] if len(parts) == 1 else comb.ConcatOp(parts[::-1]).result
 
@@ -262,7 +248,8 @@ class CombBuilder:
             value = operation([left, right]).result
             return _not(value) if kind == "$xnor" else value
         if kind in ("$div", "$mod"):
-            if "1" not in bits["B"]:
+            unseen = "zero_divisor_is_unseen" in cell.get("attributes", {})
+            if "1" not in bits["B"] and not unseen:
                 raise NetlistError("division by what may be zero is undefined in Verilog", name)
             wide = max(width, len(bits["A"]), len(bits["B"])) + both  # most negative / -1 fits
             left, right = operand("A", wide, both), operand("B", wide, both)
@@ -272,7 +259,11 @@ class CombBuilder:
                 ("$mod", False): comb.ModUOp,
                 ("$mod", True): comb.ModSOp,
             }[kind, both]
-            return _resize(operation(left, right).result, width, both)
+            if not unseen:
+                return _resize(operation(left, right).result, width, both)
+            zero = _not(_is_true(right))
+            value = operation(left, _mux(zero, constant(1, wide), right)).result
+            return _resize(_mux(zero, constant(0, wide), value), width, both)
         predicate = {
             "$eq": _EQ,
             "$eqx": _EQ,
@@ -310,7 +301,7 @@ class CombBuilder:
                 have = _width(amount)
                 opposite = comb.SubOp(constant(0, have), amount).result
                 left = _shift(comb.ShlOp, value, opposite)
-                right = _mux(_extract(amount, have - 1, 1), left, right)
+                right = _mux(extract(amount, have - 1, 1), left, right)
             return _resize(right, width, signed=False)
         if kind in ("$logic_not", "$logic_and", "$logic_or") or kind.startswith("$reduce_"):
             return _resize(self._truth(name, kind, operand), width, signed=False)
@@ -354,9 +345,9 @@ class CombBuilder:
         if kind == "$reduce_and":
             return _compare(_EQ, a, constant(-1, _width(a)))
         if kind == "$reduce_xor":
-            return _parity(a)
+            return parity(a)
         if kind == "$reduce_xnor":
-            return _not(_parity(a))
+            return _not(parity(a))
         raise NetlistError(f"cell {kind} is not supported", name)
 
     def _gate(self, name: str, kind: str, operand: Callable[..., Value]) -> Value:
@@ -457,16 +448,6 @@ def build_function(symbol: str, number_format: str | None, module: dict[str, Any
         func.ReturnOp(results)
 
 
-def _expand_parities(function: func.FuncOp) -> None:
-    """Replace what the canonicaliser made of exclusive ors of bits; arith has no such operation."""
-    for operation in list(function.entry_block.operations):
-        if operation.name == "comb.parity":
-            with InsertionPoint(operation):
-                value = _parity(operation.operands[0])
-            operation.results[0].replace_all_uses_with(value)
-            operation.operation.erase()
-
-
 def _declare_roms(cells: dict[str, Any]) -> None:
     for cell in cells.values():
         if cell["type"] == "$rom":
@@ -484,7 +465,7 @@ def _run_job(job: dict[str, Any]) -> dict[str, str]:
     except NetlistError as error:
         return {"error": str(error), "cell": error.cell}
     PassManager.parse(_SIMPLIFY).run(module.operation)
-    _expand_parities(module.body.operations[0])
+    expand(module.body.operations[0])
     PassManager.parse(_CONVERT).run(module.operation)
     for operation in module.body.operations[0].entry_block.operations:
         if not operation.name.startswith(("arith.", "func.")):
@@ -507,7 +488,10 @@ def run_jobs(run: Callable[[dict[str, Any]], dict[str, str]], dialects: tuple[st
     for name in dialects:
         _ = context.dialects[name]  # loads it; building an op does not
     with context, Location.unknown():
-        results = [run(job) for job in jobs]
+        results = []
+        for job in jobs:
+            signal.setitimer(signal.ITIMER_PROF, _CPU_SECONDS)  # SIGPROF ends the process
+            results.append(run(job))
     with open(results_path, "w", encoding="utf-8") as file:
         json.dump(results, file)
 

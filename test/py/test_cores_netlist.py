@@ -138,3 +138,19 @@ def test_what_is_kept_of_netlists_is_bounded() -> None:
         recent.put(key, Netlist("top", {"top": {}}, {}))
     kept = [key for key in range(9) if recent.get(key) is not None]
     assert kept and kept == list(range(9 - len(kept), 9)) and len(kept) < 9
+
+
+def test_modules_that_instantiate_themselves_twice(tmp_path: Path) -> None:
+    # A tree of 64 leaves, with a register on every level: its clock is that of any level.
+    (tmp_path / "tree.v").write_text(
+        "module tree #(parameter N = 64)(input ck, input [N-1:0] x, output reg y);\n"
+        "generate if (N == 1) always @(posedge ck) y <= x;\n"
+        "else begin : g\n"
+        "  wire l, r;\n"
+        "  tree #(N / 2) low(ck, x[N/2-1:0], l); tree #(N / 2) high(ck, x[N-1:N/2], r);\n"
+        "  always @(posedge ck) y <= l ^ r;\nend endgenerate\nendmodule\n"
+        "module top(input ck, input [31:0] a, b, output y); tree u(ck, {a, b}, y); endmodule\n"
+    )
+    core = core_from_verilog([tmp_path / "tree.v"], top="top")
+    assert core.ports.clock == "ck"
+    assert core.instance().latency == 7
