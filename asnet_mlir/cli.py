@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -380,6 +381,17 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
     )
     which.add_argument("--strategy", metavar="S", help="force that of the model: word, native, ..")
     which.add_argument("--seed", type=_integer, default=0, metavar="N", help="of random operands")
+    several = which.add_argument_group("for many cores at once")
+    several.add_argument(
+        "--each",
+        action="store_true",
+        help="every file named or below a folder is a core by itself; prints a table, and goes on "
+        "where it was interrupted",
+    )
+    several.add_argument(
+        "--jobs", type=_integer, metavar="N", help="side by side; by default one for each processor"
+    )
+    several.add_argument("--csv", metavar="FILE", help="write the table, with every figure")
     files = which.add_argument_group("for Verilog files")
     files.add_argument("--top", metavar="M", help="the module; by default the only top")
     files.add_argument(
@@ -885,12 +897,8 @@ def _pairs(texts: Sequence[str], what: str) -> dict[str, Any]:
     return pairs
 
 
-def _instances(options: Any) -> list[Any]:
-    """Return the instances that the arguments of `cores check|characterize` name."""
-    from asnet_mlir.cores import core_from_verilog, parse_instance
-    from asnet_mlir.cores.core import is_table
-    from asnet_mlir.cores.table import core_from_table
-
+def _description(options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the parameters, and what else `core_from_verilog` is told, of `cores ..`."""
     ports, parameters = _pairs(options.port, "--port"), _pairs(options.param, "--param")
     given = {
         "top": options.top,
@@ -909,7 +917,22 @@ def _instances(options: Any) -> list[Any]:
     ):
         if given[name] is not None and given[name] not in choices:
             raise InputError(f"--{name} '{given[name]}': one of {', '.join(choices)}")
-    description = {name: value for name, value in given.items() if value is not None}
+    return parameters, {name: value for name, value in given.items() if value is not None}
+
+
+def _instances(options: Any) -> list[Any]:
+    """Return the instances that the arguments of `cores check|characterize` name."""
+    from asnet_mlir.cores import core_from_verilog, parse_instance
+    from asnet_mlir.cores.core import is_table
+    from asnet_mlir.cores.table import core_from_table
+
+    for name in ("jobs", "csv"):
+        if getattr(options, name) is not None:
+            raise InputError(f"--{name} is for --each")
+    folder = next((name for name in options.core if Path(name).is_dir()), None)
+    if folder is not None and not (Path(folder) / "core.toml").is_file():
+        raise InputError(f"{folder}: is a folder; --each takes every file in it as a core")
+    parameters, description = _description(options)
     if all(Path(name).suffix in (".v", ".sv") for name in options.core):
         # A parameter may decide the widths of the ports, so the values are given at once.
         core = core_from_verilog(options.core, op=options.op, parameters=parameters, **description)
@@ -962,6 +985,10 @@ def _cores_check(options: Any) -> int:
         raise InputError(f"--vectors must be from 0 to {1 << 32}, not {options.vectors}")
     if options.seed < 0:
         raise InputError(f"--seed must not be negative, but is {options.seed}")
+    if options.each:
+        if options.model is not None:
+            raise InputError("--model is for one core at a time, not for --each")
+        return _cores_each(options, "check", vectors=options.vectors)
     instances = _instances(options)
     if c_model is not None and len(instances) != 1:
         raise InputError("--model is for one core at a time")
@@ -997,7 +1024,7 @@ def _c_model(text: str) -> tuple[str, str | None]:
     return file, function
 
 
-def _cores_characterize(options: Any) -> None:
+def _cores_characterize(options: Any) -> int:
     from asnet_mlir.cores.characterize import (
         Histogram,
         characterize,
@@ -1023,6 +1050,12 @@ def _cores_characterize(options: Any) -> None:
         if not re.fullmatch(r"[0-9]+", samples, re.ASCII):
             raise InputError(f"--samples '{samples}': give a number or 'all'")
         samples = int(samples)
+    if options.each:
+        for name in ("operands", "network", "output"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name} is for one core at a time, not for --each")
+        chosen_way = {"distribution": options.distribution, "samples": samples}
+        return _cores_each(options, "characterize", threads=options.threads, **chosen_way)
     instances = _instances(options)
     if len(instances) != 1:
         raise InputError("characterizes one core at a time (several Verilog files are one core)")
@@ -1059,6 +1092,50 @@ def _cores_characterize(options: Any) -> None:
         _print_json(found.to_json())
     else:
         print(found.summary())
+    return 0
+
+
+def _cores_each(options: Any, verb: Any, **rest: Any) -> int:
+    """Check or characterize every file; the status is 1 where one did not pass."""
+    from asnet_mlir.cores import each
+    from asnet_mlir.progress import ProgressLine, duration
+
+    parameters, description = _description(options)
+    request = each.Request(
+        verb,
+        options.op,
+        parameters,
+        description,
+        seed=options.seed,
+        strategy=_strategy(options),
+        **rest,
+    )
+    files = each.find(options.core)
+    line = ProgressLine()
+    start = time.monotonic()
+    done = 0
+
+    def told(row: Any) -> None:
+        nonlocal done
+        done += 1
+        left = (time.monotonic() - start) / done * (len(files) - done)
+        line.show(f"{done} of {len(files)} cores, about {duration(left)} left", done == len(files))
+
+    try:
+        rows = each.run(files, request, jobs=options.jobs, progress=told)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"interrupted after {done} of {len(files)} cores; the same command goes on"
+        ) from None
+    finally:
+        line.close()
+    if options.csv is not None:
+        _write_new(options.csv, each.to_csv(rows))
+    if options.json:
+        _print_json({"cores": [row.to_json() for row in rows]})
+    else:
+        print(each.table(rows))
+    return 0 if all(row.status == "pass" for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from asnet_mlir.cores.characterize_floats import characterize_floats, float_map
 from asnet_mlir.cores.characterize_integers import characterize_integers, integer_map
 from asnet_mlir.cores.check import check
 from asnet_mlir.cores.core import INTEGER_OPS, OPS, Core, Instance, parse_instance
+from asnet_mlir.cores.registration import vectors_before_use
 from asnet_mlir.errors import InputError, MismatchError
 from asnet_mlir.worker import in_mlir_process
 
@@ -191,7 +192,8 @@ def characterize(
         the pairs whose exact result does not fit.
 
     Raises:
-      InputError: a core without an operation, a distribution that does not fit.
+      InputError: a core without an operation, a distribution that does not fit; see also
+        `vectors_before_use`.
       MismatchError: the core fails its check.
       ToolError: see `check` and `derive_models`.
     """
@@ -233,7 +235,7 @@ def characterize(
     if threads is not None and threads < 1:
         raise InputError(f"the number of threads must be at least 1, not {threads}")
     if not checked:
-        for report in check([instance], strategy=strategy):
+        for report in check([instance], random_vectors=vectors_before_use(), strategy=strategy):
             if not report.passed:
                 raise MismatchError(
                     f"{report.label}: the core fails its check: {report.failures[0]}"

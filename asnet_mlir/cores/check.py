@@ -155,8 +155,9 @@ def check(
       instances: those of one core are simulated together.
       random_vectors: operand pairs tried besides the grid of corner values.  Integer functions of
         at most 16 operand bits, and of at most 24 unless fewer vectors than by default are asked
-        for, are tried exhaustively instead (by Verilator; CXXRTL gets a random part of at least
-        this number).  Cores that take many cycles are tried on fewer, which the report says.
+        for, are tried exhaustively instead (by one simulator: CXXRTL, or Verilator where there is
+        a clock; the other one gets a random part of at least this number).  Cores that take many
+        cycles are tried on fewer, which the report says.
       seed: of the random operands.
       strategy: force that of the model, as in `derive_models`.
 
@@ -369,6 +370,15 @@ def _check_all(
     return [findings[instance.content_hash].report(seed) for instance in instances]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Operand pairs and what Verilator gave for them, (members, pairs)."""
+
+    a: np.ndarray
+    b: np.ndarray
+    results: np.ndarray
+
+
 class _FamilyCheck:
     """The check of instances that are simulated together: by Verilator, and in groups by CXXRTL."""
 
@@ -413,9 +423,9 @@ class _FamilyCheck:
                 seen_a, seen_b = self._format.canonical(a), self._format.canonical(b)
             if not number and not self._latency_is_right(seen_a, seen_b):
                 return
-            results = self._simulate(seen_a, seen_b, part)
+            results, verilated = self._simulate(seen_a, seen_b, part)
             if not number:
-                self._compare_other_seed(seen_a, seen_b, results)
+                self._compare_other_seed(verilated)
             if self._core.is_stateful and number < 2:
                 self._compare_other_order(seen_a, seen_b, results)
             reference, defined = self._reference(seen_a, seen_b)
@@ -481,36 +491,51 @@ class _FamilyCheck:
             )
             yield a, b, size, typical
 
-    def _simulate(self, a: np.ndarray, b: np.ndarray, part: int) -> np.ndarray:
-        """Run both simulators side by side, compare them and return the first one's results."""
+    def _simulate(self, a: np.ndarray, b: np.ndarray, part: int) -> tuple[np.ndarray, _Part]:
+        """Run both simulators side by side, compare them and return the results of all pairs.
+
+        Where only `part` of the pairs goes to one of them, the other one is the faster: Verilator
+        for what has a clock, CXXRTL for what has none.
+
+        Returns:
+          The results, (members, len(a)), and what Verilator was given.
+        """
         core = self._core
-        chosen: Any = slice(None)
+        everything = np.arange(a.size)
+        chosen = everything
         if part < a.size:
             rng = np.random.default_rng(self._seed)
             chosen = np.sort(rng.choice(a.size, part, replace=False))
         first, *groups = self._simulations
-        # CXXRTL is the slower one: each half of its pairs may have a processor.
-        halves = [half for half in np.array_split(np.arange(a.size)[chosen], _JOBS) if half.size]
+        verilated, others = everything, chosen
+        swapped = part < a.size and core.ports.clock is None
+        if swapped:
+            verilated, others = chosen, everything
+        # Each half of CXXRTL's pairs may have a processor.
+        halves = [half for half in np.array_split(others, _JOBS) if half.size]
 
         def start(simulation: Simulation, where: Any) -> Future[tuple[np.ndarray, np.ndarray]]:
             return self._pool.submit(simulation.run_with_cycles, a[where], b[where])
 
         jobs = [[start(group, half) for half in halves] for group in groups]
-        results, cycles = start(first, slice(None)).result()
+        rows, cycles = start(first, verilated).result()
         parts = [[job.result() for job in row] for row in jobs]
-        others = np.concatenate(
+        other_rows = np.concatenate(
             [np.concatenate([rows for rows, _ in row], axis=1) for row in parts]
         )
         other_cycles = np.concatenate([each for _, each in parts[0]])
         name = groups[0].name
         for position, member in enumerate(self._members):
-            for simulator, size in ((first.name, a.size), (name, others.shape[1])):
+            for simulator, size in ((first.name, verilated.size), (name, others.size)):
                 member.simulators[simulator] = member.simulators.get(simulator, 0) + size
-            got = results[position][chosen]
-            member.compare(name, a[chosen], b[chosen], got, others[position], False)
+            left, right = rows[position], other_rows[position]
+            if swapped:
+                member.compare(first.name, a[chosen], b[chosen], right[chosen], left, False)
+            else:
+                member.compare(name, a[chosen], b[chosen], left[chosen], right, False)
         if core.has_handshake:
             self._compare_cycles(a, b, cycles, cycles[chosen] != other_cycles)
-        return results
+        return other_rows if swapped else rows, _Part(a[verilated], b[verilated], rows)
 
     def _compare_cycles(
         self, a: np.ndarray, b: np.ndarray, cycles: np.ndarray, unequal: np.ndarray
@@ -535,10 +560,11 @@ class _FamilyCheck:
         if unequal.any() and member.instance.core.ports.ready is None:
             member.failures.append("the simulators see done in different cycles")
 
-    def _compare_other_seed(self, a: np.ndarray, b: np.ndarray, results: np.ndarray) -> None:
+    def _compare_other_seed(self, part: _Part) -> None:
         """Simulate the corners again with other values for what Verilog leaves undefined."""
+        a, b = part.a, part.b
         again = self._simulations[0].run(a, b, seed=2)
-        for member, got, other in zip(self._members, results, again, strict=True):
+        for member, got, other in zip(self._members, part.results, again, strict=True):
             where = np.flatnonzero(got != other)
             if where.size:
                 first = where[0]

@@ -7,6 +7,9 @@ import os
 import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# What a core is tried on before it is used.  Checks of full length have their own tests, and
+# `make deep`.
+os.environ.setdefault("ASNET_CHECK_VECTORS", "20000")
 
 import numpy as np
 import pytest

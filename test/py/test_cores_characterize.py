@@ -23,6 +23,7 @@ from asnet_mlir.cores.characterize import (
 )
 from asnet_mlir.cores.characterize_base import Subject
 from asnet_mlir.cores.family import storage
+from asnet_mlir.cores.registration import vectors_before_use
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, MismatchError
 from asnet_mlir.reports import plot_errors
@@ -405,7 +406,7 @@ def test_a_core_is_checked_first(monkeypatch):
     instance = parse_instance("fmul_trunc:P=3")
     with pytest.raises(MismatchError, match="c: the core fails its check: simulation 0x1"):
         characterize(instance, strategy="word")
-    assert asked == [([instance], {"strategy": "word"})]
+    assert asked == [([instance], {"random_vectors": vectors_before_use(), "strategy": "word"})]
 
 
 @pytest.mark.parametrize(

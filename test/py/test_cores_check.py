@@ -11,7 +11,13 @@ import numpy as np
 import pytest
 
 from asnet_mlir.cache import cache_directory
-from asnet_mlir.cores import Instance, core_from_verilog, load_core, parse_instance
+from asnet_mlir.cores import (
+    Instance,
+    core_from_verilog,
+    ensure_checked,
+    load_core,
+    parse_instance,
+)
 from asnet_mlir.cores.check import (
     check,
     corner_values,
@@ -20,6 +26,7 @@ from asnet_mlir.cores.check import (
     random_pairs,
     typical_pairs,
 )
+from asnet_mlir.errors import InputError
 
 DATA = Path(__file__).parent / "data"
 BITS = random_pairs(1000, 5)[0]
@@ -73,10 +80,14 @@ def test_operands_are_many_and_reproducible() -> None:
 
 
 def test_library_passes() -> None:
-    names = ["fadd", "fsub", "fmul", "fmax", "fmin", "fmul_trunc:P=1", "fmul_trunc:P=22"]
-    for report in check([parse_instance(name) for name in names]):
+    # One at full length; `make deep` has ten times as many for each of the library.
+    names = ["fadd", "fsub", "fmul", "fmax", "fmin", "fmul_trunc:P=22"]
+    reports = check([parse_instance(name) for name in names], random_vectors=50_000)
+    full = check([parse_instance("fmul_trunc:P=1")])
+    assert full[0].vectors >= 64 * 64 + 1_000_000
+    for report in reports + full:
         assert report.passed, report.failures
-        assert report.vectors >= 64 * 64 + 1_000_000
+        assert report.vectors >= 64 * 64 + 50_000
         assert report.simulators == ("verilator 5.052", "cxxrtl (yosys 0.70, slang)")
         assert report.simulator_vectors == dict.fromkeys(report.simulators, report.vectors)
         assert report.strategy == "native"
@@ -207,13 +218,44 @@ def test_up_to_twenty_four_bits_are_tried_exhaustively(tmp_path: Path) -> None:
     core = core_from_verilog([tmp_path / "t.v"], ports={"a": "a", "b": "b", "result": "y"})
     (report,) = check([core.instance()])
     assert report.passed and report.vectors == 1 << 21
-    verilator, second = report.simulator_vectors.values()
-    assert verilator == 1 << 21 and 1_000_000 <= second < 1 << 21
-    assert f"cxxrtl (yosys 0.70, slang) ({second} of them)" in report.summary()
+    some, every = report.simulator_vectors.values()
+    assert every == 1 << 21 and 1_000_000 <= some < 1 << 21
+    assert f"verilator 5.052 ({some} of them), cxxrtl (yosys 0.70, slang)," in report.summary()
     (short,) = check([core.instance()], random_vectors=5000)
     assert 5000 <= short.vectors < 20_000
+
+
+def test_with_a_clock_verilator_gets_every_pair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[check.__module__], "DEFAULT_VECTORS", 70_000)
+    (tmp_path / "t.v").write_text(
+        "module t(input clk, input [8:0] a, input [7:0] b, output reg [8:0] y);\n"
+        "always @(posedge clk) y <= a ^ {b, 1'b1};\nendmodule\n"
+    )
+    core = core_from_verilog([tmp_path / "t.v"], ports={"a": "a", "b": "b", "result": "y"})
+    (report,) = check([core.instance()], random_vectors=70_000)
+    assert report.passed and report.latency_cycles == 1
+    assert list(report.simulator_vectors.values()) == [1 << 17, 70_000]
 
 
 def test_integer_functions_are_tried_exhaustively() -> None:
     (report,) = check([core_from_verilog([DATA / "integer.v"]).instance()])
     assert report.passed and report.vectors == 1 << 16 and report.metrics == {}
+
+
+def test_a_variable_says_how_much_is_tried_before_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(
+        sys.modules[ensure_checked.__module__],
+        "check",
+        lambda instances, random_vectors: asked.append(random_vectors) or [],
+    )
+    for text in ("", "123", str(1 << 32)):
+        monkeypatch.setenv("ASNET_CHECK_VECTORS", text)
+        ensure_checked([])
+    assert asked == [1_000_000, 123, 1 << 32]
+    for text in ("0", "-1", "1e6", "many", str((1 << 32) + 1)):
+        monkeypatch.setenv("ASNET_CHECK_VECTORS", text)
+        with pytest.raises(InputError, match=f"ASNET_CHECK_VECTORS='{text}': give a number"):
+            ensure_checked([])
