@@ -7,12 +7,14 @@ With `--json`, standard output holds one JSON object and nothing else.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import re
 import shlex
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -21,7 +23,7 @@ import asnet_mlir
 from asnet_mlir import interrupts
 from asnet_mlir.compiler import STAGES
 from asnet_mlir.completion import SHELLS, completed, shell_code
-from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.errors import AsnetError, AsnetWarning, InputError
 
 __all__ = ["main"]
 
@@ -50,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = sys.argv[1:] if arguments is None else arguments
         options = completed(_parser()).parse_args(_spread(given))
-        return options.run(options) or 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("default", AsnetWarning)
+            warnings.showwarning = functools.partial(_show_warning, warnings.showwarning)
+            return options.run(options) or 0
     except AsnetError as error:
         if debug:
             raise
@@ -73,6 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         print(f"asnet: internal error: {text} (--debug shows where)", file=sys.stderr)
         return 1
+
+
+def _show_warning(
+    usual: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    *place: Any,
+    **options: Any,
+) -> None:
+    """Show our own warnings like errors, others as usual."""
+    if issubclass(category, AsnetWarning):
+        print(f"asnet: warning: {' '.join(str(message).split())}", file=sys.stderr)
+    else:
+        usual(message, category, *place, **options)
 
 
 def _parser() -> argparse.ArgumentParser:

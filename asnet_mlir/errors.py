@@ -4,13 +4,24 @@ Every message is one line that says what is wrong, where, and what to do.  The c
 it without a trace: exit status 2 for `InputError`, 1 for every other `AsnetError`.
 """
 
-__all__ = ["AsnetError", "InputError", "MismatchError", "ToolError", "UnsupportedError"]
+__all__ = [
+    "AsnetError",
+    "AsnetWarning",
+    "InputError",
+    "MismatchError",
+    "ToolError",
+    "UnsupportedError",
+]
 
 
 class AsnetError(Exception):
     """Base of all errors raised on purpose."""
 
     exit_status = 1
+
+
+class AsnetWarning(UserWarning):
+    """What is computed is what was asked for, and most likely not what was meant."""
 
 
 class InputError(AsnetError):

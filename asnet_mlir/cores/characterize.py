@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ from asnet_mlir.cores.characterize_base import (
 )
 from asnet_mlir.cores.characterize_floats import characterize_floats, float_map
 from asnet_mlir.cores.characterize_integers import characterize_integers, integer_map
-from asnet_mlir.cores.check import check
+from asnet_mlir.cores.check import CheckReport, check
 from asnet_mlir.cores.core import INTEGER_OPS, OPS, Core, Instance, parse_instance
 from asnet_mlir.cores.registration import vectors_before_use
 from asnet_mlir.errors import InputError, MismatchError
@@ -43,6 +43,7 @@ __all__ = [
     "Overflow",
     "characterize",
     "characterize_core",
+    "compared",
     "error_map",
     "operand_samples",
 ]
@@ -70,6 +71,8 @@ class Characterization:
       special_values: of floats, how many pairs involve NaN, infinity, a subnormal or zero, and
         how many of them gave other bits than the exact operation; corner values included.
       worst_case: operands with the greatest error (absolute; of floats, relative), and results.
+      inferred: how the operation was found where none was given.
+      warnings: what is most likely meant otherwise, as in `CheckReport`.
     """
 
     label: str
@@ -92,10 +95,12 @@ class Characterization:
     not_finite: int = 0
     special_values: dict[str, dict[str, int]] = field(default_factory=dict)
     worst_case: dict[str, Any] | None = None
+    inferred: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "warnings": list(self.warnings)}
 
     @property
     def headline(self) -> str:
@@ -122,12 +127,15 @@ class Characterization:
         if not self.exhaustive and self.distribution not in DISTRIBUTIONS:
             how = f"{self.distribution},"
         lines = [f"{self.label}: {self.op}, {how} {self.vectors} operand pairs, {self.strategy}"]
+        if self.inferred:
+            lines.append(f"  {self.inferred}")
+        lines += [f"  warning: {text}" for text in self.warnings]
         for name, value in self.metrics.items():
             text = "not finite" if value is None else f"{value:.6g}"
             share = self.percent.get(name)
             line = f"  {name:14}{text:>14}" + ("" if share is None else f"{share:13.6g} %")
             if self.kind == "integer":
-                line = f"{line:45}{_NOTES.get(name, '')}".rstrip()
+                line = f"{line:47}{_NOTES.get(name, '')}".rstrip()
             lines.append(line)
         if self.output_range is not None:
             lines.append(f"  100 % of an absolute error is {self.output_range}")
@@ -176,7 +184,8 @@ def characterize(
     """Return the errors of an instance against the exact operation, from the cache if known.
 
     Args:
-      instance: of a floating-point core, or of an integer core with an `op`.
+      instance: of a floating-point core, or of an integer core; its operation where it has none is
+        inferred from its name or its function, which `Characterization.inferred` tells.
       distribution: of the operands.  "uniform": every integer operand alike, floats uniform in
         [-1, 1); "normal": integers around the middle of their range with a deviation of an eighth
         of it, floats standard normal; "typical" (floats only): uniform sign and fraction, exponents
@@ -192,17 +201,12 @@ def characterize(
         the pairs whose exact result does not fit.
 
     Raises:
-      InputError: a core without an operation, a distribution that does not fit; see also
-        `vectors_before_use`.
+      InputError: a core without an operation that is told by nothing, a distribution that does not
+        fit; see also `vectors_before_use`.
       MismatchError: the core fails its check.
       ToolError: see `check` and `derive_models`.
     """
     core = instance.core
-    if core.op is None:
-        raise InputError(
-            f"{instance.label}: has no operation to compare it with; give one with --op "
-            f"(op=.. in Python): one of {', '.join(INTEGER_OPS)}"
-        )
     if distribution is None:
         distribution = "typical" if core.is_float else "uniform"
     if isinstance(distribution, str):
@@ -234,12 +238,15 @@ def characterize(
         raise InputError(f"the seed must not be negative, but is {seed}")
     if threads is not None and threads < 1:
         raise InputError(f"the number of threads must be at least 1, not {threads}")
-    if not checked:
-        for report in check([instance], random_vectors=vectors_before_use(), strategy=strategy):
-            if not report.passed:
-                raise MismatchError(
-                    f"{report.label}: the core fails its check: {report.failures[0]}"
-                )
+    inferred: str | None = None
+    warnings: tuple[str, ...] = ()
+    if not checked or core.op is None:
+        report = _looked_at(instance, strategy)
+        if not report.passed:
+            raise MismatchError(f"{report.label}: the core fails its check: {report.failures[0]}")
+        instance, inferred, warnings = compared(instance, report), report.inferred, report.warnings
+        core = instance.core
+    assert core.op is not None
     named = distribution if isinstance(distribution, str) else distribution.content_hash
     key = content_hash(
         models.models_version(),
@@ -271,8 +278,32 @@ def characterize(
         signed=core.signed,
         distribution=distribution if isinstance(distribution, str) else distribution.name,
         seed=seed,
+        inferred=inferred,
+        warnings=warnings,
         **entry,
     )
+
+
+def _looked_at(instance: Instance, strategy: models.Strategy | None) -> CheckReport:
+    return check([instance], random_vectors=vectors_before_use(), strategy=strategy)[0]
+
+
+def compared(instance: Instance, report: CheckReport) -> Instance:
+    """Return an instance with the operation that its check took it for, if it has none.
+
+    Raises:
+      InputError: neither its name nor its function tells one.
+    """
+    core = instance.core
+    if core.op is not None:
+        return instance
+    if report.op is None:
+        raise InputError(
+            f"{instance.label}: has no operation to compare it with, and neither its name nor its "
+            "function tells one; give it with --op (op=.. in Python): one of "
+            f"{', '.join(INTEGER_OPS)}"
+        )
+    return replace(instance, core=replace(core, op=report.op, signed=report.signed))
 
 
 @in_mlir_process
@@ -349,6 +380,8 @@ def error_map(
       distribution, seed, strategy, overflow: as in `characterize`; the map covers all operands
         alike.
     """
+    if instance.core.op is None:
+        instance = compared(instance, _looked_at(instance, strategy))
     subject = Subject.of(instance, strategy)
     if instance.core.is_float:
         return float_map(subject, distribution or "typical", seed)

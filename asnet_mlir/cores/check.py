@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.cache import cached_texts, content_hash
+from asnet_mlir.cores import fit
 from asnet_mlir.cores import model as models
 from asnet_mlir.cores import netlist as netlists
 from asnet_mlir.cores.core import INTEGER_OPS, Core, Instance, library_cores, parse_instance
@@ -47,6 +48,8 @@ from asnet_mlir.cores.simulation import (
     Simulation,
     build,
     observed_latencies,
+    port_widths,
+    simulate_pairs,
     widths_of,
 )
 from asnet_mlir.errors import AsnetError
@@ -85,6 +88,8 @@ _EXHAUSTIVE_BITS = 24
 # never on fewer than these.
 _MOST_CYCLES = 200_000_000
 _FEWEST_PAIRS = 1 << 16
+# Mean relative error from which a significand unit is looked at on its own.
+_SUSPICIOUS = 0.05
 # Pairs that are tried once more in another order.
 _REORDERED_PAIRS = 1 << 15
 
@@ -97,7 +102,11 @@ class CheckReport:
     says for each simulator how many of them it was given.  `metrics` compares a floating-point core
     with the exact operation over `typical_pairs` whose exact result is a normal number:
     `max_relative_error`, `mean_relative_error` (None where a result is not finite) and
-    `error_probability`.  Empty for integer functions.
+    `error_probability`.  For an integer core they are over all pairs, relative errors against at
+    least 1, with `mean_absolute_error` and `worst_case_error`; empty where there is no operation to
+    compare with.  `op` is what it is compared with, of signed operands or not; `inferred` says how
+    it was found where none was given.  `warnings` are no failures: what is most likely meant
+    otherwise.
     """
 
     label: str
@@ -110,6 +119,10 @@ class CheckReport:
     metrics: dict[str, float | None] = field(default_factory=dict)
     failures: tuple[str, ...] = ()
     simulator_vectors: dict[str, int] = field(default_factory=dict)
+    op: str | None = None
+    signed: bool = False
+    inferred: str | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -131,7 +144,11 @@ class CheckReport:
         if self.metrics:
             error = self.metrics["max_relative_error"]
             parts.append(f"max relative error {'not finite' if error is None else f'{error:.3g}'}")
-        return "\n  ".join(["; ".join(parts), *self.failures])
+        if self.inferred:
+            parts.insert(1, self.inferred)
+        return "\n  ".join(
+            ["; ".join(parts), *self.failures, *(f"warning: {text}" for text in self.warnings)]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
@@ -139,6 +156,7 @@ class CheckReport:
             **asdict(self),
             "simulators": list(self.simulators),
             "failures": list(self.failures),
+            "warnings": list(self.warnings),
         }
 
 
@@ -184,6 +202,7 @@ def check(
             "label": instance.label,
             "simulators": tuple(entry["simulators"]),
             "failures": tuple(entry["failures"]),
+            "warnings": tuple(entry["warnings"]),
         }
         reports.append(CheckReport(**entry))
     return reports
@@ -233,6 +252,12 @@ class _Findings:
         self.wrong = 0
         self.error_sum = 0.0
         self.error_max = 0.0
+        self.absolute_sum = 0.0
+        self.absolute_max = 0.0
+        core = instance.core
+        self.op, self.signed = core.op, core.signed
+        self.inferred: str | None = None
+        self.warnings: list[str] = []
 
     def compare(
         self, other: str, a: np.ndarray, b: np.ndarray, got: np.ndarray, want: np.ndarray, nan: bool
@@ -270,6 +295,27 @@ class _Findings:
             self.error_sum += float(errors.sum())
             self.error_max = max(self.error_max, float(np.nan_to_num(errors, nan=np.inf).max()))
 
+    def measure_integers(
+        self, a: np.ndarray, b: np.ndarray, got: np.ndarray, op: str, signed: bool
+    ) -> None:
+        """Add up the errors against the exact operation on integers."""
+        widths = (self.widths.a, self.widths.b, self.widths.result)
+        exact, defined = exact_integer(op, a, b, widths, signed)
+        # A difference of unsigned operands is two's complement where the port has the bits for it.
+        is_signed = signed or (op == "subi" and widths[2] > max(widths[:2]))
+        value, truth = (
+            _numbers(bits[defined], widths[2], is_signed) for bits in (got.astype(np.uint64), exact)
+        )
+        self.normal += value.size
+        errors = np.abs(value - truth)
+        if errors.size:
+            self.wrong += int(np.count_nonzero(errors))
+            relative = errors / np.maximum(np.abs(truth), 1.0)
+            self.error_sum += float(relative.sum())
+            self.error_max = max(self.error_max, float(relative.max()))
+            self.absolute_sum += float(errors.sum())
+            self.absolute_max = max(self.absolute_max, float(errors.max()))
+
     def metrics(self) -> dict[str, float | None]:
         """Return the errors as the report gives them."""
         if not self.normal:
@@ -278,11 +324,15 @@ class _Findings:
         def finite(value: float) -> float | None:
             return value if np.isfinite(value) else None
 
-        return {
+        found = {
             "max_relative_error": finite(self.error_max),
             "mean_relative_error": finite(self.error_sum / self.normal),
             "error_probability": self.wrong / self.normal,
         }
+        if not self.instance.core.is_float:
+            found["mean_absolute_error"] = self.absolute_sum / self.normal
+            found["worst_case_error"] = self.absolute_max
+        return found
 
     def report(self, seed: int) -> CheckReport:
         """Return the report."""
@@ -302,11 +352,58 @@ class _Findings:
             metrics=self.metrics(),
             failures=failures,
             simulator_vectors=self.simulators,
+            op=self.op,
+            signed=self.signed,
+            inferred=self.inferred,
+            warnings=tuple(self.warnings),
         )
+
+
+def _numbers(bits: np.ndarray, width: int, signed: bool) -> np.ndarray:
+    """Return words of `width` bits as numbers (float64)."""
+    if not signed:
+        return bits.astype(np.float64)
+    shift = np.uint64(64 - width)
+    return ((bits << shift).view(np.int64) >> shift.astype(np.int64)).astype(np.float64)
 
 
 def _hex(value: Any, width: int) -> str:
     return f"{int(value):#0{2 + (width + 3) // 4}x}"
+
+
+def _signedness(core: Core, found: Mapping[fit.Reading, float]) -> str:
+    """Say that an integer core fits its operation better when its operands are read otherwise."""
+    op, signed = str(core.op), core.signed
+    read = "signed" if signed else "unsigned"
+    option = "--no-signed" if signed else "--signed"
+    return (
+        f"it fits {op} of {'unsigned' if signed else 'signed'} operands far better: the mean "
+        f"distance is {found[op, not signed]:.2%} of that of a constant 0, against "
+        f"{found[op, signed]:.2%} for {read} ones, as which they are read; say {option} "
+        f"(signed={not signed} in Python, signed = {str(not signed).lower()} in core.toml)"
+    )
+
+
+def _unit_warning(instance: Instance) -> str | None:
+    """Say that a significand unit is one of signed integers, or nothing."""
+    unit = instance.core.unit
+    if unit is None:
+        return None
+    names = {parameter.name for parameter in unit.core.parameters}
+    given = {name: value for name, value in instance.parameters if name in names}
+    inner = unit.core.instance(given)
+    widths = port_widths([inner])[0]
+    a, b = fit.probes(widths)
+    found = fit.distances(widths, a, b, simulate_pairs(inner, a, b))
+    op = str(unit.core.op)
+    if not fit.fits_other_signedness(found, op, False):
+        return None
+    return (
+        f"its unit {unit.core.name} fits {op} of signed operands far better: the mean distance is "
+        f"{found[op, True]:.2%} of that of a constant 0, against {found[op, False]:.2%} for the "
+        "unsigned ones of significands, whose top bit is set; use an unsigned unit, or a signed "
+        "one of more bits with --align right"
+    )
 
 
 def _check_all(
@@ -365,6 +462,11 @@ def _check_all(
         ]
         for check, futures in zip(checks, building, strict=True):
             check.run([future.result() for future in futures])
+        for found in sound:
+            error = found.metrics().get("mean_relative_error", 0.0)
+            if error is None or error > _SUSPICIOUS:
+                warning = _unit_warning(found.instance)
+                found.warnings += [warning] if warning else []
     finally:
         pool.shutdown(cancel_futures=True)
     return [findings[instance.content_hash].report(seed) for instance in instances]
@@ -414,6 +516,8 @@ class _FamilyCheck:
           simulations: Verilator's, then those of CXXRTL, in the order of the members.
         """
         self._simulations = simulations
+        if self._format is None:
+            self._look_at_function()
         for number, chunk in enumerate(filter(None, map(self._specified, self._chunks()))):
             a, b, part, typical = chunk
             kinds = self._widths.dtypes
@@ -437,6 +541,8 @@ class _FamilyCheck:
                     want = self._modelled(model, (a, b), (seen_a, seen_b))
                     native = model.strategy == "native"
                     member.compare("model", seen_a, seen_b, got, want, native)
+                if self._format is None and member.op is not None:
+                    member.measure_integers(a, b, got, member.op, member.signed)
                 if reference is None:
                     continue
                 if self._exact[position]:
@@ -460,6 +566,28 @@ class _FamilyCheck:
         size = int(np.count_nonzero(kept))
         part = min(part, size)
         return (a[kept], b[kept], part, int(np.count_nonzero(kept[:typical]))) if size else None
+
+    def _look_at_function(self) -> None:
+        """Find out what integer functions approximate, and whether they are declared as such."""
+        widths = self._widths
+        a, b = fit.probes(widths)
+        kept = self._core.ports.specified(a, b)
+        a, b = a[kept], b[kept]
+        kinds = widths.dtypes
+        try:
+            results = self._simulations[0].run(a.astype(kinds[0]), b.astype(kinds[1]))
+        except AsnetError:
+            return  # the check itself meets it
+        for member, got in zip(self._members, results, strict=True):
+            found = fit.distances(widths, a, b, got)
+            core = self._core
+            if core.op is None:
+                inference = fit.infer(core.module, widths, found, core.signed, a.size)
+                if inference is not None:
+                    member.op, member.signed = inference.op, inference.signed
+                    member.inferred = str(inference)
+            elif core.op in INTEGER_OPS and fit.fits_other_signedness(found, core.op, core.signed):
+                member.warnings.append(_signedness(core, found))
 
     def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray, int, int]]:
         """Give operands, how many of them the second simulator gets, where typical ones begin."""

@@ -331,7 +331,7 @@ def serve() -> None:
 
 def look_at(file: str, request: Request) -> Row:
     """Return the row of one file, made in this process."""
-    from asnet_mlir.cores.characterize import characterize
+    from asnet_mlir.cores.characterize import characterize, compared
     from asnet_mlir.cores.check import DEFAULT_VECTORS, check
     from asnet_mlir.cores.table import core_from_table
 
@@ -352,13 +352,13 @@ def look_at(file: str, request: Request) -> Row:
         strategy: Any = request.strategy
         vectors = DEFAULT_VECTORS if request.vectors is None else request.vectors
         (report,) = check([instance], random_vectors=vectors, seed=request.seed, strategy=strategy)
-        row = replace(row, check=report.to_json())
+        row = replace(row, op=report.op, check=report.to_json())
         if not report.passed:
             return replace(row, status="fail", message=report.failures[0])
         if request.verb == "characterize":
             how: Any = {"distribution": request.distribution, "samples": request.samples}
             found = characterize(
-                instance,
+                compared(instance, report),
                 **how,
                 seed=request.seed,
                 strategy=strategy,
@@ -366,7 +366,7 @@ def look_at(file: str, request: Request) -> Row:
                 checked=True,
             )
             row = replace(row, op=found.op, characterization=found.to_json())
-        return replace(row, status="pass")
+        return replace(row, status="pass", message="; ".join(report.warnings))
     except AsnetError as error:
         return replace(row, message=" ".join(str(error).split()))
     except Exception as error:
