@@ -140,6 +140,6 @@ def test_a_signed_unit_of_significands(tmp_path: Path) -> None:
 
 def test_networks_pass_warnings_on(monkeypatch: pytest.MonkeyPatch) -> None:
     report = CheckReport("mine", "pass", "word", 1, 0, (), 0, warnings=("it fits better",))
-    monkeypatch.setattr(registration, "check", lambda instances: [report])
+    monkeypatch.setattr(registration, "check", lambda instances, **options: [report])
     with pytest.warns(AsnetWarning, match="mine: it fits better"):
         registration.ensure_checked([])
