@@ -602,6 +602,11 @@ def _explore(options: Any) -> None:
         _print_json(exploration.to_json() | ({"chosen": chosen.to_json()} if chosen else {}))
         return
     print(exploration_table(exploration))
+    if exploration.replaced:
+        print(
+            f"{exploration.replaced} results in the store came from other models of these cores "
+            "than this program makes; they were measured again"
+        )
     print(
         f"{len(exploration.results)} configurations ({exploration.evaluated} run) on "
         f"{exploration.samples} samples in {exploration.seconds:.1f} s"

@@ -98,6 +98,7 @@ class Model:
     `latency` is the depth of the pipeline by structure; None where the native proof needed none.
     `masks` are those of the operands of a native model, and `operation` is what it applies to them.
     `nanoseconds` has the time for a pair by each strategy that was tried, where there were several.
+    `version` names strategy and text, whatever the symbol and wherever a simulation's library lies.
     """
 
     symbol: str
@@ -108,6 +109,7 @@ class Model:
     masks: tuple[int, int] | None = None
     block: bool = False
     nanoseconds: Mapping[str, float] = field(default_factory=dict)
+    version: str = ""
 
     @property
     def parametric_text(self) -> str:
@@ -161,6 +163,7 @@ def derive_models(
             masks=tuple(entry["masks"]) if entry.get("masks") else None,
             block=entry.get("block", False),
             nanoseconds=entry.get("nanoseconds", {}),
+            version=f"{entry['strategy']} {content_hash(entry['text'])[:16]}",
         )
     return models
 

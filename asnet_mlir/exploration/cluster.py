@@ -8,7 +8,9 @@ with it but what it was computing; the scheduler hands that to another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import logging
 import os
 import queue
 import threading
@@ -25,6 +27,7 @@ from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.origin import program_version
 from asnet_mlir.exploration.runner import Measurement, measure
 from asnet_mlir.frontends import Network
 
@@ -40,6 +43,10 @@ _PATIENCE_SECONDS = 60
 _FETCH_SECONDS = 5
 #: Configurations under way for each thread of the workers: none waits for its next one.
 _AHEAD = 3
+
+_GONE = (
+    "the Dask scheduler is gone; what was reported is stored: run the same command again to go on"
+)
 
 #: What a worker process has of each study, by its name; sessions are not for two threads at once.
 _STUDIES: dict[str, _Work] = {}
@@ -106,15 +113,15 @@ def _check_workers(client: Any, address: str) -> None:
             "same version there"
         ) from None
     for worker, version in versions.items():
-        if version != asnet_mlir.__version__:
+        if version != _version():
             raise InputError(
                 f"--scheduler {address}: worker {worker} has asnet_mlir {version}, this is "
-                f"{asnet_mlir.__version__}"
+                f"{_version()}"
             )
 
 
 def _version() -> str:
-    return asnet_mlir.__version__
+    return f"{asnet_mlir.__version__} (code {program_version()})"
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,7 @@ class ClusterRunner:
         self._client = client
         self._work = (_portable(compiled), dataset, stop, threads)
         self._alone_since: float | None = None
+        self._quiet = contextlib.ExitStack()
         self._name = content_hash(str(os.getpid()), str(time.time_ns()))[:16]
 
     def __enter__(self) -> ClusterRunner:
@@ -196,15 +204,18 @@ class ClusterRunner:
                 with cluster._LOCK:
                     cluster._STUDIES.pop(self.study, None)
 
-        self._client.register_plugin(Plugin(), name=Plugin.name)
+        self._quiet.enter_context(_quiet())
+        with self._speaking():
+            self._client.register_plugin(Plugin(), name=Plugin.name)
         return self
 
     def __exit__(self, *error: object) -> None:
-        try:
-            self._client.unregister_worker_plugin(f"asnet-{self._name}")
-        except Exception:  # the cluster may be what failed
-            pass
-        self._client.close()
+        with self._quiet:
+            # The cluster may be what failed.
+            with contextlib.suppress(AsnetError), self._speaking():
+                self._client.unregister_worker_plugin(f"asnet-{self._name}")
+            with contextlib.suppress(AsnetError), self._speaking():
+                self._client.close()
 
     def run(self, jobs: Iterable[tuple[T, Binding]]) -> Iterator[tuple[T, Measurement]]:
         """See `Runner`.
@@ -223,9 +234,10 @@ class ClusterRunner:
                 if job is None:
                     return
                 key = f"asnet-{self._name}-{id(tags)}-{next(number)}"
-                future = self._client.submit(_evaluate, self._name, job[1], key=key)
-                tags[key] = (*job, future)
-                future.add_done_callback(done.put)
+                with self._speaking():
+                    future = self._client.submit(_evaluate, self._name, job[1], key=key)
+                    tags[key] = (*job, future)
+                    future.add_done_callback(done.put)
 
         try:
             fill()
@@ -240,7 +252,19 @@ class ClusterRunner:
                 yield tag, measured
                 fill()
         finally:
-            self._client.cancel([future for _, _, future in tags.values()])
+            with contextlib.suppress(AsnetError), self._speaking():
+                self._client.cancel([future for _, _, future in tags.values()])
+
+    @contextlib.contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn whatever speaking with a scheduler that is gone raises into one error."""
+        try:
+            yield
+        except AsnetError:
+            raise
+        except (Exception, asyncio.CancelledError) as error:
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise AsnetError(f"{_GONE} ({reason})") from None
 
     def _next(self, done: queue.SimpleQueue[Any]) -> Any:
         """Wait for an evaluation to end."""
@@ -256,20 +280,27 @@ class ClusterRunner:
         Raises:
           AsnetError: it failed.
         """
-        try:
+        with contextlib.suppress(TimeoutError):
             if future.status == "finished":
-                return future.result(timeout=_FETCH_SECONDS)
+                return self._fetched(future.result)
             if future.status == "cancelled":
-                raise AsnetError("the Dask scheduler is gone; run the same command again to go on")
+                raise AsnetError(_GONE)
             if future.status == "error":
-                error = future.exception(timeout=_FETCH_SECONDS)
+                error = self._fetched(future.exception)
                 text = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
                 raise AsnetError(f"a worker failed to evaluate {binding.label}: {text}")
-        except TimeoutError:
-            pass
         # It was done, but its worker died with the result: the scheduler has it done again.
         self._check_workers()
         return None
+
+    def _fetched(self, get: Callable[..., Any]) -> Any:
+        try:
+            with self._speaking():
+                return get(timeout=_FETCH_SECONDS)
+        except AsnetError:
+            if self._client.status == "running":
+                raise TimeoutError from None  # its worker died with the result
+            raise
 
     def _check_workers(self) -> None:
         """Give up when no worker is left for a while."""
@@ -285,7 +316,23 @@ class ClusterRunner:
             )
 
     def _workers(self) -> int:
-        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+        with self._speaking():
+            return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask from telling of lost connections: what matters, this program says."""
+    names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
+    loggers = [logging.getLogger(name) for name in (*names, "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _portable(compiled: CompiledNetwork) -> Network:

@@ -15,6 +15,7 @@ from asnet_mlir.errors import AsnetError
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.costs import CostModel
 from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.origin import Origin
 from asnet_mlir.exploration.progress import Progress
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.runner import Measurement, Runner
@@ -46,6 +47,14 @@ class Study:
     space: DesignSpace
     bound: Binding | None = None  # what the network's file binds already
     exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
+    origin: Origin = field(
+        default_factory=Origin
+    )  # of all instances that the space or the file binds
+
+    def origin_of(self, binding: Binding) -> Origin:
+        """Return the code and the models that a configuration's result comes from."""
+        binding = binding.over(self.bound) if self.bound else binding
+        return self.origin.of(rule.instance for rule in binding.rules)
 
     def key(self, binding: Binding) -> str:
         """Return the key of a configuration's evaluation."""
@@ -78,11 +87,13 @@ class Engine:
         """
         self.results: dict[Configuration, Result] = {}
         self.evaluated = 0
+        self.replaced = 0
         self._store, self._study, self._costs, self._runner = store, study, costs, runner
         self._stop, self._budget, self._progress = stop, record.budget, progress
         self._total, self._interrupts = total, interrupts
         self._begin = time.perf_counter()
         self._position = 0
+        self._outdated: set[str] = set()
         self.key = content_hash(
             study.network,
             study.dataset,
@@ -133,6 +144,10 @@ class Engine:
     def _find(self, key: str, binding: Binding, configuration: Configuration) -> Result | None:
         known = self._store.get(key)
         costs = self._costs.figures(configuration)
+        origin = self._study.origin_of(binding)
+        if known is not None and known.origin.contradicts(origin):
+            self._outdated.add(key)
+            return None
         if known is not None:
             return Result(
                 binding, known.accuracy, known.samples, costs, configuration, None, key, True
@@ -140,7 +155,7 @@ class Engine:
         if self._stop is None:
             return None
         partial = self._store.get_partial(key, self._stop.name)
-        if partial is None:
+        if partial is None or partial.origin.contradicts(origin):
             return None
         return Result(
             binding,
@@ -170,6 +185,7 @@ class Engine:
                     self._stop.needed / self._stop.samples,
                     measured.seconds,
                     binding.label,
+                    study.origin_of(binding),
                 )
             )
         else:
@@ -196,8 +212,11 @@ class Engine:
                     measured.seconds,
                     asnet_mlir.__version__,
                     reproduce(study.source, study.data_name, binding),
-                )
+                    origin=study.origin_of(binding),
+                ),
+                replace=key in self._outdated,
             )
+            self.replaced += key in self._outdated
         self.evaluated += 1
         return Result(
             binding,

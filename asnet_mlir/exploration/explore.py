@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.cores import derive_models, ensure_checked
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import prepare_data
@@ -21,6 +22,7 @@ from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.early_stop import EarlyStop
 from asnet_mlir.exploration.engine import BudgetSpent, Engine, Study
 from asnet_mlir.exploration.layers import network_layers
+from asnet_mlir.exploration.origin import Origin, origin_of
 from asnet_mlir.exploration.progress import Progress
 from asnet_mlir.exploration.results import (
     Exploration,
@@ -127,13 +129,15 @@ def explore(
         layers = network_layers(compiled.lowered, network.fixed_batch or 1)
         space = DesignSpace.of(given, layers)
         stop = _stopping_rule(early_stop, criterion, len(dataset), seed)
-        with Store(store) as kept:
+        with contextlib.ExitStack() as stack:
+            # What may fail comes before the store, which would be left empty.
             cluster = _connect(scheduler)
-            study = _describe(model, compiled, dataset, space, kept)
+            if cluster is not None:
+                stack.callback(cluster.close)
+            origin = _prepare_cores(space, network.binding)
+            kept = stack.enter_context(Store(store))
+            study = _describe(model, compiled, dataset, space, kept, origin)
             costs = measure_costs(cost, space, kept, cost_progress, network.binding)
-            _prepare_cores(space)
-            if network.binding is not None:
-                ensure_checked(network.binding.instances.values())
             record = StudyRecord(
                 key="",
                 network=study.network,
@@ -170,6 +174,7 @@ def explore(
                     cost,
                     chosen,
                     engine.key,
+                    engine.replaced,
                 )
 
             state, chosen = "interrupted", None
@@ -237,6 +242,7 @@ def _describe(
     dataset: Dataset,
     space: DesignSpace,
     store: Store,
+    origin: Origin,
 ) -> Study:
     """Store what the study is about."""
     source = str(model) if isinstance(model, str | Path) else None
@@ -247,7 +253,7 @@ def _describe(
     store.add_network(NetworkRecord(network_key, network.name, source, layers))
     store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
     bound = compiled.network.binding
-    return Study(network_key, dataset_key, dataset.name, source, space, bound)
+    return Study(network_key, dataset_key, dataset.name, source, space, bound, origin=origin)
 
 
 def _connect(scheduler: str | None) -> Any:
@@ -259,16 +265,14 @@ def _connect(scheduler: str | None) -> Any:
     return connect(scheduler)
 
 
-def _prepare_cores(space: DesignSpace) -> None:
+def _prepare_cores(space: DesignSpace, bound: Binding | None) -> Origin:
     """Check all instances and derive their models together: tools start once, not once each."""
-    instances = {
-        choice.content_hash: choice
-        for variable in space.variables
-        for choice in variable.choices
-        if choice is not None
-    }
+    chosen = [c for variable in space.variables for c in variable.choices if c is not None]
+    instances = {one.content_hash: one for one in chosen}
+    if bound is not None:
+        instances |= {one.content_hash: one for one in bound.instances.values()}
     ensure_checked(instances.values())
-    derive_models({f"core_{index}": value for index, value in enumerate(instances.values())})
+    return origin_of(instances.values())
 
 
 def _runner(

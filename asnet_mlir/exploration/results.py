@@ -76,6 +76,8 @@ class Exploration:
       chosen: what `choose` picked for the bound that the exploration was given; None without one
         or where nothing satisfies it.
       study: key of the study in the store.
+      replaced: how many results in the store came from other models of the same cores than this
+        program makes; they were measured again.
     """
 
     network: str
@@ -90,6 +92,7 @@ class Exploration:
     cost: str = "none"
     chosen: Result | None = None
     study: str = ""
+    replaced: int = 0
 
     def __repr__(self) -> str:
         chosen = f", chosen {self.chosen.binding.label!r}" if self.chosen else ""

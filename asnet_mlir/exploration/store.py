@@ -18,12 +18,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.exploration.origin import Origin
 
 __all__ = [
     "DatasetRecord",
@@ -40,7 +41,9 @@ __all__ = [
 ]
 
 _APPLICATION_ID = 0x41534E54  # "ASNT": tells our files from other SQLite files
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
+#: Version 2 lacks the columns `origin`; a file that may be written gets them when it is opened.
+_READABLE = (2, 3)
 _BUSY_SECONDS = 60.0
 
 _SCHEMA = """
@@ -67,7 +70,8 @@ CREATE TABLE evaluation (
   seconds REAL NOT NULL,      -- of this evaluation, compilation included
   version TEXT NOT NULL,      -- of asnet-mlir
   command TEXT,               -- what evaluates it again
-  time TEXT NOT NULL          -- UTC, ISO 8601
+  time TEXT NOT NULL,         -- UTC, ISO 8601
+  origin TEXT NOT NULL DEFAULT '{"models": {}}'  -- JSON: {code, models: {content_hash: version}}
 );
 CREATE TABLE partial (        -- evaluations stopped early: never full results
   key TEXT NOT NULL,          -- of the evaluation that it would have become
@@ -78,6 +82,7 @@ CREATE TABLE partial (        -- evaluations stopped early: never full results
   bound REAL NOT NULL,        -- accuracy
   seconds REAL NOT NULL,
   label TEXT NOT NULL,
+  origin TEXT NOT NULL DEFAULT '{"models": {}}',
   PRIMARY KEY (key, rule)
 );
 CREATE TABLE instance (       -- figures of synthesis
@@ -182,6 +187,7 @@ class EvaluationRecord:
       version: of asnet-mlir.
       command: evaluates it again; None where the network was an object of Python.
       time: UTC, ISO 8601.
+      origin: the code and the models that it came from.
     """
 
     key: str
@@ -196,6 +202,7 @@ class EvaluationRecord:
     version: str
     command: str | None
     time: str = ""
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def accuracy(self) -> float:
@@ -212,6 +219,7 @@ class PartialRecord:
       rule: names the stopping rule with its seed, bound and confidence.
       correct: samples classified as labelled, of `samples` evaluated.
       confidence: with which the accuracy on all samples is below `bound`.
+      origin: see `EvaluationRecord`.
     """
 
     key: str
@@ -222,6 +230,7 @@ class PartialRecord:
     bound: float
     seconds: float
     label: str
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def accuracy(self) -> float:
@@ -369,7 +378,7 @@ class Store:
             self._create()
         elif application != _APPLICATION_ID:
             raise InputError(f"{self._name}: is an SQLite file, but not a result store")
-        elif version != _SCHEMA_VERSION:
+        elif version not in _READABLE:
             raise InputError(
                 f"{self._name}: is a result store of version {version}, this program reads "
                 f"version {_SCHEMA_VERSION}; give another file"
@@ -378,9 +387,23 @@ class Store:
             problem = self._connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise InputError(f"{self._name}: the store is damaged ({problem.splitlines()[0]})")
+            if version != _SCHEMA_VERSION and not self._read_only:
+                self._migrate()
         if not self._read_only:
             # A power failure may lose the last results, a killed process none.
             self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _migrate(self) -> None:
+        """Add what version 3 added: where results come from, which nobody knows of old ones."""
+        with self._transaction():
+            if self._pragma("user_version") == _SCHEMA_VERSION:
+                return  # another process was first
+            for table in ("evaluation", "partial"):
+                self._connection.execute(
+                    f"ALTER TABLE {table} ADD COLUMN origin TEXT NOT NULL "
+                    "DEFAULT '{\"models\": {}}'"
+                )
+            self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def _pragma(self, name: str) -> int:
         return self._connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -468,19 +491,33 @@ class Store:
 
     def networks(self) -> list[NetworkRecord]:
         """Return all networks, oldest first."""
-        return [
-            NetworkRecord(
-                key, name, source, tuple(LayerRecord(n, ops) for n, ops in json.loads(layers))
-            )
-            for key, name, source, layers in self._rows("SELECT * FROM network ORDER BY rowid")
-        ]
+        rows = self._rows("SELECT * FROM network ORDER BY rowid")
+        with self._json():
+            return [
+                NetworkRecord(
+                    key, name, source, tuple(LayerRecord(n, ops) for n, ops in json.loads(layers))
+                )
+                for key, name, source, layers in rows
+            ]
 
     def datasets(self) -> list[DatasetRecord]:
         """Return all data sets, oldest first."""
-        return [DatasetRecord(*row) for row in self._rows("SELECT * FROM dataset ORDER BY rowid")]
+        records = []
+        for row in self._rows("SELECT * FROM dataset ORDER BY rowid"):
+            records.append(DatasetRecord(*row))
+            if not isinstance(records[-1].samples, int) or records[-1].samples < 1:
+                raise InputError(
+                    f"{self._name}: the store is damaged: data set '{records[-1].name}' has "
+                    f"{records[-1].samples!r} samples"
+                )
+        return records
 
-    def add(self, evaluation: EvaluationRecord) -> None:
-        """Store a full result; committed when this returns.  One that is there already stays."""
+    def add(self, evaluation: EvaluationRecord, *, replace: bool = False) -> None:
+        """Store a full result; committed when this returns.
+
+        Args:
+          replace: take the place of one that is there, which otherwise stays.
+        """
         rules = [
             {
                 "op": rule.op,
@@ -493,7 +530,8 @@ class Store:
             for rule in evaluation.rules
         ]
         self._write(
-            f"INSERT OR IGNORE INTO evaluation VALUES ({', '.join('?' * 12)})",
+            f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO evaluation "
+            f"VALUES ({', '.join('?' * 13)})",
             (
                 evaluation.key,
                 evaluation.network,
@@ -507,6 +545,7 @@ class Store:
                 evaluation.version,
                 evaluation.command,
                 evaluation.time or _now(),
+                evaluation.origin.to_text(),
             ),
         )
 
@@ -535,7 +574,35 @@ class Store:
         with self._json():
             values[4] = json.loads(values[4])
             values[5] = tuple(RuleRecord(**rule) for rule in json.loads(values[5]))
-        return EvaluationRecord(*values)
+            values[12:] = [Origin.from_text(text) for text in values[12:]]
+        record = EvaluationRecord(*values)
+        self._check(record)
+        return record
+
+    def _partial(self, row: Sequence[Any]) -> PartialRecord:
+        values = list(row)
+        with self._json():
+            values[8:] = [Origin.from_text(text) for text in values[8:]]
+        record = PartialRecord(*values)
+        self._check(record)
+        return record
+
+    def _check(self, record: EvaluationRecord | PartialRecord) -> None:
+        """Refuse numbers that no evaluation gives: what reads them would show 200 %."""
+        correct, samples, seconds = record.correct, record.samples, record.seconds
+        counts = isinstance(correct, int) and isinstance(samples, int) and 0 <= correct <= samples
+        if not counts or samples < 1:
+            what = f"{correct!r} of {samples!r} samples right"
+        elif not isinstance(seconds, float | int) or not 0 <= seconds < float("inf"):
+            what = f"{seconds!r} seconds"
+        else:
+            return
+        raise InputError(
+            f"{self._name}: the store is damaged: the result of '{record.label}' (key "
+            f"{str(record.key)[:16]}) says {what}; remove the row to have it measured again: "
+            f"DELETE FROM {'evaluation' if isinstance(record, EvaluationRecord) else 'partial'} "
+            f"WHERE key = '{record.key}'"
+        )
 
     @contextlib.contextmanager
     def _json(self) -> Iterator[None]:
@@ -547,7 +614,7 @@ class Store:
     def add_partial(self, partial: PartialRecord) -> None:
         """Store the state of an evaluation that was stopped early."""
         self._write(
-            "INSERT OR REPLACE INTO partial VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO partial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 partial.key,
                 partial.rule,
@@ -557,13 +624,14 @@ class Store:
                 partial.bound,
                 partial.seconds,
                 partial.label,
+                partial.origin.to_text(),
             ),
         )
 
     def get_partial(self, key: str, rule: str) -> PartialRecord | None:
         """Return what `rule` stopped of the evaluation `key`."""
         rows = self._rows("SELECT * FROM partial WHERE key = ? AND rule = ?", (key, rule))
-        return PartialRecord(*rows[0]) if rows else None
+        return self._partial(rows[0]) if rows else None
 
     # -- what instances cost -----------------------------------------------------------------
 
@@ -671,7 +739,7 @@ class Store:
                     "(SELECT stopping_rule FROM study WHERE key = ?2)",
                     (key, study),
                 )
-                found = PartialRecord(*partial[0]) if partial else None
+                found = self._partial(partial[0]) if partial else None
             if found is not None:
                 with self._json():
                     place = tuple(json.loads(configuration))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 
@@ -255,6 +257,24 @@ def test_results_from_the_store_are_no_speed():
     display = ProgressDisplay(None, "none", stream, lambda: now[0])
     display(1, 2, result(0.9, stored=True), 1.0)
     assert "/s" not in stream.getvalue()
+
+
+def test_results_of_another_model_are_measured_again(capfd, arguments):
+    """A damaged model once gave 9.74 %, which the store kept after the cache was whole again."""
+    path = arguments[-1]
+    before = json.loads(run(capfd, [*arguments, "--json"])[1])
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        (key, text) = connection.execute(
+            "SELECT key, origin FROM evaluation WHERE origin LIKE '%native%' LIMIT 1"
+        ).fetchone()
+        changed = re.sub(r"(native) [0-9a-f]{16}", r"\1 0123456789abcdef", text, count=1)
+        connection.execute(
+            "UPDATE evaluation SET correct = 1, origin = ? WHERE key = ?", (changed, key)
+        )
+    status, out, _ = run(capfd, arguments)
+    assert status == 0 and "1 results in the store came from other models" in out
+    again = json.loads(run(capfd, [*arguments, "--json"])[1])
+    assert again["evaluated"] == 0 and again["results"] == before["results"]
 
 
 def test_durations():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration import cluster, explore
 from asnet_mlir.exploration.store import Store
@@ -80,7 +82,7 @@ def test_an_evaluation_that_fails_on_a_worker_is_one_error(workers, conv, conv_d
     assert "\n" not in str(error.value) and error.value.exit_status == 1
 
 
-def test_no_scheduler_where_one_was_named(conv, conv_data, monkeypatch):
+def test_no_scheduler_where_one_was_named(conv, conv_data, monkeypatch, tmp_path):
     monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
     with socket.socket() as listening:  # it answers nothing
         listening.bind(("127.0.0.1", 0))
@@ -92,7 +94,8 @@ def test_no_scheduler_where_one_was_named(conv, conv_data, monkeypatch):
         for address in (silent, closed, "nonsense", "", "ftp://127.0.0.1:1"):
             begin = time.monotonic()
             with pytest.raises(InputError, match="no Dask scheduler answers there") as error:
-                explore(conv, conv_data, SPACE, scheduler=address)
+                explore(conv, conv_data, SPACE, scheduler=address, store=tmp_path / "s.sqlite")
+            assert list(tmp_path.iterdir()) == []  # no empty store
             assert time.monotonic() - begin < 5
             assert str(error.value).startswith(f"--scheduler {address}: ")
             assert "\n" not in str(error.value)
@@ -126,3 +129,26 @@ def test_workers_that_never_come_back(conv, conv_data, monkeypatch):
                 threads=1,
                 progress=end,
             )
+
+
+class Gone:
+    """A client whose scheduler was killed."""
+
+    status = "closed"
+
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            logging.getLogger("distributed.client").error("a trace of twenty lines")
+            raise OSError("in <TCP (closed)>: Stream is closed")
+
+        return call
+
+
+def test_a_scheduler_that_is_killed_is_one_error(conv, conv_data, monkeypatch, caplog):
+    monkeypatch.setattr(cluster, "_portable", lambda compiled: None)
+    runner = cluster.ClusterRunner(Gone(), None, conv_data)
+    with pytest.raises(AsnetError, match="scheduler is gone; what was reported is stored"), runner:
+        pytest.fail("it could be spoken with")
+    assert not caplog.records
+    with pytest.raises(AsnetError, match="scheduler is gone"):
+        list(runner.run([("a", Binding())]))

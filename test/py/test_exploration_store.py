@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +17,10 @@ from pathlib import Path
 import pytest
 
 from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.exploration.origin import Origin
 from asnet_mlir.exploration.store import (
+    _APPLICATION_ID,
+    _SCHEMA,
     DatasetRecord,
     EvaluationRecord,
     InstanceCost,
@@ -305,3 +311,74 @@ def test_reading_beside_a_writer(tmp_path):
     with Store(path) as writing, Store(path, read_only=True) as reading:
         writing.add(evaluation(3))
         assert reading.count() == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("correct = 200", "200 of 100 samples right"),
+        ("correct = -1", "-1 of 100 samples right"),
+        ("correct = 'many'", "'many' of 100 samples right"),
+        ("samples = 0, correct = 0", "0 of 0 samples right"),
+        ("seconds = -3.0", "-3.0 seconds"),
+        ("origin = '[]'", "damaged"),
+    ],
+)
+def test_a_row_that_no_evaluation_gives_is_named(tmp_path, change, says):
+    path = tmp_path / "s.sqlite"
+    fill(path, 3)
+    sql(path, f"UPDATE evaluation SET {change} WHERE key = 'e1'")
+    with Store(path) as store:
+        assert store.get("e0").correct == 90
+        for read in (lambda: store.get("e1"), store.evaluations):
+            with pytest.raises(InputError, match="the store is damaged") as error:
+                read()
+            assert says in str(error.value)
+            assert says == "damaged" or "'fmul_trunc:P=1' (key e1)" in str(error.value)
+    sql(path, "UPDATE dataset SET samples = 0")
+    with Store(path) as store, pytest.raises(InputError, match="'mnist:test' has 0 samples"):
+        store.datasets()
+
+
+def test_partial_rows_are_looked_at_as_well(tmp_path):
+    path = tmp_path / "s.sqlite"
+    with Store(path) as store:
+        store.add_partial(PartialRecord("e9", "rule", 65, 64, 0.999, 0.9, 0.1, "label"))
+        with pytest.raises(InputError, match="65 of 64 samples right.*DELETE FROM partial"):
+            store.get_partial("e9", "rule")
+
+
+def test_a_store_of_version_2_is_read_and_goes_on(tmp_path):
+    path, old = tmp_path / "new.sqlite", tmp_path / "s.sqlite"
+    fill(path, 3)
+    schema = re.sub(r",( *--[^\n]*)?\n  origin TEXT[^\n]*\n\)", r"\1\n)", _SCHEMA)
+    schema = re.sub(r"\n  origin TEXT[^\n]*", "", schema)
+    assert "origin" not in schema
+    with contextlib.closing(sqlite3.connect(old)) as connection:
+        connection.executescript(schema)
+        connection.execute("ATTACH ? AS new", (str(path),))
+        for table in ("network", "dataset", "evaluation"):
+            columns = [row[1] for row in connection.execute(f"PRAGMA main.table_info({table})")]
+            connection.execute(
+                f"INSERT INTO main.{table} SELECT {', '.join(columns)} FROM new.{table}"
+            )
+        connection.execute(f"PRAGMA main.application_id = {_APPLICATION_ID}")
+        connection.execute("PRAGMA main.user_version = 2")
+        connection.commit()
+    path = old
+    with Store(path, read_only=True) as store:
+        assert [e.origin for e in store.evaluations()] == [Origin()] * 3
+    for number in (3, 4):
+        with Store(path) as store:
+            assert store.count() == number and store.get("e2").origin == Origin()
+            origin = Origin("c0de", {"h": "native 12"})
+            store.add(dataclasses.replace(evaluation(number), origin=origin))
+            assert store.get(f"e{number}").origin == origin
+
+
+def test_results_of_another_model_are_found():
+    then = Origin("c", {"h": "word 12", "g": "native 1"})
+    assert not then.contradicts(Origin("other code", {"h": "word 12"}))
+    assert not then.contradicts(Origin("c", {"h": "bitslice 99"}))  # another way to the same bits
+    assert then.contradicts(Origin("c", {"h": "word 13", "g": "native 1"}))
+    assert not Origin().contradicts(then)
