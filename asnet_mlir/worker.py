@@ -33,7 +33,7 @@ from typing import Any
 
 from asnet_mlir.errors import AsnetError, ToolError
 
-__all__ = ["in_mlir_process", "main"]
+__all__ = ["in_mlir_process", "main", "run_apart"]
 
 _MODULE = "asnet_mlir.worker_main"
 _SHARED_MEMORY = Path("/dev/shm")
@@ -63,12 +63,34 @@ def in_mlir_process[**P, R](verb: Callable[P, R]) -> Callable[P, R]:
             from asnet_mlir.frontends import load_model
 
             bound.arguments["model"] = load_model(model)
-        result: R = _worker().call(
-            verb.__module__, verb.__qualname__, bound.args, dict(bound.kwargs)
-        )
+        try:
+            result: R = _worker(_WORKERS, attempts=2).call(
+                verb.__module__, verb.__qualname__, bound.args, dict(bound.kwargs)
+            )
+        except _DiedError as died:
+            raise ToolError(
+                f"the process that runs MLIR for this one ended twice, {died}"
+            ) from None
         return result
 
     return call
+
+
+def run_apart[R](function: Callable[..., R], *args: Any, purpose: str) -> R:
+    """Call a function that can be imported in a process of its own, kept for the next call.
+
+    Args:
+      purpose: what it is for, named in errors ("running the network by XLA").
+
+    Raises:
+      ToolError: the process died; the end of its standard error is kept.
+    """
+    helper = _worker(_HELPERS, attempts=1)
+    try:
+        result: R = helper.call(function.__module__, function.__qualname__, args, {})
+    except _DiedError as died:
+        raise ToolError(f"{purpose}: the process that did it ended {died}") from None
+    return result
 
 
 # Messages
@@ -250,17 +272,22 @@ def _portable(error: Exception) -> Exception:
 # The process that asks
 
 
-class _Worker:
-    """The worker process, started when it is first needed and once more when it has died."""
+class _DiedError(Exception):
+    """The other process ended; says how, and the end of its standard error."""
 
-    def __init__(self) -> None:
+
+class _Worker:
+    """The worker process, started when it is first needed and again when it has died."""
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
         self.owner = os.getpid()
 
     def call(self, module: str, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         with self._lock:
-            for last in (False, True):
+            for attempt in range(self._attempts):
                 self._start()
                 try:
                     return self._channel.request(
@@ -268,10 +295,8 @@ class _Worker:
                     )
                 except (EOFError, ConnectionError, BrokenPipeError):
                     status, text = self._stop()
-                    if last:
-                        raise ToolError(
-                            f"the process that runs MLIR for this one ended twice, {status}: {text}"
-                        ) from None
+                    if attempt == self._attempts - 1:
+                        raise _DiedError(f"{status}: {text}") from None
                 except Exception:
                     raise
                 except BaseException:
@@ -342,14 +367,15 @@ class _Worker:
 
 
 _WORKERS: list[_Worker] = []
+_HELPERS: list[_Worker] = []
 
 
-def _worker() -> _Worker:
+def _worker(started: list[_Worker], attempts: int) -> _Worker:
     # A fork has its parent's list, but not its parent's worker.
-    if not _WORKERS or _WORKERS[-1].owner != os.getpid():
-        _WORKERS.append(_Worker())
-        atexit.register(_WORKERS[-1].close)
-    return _WORKERS[-1]
+    if not started or started[-1].owner != os.getpid():
+        started.append(_Worker(attempts))
+        atexit.register(started[-1].close)
+    return started[-1]
 
 
 # The process that answers

@@ -13,7 +13,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
-from asnet_mlir.frontends.module import LoweredModule, lower_module
+from asnet_mlir.frontends.module import LoweredModule, check_samples, lower_module
 from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.weights import as_float32, unique_name
 
@@ -93,7 +93,11 @@ def from_jax_function(
     def reference(batch: np.ndarray) -> np.ndarray:
         return np.asarray(jitted(batch, *(w.value for w in arguments)))
 
-    _check_samples_are_independent(name, reference, tuple(x_shape[1:]))
+    check_samples(
+        name,
+        first,
+        lambda batch: lower_module(module(batch), arguments, known=first.constants),
+    )
     return fold_weights(
         Network(
             name,
@@ -105,24 +109,6 @@ def from_jax_function(
             reference=reference,
         )
     )
-
-
-def _check_samples_are_independent(
-    name: str, reference: Callable[[np.ndarray], np.ndarray], input_shape: tuple[int, ...]
-) -> None:
-    """Refuse a network in which one sample's output depends on another sample.
-
-    A network is compiled for one sample.  NaNs spread through all arithmetic: where those of one
-    sample reach another, the two are mixed.
-    """
-    batch = np.zeros((2, *input_shape), np.float32)
-    without = np.isnan(reference(batch)[1])
-    batch[0] = np.nan
-    if (np.isnan(reference(batch)[1]) & ~without).any():
-        raise UnsupportedError(
-            f"{name}: the outputs of a sample depend on other samples of its batch (a sum or a "
-            "mean over the first dimension?); each must be computed by itself"
-        )
 
 
 def from_module_function(reference: str) -> Network:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 __all__ = [
+    "describe_op",
     "first_name",
     "named_text",
     "rename_locations",
@@ -22,6 +23,19 @@ _WRAPPER = re.compile(
     r"(jvp|vmap|transpose|jit|pjit|pmap|xla_call|closed_call|custom_jvp_call|custom_vjp_call"
     r"|checkpoint|remat)\("
 )
+
+_LONGEST_LOCATION = 200
+
+
+def describe_op(op: Any) -> str:
+    """Return an operation's name with its layer and its place, for messages."""
+    location = str(op.location).replace('"-":', "line ")  # of a text that was parsed
+    layer = scope_of(op.location)
+    place = f" (layer '{layer}')" if layer else ""
+    detail = (
+        f" of {op.attributes['call_target_name']}" if "call_target_name" in op.attributes else ""
+    )
+    return f"'{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}"
 
 
 def walk(op: Any) -> Iterator[Any]:

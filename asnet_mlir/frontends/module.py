@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.constants import constants_to_arguments, main_of
+from asnet_mlir.frontends.empty import remove_empty_tensors
 from asnet_mlir.frontends.locations import named_text, shorten_locations
 from asnet_mlir.frontends.network import Weight
+from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_sizes
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
+from asnet_mlir.frontends.xla import run_by_xla
 
-__all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "lower_module"]
+__all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "check_samples", "lower_module"]
+
+#: Batch sizes for which a network must be the same function of each sample.
+_BATCHES = (2, 3)
+
+#: How two batch sizes are compared by numbers: inputs' sizes, what outputs may differ by, and how
+#: many must not.
+_SCALES = (0.3, 1.0, 10.0)
+_TOLERANCE = 1e-4
+_SHARE = 0.98
 
 #: The attribute of `@main`'s arguments that names the weight; the approx dialect has it as well.
 WEIGHT_ATTRIBUTE = "approx.weight"
@@ -25,8 +40,11 @@ class LoweredModule:
       stablehlo: its text, with the names in locations; arguments carry `approx.weight`.
     """
 
-    def __init__(self, module: Any, constants: tuple[Weight, ...]) -> None:
+    def __init__(
+        self, module: Any, weights: Sequence[Weight], constants: tuple[Weight, ...]
+    ) -> None:
         self._module = module
+        self._weights = (*weights, *constants)
         self.constants = constants
         self.stablehlo = named_text(module)
 
@@ -38,6 +56,31 @@ class LoweredModule:
           UnsupportedError: see `linalg_from_stablehlo`.
         """
         return linalg_from_stablehlo(self._module)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of the input, its batch included."""
+        kinds = main_of(self._module).attributes["function_type"].value.inputs
+        return tuple(kinds[0].shape)
+
+    def run(self, name: str, x: np.ndarray) -> np.ndarray:
+        """Return the outputs of a batch, computed by XLA in a process of its own.
+
+        Raises:
+          ToolError: see `run_by_xla`.
+        """
+        return run_by_xla(name, self.stablehlo, [x, *(weight.value for weight in self._weights)])
+
+    def analyze(self, name: str) -> SampleAnalysis:
+        """Return how the module computes each sample of its batch.
+
+        Args:
+          name: of the network, for messages.
+
+        Raises:
+          UnsupportedError: see `analyze_samples`.
+        """
+        return analyze_samples(name, self._module, [weight.value for weight in self._weights])
 
 
 def lower_module(
@@ -54,6 +97,7 @@ def lower_module(
     with module.context:
         copy = module.operation.clone()
         run_passes(copy, INLINE)
+        remove_empty_tensors(copy)
         shorten_locations(copy)
         constants = constants_to_arguments(copy, weights, known=known)
         main = main_of(copy)
@@ -66,4 +110,49 @@ def lower_module(
                 own[WEIGHT_ATTRIBUTE] = ir.StringAttr.get(names[index - 1])
             attributes.append(ir.DictAttr.get(own))
         main.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
-        return LoweredModule(copy, tuple(constants))
+        return LoweredModule(copy, weights, tuple(constants))
+
+
+def check_samples(name: str, one: LoweredModule, make: Callable[[int], LoweredModule]) -> None:
+    """Refuse a network whose samples are not each computed by itself, in one way.
+
+    Args:
+      one: the module for a batch of 1, as which the network is compiled.
+      make: gives it for other batch sizes.
+
+    Raises:
+      UnsupportedError: naming the op.
+    """
+    try:
+        _ = one.linalg
+    except UnsupportedError:
+        return  # it is never evaluated, and the error belongs to who lowers it
+    alone = one.analyze(name)
+    for batch in _BATCHES:
+        other = make(batch)
+        analysis = other.analyze(name)
+        # Where they are written too differently to tell, numbers decide.
+        if not check_sizes(name, alone, analysis) and not _compute_the_same(name, one, other):
+            raise UnsupportedError(
+                f"{name}: what it computes for a sample depends on the size of its batch (1 or "
+                f"{batch}), {alone.first_difference(analysis)}; each sample must be computed by "
+                "itself"
+            )
+
+
+def _compute_the_same(name: str, one: LoweredModule, other: LoweredModule) -> bool:
+    """Return whether two batch sizes give a sample the same outputs, on random inputs, by XLA."""
+    rng = np.random.default_rng(0)
+    shape = other.input_shape
+    for scale in _SCALES:
+        x = (rng.standard_normal(shape) * scale).astype(np.float32)
+        together = other.run(name, x)
+        alone = np.concatenate([one.run(name, sample[None]) for sample in x])
+        size = np.abs(alone[np.isfinite(alone)]).max(initial=0.0)
+        with np.errstate(invalid="ignore"):
+            near = np.abs(together - alone) <= _TOLERANCE * size
+        same = near | (together == alone) | (np.isnan(together) & np.isnan(alone))
+        # Sums of another order may end on the other side of a step.
+        if same.mean() < _SHARE:
+            return False
+    return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.frontends.locations import scope_of, walk
+from asnet_mlir.frontends.locations import describe_op, walk
 
 __all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
 
@@ -18,7 +18,6 @@ INLINE = (
     "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
     "stablehlo-legalize-composite-to-call),inline,symbol-dce)"
 )
-_LONGEST_LOCATION = 200
 _LEGALIZE = "builtin.module(stablehlo-legalize-to-linalg,canonicalize,cse)"
 
 
@@ -150,13 +149,4 @@ def _normalization(op: Any) -> list[Any]:
 
 def _unsupported(op: Any) -> str:
     """Return a message about an op that has no lowering, with its layer and its location."""
-    detail = ""
-    if "call_target_name" in op.attributes:
-        detail = f" of {op.attributes['call_target_name']}"
-    location = str(op.location)
-    layer = scope_of(op.location)
-    place = f" (layer '{layer}')" if layer else ""
-    return (
-        f"unsupported op '{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}; "
-        "docs/ops.md lists what is supported"
-    )
+    return f"unsupported op {describe_op(op)}; docs/ops.md lists what is supported"

@@ -34,6 +34,7 @@ def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
     Raises:
       InputError: the file is missing, does not parse, or `@main` has another signature; the weights
         do not fit.
+      UnsupportedError: an op has no lowering, or samples of the batch are not independent.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -47,6 +48,7 @@ def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
         values = _weights(path, weights, arguments)
         lowered = lower_module(module, values)
         linalg = lowered.linalg
+        lowered.analyze(str(path))
     batch = given[0][0]
 
     def fixed(size: int, text: str) -> str:

@@ -18,7 +18,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.locations import first_name, rename_locations, walk
-from asnet_mlir.frontends.module import LoweredModule, lower_module
+from asnet_mlir.frontends.module import LoweredModule, check_samples, lower_module
 from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
 from asnet_mlir.frontends.weights import as_float32, unique_name
@@ -134,6 +134,9 @@ def from_tensorflow_function(
         result = _only_tensor(name, tf, function(tf.constant(batch)))
         return np.asarray(result.numpy())
 
+    check_samples(
+        name, first, lambda batch: lower_module(module(batch), weights, known=first.constants)
+    )
     network = Network(
         name,
         shape,

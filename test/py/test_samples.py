@@ -1,0 +1,184 @@
+"""Samples of a batch are computed each by itself: what is refused, and what must not be."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from asnet_mlir.errors import InputError, ToolError, UnsupportedError
+from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.frontends import load_model
+from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.xla import run_by_xla
+
+X = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
+
+
+def network(function, shape=(6,)):
+    return from_jax_function(function, (np.zeros((1, *shape), np.float32),), name="net")
+
+
+def standardized(x):
+    h = x * 2
+    return jnp.where((h - h.mean(0)) / jnp.sqrt(h.var(0) + 1e-3) > 0, 1.0, -1.0)
+
+
+MIXES = {
+    "mean": ("reduce", lambda x: x - x.mean(0)),
+    "hidden by a comparison": ("reduce", standardized),
+    "compared with a mean": ("reduce", lambda x: (x > x.mean(0)).astype(jnp.float32)),
+    "argmax": ("reduce", lambda x: x + jnp.argmax(x, 0)),
+    "softmax": ("reduce", lambda x: jax.nn.softmax(x, 0)),
+    "norm": ("reduce", lambda x: x / jnp.sqrt((x * x).sum())),
+    "rank": ("compare", lambda x: (x[:, None] > x[None]).sum(1).astype(jnp.float32)),
+    "covariance": ("dot_general", lambda x: x @ (x.T @ x)),
+    "cumulative sum": ("reduce_window", lambda x: lax.cumsum(x, 0, reverse=True)),
+    "window": (
+        "reduce_window",
+        lambda x: lax.reduce_window(x, 0.0, lax.add, (3, 1), (1, 1), "SAME"),
+    ),
+}
+POSITIONS = {
+    "index": ("add", lambda x: x + jnp.arange(x.shape[0])[:, None]),
+    "first": ("slice", lambda x: jnp.where(x[:1] > 0, x, -x)),
+    "roll": ("slice", lambda x: jnp.roll(x, 1, 0)),
+    "reversed": ("reverse", lambda x: x[::-1]),
+    "the first one otherwise": (
+        "select",
+        lambda x: jnp.where(jnp.arange(x.shape[0])[:, None] == 0, x, -x),
+    ),
+    "gathered": ("gather", lambda x: x[jnp.zeros(x.shape[0], int)]),
+}
+SIZES = {
+    "times the size": ("multiply", lambda x: x * x.shape[0]),
+    "compared with the size": ("compare", lambda x: jnp.where(x > x.shape[0], x, 0.0)),
+    "number of ones": ("reduce", lambda x: x + jnp.ones_like(x).sum(0)),
+    "one alone": ("", lambda x: x if x.shape[0] == 1 else x * 2),
+    "two at most": ("", lambda x: x if x.shape[0] < 3 else x * 2),
+}
+FINE = {
+    "argmax as an index": lambda x: x[jnp.arange(x.shape[0]), jnp.argmax(x, 1)][:, None],
+    "index along the sample": lambda x: jnp.take_along_axis(x, jnp.argmin(x, 1, keepdims=True), 1),
+    "embedding": lambda x: jnp.arange(12.0).reshape(4, 3)[jnp.clip(x.astype(int), 0, 3)],
+    "product of a sample with itself": lambda x: x.reshape(-1, 2, 3) @ x.reshape(-1, 3, 2),
+    "batch and rows merged": lambda x: (
+        jnp.tanh(x.reshape(-1, 3)) @ jnp.arange(9.0).reshape(3, 3)
+    ).reshape(-1, 6),
+    "heads before the batch": lambda x: (
+        jax.nn.softmax(x.reshape(-1, 2, 3).transpose(1, 0, 2).reshape(-1, 3))
+        .reshape(2, -1, 3)
+        .transpose(1, 0, 2)
+    ),
+    "features first": lambda x: (jnp.arange(36.0).reshape(6, 6) @ x.T).T,
+    "reversed twice": lambda x: x[::-1][::-1],
+    "both halves at once": lambda x: (lambda y: y[: len(x)] - y[len(x) :])(
+        jnp.tanh(jnp.concatenate([x, -x], 0))
+    ),
+    "sample by sample": lambda x: jnp.stack([x[i] * x[i].sum() for i in range(len(x))]),
+    "vmap": jax.vmap(lambda s: lax.dynamic_slice(s, (jnp.argmax(s) // 2,), (3,)) / s.sum()),
+    "kernels of samples": jax.vmap(lambda s: jnp.convolve(s, s[:3], mode="same")),
+    "scan": lambda x: lax.associative_scan(jnp.add, x, axis=1),
+    "a row for each": lambda x: x + jnp.tile(jnp.arange(6.0), (x.shape[0], 1)),
+    "nothing of the input": lambda x: jnp.zeros((x.shape[0], 3)) + jnp.arange(3.0),
+    "NaNs of its own": lambda x: x / (x * 0),
+}
+
+
+@pytest.mark.parametrize("case", MIXES)
+def test_mixed_samples_are_refused_with_the_op(case):
+    op, function = MIXES[case]
+    with pytest.raises(UnsupportedError, match=f"net: 'stablehlo.{op}'.* mixes the samples"):
+        network(function)
+
+
+@pytest.mark.parametrize("case", POSITIONS)
+def test_a_sample_does_not_depend_on_its_position(case):
+    op, function = POSITIONS[case]
+    with pytest.raises(UnsupportedError, match=f"'stablehlo.{op}'.* by their position"):
+        network(function)
+
+
+@pytest.mark.parametrize("case", SIZES)
+def test_a_sample_does_not_depend_on_the_size_of_its_batch(case):
+    op, function = SIZES[case]
+    with pytest.raises(
+        UnsupportedError, match=f"depends on the size of its batch.*{op}|{op}.*depends on the size"
+    ):
+        network(function)
+
+
+@pytest.mark.parametrize("case", FINE)
+def test_what_keeps_samples_apart_is_accepted(case, monkeypatch):
+    """By the analysis alone: numbers are not asked."""
+    monkeypatch.setattr("asnet_mlir.frontends.module.run_by_xla", None)
+    network(FINE[case])
+
+
+def write_module(folder, body: str, batch: int = 4):
+    kind = f"tensor<{batch}x3xf32>"
+    path = folder / "net.mlir"
+    path.write_text(f"func.func @main(%x: {kind}) -> {kind} {{\n{body}\nreturn %y : {kind}\n}}\n")
+    return path
+
+
+MEAN = """%z = stablehlo.constant dense<0.0> : tensor<f32>
+%s = stablehlo.reduce(%x init: %z) applies stablehlo.add across dimensions = [0]
+  : (tensor<4x3xf32>, tensor<f32>) -> tensor<3xf32>
+%m = stablehlo.broadcast_in_dim %s, dims = [1] : (tensor<3xf32>) -> tensor<4x3xf32>
+%y = stablehlo.subtract %x, %m : tensor<4x3xf32>"""
+ROWS = """%c = stablehlo.constant dense<{rows}> : tensor<4x3xf32>
+%y = stablehlo.add %x, %c : tensor<4x3xf32>"""
+
+
+def test_files_of_a_fixed_batch(tmp_path):
+    with pytest.raises(UnsupportedError, match="'stablehlo.reduce' at loc.line 3:22. mixes"):
+        load_model(write_module(tmp_path, MEAN))
+    different = ROWS.format(rows=[[1.0, 2.0, 3.0]] * 3 + [[1.0, 2.0, 4.0]])
+    with pytest.raises(UnsupportedError, match=r"'stablehlo.add'.* by their position"):
+        load_model(write_module(tmp_path, different))
+    alike = load_model(write_module(tmp_path, ROWS.format(rows=[[1.0, 2.0, 3.0]] * 4)))
+    got = Evaluator(alike).outputs(X[:, :3])
+    np.testing.assert_array_equal(got, X[:, :3] + np.array([1, 2, 3], np.float32))
+
+
+def negative_window(x):
+    window = (1, 1, 1)
+    return lax.reduce_window(x, 0.0, lax.add, window, window, ((0, 0), (-1, 0), (0, 0)))
+
+
+def test_what_ends_xla_does_not_end_this_process():
+    """XLA aborts on a negative padding; the network itself is fine."""
+    net = network(negative_window, (3, 2))
+    x = X.reshape(5, 3, 2)
+    np.testing.assert_array_equal(Evaluator(net).outputs(x), x[:, 1:])
+    with pytest.raises(ToolError, match="net: running it by XLA: .* ended by signal 6"):
+        run_by_xla("net", net.stablehlo(5), [x])
+    good = network(lambda x: x * 2)
+    np.testing.assert_array_equal(run_by_xla("net", good.stablehlo(5), [X]), X * 2)
+
+
+EMPTY = {
+    "scan": (lambda x: lax.associative_scan(jnp.add, x, axis=1), np.cumsum(X, 1)),
+    "concatenation": (lambda x: jnp.concatenate([x[:, 6:], x], 1), X),
+    "sum": (lambda x: x + x[:, 6:].sum(1, keepdims=True), X),
+    "maximum": (lambda x: jnp.maximum(x, x[:, 6:].max(1, initial=-1.0)[:, None]), X.clip(-1)),
+    "padding": (lambda x: x + lax.pad(x[:, :0], 1.0, ((0, 0, 0), (2, 4, 0))), X + 1),
+    "product": (lambda x: x + x[:, :0] @ jnp.zeros((0, 6)), X),
+    "update": (lambda x: lax.dynamic_update_slice(x, x[:, :0], (0, 3)), X),
+    "in a function": (jax.jit(lambda x: jnp.roll(x, 0, 1)), X),
+}
+
+
+@pytest.mark.parametrize("case", EMPTY)
+def test_empty_tensors(case):
+    function, expected = EMPTY[case]
+    got = Evaluator(network(function)).outputs(X)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-6)
+
+
+def test_an_empty_output_is_refused():
+    with pytest.raises(InputError, match="without elements"):
+        network(lambda x: x[:, 6:])
