@@ -15,6 +15,7 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.accuracy import right_samples
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
+from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.frontends import load_model
 from asnet_mlir.worker import in_mlir_process
 
@@ -102,10 +103,12 @@ def evaluate(
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    evaluator = Evaluator(CompiledNetwork(network), binding, threads=threads)
+    native = CompiledNetwork(network)
+    evaluator = Evaluator(native, binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)
     end = time.perf_counter()
+    check_first_samples(native, dataset.x)
     return Evaluation(
         evaluator.binding,
         accuracy(outputs, dataset.y),

@@ -14,6 +14,7 @@ from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
+from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
@@ -126,6 +127,7 @@ def explore(
         given = _given(constraints)
         begin = time.perf_counter()
         compiled = CompiledNetwork(network)
+        check_first_samples(compiled, dataset.x)
         layers = network_layers(compiled.lowered, network.fixed_batch or 1)
         space = DesignSpace.of(given, layers)
         stop = _stopping_rule(early_stop, criterion, len(dataset), seed)

@@ -4,7 +4,7 @@ A network is lowered for one sample (or for the batch that its file fixes) and e
 number of them.  So no element of a sample's output may depend on another sample, and all samples
 must go through the same function, whatever their position and the size of the batch.  Every
 operation is interpreted on `asnet_mlir.frontends.tensors.Tensor`; what that decides, and what it
-can't, is in docs/decisions/0017-independent-samples.md.
+can't, is in docs/decisions/0018-independent-samples.md.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def analyze_samples(name: str, module: Any, weights: Sequence[np.ndarray]) -> Sa
                 f"{name}: can't tell whether {describe_op(op)} keeps the samples of a batch apart "
                 "(it moves them in a pattern of too many elements); compute each sample by itself"
             ) from None
-        found = _irregular(result, analysis.batch, analysis.returned, first=True)
+        whole = tensors.merge(result, 0)
+        found = _irregular(whole, analysis.batch, analysis.returned, first=True)
         if found is not None:
             raise UnsupportedError(f"{name}: {_message(analysis.cause or found)}")
     return analysis

@@ -33,6 +33,7 @@ __all__ = [
     "constant",
     "expand_dims",
     "fold",
+    "merge",
     "pick",
     "reshape",
     "symbol",
@@ -247,7 +248,7 @@ def _split_atom(tensor: Tensor, atom: int, sizes: Sequence[int]) -> Tensor:
     return Tensor(tuple(dims), cut(prints), cut(tensor.lowest), cut(tensor.highest), tuple(axes))
 
 
-def _merge(tensor: Tensor, dim: int) -> Tensor:
+def merge(tensor: Tensor, dim: int) -> Tensor:
     """Return the tensor with one atom at most in a dimension."""
     atoms = list(tensor.range_of(dim))
     if len(atoms) < 2:
@@ -301,7 +302,7 @@ def _with_atoms(tensor: Tensor, dim: int, atoms: tuple[int, ...]) -> Tensor:
     own = tensor.dims[dim]
     common = _common(math.prod(own), own, atoms)
     if common is None or len(common) > len(atoms):
-        tensor = _merge(tensor, dim)
+        tensor = merge(tensor, dim)
         own, common = tensor.dims[dim], atoms
     first = tensor.range_of(dim).start
     position, rest = first, list(common)
@@ -513,7 +514,7 @@ def pick(tensor: Tensor, dim: int, index: np.ndarray, fill: Tensor | None = None
         if int(index[-1]) // inner == outer:
             one = _pick_atom(tensor, tensor.range_of(dim).start, np.array([outer]))
             return pick(one, dim, index - outer * inner)
-    tensor = _merge(tensor, dim)
+    tensor = merge(tensor, dim)
     if not tensor.dims[dim]:
         if fill is None:
             dims = list(tensor.dims)
@@ -612,7 +613,7 @@ def concatenate(tensors: Sequence[Tensor], dim: int) -> Tensor:
         tensors = _aligned(tensors, [dim])
         stacked = [_outer_atom(tensor, dim) for tensor in tensors]
         return _joined(stacked, stacked[0].range_of(dim).start, explicit=True)
-    tensors = [_merge(tensor, dim) for tensor in tensors]
+    tensors = [merge(tensor, dim) for tensor in tensors]
     place = tensors[0].range_of(dim).start
     tensors = [
         tensor if tensor.dims[dim] else _outer_atom(tensor, dim, kept=True) for tensor in tensors
@@ -674,7 +675,7 @@ def _joined(tensors: Sequence[Tensor], atom: int, *, explicit: bool) -> Tensor:
 
 def blur(tensor: Tensor, dim: int, size: int, print_: int) -> Tensor:
     """Return a tensor of `size` elements along a dimension, each made of any of those there."""
-    tensor = _merge(tensor, dim)
+    tensor = merge(tensor, dim)
     if tensor.explicit.intersection(tensor.range_of(dim)):
         tensor = fold(tensor, [dim], print_)
     if not tensor.dims[dim]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
+from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, ToolError, UnsupportedError
-from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.evaluation import Evaluator, evaluate
+from asnet_mlir.evaluation.evaluator import CompiledNetwork
+from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.module import LoweredModule
 from asnet_mlir.frontends.xla import run_by_xla
 
 X = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
@@ -182,3 +188,27 @@ def test_empty_tensors(case):
 def test_an_empty_output_is_refused():
     with pytest.raises(InputError, match="without elements"):
         network(lambda x: x[:, 6:])
+
+
+def test_the_second_net_compares_with_the_framework():
+    """Where the analysis had let a network pass, the first samples show it."""
+    good = network(lambda x: x + 0.5)
+    check_first_samples(CompiledNetwork(good), X)
+    text = str(
+        jax.jit(lambda x: x - x.mean(0) + 0.5)
+        .lower(jax.ShapeDtypeStruct(X.shape, np.float32))
+        .compiler_ir("stablehlo")
+    )
+    passed = dataclasses.replace(good, stablehlo=lambda _: text, unfolded=None)
+    with pytest.raises(UnsupportedError, match="of the first 5 samples 5 have other outputs"):
+        evaluate(passed, Dataset("x", X, np.zeros(5, np.int64)))
+
+
+def test_the_second_net_changes_a_fixed_batch(tmp_path, monkeypatch):
+    monkeypatch.setattr(LoweredModule, "analyze", lambda self, name: None)
+    check_first_samples(
+        CompiledNetwork(load_model(write_module(tmp_path, ROWS.format(rows=1.0)))), X[:3, :3]
+    )
+    passed = load_model(write_module(tmp_path, MEAN))
+    with pytest.raises(UnsupportedError, match="depend on the others of its batch"):
+        check_first_samples(CompiledNetwork(passed), X[:3, :3])
