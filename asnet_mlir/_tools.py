@@ -21,9 +21,9 @@ def asnet() -> NoReturn:
         from asnet_mlir.cli import main
 
         status = main()
+        interrupts.let_go()
     except KeyboardInterrupt as error:  # outside of `main`
         status = interrupts.answer(error)
-    interrupts.let_go()
     sys.exit(status)
 
 

@@ -48,6 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     # JAX probes for accelerators and says so; results are the same on any of them.
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    home = Path(os.path.expanduser("~"))
+    if not (home.is_dir() and os.access(home, os.W_OK)):
+        import logging
+
+        # Matplotlib tells of its own folder for settings; the cache has said what matters.
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
         given = sys.argv[1:] if arguments is None else arguments
