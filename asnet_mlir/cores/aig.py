@@ -19,6 +19,7 @@ import numpy as np
 from asnet_mlir import processes
 from asnet_mlir.cores.smt import Function
 from asnet_mlir.errors import ToolError, UnsupportedError
+from asnet_mlir.resources import how_to_install
 
 __all__ = ["FALSE", "TRUE", "Graph", "Word", "abc_path", "blast", "same"]
 
@@ -398,4 +399,5 @@ def abc_path() -> Path:
         path = Path(folder) / "yosys-abc"
         if path.is_file():
             return path
-    raise ToolError("ABC (yosys-abc) is not installed; it comes with pyosys: run 'make setup'")
+    hint = how_to_install("pyosys")
+    raise ToolError(f"ABC (yosys-abc) is not installed; it comes with pyosys: {hint}")

@@ -15,6 +15,7 @@ from asnet_mlir import cpp, processes
 from asnet_mlir.cache import cached_directory, content_hash
 from asnet_mlir.cores.family import DRIVER, TOP, Family
 from asnet_mlir.errors import ToolError
+from asnet_mlir.resources import how_to_install
 
 __all__ = ["build", "name"]
 
@@ -111,7 +112,8 @@ def _runtime() -> Path:
         root = Path(entry) / "pyosys/share/include/backends/cxxrtl/runtime"
         if root.is_dir():
             return root
-    raise ToolError("the headers of Yosys' CXXRTL are not there; reinstall pyosys: 'make setup'")
+    hint = how_to_install("pyosys")
+    raise ToolError(f"the headers of Yosys' CXXRTL are not there; they come with pyosys: {hint}")
 
 
 def _build(folder: Path, family: Family) -> None:

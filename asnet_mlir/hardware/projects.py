@@ -20,6 +20,7 @@ from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.files import replacement, unwritable
 from asnet_mlir.hardware.bundle import read_manifest
 from asnet_mlir.hardware.targets import VENDOR_TARGETS
+from asnet_mlir.resources import how_to_install
 
 __all__ = ["VENDOR_TARGETS", "read_figures", "synthesize", "write_project"]
 
@@ -193,7 +194,8 @@ def _configure(target: str, edam: dict[str, Any], options: dict[str, Any], folde
         from edalize.edatool import get_edatool
         from edalize.flows.vivado import Vivado
     except ImportError:
-        raise ToolError("the Python package edalize is not installed; run 'make setup'") from None
+        hint = how_to_install("edalize")
+        raise ToolError(f"the Python package edalize is not installed; {hint}") from None
     with _quiet():
         if target == "quartus":
             edam["tool_options"] = {"quartus": options}

