@@ -138,7 +138,7 @@ class _Place:
             _make_folder(self.root)
             self._lock = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             with contextlib.suppress(OSError):  # a file system without locks
-                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                fcntl.flock(self._lock, fcntl.LOCK_SH)  # waits for one that cleans
 
 
 def _make_folder(path: Path) -> None:

@@ -66,9 +66,8 @@ class Family:
         """Hash of the design."""
         core = self.instances[0].core
         # A simulator reads a memory's file from where it was when the library was built.
-        return content_hash(
-            core.sources_hash, *data_files(core), self.top(), self.settings(), DRIVER
-        )
+        texts = (self.top(), self.settings(), self.ports_code("@", "@"), DRIVER)
+        return content_hash(core.sources_hash, *data_files(core), *texts)
 
     def top(self) -> str:
         """Return the top module, in Verilog-2005: clk, rst, start, a, b to r0.., d0...
