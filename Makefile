@@ -25,7 +25,7 @@ $(VENV)/.installed: requirements/lock.txt
 	  { echo "g++ was not found: install it (Debian/Ubuntu: g++)" >&2; exit 1; }
 	@[ -x $(BIN)/python ] || { python=$$(tools/find-python) && \
 	  echo "setting up $(VENV) with $$python" && "$$python" -m venv $(VENV); }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps \
 	  --require-hashes -r requirements/lock.txt
 	@touch $@
 
@@ -61,7 +61,7 @@ $(TF_VENV)/.installed: requirements/lock-tensorflow.txt $(VENV)/.built
 	  echo "import site; site.addsitedir('$$folder')" \
 	  > "$$($(TF_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
 	@echo "installing TensorFlow into $(TF_VENV)"
-	@$(BIN)/python -m pip --python $(TF_VENV)/bin/python install --quiet --no-deps \
+	@$(BIN)/python -m pip --python $(TF_VENV)/bin/python install --quiet --no-compile --no-deps \
 	  --disable-pip-version-check --require-hashes -r requirements/lock-tensorflow.txt
 	@touch $@
 
@@ -75,6 +75,8 @@ deep: setup ## checks that take long: 10 million vectors a core, wheel in a fres
 	$(BIN)/python -m asnet_mlir.cores.prove
 	$(BIN)/python -m asnet_mlir.cores.formal
 	ASNET_FUZZ_MUTANTS=300 ASNET_FUZZ_SEED=1000 $(BIN)/python -m pytest -q test/py/test_cores_fuzz.py
+	ASNET_FUZZ_FUNCTIONS=60 ASNET_FUZZ_SEED=1 $(BIN)/python -m pytest -q test/py/test_cores_random_verilog.py
+	ASNET_DEEP=1 $(BIN)/python -m pytest -q test/py/test_hardware_kit.py -k cocotb
 	$(BIN)/python -m pytest -q test/deep
 
 .PHONY: prove

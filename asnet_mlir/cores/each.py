@@ -25,6 +25,7 @@ from typing import IO, Any, Literal
 
 from asnet_mlir.cache import cached_text, code_version, content_hash
 from asnet_mlir.cores.core import (
+    Instance,
     Source,
     core_from_verilog,
     dependencies,
@@ -32,6 +33,7 @@ from asnet_mlir.cores.core import (
     is_table,
     parse_instance,
 )
+from asnet_mlir.cores.simulation import port_widths
 from asnet_mlir.errors import AsnetError, InputError
 
 __all__ = ["Request", "Row", "find", "run", "table", "to_csv"]
@@ -42,6 +44,8 @@ _MANIFEST = "core.toml"
 #: No core takes this long unless something hangs that has no bound of its own.
 _SECONDS = 3600.0
 _ENDING_SECONDS = 5.0
+#: Pairs of an integer core in a table: all of 12 x 12 bits, of more a sample unless told otherwise.
+_MOST_PAIRS = 1 << 24
 _MESSAGE_WIDTH = 120
 _METRICS = (
     *("EP", "MAE", "WCE", "MSE", "bias", "MRE", "WCRE"),
@@ -58,7 +62,8 @@ class Request:
       verb: "check", or "characterize", which checks as well.
       op, parameters, description: as for `core_from_verilog`; a parameter goes to every core.
       vectors: of the check; by default its own number.
-      distribution, samples, threads: as for `characterize`.
+      distribution, samples, threads: as for `characterize`, but that by default integer cores of
+        more than 24 operand bits are characterized by a sample of 2^24 pairs.
     """
 
     verb: Literal["check", "characterize"]
@@ -320,6 +325,8 @@ class _Worker:
 
 def serve() -> None:
     """Answer requests on standard input, a line each, until it ends: the worker's side."""
+    # A command in the background ignores the signal, and would hand that down.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed
     with contextlib.suppress(KeyboardInterrupt):
@@ -356,7 +363,10 @@ def look_at(file: str, request: Request) -> Row:
         if not report.passed:
             return replace(row, status="fail", message=report.failures[0])
         if request.verb == "characterize":
-            how: Any = {"distribution": request.distribution, "samples": request.samples}
+            samples = request.samples
+            if samples is None and request.distribution in (None, "uniform"):
+                samples = _sample(instance)
+            how: Any = {"distribution": request.distribution, "samples": samples}
             found = characterize(
                 compared(instance, report),
                 **how,
@@ -372,6 +382,14 @@ def look_at(file: str, request: Request) -> Row:
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         return replace(row, message=f"internal error: {type(error).__name__}: {text}")
+
+
+def _sample(instance: Instance) -> int | None:
+    """Return how many pairs stand for all of a core that has too many for a folder of its kind."""
+    if instance.core.is_float:
+        return None
+    widths = port_widths([instance])[0]
+    return _MOST_PAIRS if 1 << (widths.a + widths.b) > _MOST_PAIRS else None
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
@@ -391,9 +409,12 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the table as text for people, and a line that counts."""
-    shown = ["file", "op", "status", "strategy", "vectors", "latency"]
+    shown = ["file", "op", "status", "strategy", "vectors", "latency", "pairs"]
     shown += ["EP %", "MAE", "MAE %", "WCE", "MRE %", "WCRE %", "message"]
     cells = [row.cells() for row in rows]
+    for line in cells:
+        if line.get("exhaustive"):
+            line["pairs"] = "all"
     columns = [name for name in shown if any(line.get(name) not in (None, "") for line in cells)]
     lines = [columns, *([_shown(name, line.get(name)) for name in columns] for line in cells)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from asnet_mlir.cores import each
+from asnet_mlir.cores import each, parse_instance
 from asnet_mlir.cores.each import Request, Row
 from asnet_mlir.errors import InputError
 
@@ -149,10 +149,8 @@ def test_the_table() -> None:
         Row("b.v", "error", message="b.v:1: " + "x" * 200),
     ]
     header, first, second, last = each.table(rows).splitlines()
-    assert header.split() == [
-        "file", "op", "status", "strategy", "vectors", "latency", "EP", "%", "MAE", "MAE", "%",
-        "WCE", "message",
-    ]  # fmt: skip
+    columns = "file op status strategy vectors latency pairs EP % MAE MAE % WCE message"
+    assert header.split() == columns.split()
     assert first.split() == [
         "a.v",
         "muli",
@@ -160,6 +158,7 @@ def test_the_table() -> None:
         "bitslice",
         "256",
         "0",
+        "all",
         "50",
         "1.25",
         "0.5",
@@ -171,6 +170,11 @@ def test_the_table() -> None:
     assert read[0]["EP %"] == "50.0" and read[0]["exhaustive"] == "True" and read[0]["MRE"] == ""
     assert read[1]["message"] == rows[1].message and read[1]["WCE"] == ""
     assert json.loads(json.dumps(rows[0].to_json()))["characterization"]["metrics"]["WCE"] == 9
+
+
+def test_a_core_of_many_bits_gets_a_sample() -> None:
+    names = ("drum:N=8,K=4", "mitchell:N=12", "mitchell:N=16", "fmul")
+    assert [each._sample(parse_instance(name)) for name in names] == [None, None, 1 << 24, None]
 
 
 def test_circuits_by_the_command_line(

@@ -18,10 +18,10 @@ from asnet_mlir.cores.core import Core, Instance, core_from_verilog
 from asnet_mlir.cores.netlist import elaborate, remove_registers
 from asnet_mlir.errors import AsnetError
 
-MUTANTS = int(os.environ.get("ASNET_FUZZ_MUTANTS", "40"))
+MUTANTS = int(os.environ.get("ASNET_FUZZ_MUTANTS", "15"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "0"))
 # What is simulated alone takes seconds to build: of these, only so many in a hundred mutants.
-ALONE_IN_HUNDRED = 4
+ALONE_IN_HUNDRED = 7
 VECTORS = 300
 UNCHANGED = -1  # the seed of a base
 # No step may take longer; the tools' own bounds are what holds them.
