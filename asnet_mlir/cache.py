@@ -35,7 +35,14 @@ from pathlib import Path
 
 import asnet_mlir
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.files import new_file, new_folder, put_in_place, remove_leftovers, sync
+from asnet_mlir.files import (
+    new_file,
+    new_folder,
+    put_in_place,
+    remove_leftovers,
+    sync,
+    unwritable,
+)
 from asnet_mlir.resources import lowering_directory
 
 __all__ = [
@@ -276,6 +283,8 @@ def _keep(kind: str, key: str, data: bytes) -> None:
     except OSError as error:
         if cache.fail(error):
             _keep(kind, key, data)
+    except ToolError:
+        return  # nor is there another place: what was made is used once
 
 
 def _write(place: _Place, kind: str, key: str, content: bytes) -> None:
@@ -338,7 +347,11 @@ def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         if not cache.is_at_fault(error):
             raise
         cache.fail(error if isinstance(error, OSError) else "it has little room left")
-    return _make_directory(cache.writing(), kind, key, make)
+    place = cache.writing()
+    try:
+        return _make_directory(place, kind, key, make)
+    except OSError as error:
+        raise unwritable(place.root, error) from None
 
 
 def _make_directory(place: _Place, kind: str, key: str, make: Callable[[Path], None]) -> Path:

@@ -201,6 +201,20 @@ def test_a_file_in_the_place_of_the_cache(tmp_path, monkeypatch, capfd):
     assert (tmp_path / "file").read_text() == "no folder"
 
 
+def test_no_place_at_all(tmp_path, monkeypatch, capfd):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "file"))
+
+    def none(**_: object) -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(cache.tempfile, "mkdtemp", none)
+    assert cache.cached_text("kind", "key", lambda: "text") == "text"
+    with pytest.raises(ToolError, match="TMPDIR"):
+        cache.cached_directory("kind", "folder", fill)
+    assert capfd.readouterr().err.count("\n") == 1
+
+
 def test_a_full_cache(place, monkeypatch, capfd):
     whole = cache.cached_text("kind", "before", lambda: "kept")
 
