@@ -33,8 +33,13 @@ BITWISE = {
     "$mux": "AB",
     "$bwmux": "ABS",
 }
-#: Plain latches: the name of the port that opens each.
-LATCHES = {"$dlatch": "EN", "$_DLATCH_P_": "E", "$_DLATCH_N_": "E"}
+#: Latches, with the ports that open each; what opens the last one gives a constant.
+LATCHES = {
+    "$dlatch": ("EN",),
+    "$_DLATCH_P_": ("E",),
+    "$_DLATCH_N_": ("E",),
+    "$adlatch": ("EN", "ARST"),
+}
 
 #: Gates of the largest graph.
 _MOST_GATES = 400_000
@@ -131,10 +136,16 @@ class Gates:
             return bool(int(str(parameters.get(key, "0")), 2))
 
         if kind in LATCHES:
-            opened = operands[LATCHES[kind]][0]
-            if kind == "$_DLATCH_N_" or (kind == "$dlatch" and not flag("EN_POLARITY")):
-                opened ^= 1
-            return graph.choose_word(opened, operands["D"], self._fresh(name, width))
+            if kind.startswith("$_"):
+                opened = operands["E"][0] ^ (kind == "$_DLATCH_N_")
+            else:
+                opened = operands["EN"][0] ^ 1 ^ flag("EN_POLARITY")
+            value = graph.choose_word(opened, operands["D"], self._fresh(name, width))
+            if kind == "$adlatch":
+                forced = [int(bit == "1") for bit in reversed(str(parameters["ARST_VALUE"]))]
+                is_forced = operands["ARST"][0] ^ 1 ^ flag("ARST_POLARITY")
+                value = graph.choose_word(is_forced, forced, value)
+            return value
         a = operands["A"]
         if kind == rom.ROM_CELL:
             return self._stored(rom.words(cell), a, width)

@@ -1317,7 +1317,8 @@ class _Depths:
         if cell["type"] in _PLAIN_REGISTERS:
             return [connections["D"][position]]
         if cell["type"] in LATCHES:
-            return [*connections[LATCHES[cell["type"]]], connections["D"][position]]
+            opens = [bit for port in LATCHES[cell["type"]] for bit in connections[port]]
+            return [*opens, connections["D"][position]]
         if cell["type"] in BITWISE:
             # Bit by bit, because a vector may carry bits of different pipeline stages.
             bits: list[Any] = list(connections["S"]) if cell["type"] == "$mux" else []

@@ -86,21 +86,35 @@ def replaced(cells: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, cell in cells.items():
         if cell["type"] in LATCHES:
-            bits = cell["connections"]
-            width = format(len(bits["D"]), "b")
-            found[name] = {
-                **cell,
-                "type": "$buf",
-                "parameters": {"A_SIGNED": "0", "A_WIDTH": width, "Y_WIDTH": width},
-                "port_directions": {"A": "input", "Y": "output"},
-                "connections": {"A": bits["D"], "Y": bits["Q"]},
-            }
+            found[name] = _as_wire(cell)
         elif _is_undefined(cell):
             marked = {**cell.get("attributes", {}), ZERO_DIVISOR: "1"}
             found[name] = {**cell, "attributes": marked}
         else:
             found[name] = cell
     return found
+
+
+def _as_wire(latch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a cell that passes on what a latch would when it is open."""
+    bits = latch["connections"]
+    width = format(len(bits["D"]), "b")
+    if latch["type"] != "$adlatch":
+        pins = {"A": bits["D"]}
+        kind, parameters = "$buf", {"A_SIGNED": "0", "A_WIDTH": width, "Y_WIDTH": width}
+    else:
+        forced = list(reversed(latch["parameters"]["ARST_VALUE"]))
+        inputs = (bits["D"], forced)
+        low, high = inputs if int(latch["parameters"]["ARST_POLARITY"], 2) else inputs[::-1]
+        pins = {"A": low, "B": high, "S": bits["ARST"]}
+        kind, parameters = "$mux", {"WIDTH": width}
+    return {
+        **latch,
+        "type": kind,
+        "parameters": parameters,
+        "port_directions": {**dict.fromkeys(pins, "input"), "Y": "output"},
+        "connections": {**pins, "Y": bits["Q"]},
+    }
 
 
 def _seen(

@@ -158,6 +158,13 @@ def test_a_latch_that_nobody_sees(tmp_path: Path) -> None:
     np.testing.assert_array_equal(got, np.where((a ^ b) & 1, a + b ^ 0x5A, a & b))
 
 
+def test_a_latch_that_takes_a_constant(tmp_path: Path) -> None:
+    text = HIDDEN.replace("a + b", "8'h21").replace("{READ}", "s")
+    got, _ = results(tmp_path, text, "hidden")
+    a, b = every_pair()
+    np.testing.assert_array_equal(got, np.where((a ^ b) & 1, 0x21 ^ 0x5A, a & b))
+
+
 @pytest.mark.parametrize("read", ["a[0]", "s | a[1]", "1'b1"])
 def test_a_latch_that_can_be_seen(tmp_path: Path, read: str) -> None:
     with pytest.raises(InputError, match=r"hidden\.v:3: hidden: a latch is inferred, and what it"):

@@ -1,0 +1,72 @@
+"""Random always blocks with partial assignments: accepted only if nobody sees what a latch holds.
+
+Every pair of operands is simulated in many orders, so that latches hold all kinds of values before
+it.  An accepted function gives one result for each pair, that of its model, in both simulators; a
+refused one is seen to give two.
+`ASNET_FUZZ_SECONDS` (20) bounds it, `ASNET_FUZZ_SEED` (0) is where it begins.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from random_procedures import random_latches
+
+from asnet_mlir.cores import core_from_verilog, model
+from asnet_mlir.cores.family import Widths, make_family
+from asnet_mlir.cores.netlist import Netlist, elaborate, remove_registers
+from asnet_mlir.cores.simulation import build
+from asnet_mlir.errors import AsnetError
+from asnet_mlir.jit import compile_elementwise
+
+SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
+SEED = int(os.environ.get("ASNET_FUZZ_SEED", "0"))
+FUNCTIONS, ORDERS = 40, 60
+
+
+def test_random_latches(tmp_path: Path) -> None:
+    counts: Counter[str] = Counter()
+    end, seed = time.monotonic() + SECONDS, SEED
+    while time.monotonic() < end or not counts:
+        path = tmp_path / f"s{seed}.v"
+        path.write_text(random_latches(FUNCTIONS, seed))
+        core = core_from_verilog([path], ports={"a": "a", "b": "b", "result": "result"}, latency=0)
+        instances = [core.instance({"K": n}) for n in range(FUNCTIONS)]
+        refused: dict[int, str] = {}
+        for number, read in enumerate(elaborate(instances)):
+            assert isinstance(read, Netlist), f"seed {seed}: {read}"
+            had = any("latch" in cell["type"] for cell in read.module["cells"].values())
+            try:
+                remove_registers(read, instances[number])
+                counts["accepted with a latch" if had else "without a latch"] += 1
+            except AsnetError as error:
+                refused[number] = str(error)
+                assert "a latch is inferred" in str(error), f"seed {seed}, K {number}: {error}"
+        counts["refused"] += len(refused)
+        rng = np.random.default_rng(seed)
+        pairs = np.concatenate([rng.permutation(256) for _ in range(ORDERS)])
+        a, b = (pairs >> 4).astype(np.uint8), (pairs & 15).astype(np.uint8)
+        good = [n for n in range(FUNCTIONS) if n not in refused]
+        models = model.derive_models({f"k{n}": instances[n] for n in good})
+        kernel = compile_elementwise(models)
+        for simulator in ("verilator", "cxxrtl"):
+            family = make_family(instances, Widths(4, 4, 8))
+            rows = build(family, simulator).run(a, b)  # type: ignore[arg-type]
+            for number, row in enumerate(rows):
+                where = f"seed {seed}, K {number}, {simulator}\n{path.read_text()}"
+                if number in refused:
+                    seen = {(int(pair), int(value)) for pair, value in zip(pairs, row, strict=True)}
+                    if len(seen) == 256:
+                        counts[f"refused, not seen by {simulator}"] += 1
+                        print(f"not seen: {where.splitlines()[0]}: {refused[number]}")
+                    continue
+                np.testing.assert_array_equal(row, kernel(f"k{number}", a, b), where)
+        counts["functions"] += FUNCTIONS
+        seed += 1
+    print(f"\nlatches, seeds {SEED}..{seed - 1}: {dict(counts)}, failures: 0")
+    refusals = max(1, counts["refused"])
+    assert counts["refused, not seen by verilator"] <= refusals / 20, "refused without a reason"
