@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from asnet_mlir.cache import cached_text, code_version, content_hash
 from asnet_mlir.cores.ports import PORT_ROLES, Ports
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 from asnet_mlir.resources import hdl_library_directory
 
 if TYPE_CHECKING:
@@ -517,8 +517,7 @@ def core_from_verilog(
     _check_request(files, op, latency, interval, level, align, format)
     folders = tuple(_include_folder(folder) for folder in includes)
     given = tuple(_read_source(Path(name)) for name in files)
-    sources = _with_data_files(_in_order(given), folders)
-    module = netlist.read_interface(sources, top, includes=folders)
+    sources, module = _read_module(_in_order(given), top, folders)
     values = dict(module.parameters)
     own, others = _split_parameters(module, parameters or {}, op, level)
     if any(values[name] != value for name, value in own.items()):
@@ -566,6 +565,33 @@ def core_from_verilog(
             ),
         )
     return core
+
+
+def _read_module(
+    given: tuple[Source, ...], top: str | None, folders: tuple[Path, ...]
+) -> tuple[tuple[Source, ...], ModuleInterface]:
+    """Return a module's interface and the sources that it is read from, without testbenches.
+
+    What is not below it goes as well where the sources cannot be read with it.
+    """
+    from asnet_mlir.cores import netlist, verilog_text  # both read sources
+
+    verilog_text.check_macros(given, dependencies(given, include_folders(given, folders)))
+    sources = verilog_text.without_testbenches(given, top)
+    try:
+        placed = _with_data_files(sources, folders)
+        return placed, netlist.read_interface(placed, top, includes=folders)
+    except ToolError:
+        raise
+    except AsnetError as error:
+        below = verilog_text.only_below(sources, top)
+        if below == sources:
+            raise
+        try:
+            placed = _with_data_files(below, folders)
+            return placed, netlist.read_interface(placed, top, includes=folders)
+        except AsnetError:
+            raise error from None
 
 
 #: What a circuit computes on integers inside the wrapper for an operation on floats.
@@ -764,6 +790,14 @@ def _in_order(sources: tuple[Source, ...]) -> tuple[Source, ...]:
 _DATA_FILE = re.compile(r'(\$readmem[hb]\s*\(\s*")([^"\n]+)"')
 
 
+def _without_testbenches(
+    sources: tuple[Source, ...], manifest: Mapping[str, Any]
+) -> tuple[Source, ...]:
+    from asnet_mlir.cores import verilog_text  # looks at sources
+
+    return verilog_text.without_testbenches(sources, str(manifest.get("module")))
+
+
 def _without_folder(match: re.Match[str]) -> str:
     return f'{match[1]}{Path(match[2]).name}"'
 
@@ -782,6 +816,8 @@ def _with_data_files(sources: tuple[Source, ...], includes: Sequence[Path]) -> t
 
     What a name is relative to differs between simulators.
     """
+    from asnet_mlir.cores import verilog_text  # looks at sources
+
     folders = include_folders(sources, includes)
 
     def placed(source: Source) -> Source:
@@ -794,6 +830,8 @@ def _with_data_files(sources: tuple[Source, ...], includes: Sequence[Path]) -> t
                 raise InputError(
                     f"{source.path}:{line}: the file '{match[2]}' is not beside the sources"
                 )
+            place = f"{source.path}:{code.count(chr(10), 0, match.start()) + 1}"
+            verilog_text.check_memory_file(found[0], 16 if "memh" in match[1] else 2, place)
             text += source.text[end : match.start(2)] + str(found[0].resolve())
             end = match.end(2)
         return dataclasses.replace(source, text=text + source.text[end:]) if end else source
@@ -1037,7 +1075,7 @@ def _parse_manifest_cached(
         module=get(table, "module", str),
         op=UNIT_OPS.get(op or "", op) if is_unit else op,
         format=None if is_unit else number_format,
-        sources=_with_data_files(sources, includes),
+        sources=_with_data_files(_without_testbenches(sources, table), includes),
         ports=ports,
         parameters=tuple(parameters),
         latency_cycles=latency,

@@ -437,7 +437,13 @@ def _derive_netlists(
                     candidates["word"] = {"text": word, **block}
                 refused += f"; as gates: {error}"
         if strategy in (None, "table"):
-            table = _table_text(instance, flat, word)
+            try:
+                table = _table_text(instance, flat, word)
+            except UnsupportedError as error:
+                if strategy:
+                    raise UnsupportedError(f"{instance.label}: {error}") from None
+                table, told = None, f"; as gates: {error}"
+                refused += told if told not in refused else ""
             if table is not None:
                 candidates["table"] = {"text": table}
             elif strategy:

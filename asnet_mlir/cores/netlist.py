@@ -192,7 +192,11 @@ def _read_interface(
     result = _run([_Job(sources, includes, ("proc -norom",))])[0]
     if isinstance(result, AsnetError):
         raise result
-    names = {name for name in result.modules if not name.startswith("$")}
+    names = {
+        name
+        for name, module in result.modules.items()
+        if not name.startswith("$") and "is_interface" not in module["attributes"]
+    }
     if top is None:
         top = _only_root(sources, result.modules, names)
     # Slang dissolves what other modules instantiate, and says nothing about parameters.
@@ -217,6 +221,7 @@ def _read_interface(
         module = result.module
     else:
         module = result.modules[top]
+    _check_names(result, module, top, known)
     clock_bits = _clock_bits(result.modules, module)
     ports = [
         PortInterface(
@@ -238,6 +243,29 @@ def _read_interface(
         location=result.location(module),
         reader=result.reader,
     )
+
+
+def _check_names(
+    netlist: Netlist, module: Mapping[str, Any], top: str, parameters: Iterable[str]
+) -> None:
+    """Refuse interfaces as ports, and names that not all tools have for what they name."""
+    place = netlist.location(module)
+    for name in module["ports"]:
+        if "is_interface" in module["netnames"].get(name, {}).get("attributes", {}):
+            raise UnsupportedError(_INTERFACE_PORT.format(place=place, port=name, module=top))
+    for name in (top, *module["ports"], *parameters):
+        # Yosys keeps the backslash of a name that without it would be a number or a task.
+        if name.startswith("\\"):
+            raise UnsupportedError(
+                f"{place}: the name {name} begins with neither a letter nor an underscore; not all "
+                "tools read such names: rename it"
+            )
+
+
+_INTERFACE_PORT = (
+    "{place}: port {port} of {module} is an interface; only plain ports are supported: "
+    "wrap it in a module that has them"
+)
 
 
 def _only_root(
@@ -312,7 +340,8 @@ def _slang_parameters(
     probe = f"module asnet_probe({ports}); {top} asnet_top(); {reads} endmodule\n"
     added = (*sources, Source(sources[-1].path.with_name("asnet_probe.sv"), probe))
     body = ("proc -norom", "opt_expr", "opt_clean")
-    result = _run([_Job(added, includes, body, "asnet_probe")], readers=("slang",))[0]
+    job = _Job(added, includes, body, "asnet_probe")
+    result = _run([job], readers=_slang_readers(job))[0]
     if isinstance(result, AsnetError):
         return []
     found = []
@@ -625,12 +654,18 @@ def _run(jobs: Sequence[_Job], readers: Sequence[str] | None = None) -> list[Net
     for job in jobs:
         old = any(source.path.suffix == ".v" for source in job.sources)
         own = ("verilog", "systemverilog") if old else ("systemverilog",)
-        states.append(_State(job, list(readers or (*own, "slang"))))
+        states.append(_State(job, list(readers or (*own, *_slang_readers(job)))))
     with tempfile.TemporaryDirectory(prefix="asnet-yosys-") as name:
         folder = Path(name)
         while any(state.result is None for state in states):
             _run_pending(folder, [state for state in states if state.result is None])
     return [state.result for state in states if state.result is not None]
+
+
+def _slang_readers(job: _Job) -> tuple[str, ...]:
+    """Return slang's languages: a `.v` may be Verilog-2005 only, where `bit` is a name."""
+    old = any(source.path.suffix == ".v" for source in job.sources)
+    return ("slang", "slang-2005") if old else ("slang",)
 
 
 @dataclass
@@ -648,11 +683,11 @@ class _State:
         self.errors.append((self.readers.pop(0), error))
         if isinstance(error, ToolError):
             # Another way to read it with the same program would blow up again.
-            self.readers = [reader for reader in self.readers if reader == "slang"]
+            self.readers = [r for r in self.readers if r == "slang" and self.errors[-1][0] != r]
         if self.readers:
             return
         located = [e for reader, e in self.errors if reader == "slang" and _has_line(e)]
-        own = [e for reader, e in self.errors if reader != "slang"]
+        own = [e for reader, e in self.errors if not reader.startswith("slang")]
         blown = [e for e in own if isinstance(e, ToolError)]
         self.result = (located or blown or own[-1:] or [error])[0]
 
@@ -684,8 +719,10 @@ def _run_pending(folder: Path, states: Sequence[_State]) -> None:
             output = run / f"{len(order)}.json"
             order.append((state, output, name))
             entries.append({"output": str(output), "script": _script(state.job, copies, reader)})
-        read = [] if reader == "slang" else _read_commands(copies, reader)
-        request.append({"name": name, "read": read, "jobs": entries, "cpu_seconds": _CPU_SECONDS})
+        read = [] if reader.startswith("slang") else _read_commands(copies, reader)
+        blown = any(isinstance(e, ToolError) for state in members for _, e in state.errors)
+        seconds = _CPU_SECONDS / 5 if blown else _CPU_SECONDS  # a second look only for the reason
+        request.append({"name": name, "read": read, "jobs": entries, "cpu_seconds": seconds})
     (run / "jobs.json").write_text(json.dumps(request))
     where = states[0].job.sources[0].path
     failure: AsnetError | None = None
@@ -725,7 +762,7 @@ def _run_pending(folder: Path, states: Sequence[_State]) -> None:
             continue
         modules = json.loads(output.read_text())["modules"]
         tops = [n for n, m in modules.items() if int(m["attributes"].get("top", "0"), 2)]
-        kind: Reader = "slang" if state.readers[0] == "slang" else "yosys"
+        kind: Reader = "slang" if state.readers[0].startswith("slang") else "yosys"
         said = log.partition(f"@@job {output}")[2].partition("@@job")[0]
         conflicts = re.findall(r"^@@conflict (\S+)", said, re.MULTILINE)
         top = tops[0] if tops else ""
@@ -767,8 +804,9 @@ def _read_commands(copies: _Copies, reader: str) -> list[str]:
 def _script(job: _Job, copies: _Copies, reader: str) -> list[Any]:
     ports = {"tie": dict(job.tie), "keep": list(job.keep)}
     body = [ports if step == "@ports" else step for step in job.body]
-    if reader == "slang":
-        words = ["read_slang", *(f"-I{folder}" for folder in copies.includes)]
+    if reader.startswith("slang"):
+        old = ["--std 1364-2005"] if reader == "slang-2005" else []
+        words = ["read_slang", *old, *(f"-I{folder}" for folder in copies.includes)]
         if job.top is not None:
             words += ["--top", job.top]
         if not job.flatten:
@@ -818,6 +856,19 @@ def _map_error(log: str, sources: tuple[Source, ...], names: Mapping[str, str]) 
     for copy, name in names.items():
         text = re.sub(rf"(?<![\w./]){re.escape(copy)}\b", name.replace("\\", r"\\"), text)
     text = re.sub(r"\\(\S+?)(?=['\s]|$)", r"\1", text).replace("`", "'")
+    match = re.match(r"(.*?:\d+): ERROR: (.*)", text)
+    if match and "user-defined primitive" in match[2]:
+        return UnsupportedError(
+            f"{match[1]}: user-defined primitives (primitive .. endprimitive) are not supported; "
+            "write them as modules"
+        )
+    port = re.search(r"module '(\S+)' has unconnected interface port '(\S+)'", text)
+    if match and port:
+        return UnsupportedError(
+            _INTERFACE_PORT.format(place=match[1], port=port[2], module=port[1])
+        )
+    # What slang would do with an option of its own is no help here.
+    text = re.sub(r",? (set|use) '--[^']*' [^;]*$| \[-W[\w-]+\]$", "", text)
     match = re.match(r"(.*?:\d+): ERROR: (.*)", text)
     if match:
         return InputError(f"{match[1]}: {match[2].rstrip('!.')}")
@@ -1080,6 +1131,8 @@ def _check_cell(netlist: Netlist, core: Core, cell: Mapping[str, Any], clock: An
         return  # whether what it holds can be seen is decided later (`unseen.py`)
     if _LATCHES.match(kind):
         raise InputError(f"{where}: a latch is inferred; assign the signal on every path")
+    if kind in ("$tribuf", "$_TBUF_"):
+        raise UnsupportedError(f"{where}: drives z (a tri-state driver); not supported")
     if kind.startswith("$mem"):
         name = str(cell["parameters"].get("MEMID", "")).lstrip("\\")
         raise UnsupportedError(
