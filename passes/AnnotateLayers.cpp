@@ -73,9 +73,18 @@ void appendScopes(ArrayRef<Component> components, Scopes &scopes) {
 /// The scopes that a location names, from the outermost.
 Scopes getScopes(Location loc) {
   if (auto name = dyn_cast<NameLoc>(loc)) {
-    // What a NameLoc wraps are the Python frames, whose names are functions, not scopes.
     Scopes scopes;
     SmallVector<Component> components = splitComponents(name.getName());
+    // JAX writes the primitive in front, `max:`, around the name; of a name that has `:/` in it, the
+    // part up to there is around the rest.
+    auto rest = dyn_cast<NameLoc>(name.getChildLoc());
+    if (rest && name.getName().getValue().ends_with(":")) {
+      if (components.size() > 1)
+        appendScopes(components, scopes);
+      llvm::append_range(scopes, getScopes(rest));
+      return scopes;
+    }
+    // What else a NameLoc wraps are the Python frames, whose names are functions, not scopes.
     appendScopes(ArrayRef(components).drop_back(), scopes);
     return scopes;
   }

@@ -53,7 +53,12 @@ def scope_of(location: Any) -> str:
 
     location = location.maybe_downcast() if hasattr(location, "maybe_downcast") else location
     if isinstance(location, ir.NameLoc):
-        return "/".join(_scopes(_components(location.name_str)[:-1]))
+        parts = _components(location.name_str)
+        rest = _wrapped_name(ir, location)
+        if rest is None:
+            return "/".join(_scopes(parts[:-1]))
+        around = _scopes(parts) if len(parts) > 1 else []
+        return "/".join([*around, *filter(None, [scope_of(rest)])])
     if isinstance(location, ir.FusedLoc):
         return max((scope_of(child) for child in location.locations), key=len, default="")
     if isinstance(location, ir.CallSiteLoc):
@@ -96,6 +101,18 @@ def _scopes(components: Sequence[tuple[str, str, str]]) -> list[str]:
         elif text and not wrapper:
             scopes.append(text)
     return scopes
+
+
+def _wrapped_name(ir: Any, location: Any) -> Any:
+    """Return the name that a name wraps, or None where it wraps frames.
+
+    JAX writes the primitive in front, `max:`, around the name; of a name that has `:/` in it, the
+    part up to there is around the rest.
+    """
+    child = location.child_loc
+    child = child.maybe_downcast() if hasattr(child, "maybe_downcast") else child
+    is_name = isinstance(child, ir.NameLoc) and location.name_str.endswith(":")
+    return child if is_name else None
 
 
 def rename_locations(module: Any, rename: Callable[[str], str]) -> None:
@@ -141,7 +158,9 @@ def _change_locations(
 
     def changed(location: Any) -> Any:
         if isinstance(location, ir.NameLoc):
-            return ir.Location.name(location.name_str, childLoc=frame(location.child_loc))
+            rest = _wrapped_name(ir, location)
+            child = frame(location.child_loc) if rest is None else changed(rest)
+            return ir.Location.name(location.name_str, childLoc=child)
         if isinstance(location, ir.CallSiteLoc):
             return ir.Location.callsite(changed(location.callee), [changed(location.caller)])
         if isinstance(location, ir.FusedLoc):

@@ -30,6 +30,7 @@ NAMES = [
     "(",
     'q"\\',
     "'x'@y",
+    "c:",
 ]
 
 
@@ -141,17 +142,23 @@ def test_names_in_files(network, tmp_path, capfd):
         ("jit(f)/pjit(relu)/max", ""),
         ("jit(<lambda>)/f(1)/(/g)(h/dot", "f(1)/(/g)(h"),
         ("jit(f)/jit(a/b)c/dot", "jit(a/b)c"),
+        ("max:|jit(f)/a/max", "a"),
+        ("jit(f)/a/c:|dot", "a/c:"),
+        ("jit(f)/c:|b/dot", "c:/b"),
+        ("jit(f)/c/dot|<lambda>", "c"),
     ],
 )
 def test_scopes_are_read_alike(name, scope):
     """In Python, which names constants after them, and by the pass that names layers."""
     from jaxlib.mlir import ir
 
+    outer, _, inner = name.partition("|")
     with ir.Context():
-        assert scope_of(ir.Location.name(name)) == scope
+        child = ir.Location.name(inner) if inner else None
+        assert scope_of(ir.Location.name(outer, childLoc=child)) == scope
     text = f"""func.func @main(%x: tensor<2xf32>) -> tensor<2xf32> {{
       %0 = linalg.exp ins(%x : tensor<2xf32>) outs(%x : tensor<2xf32>) -> tensor<2xf32>
-        loc({json.dumps(name)})
+        loc({json.dumps(outer)}{f"({json.dumps(inner)})" * bool(inner)})
       return %0 : tensor<2xf32>
     }}"""
     from asnet_mlir.compiler import run_passes
