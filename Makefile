@@ -65,6 +65,9 @@ $(TF_VENV)/.installed: requirements/lock-tensorflow.txt $(VENV)/.built
 	  --disable-pip-version-check --require-hashes -r requirements/lock-tensorflow.txt
 	@touch $@
 
+.PHONY: setup-tensorflow
+setup-tensorflow: $(TF_VENV)/.installed ## the environment of test-tensorflow
+
 .PHONY: test-tensorflow
 test-tensorflow: setup $(TF_VENV)/.installed ## front ends that need TensorFlow, in its own environment
 	$(TF_VENV)/bin/python -m pytest -q -n 2 --dist loadfile test/tensorflow

@@ -142,7 +142,7 @@ def test_a_nan_that_is_not_canonical_is_found_in_an_exact_core(tmp_path: Path) -
 def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = sys.modules["asnet_mlir.cores.check"]
     # The wrong report goes to a cache of its own.
-    for kind in ("verilator", "verilator-runtime", "cxxrtl", "simulation-runner"):
+    for kind in ("headers", "verilator", "verilator-runtime", "cxxrtl", "simulation-runner"):
         (cache_directory() / kind).mkdir(exist_ok=True)
         (tmp_path / kind).symlink_to(cache_directory() / kind)
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
@@ -164,7 +164,7 @@ def test_a_simulator_that_is_wrong_is_found(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Should one simulator err, the report says which pair and what each gave."""
-    for kind in ("verilator", "verilator-runtime", "simulation-runner"):
+    for kind in ("headers", "verilator", "verilator-runtime", "simulation-runner"):
         (cache_directory() / kind).mkdir(exist_ok=True)
         (tmp_path / kind).symlink_to(cache_directory() / kind)
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
