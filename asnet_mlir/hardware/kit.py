@@ -180,6 +180,7 @@ def files(
         "SAMPLES": samples,
         "LIMIT": limit + reset_cycle,
         "RESET_CYCLE": reset_cycle,
+        "FRAMES": ",".join(map(str, _lengths(samples, entries["input_words"]))),
         "STEPS": " ".join(map(str, steps)),
         "ENGINES": len(engines),
         "PERIOD": CLOCK_PERIOD_NS,
@@ -232,6 +233,11 @@ def read_vectors(bundle: Path, manifest: Mapping[str, Any]) -> Vectors | None:
     return Vectors(
         read("input.hex", manifest["input_words"]), read("output.hex", manifest["output_words"])
     )
+
+
+def _lengths(samples: int, words: int) -> list[int]:
+    """Return lengths of frames, one a sample: too short, right, too long, then right."""
+    return [max(1, words // 2), words, words + 3, *[words] * samples][:samples]
 
 
 def _items(lines: Sequence[str]) -> str:

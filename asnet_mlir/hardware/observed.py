@@ -19,15 +19,18 @@ _PORTS = """\
   output logic [31:0] m_axis_tdata,
   output logic        m_axis_tvalid,
   output logic        m_axis_tlast,
+  output logic        m_axis_tuser,
   input  logic        m_axis_tready,
-  output logic        frame_error"""
+  output logic        frame_error,
+  input  logic        frame_error_clear"""
 
 _INSTANCE = """\
   {top} dut (
     .clk(clk), .rst(rst),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tlast(s_axis_tlast),
     .s_axis_tready(s_axis_tready), .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid),
-    .m_axis_tlast(m_axis_tlast), .m_axis_tready(m_axis_tready), .frame_error(frame_error)
+    .m_axis_tlast(m_axis_tlast), .m_axis_tuser(m_axis_tuser), .m_axis_tready(m_axis_tready),
+    .frame_error(frame_error), .frame_error_clear(frame_error_clear)
   );
 """
 

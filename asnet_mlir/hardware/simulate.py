@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,7 @@ def simulate(
     *,
     stall_seed: int = 0,
     reset_cycle: int = 0,
+    frames: Sequence[int] | None = None,
     layers: Layers | None = None,
     trace: str | Path | None = None,
     trace_cycles: int | None = None,
@@ -168,6 +169,8 @@ def simulate(
       inputs: float32 (samples, ..) with as many words a sample as the machine takes.
       stall_seed: other than 0, both sides of the stream pause at random, by this seed.
       reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
+      frames: how many words of each sample are sent, words without a meaning behind them where it
+        has fewer.  That frames of another length, and no others, are reported is checked.
       layers: what to compare inside the hardware.
       trace: the file that gets a waveform (VCD) of the first sample.
       trace_cycles: its bound, by default 20,000 cycles.
@@ -191,6 +194,9 @@ def simulate(
         if not 0 <= number < 1 << 63:
             raise InputError(f"{what} {number} is not in 0..2^63-1")
     samples = data.shape[0]
+    lengths = [words_in] * samples if frames is None else list(frames)
+    if len(lengths) != samples or not all(0 < length < 1 << 32 for length in lengths):
+        raise InputError(f"{bundle}: {samples} samples want as many lengths of frames, 1 or more")
     target = None if trace is None else _trace_file(trace, trace_cycles)
     cycles = samples * manifest["predicted_cycles_per_sample"]
     level = _FAST if cycles >= _FAST_FROM_CYCLES else _QUICK
@@ -201,7 +207,7 @@ def simulate(
     # A sample goes through all stages before the next ones follow at the pace of the slowest.
     stages = max(len(manifest.get("layers", ())), 1) if found else 0
     limit = (samples + stages) * slack * (manifest["predicted_cycles_per_sample"] + 1000)
-    limit += reset_cycle
+    limit += reset_cycle + slack * sum(lengths)
     steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in found]
     if timeout_seconds is None:
         timeout_seconds = max(_LEAST_SECONDS, limit / _CYCLES_PER_SECOND)
@@ -219,6 +225,8 @@ def simulate(
         if target is not None:
             cycles = _TRACE_CYCLES if trace_cycles is None else trace_cycles
             command += [f"--trace={target}", f"--trace-cycles={cycles}"]
+        if frames is not None:
+            command.append("--frames=" + ",".join(map(str, lengths)))
         if progress is not None:
             command.append("--progress")
         # The files are mapped, and count.
@@ -254,7 +262,7 @@ def simulate(
             raise ToolError(
                 f"simulating {bundle}: bench ended with status {result.returncode}: {said}{where}"
             )
-        if report["frame_error"]:
+        if report["frame_error"] and all(length == words_in for length in lengths):
             raise ToolError(
                 f"simulating {bundle}: the hardware reported a wrong tlast, or that a core took "
                 "longer than its latency"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hw_module import CorePorts, Module, Parts, canonical, design
+from frames import InputFrames
+from hw_module import CorePorts, Module, Parts, design
 from microcode import PORTS, Microprogram, bits_for, issue_field
 from plain_logic import operation_width, plain_logic
 from scheduled import Program
@@ -18,12 +19,16 @@ __all__ = ["MachineOptions", "build", "machine_modules"]
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """Names that the SystemVerilog refers to."""
+    """Names that the SystemVerilog refers to.
+
+    `is_stage`: the machine is one of a stream's stages, whose frames always have the right length.
+    """
 
     name: str
     rom_file: str = "rom/weights.hex"
     microcode_file: str = "rom/microcode.hex"
     plain: str = "plain_logic"
+    is_stage: bool = False
 
 
 def build(
@@ -81,9 +86,12 @@ class _Machine(Parts):
         m, program, code = self.m, self.program, self.code
         clk = m.clock("clk")
         rst = self.rst = m.input("rst", 1)
-        in_data = m.input("s_axis_tdata", 32)
-        in_valid = m.input("s_axis_tvalid", 1)
-        in_last = m.input("s_axis_tlast", 1)
+        frames = None
+        if self.options.is_stage:
+            in_data, in_valid = m.input("s_axis_tdata", 32), m.input("s_axis_tvalid", 1)
+        else:
+            frames = InputFrames(m, clk, rst)
+            in_data, in_valid = frames.word, frames.valid
         out_ready = m.input("m_axis_tready", 1)
         self.clock_bit = m.bit(clk)
         m.forward("control", code.width)
@@ -132,12 +140,15 @@ class _Machine(Parts):
                 m.register(f"asked_{cycle}", waited, clk, rst), sending, m.not_(accepted)
             )
         m.register("word_sent", waited, clk, rst)
-        wrong_last = m.and_(received, m.xor(in_last, last_in))
-        error = m.forward("frame_error", 1)
-        errors = [error, wrong_last]
-        if any(self.ports(unit).late for unit in program.units):
-            errors.append(m.forward("late", 1))
-        m.register("frame_error", m.or_(*errors), clk, rst)
+        late = any(self.ports(unit).late for unit in program.units)
+        lates = [m.forward("late", 1)] if late else []
+        last_word = m.and_(word_sent, last_out)
+        takes = receiving
+        if frames is not None:
+            frames.connect(received, last_in)
+            takes = frames.ready(receiving)
+            wrong = m.or_(m.forward("wrong_frame", 1), frames.wrong)
+            m.register("wrong_frame", m.and_(wrong, m.not_(frame_out)), clk, rst)
 
         # Sequencer: counter, control store, control word.
         pc_bits = max(bits_for(len(code.words)), 1)
@@ -173,7 +184,7 @@ class _Machine(Parts):
             m.name_as("ram_read_address", read_address),
             m.name_as("ram_write_enable", write_enable),
             m.name_as("ram_write_address", write_address),
-            m.mux(receiving, canonical(m, in_data), result),
+            m.mux(receiving, in_data, result),
         )
         sources = {"ram": self.delayed("ram_word", ram, clk), "result": result}
         if "rom" in addresses:
@@ -229,11 +240,15 @@ class _Machine(Parts):
         if self.settled:
             m.register("settled", m.or_("%settled", m.and_(*self.settled)), clk, rst)
 
-        m.output("s_axis_tready", receiving)
+        m.output("s_axis_tready", takes)
         m.output("m_axis_tdata", sources["ram"])
         m.output("m_axis_tvalid", word_sent)
-        m.output("m_axis_tlast", m.and_(word_sent, last_out))
-        m.output("frame_error", "%frame_error")
+        m.output("m_axis_tlast", last_word)
+        if frames is not None:
+            m.output("m_axis_tuser", m.and_(last_word, "%wrong_frame"))
+            frames.error(lates, m.input("frame_error_clear", 1))
+        elif late:
+            m.output("late", "%late")
         return m
 
     def immediate(self, port: str, names: Sequence[str], stored: str, idle: str, clk: str) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engines import Body, Constant, Engine, Node, Operand, Stage, Stream
-from hw_module import CorePorts, Module, Parts, canonical, shown
+from frames import InputFrames
+from hw_module import CorePorts, Module, Parts, shown
 from machine import MachineOptions, machine_modules
 from microcode import Microprogram, bits_for
 from plain_logic import operation_code, plain_logic
@@ -183,8 +184,7 @@ class _Engine(Parts):
             settled = m.or_("%settled", m.and_(*self.settled))
             m.register("settled", settled, self.clk, self.rst)
         if self.late:
-            late = m.or_(m.forward("late", 1), *self.late)
-            m.output("late", m.register("late", late, self.clk, self.rst))
+            m.output("late", m.register("late", m.or_(*self.late), self.clk, self.rst))
         return [*self.plain.values(), m]
 
     def loader(self, k: int, operand: Operand) -> None:
@@ -667,7 +667,11 @@ def build_stream(
         else:
             machine = machines[stage.index]
             options = MachineOptions(
-                own, rom_file(stage, "weights"), rom_file(stage, "microcode"), f"{own}_plain"
+                own,
+                rom_file(stage, "weights"),
+                rom_file(stage, "microcode"),
+                f"{own}_plain",
+                is_stage=True,
             )
             for number, (value, order) in enumerate(zip(stage.inputs, stage.orders, strict=True)):
                 if order[0]:
@@ -715,6 +719,19 @@ def _ordering(value: int, ranges: tuple[int, ...], strides: tuple[int, ...]) -> 
     return Engine(numbers, (operand,), Body((), "operand:0"), ())
 
 
+def _frames_held(stage: Stage) -> int:
+    """Return how many frames there can be in a stage, so that nothing waits for more marks."""
+    held = 0
+    engines = [stage.engine] if stage.engine else []
+    engines += [_ordering(0, *order) for order in stage.orders if order[0]]
+    for engine in engines:
+        promised = engine.fifo + engine.lanes * (engine.slot_fifo if engine.is_queued else 0)
+        held += max((operand.frames for operand in engine.operands), default=0)
+        held += -(-promised // engine.outputs) + 1
+    # In front of a machine there is a queue of two frames and a word.
+    return held if stage.engine else held + 4
+
+
 @dataclass(frozen=True)
 class _Link:
     """One end of a stream: the signals of a word that is offered."""
@@ -733,9 +750,7 @@ class _Top(Parts):
         m = self.m
         clk = m.clock("clk")
         rst = m.input("rst", 1)
-        data = m.input("s_axis_tdata", 32)
-        valid = m.input("s_axis_tvalid", 1)
-        last = m.input("s_axis_tlast", 1)
+        frames = InputFrames(m, clk, rst)
         out_ready = m.input("m_axis_tready", 1)
         self.clock_bit = m.bit(clk)
         if len(stream.outputs) != 1 or stream.outputs[0] < 1:
@@ -743,7 +758,7 @@ class _Top(Parts):
 
         # Who reads each value: the port's ready and the name of the valid that it gets.
         readers: dict[int, list[tuple[str, str]]] = {}
-        links: dict[int, _Link] = {0: _Link(canonical(m, data), valid, last)}
+        links: dict[int, _Link] = {0: _Link(frames.word, frames.valid, "")}
         sources: dict[int, str] = {}  # ready of each value's maker
 
         def read(value: int, ready: str, port: str) -> tuple[str, str]:
@@ -782,12 +797,10 @@ class _Top(Parts):
             outputs = {port: width for port, width, _ in declared.outputs}
             m.instance(prefix, module, inputs, outputs, clocks={"clk": clk})
             sources[stage.results[0]] = f"%{prefix}_taken"
-            if stage.engine is None:
-                units = machines[stage.index].program.units
-                if any(self.ports(unit).late for unit in units):
-                    self.late.append(f"%{prefix}_frame_error")
-            elif "late" in outputs:
+            if "late" in outputs:
                 self.late.append(f"%{prefix}_late")
+        marked = m.forward("marks_ready_o", 1)
+        _, is_taken = read(0, marked, "marks_valid")
         # Nobody else reads the network's result, so that what is offered stays on the bus.
         final = stream.outputs[0]
         readers[final] = [(out_ready, "output_valid")]
@@ -803,16 +816,21 @@ class _Top(Parts):
             else:
                 m.name_as(sources[value].removeprefix("%"), all_ready)
         words = stream.input_words
-        received = m.name_as("received", m.and_(valid, in_ready))
+        received = m.name_as("received", m.and_(frames.valid, in_ready))
         _, at_end = _up_counter(m, "position", words, received, clk, rst)
-        error = m.forward("frame_error", 1)
-        wrong = m.and_(received, m.xor(last, at_end))
-        m.register("frame_error", m.or_(error, wrong, *self.late), clk, rst)
-        m.output("s_axis_tready", in_ready)
+        frames.connect(received, at_end)
+        # Which of the frames under way have the wrong length; a place for each that there can be.
+        last_word = m.name_as("last_word", m.and_("%output_valid", links[final].last))
+        depth = 1 << bits_for(max(16, sum(_frames_held(stage) for stage in stream.stages)))
+        pushed = m.and_(is_taken, at_end)
+        popped = m.and_(last_word, out_ready)
+        _, mark, is_mark = self.fifo("marks", depth, rst, frames.is_wrong, pushed, popped)
+        m.output("s_axis_tready", frames.ready(in_ready))
         m.output("m_axis_tdata", links[final].data)
         m.output("m_axis_tvalid", "%output_valid")
-        m.output("m_axis_tlast", m.and_("%output_valid", links[final].last))
-        m.output("frame_error", "%frame_error")
+        m.output("m_axis_tlast", last_word)
+        m.output("m_axis_tuser", m.and_(last_word, is_mark, mark))
+        frames.error(self.late, m.input("frame_error_clear", 1))
         return m
 
     def machine_input(
@@ -861,23 +879,20 @@ class _Top(Parts):
             )
             words.append(out)
             valids.append(is_valid)
-            _, at_end = _up_counter(
-                m, f"{prefix}_word_{number}", size, m.and_(step, mine), clk, rst
-            )
-            ends.append(at_end)
+            if turn:
+                _, at_end = _up_counter(
+                    m, f"{prefix}_word_{number}", size, m.and_(step, mine), clk, rst
+                )
+                ends.append(at_end)
         if turn:
             at_end = m.select(turn, ends)
             following = m.add(turn, m.constant(1, m.widths[turn]))
             is_last = m.equals(turn, len(sizes) - 1)
             following = m.mux(is_last, m.constant(0, m.widths[turn]), following)
             m.register(turn.removeprefix("%"), following, clk, rst, enable=m.and_(step, at_end))
-            at_end = m.and_(at_end, is_last)
-        else:
-            at_end = ends[0]
         valid = m.select(turn, valids)
         m.name_as(f"{prefix}_received", m.and_(valid, taken))
         return {
             "s_axis_tdata": m.select(turn, words),
             "s_axis_tvalid": valid,
-            "s_axis_tlast": at_end,
         }

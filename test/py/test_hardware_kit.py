@@ -175,9 +175,10 @@ def test_make_simulates_and_compares_every_word(built, style: str) -> None:
     _, done = built[style]
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("PASS: 25 words of 5 images") == 2
+    assert done.stdout.count("PASS: 20 words of 4 images") == 1  # the fifth lacks words
     assert "FAIL" not in done.stdout
     reports = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(reports) == 2 and not any(report["frame_error"] for report in reports)
+    assert [report["frame_error"] for report in reports] == [0, 0, 1]
     assert reports[1]["cycles"] > reports[0]["cycles"]  # pauses and a reset take time
 
 
@@ -260,6 +261,7 @@ def test_too_few_vectors_are_an_error(built, simulator: Path) -> None:
     assert done.returncode != 0 and "cannot read 78 words from tb/vectors/input.hex" in done.stderr
     done = run(built["stream"][0], "make", "SAMPLES=2", PATH=paths(simulator))
     assert done.returncode == 0 and done.stdout.count("PASS: 10 words of 2 images") == 2
+    assert "PASS: 5 words of 1 images" in done.stdout
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -343,7 +345,7 @@ def test_cocotb(bundles, simulator: Path, tmp_path: Path, style: str) -> None:
     command = ("make", "cocotb", *QUICK)
     done = run(folder, *command, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "TESTS=3 PASS=3 FAIL=0" in done.stdout
+    assert "TESTS=4 PASS=4 FAIL=0" in done.stdout
     vectors = folder / "tb" / "vectors" / "output.hex"
     text = vectors.read_text()
     word = int(text.split()[6], 16)

@@ -361,6 +361,21 @@ def test_pauses_of_the_streams_change_nothing_but_time(dense: Case) -> None:
     assert results[0].cycles_per_sample != results[1].cycles_per_sample
 
 
+def test_a_frame_ends_at_its_tlast(dense: Case) -> None:
+    """Short frames are padded with zeros, long ones cut off; the bench checks who is reported."""
+    lengths = [1, 12, 13, 12, 11, 2, 12, 40, 12, 25, 1, 12, *(12 for _ in range(12))]
+    sent = np.arange(12) < np.array(lengths)[:, None]
+    w, b = dense.weights["dense/kernel"], dense.weights["dense/bias"]
+    with np.errstate(all="ignore"):
+        padded = [dense_reference(x, w, b) for x in np.where(sent, dense.inputs, F32(0))]
+    for seed in (0, 1):
+        result = run_simulation(dense.folder, dense.inputs, stall_seed=seed, frames=lengths)
+        assert_equal(result.outputs, np.stack(padded))
+    # Half a frame before the reset and half of one behind it.
+    result = run_simulation(dense.folder, dense.inputs, frames=lengths, reset_cycle=206)
+    assert_equal(result.outputs, np.stack(padded))
+
+
 def test_a_slower_memory_changes_nothing_but_time(dense: Case, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     manifest = bundles.generate(

@@ -105,6 +105,23 @@ def test_streams_that_pause(bundle, seed):
     check(bundle, 20, stall_seed=seed)
 
 
+def check_frames(bundle: Path, lengths: list[int], **options: int) -> None:
+    """Short frames are padded with zeros, long ones cut off; the bench checks who is reported."""
+    x = samples(bundle, len(lengths))
+    flat = x.reshape(len(x), -1)
+    result = hardware.simulate(bundle, x, frames=lengths, **options)
+    flat[np.arange(flat.shape[1]) >= np.array(lengths)[:, None]] = 0
+    different = compare_words(result.outputs, software_outputs(bundle, x))
+    assert not different, different[:5]
+
+
+@pytest.mark.parametrize("seed", [0, 4])
+def test_a_frame_ends_at_its_tlast(bundle, seed):
+    words = bundles.read_manifest(bundle)["input_words"]
+    lengths = [words, 1, words, words + 1, words, words - 1, 5, 3 * words, 2, words, words]
+    check_frames(bundle, lengths, stall_seed=seed)
+
+
 @pytest.mark.parametrize("cycle", [1, 40, 700, 2000, 5555])
 def test_a_reset_in_the_middle(bundle, cycle):
     check(bundle, 5, reset_cycle=cycle)

@@ -4,7 +4,7 @@ set clock_period @PERIOD@
 
 create_clock -name clk -period $clock_period [get_ports clk]
 # Both streams meet what is around them in the same chip: what is measured lies between registers.
-set_false_path -from [get_ports {rst s_axis_* m_axis_tready}]
+set_false_path -from [get_ports {rst s_axis_* m_axis_tready frame_error_clear}]
 set_false_path -to [get_ports {s_axis_tready m_axis_* frame_error}]
 # Without pins there is a bitstream for the figures only; with pins, remove these two lines.
 set_property SEVERITY {Warning} [get_drc_checks NSTD-1]
