@@ -231,6 +231,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
     command.add_argument("--force", action="store_true", help="replace an existing folder")
     command.add_argument(
+        "--prefix",
+        metavar="NAME",
+        help="name of the top module, with which all other names begin (default: the network's)",
+    )
+    command.add_argument(
         "--clock-mhz",
         type=_number,
         metavar="F",
@@ -675,6 +680,7 @@ def _generate(options: Any) -> None:
         style=options.style,
         lanes=options.lanes,
         clock_mhz=options.clock_mhz,
+        prefix=options.prefix,
         predict_area=options.predict_area,
         progress=_show_stage if sys.stderr.isatty() else None,
     )

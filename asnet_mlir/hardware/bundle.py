@@ -26,8 +26,10 @@ __all__ = [
     "CoreFiles",
     "attachment",
     "check_files",
+    "check_name",
     "check_output",
     "generate",
+    "helper_modules",
     "listed",
     "predicted_cycles",
     "read_manifest",
@@ -48,7 +50,7 @@ _MANIFEST_KINDS: dict[str, type] = {
 }
 #: Of files in a message.
 _MOST_LISTED = 5
-_HELPERS = ("asnet_fifo", "asnet_ram", "asnet_register_file", "asnet_rom")
+_HELPERS = ("fifo", "ram", "register_file", "rom")
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,8 @@ def generate(
       network: bound network as MLIR text on tensors, batch 1 (see `stages.schedule`).
       weights: float32 (or int32) arrays by the name that arguments carry in `approx.weight`.
       cores: the core of each instance that the network's library declares.
-      name: top module and name of the design.
+      name: of the design and its top module; all other modules and the ROMs' files are called
+        NAME_.., so that several designs can be parts of one.
       force: replace `out_dir` if it exists.
       memory_latency: 1, or 2 for a register behind each memory (a higher clock, more cycles).
       models: the software models of the instances, kept beside the network so that the software's
@@ -149,26 +152,25 @@ def generate(
         has something that the machine cannot do.
     """
     out = check_output(out_dir, force)
-    if not re.fullmatch(r"[A-Za-z_]\w*", name):
-        raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
+    check_name(name)
 
-    taken = ("plain_logic", "asnet_observed", *_HELPERS)
-    top = f"{name}_top" if name in taken else name
-    # Modules of a stream's stages are named after the top one.
+    # Modules that are not cores, those of a stream's stages among them.
     texts = "\n".join(text for core in cores.values() for _, text in core.sources)
-    reserved = (top, *taken, *sorted(set(re.findall(rf"\b{top}_stage_\w+", texts))))
+    taken = ("plain", "observed", *_HELPERS, *sorted(set(re.findall(r"\bstage_\w+", texts, re.I))))
+    reserved = [f"{name}_{other}" for other in taken]
     merged = verilog.merge_sources(
         {key: (core.module, core.sources) for key, core in sorted(cores.items())},
         reserved=reserved,
+        prefix=f"{name}_",
     )
     attachments = {
         key: attachment(core, merged.modules[key], merged.renamed[key])
         for key, core in cores.items()
     }
     if style == "stream":
-        generated, entries = stream_bundle.contents(network, weights, attachments, top, lanes)
+        generated, entries = stream_bundle.contents(network, weights, attachments, name, lanes)
     else:
-        generated, entries = _machine_contents(network, weights, attachments, top, memory_latency)
+        generated, entries = _machine_contents(network, weights, attachments, name, memory_latency)
     units = entries.pop("units")
     _check_units(units, cores)
     # How often each core is built: once in the machine, as often as engines have it in a stream.
@@ -178,13 +180,15 @@ def generate(
     merged = verilog.merge_sources(
         {key: (core.module, core.sources) for key, core in sorted(cores.items()) if key in used},
         reserved=reserved,
+        prefix=f"{name}_",
     )
     files = dict(generated)
     text = b"".join(data for path, data in files.items() if path.startswith("rtl/"))
     for helper in _HELPERS:
-        if f"{helper} ".encode() in text:
-            path = lowering_directory() / "circt" / "rtl" / f"{helper}.sv"
-            files[f"rtl/{helper}.sv"] = path.read_bytes()
+        if f"{name}_{helper} ".encode() in text:
+            path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
+            own = path.read_text().replace(path.stem, f"{name}_{helper}")
+            files[f"rtl/{name}_{helper}.sv"] = own.encode()
     for file_name, source in merged.files:
         files[f"cores/{file_name}"] = source.encode()
     for key, core in sorted(cores.items()):
@@ -196,9 +200,9 @@ def generate(
     sources += sorted(
         path
         for path in files
-        if path.startswith("rtl/") and path.endswith(".sv") and path != f"rtl/{top}.sv"
+        if path.startswith("rtl/") and path.endswith(".sv") and path != f"rtl/{name}.sv"
     )
-    sources.append(f"rtl/{top}.sv")
+    sources.append(f"rtl/{name}.sv")
     files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
     files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
     files["network.mlir"] = network.encode()
@@ -210,14 +214,14 @@ def generate(
     if models is not None and "input_shape" in details:
         vectors = kit.vectors(network, models, weights, details)
     added, described = kit.files(
-        name=name, top=top, sources=sources, entries=entries, vectors=vectors
+        name=name, sources=sources, entries=entries, vectors=vectors
     )
     files |= added
 
     manifest = {
         "format": 1,
         "name": name,
-        "top": top,
+        "top": name,
         **entries,
         **described,
         "clock": "clk",
@@ -247,6 +251,23 @@ def generate(
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     _write(out, files)
     return manifest
+
+
+def check_name(name: str) -> None:
+    """Check the name of a design.
+
+    Raises:
+      InputError: it can't be the name of a module, with which others begin.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
+    if name.lower() in verilog.KEYWORDS:
+        raise InputError(f"'{name}' is a keyword of SystemVerilog; take another name")
+
+
+def helper_modules(name: str) -> list[str]:
+    """Return the modules for memories and queues in the design `name`."""
+    return [f"{name}_{helper}" for helper in _HELPERS]
 
 
 def check_output(out_dir: str | Path, force: bool) -> Path:
@@ -292,7 +313,7 @@ def _machine_contents(
     if summary["rom_words"]:
         roms["weights"] = rom_image(summary["memories"], weights)
     for what, data in roms.items():
-        rom, its_memories = rom_files(data, made["roms"][what])
+        rom, its_memories = rom_files(top, data, made["roms"][what])
         files |= rom
         memories |= its_memories
     entries = {

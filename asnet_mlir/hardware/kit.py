@@ -138,7 +138,6 @@ def software_words(
 def files(
     *,
     name: str,
-    top: str,
     sources: Sequence[str],
     entries: Mapping[str, Any],
     vectors: Vectors | None,
@@ -146,8 +145,7 @@ def files(
     """Return the files by path, and keys of the manifest.
 
     Args:
-      name: of the network.
-      top: its top module.
+      name: of the design and its top module.
       sources: the Verilog files, in order.
       entries: of the manifest: `kind`, `layers`, `memories`, `input_words`, `output_words`,
         `predicted_cycles_per_sample`.
@@ -162,7 +160,7 @@ def files(
     numbers = [samples, entries["input_words"], entries["output_words"]]
     # The bench of a stream looks at its engines.
     observed = ["tb/observed.sv"] if entries["kind"] == "stream" else []
-    bench_top = "asnet_observed" if observed else top
+    bench_top = f"{name}_observed" if observed else name
     run = ["--expect", "tb/vectors/output.hex", "tb/vectors/input.hex", "output.bin"]
     run += map(str, [*numbers, 1, limit + reset_cycle, reset_cycle, *steps])
     roms = sorted({m["file"] for m in entries["memories"].values() if "file" in m})
@@ -172,7 +170,9 @@ def files(
     bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
     values = {
         "NAME": name,
-        "TOP": top,
+        "VERSION": __version__,
+        "CYCLES": f"{entries['predicted_cycles_per_sample']:,}",
+        "TOP": name,
         "BENCH_TOP": bench_top,
         "BENCH_SV": " ".join(observed),
         "INPUT_WORDS": entries["input_words"],
@@ -194,6 +194,7 @@ def files(
     made = {
         path: _filled(template, values)
         for path, template in (
+            ("README.md", "README.md"),
             ("Makefile", "Makefile"),
             ("tb/cocotb.mk", "cocotb.mk"),
             ("tb/test_stream.py", "test_stream.py"),

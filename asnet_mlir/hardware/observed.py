@@ -54,7 +54,7 @@ def stream(top: str, engines: Sequence[str], stages: Sequence[str]) -> str:
     return f"""\
 // The hardware with a look inside: which engines begin a step in this cycle and, with ASNET_LAYERS,
 // which stages pass on a word.
-module asnet_observed (
+module {top}_observed (
 {_PORTS},
 `ifdef ASNET_LAYERS
   output logic [{len(stages) - 1}:0] layer_taken,
@@ -75,7 +75,7 @@ def sequential(top: str) -> str:
     """Return the module for the sequential machine: what its program writes to the RAM."""
     return f"""\
 // The hardware with a look inside: what the program writes to the RAM in this cycle.
-module asnet_observed (
+module {top}_observed (
 {_PORTS},
   output logic        ram_write,
   output logic [31:0] ram_address,

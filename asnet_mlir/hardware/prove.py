@@ -11,7 +11,7 @@ from asnet_mlir.cores import formal, library_cores, parse_instance
 from asnet_mlir.cores.core import Core, Instance, Source
 from asnet_mlir.cores.netlist import instantiations
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import check_files, read_manifest
+from asnet_mlir.hardware.bundle import check_files, helper_modules, read_manifest
 
 __all__ = ["NOT_COVERED", "Proofs", "prove"]
 
@@ -102,11 +102,12 @@ def _prove_bundle(bundle: Path, seconds: float) -> Proofs:
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
     cores = tuple(source for source in sources if source.path.parent.name == "cores")
+    helpers = helper_modules(manifest["top"])
     # The bundle's own modules that hold cores; helpers read files, which are no matter here.
     rtl = [
         source
         for source in sources
-        if source.path.parent.name == "rtl" and not source.path.name.startswith("asnet_")
+        if source.path.parent.name == "rtl" and source.path.stem not in helpers
     ]
     written = instantiations(rtl)
     claims: list[formal.Claim] = []

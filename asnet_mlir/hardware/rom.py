@@ -68,27 +68,29 @@ def rom_text(name: str, words: Iterable[int], width: int = 32) -> bytes:
 
 
 def rom_files(
-    data: bytes, parts: Sequence[RomPart]
+    name: str, data: bytes, parts: Sequence[RomPart]
 ) -> tuple[dict[str, bytes], dict[str, dict[str, Any]]]:
     """Return the files of a ROM that may be made of several, and what the manifest says of them.
 
     Args:
+      name: of the design, with which the files' names begin.
       data: the whole ROM, as `$readmemh` reads it.
-      parts: which words and which of their bits each file holds.
+      parts: which words and which of their bits each file of the folder `rom` holds.
     """
     files = {}
     memories = {}
     lines = [line for line in data.decode().splitlines() if not line.startswith("//")]
     for file, first, words, low, width in parts:
-        entry: dict[str, Any] = {"words": words, "width": width, "file": file}
+        path = f"rom/{file}"
+        entry: dict[str, Any] = {"words": words, "width": width, "file": path}
         if len(parts) == 1:
-            files[file] = data
+            files[path] = data
         else:
             entry |= {"first": first, "low": low}
             mask, digits = (1 << width) - 1, (width + 3) // 4
             mine = [int(line, 16) >> low & mask for line in lines[first : first + words]]
             head = f"// words from {first}, bits {low + width - 1} to {low}\n"
             text = head + "".join(f"{value:0{digits}x}\n" for value in mine)
-            files[file] = text.encode()
-        memories[PurePosixPath(file).stem] = entry
+            files[path] = text.encode()
+        memories[PurePosixPath(file).stem.removeprefix(f"{name}_")] = entry
     return files, memories

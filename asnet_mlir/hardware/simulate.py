@@ -104,7 +104,7 @@ def _built(
         if not (bundle / "tb" / "observed.sv").is_file():
             raise InputError(f"{bundle}: lacks tb/observed.sv; generate the bundle anew")
         sources.append("tb/observed.sv")
-        top = "asnet_observed"
+        top = f"{top}_observed"
     if layers and is_stream:
         options.append("+define+ASNET_LAYERS")
         defines.append(f"-DASNET_LAYERS={len(manifest['layers'])}")

@@ -46,7 +46,7 @@ def contents(
     counts: Counter[int] = Counter()
 
     def add_rom(parts: Sequence[RomPart], data: bytes) -> None:
-        its_files, its_memories = rom_files(data, parts)
+        its_files, its_memories = rom_files(top, data, parts)
         files.update(its_files)
         memories.update(its_memories)
 

@@ -397,7 +397,7 @@ def _check_roms(design: _Design, netlist: dict[str, Any]) -> None:
         if len(values) != words:
             raise ToolError(f"{file}: {len(values)} words, the manifest says {words}")
         rows = [f"{value:0{width}b}" for value in values]
-        is_code = "microcode" in Path(file).stem
+        is_code = re.search(r"_microcode(_\d+)?$", Path(file).stem) is not None
         needed = [] if is_code else _signs_and_exponents(width, low)
         if not needed and not is_code:
             continue  # fractions alone: a core may look at none of these bits

@@ -118,6 +118,7 @@ def generate(
     style: str = "shared",
     lanes: Sequence[str] = (),
     clock_mhz: float | None = None,
+    prefix: str | None = None,
     predict_area: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
@@ -136,6 +137,8 @@ def generate(
       clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
         on ECP5, reaches this clock: where the binding says nothing about the parameter that gives
         its latency.  Bits stay the same, cycles do not.
+      prefix: the name of the top module, with which the names of all other modules and of the ROMs'
+        files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
         (seconds each, cached), what is around them is estimated.
       progress: is told of every stage of synthesis that begins, for the last two.
@@ -152,6 +155,8 @@ def generate(
     """
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
+    if prefix is not None:
+        bundles.check_name(prefix)
     if clock_mhz is not None:
         clock.check_clock(clock_mhz)
         bundles.check_output(output, force)  # before what takes long
@@ -178,7 +183,7 @@ def generate(
         {weight.name: weight.value for weight in network.weights},
         cores,
         output,
-        name=verilog.identifier(network.name),
+        name=verilog.identifier(network.name) if prefix is None else prefix,
         force=force,
         models=model_texts(instances),
         info=_info(network, binding),

@@ -2,6 +2,7 @@
 
 Cores come from different places: helper modules of one name recur, with one content or several
 (EvoApproxLib's do).  Equal files are kept once; of modules that differ, each gets its own name.
+All names can get a prefix, so that designs that share cores can stand beside each other.
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ _DIRECTIVE = re.compile(
 )
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _BLOCKS = ("module", "macromodule", "package", "interface", "primitive", "program")
+_BODIES = ("function", "task", "class")
 _DEFINES = ("module", "macromodule", "package", "interface", "primitive")
 
 
@@ -160,9 +162,10 @@ def _defined(text: str, where: str = "Verilog") -> set[str]:
     return names
 
 
-def _outside(text: str) -> tuple[set[str], str | None]:
-    """Return what `text` has in no module or package: imports, and the first declaration's name."""
+def _outside(text: str) -> tuple[set[str], list[str]]:
+    """Return what `text` has in no module or package: imports, and the names of declarations."""
     imports: set[str] = set()
+    names: list[str] = []
     code = _code(_DIRECTIVE.sub(" ", _without_comments(text)))
     index = 0
     while index < len(code):
@@ -190,26 +193,50 @@ def _outside(text: str) -> tuple[set[str], str | None]:
                 index += 1
             index += 1
         else:
-            return imports, _declared_name(code[index:])
-    return imports, None
+            end = _declaration_end(code, index)
+            names += _declared_names(code[index:end])
+            index = end
+    return imports, names
 
 
 def _without_comments(text: str) -> str:
     return "".join(" " if token.startswith(("//", "/*")) else token for token in _tokens(text))
 
 
-def _declared_name(code: Sequence[str]) -> str:
-    """Return the name that the declaration at the start of `code` gives."""
-    name = code[0]
+def _declaration_end(code: Sequence[str], start: int) -> int:
+    """Return where the declaration at `start` ends: behind its `;`, or its `endfunction`."""
+    closing = next((f"end{t}" for t in code[start : start + 2] if t in _BODIES), None)
     depth = 0
-    stops = {"function": "(;", "task": "(;", "class": ";#"}.get(code[0], ";=")
-    for token in code:
-        if depth == 0 and token in stops:
-            break
+    for index in range(start, len(code)):
+        token = code[index]
         depth += (token in "[{(") - (token in "]})")
-        if depth == 0 and _IDENTIFIER.fullmatch(token) and token not in KEYWORDS:
+        if token == closing:
+            return index + (3 if code[index + 1 : index + 2] == [":"] else 1)
+        if closing is None and depth == 0 and token == ";":
+            return index + 1
+    return len(code)
+
+
+def _declared_names(code: Sequence[str]) -> list[str]:
+    """Return the names that a declaration gives; those of an enumeration's values, too."""
+    names: list[str] = []
+    name, depth = code[0], 0
+    is_body = any(token in _BODIES for token in code[:2])
+    stops = "(;#" if is_body else "=,;"
+    in_enumeration = None  # its depth of brackets
+    for before, token in itertools.pairwise(["", *code]):
+        if before in "{," and before and depth == in_enumeration and token not in KEYWORDS:
+            names.append(token)
+        if token == "{" and in_enumeration is None and "enum" in code:
+            in_enumeration = depth + 1
+        if depth == 0 and token in stops:
+            names.append(name)
+            if is_body:
+                break
+        depth += (token in "[{(") - (token in "]})")
+        if depth == 0 and before != "=" and _IDENTIFIER.fullmatch(token) and token not in KEYWORDS:
             name = token
-    return name
+    return [name for name in dict.fromkeys(names) if _IDENTIFIER.fullmatch(name)] or [code[0]]
 
 
 def _renamed(text: str, names: Mapping[str, str]) -> str:
@@ -241,10 +268,10 @@ def _check_outside(cores: Sequence[Sequence[tuple[str, str]]]) -> None:
         imported: dict[str, str] = {}
         declared: dict[str, tuple[str, str]] = {}
         for file_name, text in files:
-            imports, name = _outside(text)
+            imports, names = _outside(text)
             imported.update(dict.fromkeys(imports, file_name))
-            if name is not None:
-                declared[text] = (file_name, name)
+            if names:
+                declared[text] = (file_name, names[0])
         scope = (frozenset(imported), tuple(declared))
         if not (imported or declared) or scope == first:
             continue
@@ -263,12 +290,18 @@ def _check_outside(cores: Sequence[Sequence[tuple[str, str]]]) -> None:
 
 
 def merge_sources(
-    cores: Mapping[int, tuple[str, Sequence[tuple[str, str]]]], reserved: Sequence[str] = ()
+    cores: Mapping[int, tuple[str, Sequence[tuple[str, str]]]],
+    reserved: Sequence[str] = (),
+    prefix: str = "",
 ) -> MergedSources:
     """Merge the sources of `cores` (instance: top module, files as (name, text)).
 
-    `reserved` are module names that the machine takes for itself.  Names of modules and files
-    differ by more than case, as some tools and file systems ignore it.
+    Names of modules and files differ by more than case, as some tools and file systems ignore it.
+
+    Args:
+      cores: the sources.
+      reserved: module names that the machine takes for itself.
+      prefix: in front of the name of every module and package, and of what is declared outside.
 
     Raises:
       UnsupportedError: a module has an escaped name or a keyword's; two cores have declarations
@@ -293,7 +326,9 @@ def merge_sources(
     clashing = {
         name
         for name, texts in definitions.items()
-        if len(texts) > 1 or name.lower() in taken or len(cased[name.lower()]) > 1
+        if len(texts) > 1
+        or f"{prefix}{name}".lower() in taken
+        or len(cased[name.lower()]) > 1
     }
     merged: dict[str, str] = {}
     modules: dict[int, str] = {}
@@ -313,19 +348,23 @@ def merge_sources(
         texts = sorted({group[name] for name in changed})
         digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
         names = {
-            name: f"{name}_{digest}"
+            name: f"{prefix}{name}_{digest}"
             if len(cased[name.lower()]) == 1
-            else f"{name}_{_mark(name + digest)}"
+            else f"{prefix}{name}_{_mark(name + digest)}"
             for name in changed
         }
+        if prefix:
+            outside = [name for _, text in files for name in _outside(text)[1]]
+            names |= {name: prefix + name for name in (*group, *outside) if name not in names}
         modules[key] = names.get(top, top)
         renamed[key] = names
         placed.append([(name, _closed(_renamed(text, names))) for name, text in files])
         for file_name, text in placed[-1]:
             stem, dot, suffix = file_name.rpartition(".")
-            stem = stem or file_name
-            target = file_name
-            alike = (name for name in merged if name.lower() == file_name.lower())
+            # A file that is called after a module still is.
+            stem = names.get(stem or file_name, stem or file_name)
+            target = f"{stem}{dot}{suffix}" if dot else stem
+            alike = (name for name in merged if name.lower() == target.lower())
             if len(stem) > _LONGEST_FILE or any(merged[n] != text or n != target for n in alike):
                 target = f"{stem[:_LONGEST_FILE]}_{_mark(text)}{dot}{suffix if dot else ''}"
             merged[target] = text

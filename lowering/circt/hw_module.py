@@ -12,18 +12,23 @@ __all__ = [
     "CLOCK",
     "NAN",
     "CorePorts",
+    "Externs",
     "Module",
     "Parts",
     "canonical",
     "design",
     "is_nan",
     "mlir_string",
+    "passed_on",
+    "rom_file",
     "rom_parts",
     "shown",
 ]
 
 NAN = 0x7FC00000
 CLOCK = "!seq.clock"
+#: The parameter of modules with ROMs: the folder of their files, from where a tool runs.
+_ROM_FOLDER = "RomFolder"
 #: Of a name in a comment: CIRCT breaks lines of more than 87 characters.
 _LONGEST_SHOWN = 60
 
@@ -76,6 +81,7 @@ class Module:
     def __init__(self, name: str, comment: str) -> None:
         self.name = name
         self.comment = comment
+        self.parameters: dict[str, str] = {}
         self.ports: list[str] = []
         self.outputs: list[tuple[str, int, str]] = []
         self.lines: list[str] = []
@@ -88,8 +94,10 @@ class Module:
         types = ", ".join(f"i{width}" for _, width, _ in self.outputs)
         body = "\n".join(f"  {line}" for line in self.lines)
         comment = mlir_string(self.comment)
+        parameters = ", ".join(f"{name}: none = {text}" for name, text in self.parameters.items())
+        head = f"@{self.name}<{parameters}>" if parameters else f"@{self.name}"
         return (
-            f"hw.module @{self.name}({', '.join(ports)}) attributes {{comment = {comment}}} {{\n"
+            f"hw.module {head}({', '.join(ports)}) attributes {{comment = {comment}}} {{\n"
             f"{body}\n  hw.output {values} : {types}\n}}\n"
         )
 
@@ -266,8 +274,26 @@ def _core_parameters(values: Sequence[tuple[str, int]]) -> tuple[str, str]:
     return f"<{declared}>", f"<{given}>"
 
 
+def _given(parameter: str) -> str:
+    """Return a parameter of the module around as the value of an instance's."""
+    return f'#hw.param.decl.ref<"{parameter}">'
+
+
+def passed_on(module: Module) -> str:
+    """Return the parameters of an instance of `module` in another one that has them too."""
+    given = ", ".join(f"{name}: none = {_given(name)}" for name in module.parameters)
+    return f"<{given}>" if given else ""
+
+
+def rom_file(module: str, what: str | int) -> str:
+    """Return the file of a ROM of a module: of an operand, the microcode or the weights."""
+    return f"{module}_{what}.hex"
+
+
 def rom_parts(file: str, words: int, width: int) -> list[tuple[str, int, int, int, int]]:
     """Return the ROMs that make up one: file, first word, words, lowest bit and width of each.
+
+    `file` is the name in the ROMs' folder.
 
     Block RAMs are 1024 words of 18 bits, 2048 of 9, 4096 of 4 and so on.  Of a deep ROM of more
     than 16 bits, synthesis would use the ninth bits as well, and depths that are no powers of two
@@ -291,13 +317,33 @@ def rom_parts(file: str, words: int, width: int) -> list[tuple[str, int, int, in
     return [(f"{stem}_{number}.hex", *part) for number, part in enumerate(parts)]
 
 
+class Externs(dict[str, str]):
+    """What a design instantiates from elsewhere: declarations by symbol.
+
+    The names of all modules of the design begin with `prefix`.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        super().__init__()
+        self.prefix = prefix
+
+    def memory(self, kind: str, sizes: Sequence[int], ports: Sequence[str], parameters: str) -> str:
+        """Declare a memory of the library in `rtl`; returns its symbol.
+
+        CIRCT checks the widths of an extern module's ports, so there is a declaration a size.
+        """
+        symbol = ".".join([kind, *map(str, sizes)])
+        self[symbol] = _extern(symbol, ports, parameters, f"{self.prefix}_{kind}")
+        return symbol
+
+
 class Parts:
     """A module in the making and what it instantiates: memories and cores.
 
-    `externs` collects the declarations that the instances need, by symbol.
+    `externs` collects the declarations that the instances need.
     """
 
-    def __init__(self, m: Module, cores: Mapping[int, CorePorts], externs: dict[str, str]) -> None:
+    def __init__(self, m: Module, cores: Mapping[int, CorePorts], externs: Externs) -> None:
         self.m = m
         self.cores = cores
         self.externs = externs
@@ -307,8 +353,9 @@ class Parts:
         self.settled: list[str] = []
         self.late: list[str] = []
 
-    def rom(self, name: str, words: int, width: int, file: str, address: str) -> str:
+    def rom(self, name: str, words: int, width: int, what: str | int, address: str) -> str:
         m = self.m
+        file = rom_file(m.name, what)
         parts = rom_parts(file, words, width)
         rows: dict[int, list[str]] = {}
         for number, (own, first, count, _, bits) in enumerate(parts):
@@ -323,26 +370,25 @@ class Parts:
 
     def rom_part(self, name: str, words: int, width: int, file: str, address: str) -> str:
         bits = max(bits_for(words), 1)
-        # CIRCT checks the widths of an extern module's ports, so one declaration a size.
-        symbol = f"asnet_rom_{bits}_{width}"
-        self.externs[symbol] = _extern(
-            symbol,
+        symbol = self.externs.memory(
+            "rom",
+            (bits, width),
             ["in %clk_i : i1", f"in %address_i : i{bits}", f"out data_o : i{width}"],
-            "<Words: i32, Width: i32, AddressBits: i32, File: none>",
-            verilog="asnet_rom",
+            "<Words: i32, Width: i32, AddressBits: i32, Folder: none, File: none>",
         )
+        self.m.parameters[_ROM_FOLDER] = '"rom"'
         parameters = (
             f"<Words: i32 = {words}, Width: i32 = {width}, AddressBits: i32 = {bits}, "
-            f'File: none = "{file}">'
+            f'Folder: none = {_given(_ROM_FOLDER)}, File: none = "{file}">'
         )
         inputs = {"clk_i": self.clock_bit, "address_i": self.m.fit(address, bits)}
         return self.m.instance(name, symbol, inputs, {"data_o": width}, parameters)[0]
 
     def ram(self, name: str, words: int, read: str, enable: str, write: str, data: str) -> str:
         bits = max(bits_for(words), 1)
-        symbol = f"asnet_ram_{bits}"
-        self.externs[symbol] = _extern(
-            symbol,
+        symbol = self.externs.memory(
+            "ram",
+            (bits,),
             [
                 "in %clk_i : i1",
                 f"in %read_address_i : i{bits}",
@@ -352,7 +398,6 @@ class Parts:
                 "in %write_data_i : i32",
             ],
             "<Words: i32, AddressBits: i32>",
-            verilog="asnet_ram",
         )
         inputs = {
             "clk_i": self.clock_bit,
@@ -369,9 +414,9 @@ class Parts:
     ) -> tuple[str, str, str]:
         """A queue; returns whether it takes a word, its output, and whether that is valid."""
         width = self.m.widths[data]
-        symbol = f"asnet_fifo_{width}"
-        self.externs[symbol] = _extern(
-            symbol,
+        symbol = self.externs.memory(
+            "fifo",
+            (width,),
             [
                 "in %clk_i : i1",
                 "in %rst_i : i1",
@@ -383,7 +428,6 @@ class Parts:
                 "in %ready_i : i1",
             ],
             "<Words: i32, Width: i32, AddressBits: i32>",
-            verilog="asnet_fifo",
         )
         parameters = (
             f"<Words: i32 = {words}, Width: i32 = {width}, AddressBits: i32 = {bits_for(words)}>"
@@ -404,9 +448,9 @@ class Parts:
     ) -> str:
         # Distributed RAM comes in blocks of 16 words.
         bits = max(bits_for(words), 4)
-        symbol = f"asnet_register_file_{bits}_{width}"
-        self.externs[symbol] = _extern(
-            symbol,
+        symbol = self.externs.memory(
+            "register_file",
+            (bits, width),
             [
                 "in %clk_i : i1",
                 f"in %read_index_i : i{bits}",
@@ -416,7 +460,6 @@ class Parts:
                 f"in %write_data_i : i{width}",
             ],
             "<Words: i32, Width: i32, IndexBits: i32>",
-            verilog="asnet_register_file",
         )
         parameters = f"<Words: i32 = {1 << bits}, Width: i32 = {width}, IndexBits: i32 = {bits}>"
         inputs = {

@@ -28,11 +28,11 @@ import circt
 from circt import ir
 from circt.passmanager import PassManager
 from engines import read_stream
-from hw_module import CorePorts, design, rom_parts
+from hw_module import CorePorts, design, rom_file, rom_parts
 from machine import MachineOptions, build
 from microcode import Microprogram, assemble
 from scheduled import Program, ScheduleError, parse_module, read_program
-from stream import Machine, build_stream, rom_file, stage_name
+from stream import Machine, build_stream, stage_name
 
 __all__ = ["main"]
 
@@ -86,11 +86,11 @@ def _microcode_hex(code: Microprogram) -> str:
 
 
 def _machine_roms(
-    program: Program, code: Microprogram, weights: str, microcode: str
+    program: Program, code: Microprogram, name: str
 ) -> dict[str, list[tuple[str, int, int, int, int]]]:
     return {
-        "weights": rom_parts(weights, program.words("rom"), 32),
-        "microcode": rom_parts(microcode, len(code.words), code.width),
+        "weights": rom_parts(rom_file(name, "weights"), program.words("rom"), 32),
+        "microcode": rom_parts(rom_file(name, "microcode"), len(code.words), code.width),
     }
 
 
@@ -141,7 +141,7 @@ def _sequential(text: str, options: argparse.Namespace, cores: dict[int, CorePor
             "summary": _summary(program, code, name),
             "microcode_listing": code.listing,
             "microcode_hex": _microcode_hex(code),
-            "roms": _machine_roms(program, code, machine.rom_file, machine.microcode_file),
+            "roms": _machine_roms(program, code, name),
             "hw": hw_text,
             "sv": _export(hw_text),
         }
@@ -187,7 +187,7 @@ def _stream(
             entry |= {"engine": stage.engine.numbers, "operands": operands, "units": used}
             entry["roms"] = {
                 str(k): rom_parts(
-                    rom_file(stage, k),
+                    rom_file(entry["module"], k),
                     operand.words,
                     32 * (1 if operand.is_epilogue else stage.engine.lanes),
                 )
@@ -201,12 +201,7 @@ def _stream(
                 "units": [unit.id for unit in machine.program.units],
                 "microcode_listing": machine.code.listing,
                 "microcode_hex": _microcode_hex(machine.code),
-                "roms": _machine_roms(
-                    machine.program,
-                    machine.code,
-                    rom_file(stage, "weights"),
-                    rom_file(stage, "microcode"),
-                ),
+                "roms": _machine_roms(machine.program, machine.code, entry["module"]),
             }
         stages.append(entry)
     units = [{**unit.__dict__, "parameters": dict(unit.parameters)} for unit in stream.units]
@@ -226,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="asnet-hw-opt", description=__doc__.splitlines()[0])
     parser.add_argument("input", nargs="?", default="-", help="scheduled MLIR in generic form")
     parser.add_argument("--emit", choices=("microcode", "hw", "sv", "all"), default="sv")
-    parser.add_argument("--name", default="", help="name of the top module")
+    parser.add_argument("--name", default="", help="name of the top module, with which all others begin")
     parser.add_argument("--cores", type=Path, help="JSON: ports of the core of each instance")
     parser.add_argument("-o", dest="output", default="-")
     options = parser.parse_args(arguments)

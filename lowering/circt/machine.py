@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from frames import InputFrames
-from hw_module import CorePorts, Module, Parts, design
+from hw_module import CorePorts, Externs, Module, Parts, design
 from microcode import PORTS, Microprogram, bits_for, issue_field
 from plain_logic import operation_width, plain_logic
 from scheduled import Program
@@ -19,16 +19,18 @@ __all__ = ["MachineOptions", "build", "machine_modules"]
 
 @dataclass(frozen=True)
 class MachineOptions:
-    """Names that the SystemVerilog refers to.
+    """What the machine is called, and what it is.
 
     `is_stage`: the machine is one of a stream's stages, whose frames always have the right length.
     """
 
     name: str
-    rom_file: str = "rom/weights.hex"
-    microcode_file: str = "rom/microcode.hex"
-    plain: str = "plain_logic"
     is_stage: bool = False
+
+    @property
+    def plain(self) -> str:
+        """The module of the plain logic."""
+        return f"{self.name}_plain"
 
 
 def build(
@@ -38,7 +40,7 @@ def build(
     cores: Mapping[int, CorePorts],
 ) -> str:
     """Return the machine as text of the hw, comb, seq and sv dialects."""
-    externs: dict[str, str] = {}
+    externs = Externs(options.name)
     return design(externs, machine_modules(program, code, options, cores, externs))
 
 
@@ -47,7 +49,7 @@ def machine_modules(
     code: Microprogram,
     options: MachineOptions,
     cores: Mapping[int, CorePorts],
-    externs: dict[str, str],
+    externs: Externs,
 ) -> list[Module]:
     """Return the machine's modules, itself the last; what they instantiate goes into `externs`."""
     modules = []
@@ -63,7 +65,7 @@ class _Machine(Parts):
         code: Microprogram,
         options: MachineOptions,
         cores: Mapping[int, CorePorts],
-        externs: dict[str, str],
+        externs: Externs,
     ) -> None:
         comment = "Sequential machine: see docs/decisions/0005-sequential-machine.md."
         super().__init__(Module(options.name, comment), cores, externs)
@@ -154,7 +156,7 @@ class _Machine(Parts):
         pc_bits = max(bits_for(len(code.words)), 1)
         pc = m.forward("pc", pc_bits)
         taken = m.forward("taken", 1)
-        stored = self.rom("microcode", len(code.words), code.width, self.options.microcode_file, pc)
+        stored = self.rom("microcode", len(code.words), code.width, "microcode", pc)
         target = m.fit(self.field("target", pc_bits), pc_bits)
         following = m.mux(taken, target, m.add(pc, m.constant(1, pc_bits)))
         m.register("pc", following, clk, m.not_(running))
@@ -189,7 +191,7 @@ class _Machine(Parts):
         sources = {"ram": self.delayed("ram_word", ram, clk), "result": result}
         if "rom" in addresses:
             words = program.words("rom")
-            rom = self.rom("weights", words, 32, self.options.rom_file, addresses["rom"])
+            rom = self.rom("weights", words, 32, "weights", addresses["rom"])
             sources["rom"] = self.delayed("rom_word", rom, clk)
         # Operands: one issue a cycle, so that all units share the choice. Each has registers of its
         # own, which lie where it lies and keep still while it is not used.

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from engines import Body, Constant, Engine, Node, Operand, Stage, Stream
 from frames import InputFrames
-from hw_module import CorePorts, Module, Parts, shown
+from hw_module import CorePorts, Externs, Module, Parts, passed_on, shown
 from machine import MachineOptions, machine_modules
 from microcode import Microprogram, bits_for
 from plain_logic import operation_code, plain_logic
 from scheduled import Program, ScheduleError, Unit
 
-__all__ = ["Machine", "build_stream", "rom_file", "stage_name"]
+__all__ = ["Machine", "build_stream", "stage_name"]
 
 # The cycle after the issue in which operands lie at a core's input (ScheduleEngines.cpp).
 _OPERANDS_READY = 3
@@ -35,11 +35,6 @@ class Machine:
 def stage_name(top: str, stage: Stage) -> str:
     """Return the name of a stage's module."""
     return f"{top}_stage_{stage.index}"
-
-
-def rom_file(stage: Stage, what: str | int) -> str:
-    """Return the file of a stage's ROM: of an operand, the microcode or the machine's weights."""
-    return f"rom/stage_{stage.index}_{what}.hex"
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,7 @@ class _Engine(Parts):
         name: str,
         units: Sequence[Unit],
         cores: Mapping[int, CorePorts],
-        externs: dict[str, str],
+        externs: Externs,
     ) -> None:
         comment = (
             f"Engine of layer '{shown(stage.layer)}':\n"
@@ -403,9 +398,7 @@ class _Engine(Parts):
         address = parts[0] if len(parts) == 1 else m.add(parts[0], parts[1])
         address = m.register(f"address_{k}", address, clk)
         if operand.weight is not None:
-            word = self.rom(
-                f"rom_{k}", operand.words, 32 * e.lanes, rom_file(self.stage, k), address
-            )
+            word = self.rom(f"rom_{k}", operand.words, 32 * e.lanes, k, address)
         else:
             enable, write_address, data = self.write[k]
             word = self.ram(
@@ -440,7 +433,7 @@ class _Engine(Parts):
             if frames > 1:
                 position = m.add(position, self.ring(k, operand, ends))
             if operand.weight is not None:
-                word = self.rom(f"rom_{k}", operand.words, 32, rom_file(self.stage, k), position)
+                word = self.rom(f"rom_{k}", operand.words, 32, k, position)
             else:
                 enable, write_address, data = self.write[k]
                 word = self.ram(
@@ -649,7 +642,7 @@ def build_stream(
     machines: Mapping[int, Machine],
     name: str,
     cores: Mapping[int, CorePorts],
-) -> tuple[list[Module], dict[str, str]]:
+) -> tuple[list[Module], Externs]:
     """Return the modules of the hardware, the top one last, and what they instantiate.
 
     Args:
@@ -658,7 +651,7 @@ def build_stream(
       name: of the top module.
       cores: how the core of each instance is attached.
     """
-    externs: dict[str, str] = {}
+    externs = Externs(name)
     modules: list[Module] = []
     for stage in stream.stages:
         own = stage_name(name, stage)
@@ -666,13 +659,7 @@ def build_stream(
             modules += _Engine(stage, stage.engine, own, stream.units, cores, externs).build()
         else:
             machine = machines[stage.index]
-            options = MachineOptions(
-                own,
-                rom_file(stage, "weights"),
-                rom_file(stage, "microcode"),
-                f"{own}_plain",
-                is_stage=True,
-            )
+            options = MachineOptions(own, is_stage=True)
             for number, (value, order) in enumerate(zip(stage.inputs, stage.orders, strict=True)):
                 if order[0]:
                     engine = _ordering(value, *order)
@@ -795,7 +782,9 @@ class _Top(Parts):
             order = [port.split()[1].removeprefix("%") for port in declared.ports]
             inputs = {port: inputs[port] for port in order if port != "clk"}
             outputs = {port: width for port, width, _ in declared.outputs}
-            m.instance(prefix, module, inputs, outputs, clocks={"clk": clk})
+            given = passed_on(declared)
+            m.parameters |= declared.parameters
+            m.instance(prefix, module, inputs, outputs, given, clocks={"clk": clk})
             sources[stage.results[0]] = f"%{prefix}_taken"
             if "late" in outputs:
                 self.late.append(f"%{prefix}_late")

@@ -1,9 +1,9 @@
 """Frames of random lengths through small hardware of both styles, with random pauses and resets.
 
-ASNET_FUZZ_SECONDS bounds it (20 by default), ASNET_FUZZ_SEED chooses the first sequence.  Every frame
-has to be answered in its order: one of the right length by the software's words, a shorter one by
-those of its words and zeros, a longer one by those of its first words; that exactly those of a wrong
-length are marked, and frame_error says so, the bench checks.
+ASNET_FUZZ_SECONDS bounds it (20 by default), ASNET_FUZZ_SEED chooses the first sequence.  Every
+frame has to be answered in its order: one of the right length by the software's words, a shorter
+one by those of its words and zeros, a longer one by those of its first words; that exactly those
+of a wrong length are marked, and frame_error says so, the bench checks.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ def test_another_nan_is_no_difference(built, simulator: Path) -> None:
 
 def test_a_wrong_weight_is_a_failure(built, simulator: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(built["shared"][0], tmp_path / "copy")
-    rom = min((folder / "rom").glob("weights*.hex"))
+    rom = min((folder / "rom").glob("mlp_weights*.hex"))
     lines = rom.read_text().splitlines()
     row = next(i for i, line in enumerate(lines) if re.fullmatch("[0-9a-f]{8}", line))
     lines[row] = f"{int(lines[row], 16) ^ 0x80000000:08x}"

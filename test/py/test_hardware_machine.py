@@ -388,13 +388,13 @@ def test_a_slower_memory_changes_nothing_but_time(dense: Case, tmp_path: Path) -
 
 def test_a_flipped_weight_bit_is_seen(dense: Case, tmp_path: Path) -> None:
     folder = shutil.copytree(dense.folder, tmp_path / "bundle")
-    rom = folder / "rom" / "weights.hex"
+    rom = folder / "rom" / "net_weights.hex"
     lines = rom.read_text().splitlines()
     place = next(i for i, line in enumerate(lines) if not line.startswith("//"))
     lines[place] = f"{int(lines[place], 16) ^ (1 << 20):08x}"
     rom.write_text("\n".join(lines) + "\n")
     assert (run_simulation(folder, dense.inputs).outputs != dense.expected).any()
-    assert bundles.verify_files(folder) == ["rom/weights.hex"]
+    assert bundles.verify_files(folder) == ["rom/net_weights.hex"]
     assert bundles.verify_files(dense.folder) == []
 
 
@@ -485,7 +485,7 @@ def test_inputs_of_another_shape_are_refused(dense: Case) -> None:
 
 def test_a_machine_that_never_answers_is_an_error(dense: Case, tmp_path: Path) -> None:
     folder = shutil.copytree(dense.folder, tmp_path / "bundle")
-    code = folder / "rom" / "microcode.hex"
+    code = folder / "rom" / "net_microcode.hex"
     lines = code.read_text().split()
     code.write_text("\n".join(["0" * len(lines[0])] * len(lines)) + "\n")
     with pytest.raises(ToolError, match="words after"):

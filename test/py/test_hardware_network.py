@@ -124,14 +124,14 @@ def corrupted(bundle, tmp_path, name, old, new):
 
 
 def test_one_wrong_weight_bit_is_seen(bundle, tmp_path):
-    words = (bundle / "rom" / "weights_1.hex").read_text().split("\n")
+    words = (bundle / "rom" / "classification_mnist_weights_1.hex").read_text().split("\n")
     # Bits 31 to 16: the sign of the weight of a pixel in the middle of the picture, for one neuron.
     row = 1 + (14 * 28 + 14) * 10 + 3
     flipped = f"{int(words[row], 16) ^ 0x8000:04x}"
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
     words[row] = flipped
-    (copy / "rom" / "weights_1.hex").write_text("\n".join(words))
+    (copy / "rom" / "classification_mnist_weights_1.hex").write_text("\n".join(words))
     result = simulate(copy, "mnist:test", samples=IMAGES, modified=True)
     assert result.mismatches > 0 and result.vector_mismatches > 0
     assert "hardware" in result.differences[0] and "image" in result.differences[0]
@@ -263,7 +263,7 @@ def test_a_damaged_manifest_is_refused(bundle, tmp_path, damage):
 def test_a_file_that_is_gone_is_named(bundle, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
-    (copy / "rom" / "weights_0.hex").unlink()
+    (copy / "rom" / "classification_mnist_weights_0.hex").unlink()
     with pytest.raises(InputError, match="weights"):
         simulate(copy, "mnist:test", samples=1)
 

@@ -68,15 +68,17 @@ func.func @main(%x: memref<5xf32> {approx.role = "input"},
 // SHORT-NEXT: 18 done
 
 // HW: hw.module.extern @fmul_trunc<LATENCY: i32, P: i32>(in %clk_i : i1, in %a_i : i32, in %b_i : i32, out result_o : i32)
-// HW: hw.module @net(in %clk : !seq.clock, in %rst : i1, in %s_axis_tdata : i32
-// HW: hw.instance "weights" @asnet_rom_4_32<Words: i32 = 15, Width: i32 = 32, AddressBits: i32 = 4, File: none = "rom/weights.hex">
+// HW: hw.module @net<RomFolder: none = "rom">(in %clk : !seq.clock, in %rst : i1, in %s_axis_tdata : i32
+// HW: hw.instance "weights" @rom.4.32<Words: i32 = 15, Width: i32 = 32, AddressBits: i32 = 4, Folder: none = #hw.param.decl.ref<"RomFolder">, File: none = "net_weights.hex">
 // HW: hw.instance "unit_1_mulf" @fmul_trunc<LATENCY: i32 = 1, P: i32 = 20>
 // HW: %result = seq.compreg.ce
 
-// SV: module net(
+// SV: module net
+// SV-NEXT: #(parameter RomFolder = "rom") (
 // SV: wire receiving = phase == 2'h0;
-// SV: asnet_rom #(
-// SV: .File("rom/microcode.hex")
+// SV: net_rom #(
+// SV: .Folder(RomFolder),
+// SV-NEXT: .File("net_microcode.hex")
 // SV: fmul_trunc #(
 // SV-NEXT: .LATENCY(1),
 // SV-NEXT: .P(20)
