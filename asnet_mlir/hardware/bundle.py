@@ -213,9 +213,7 @@ def generate(
     vectors = None
     if models is not None and "input_shape" in details:
         vectors = kit.vectors(network, models, weights, details)
-    added, described = kit.files(
-        name=name, sources=sources, entries=entries, vectors=vectors
-    )
+    added, described = kit.files(name=name, sources=sources, entries=entries, vectors=vectors)
     files |= added
 
     manifest = {

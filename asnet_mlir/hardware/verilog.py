@@ -193,9 +193,9 @@ def _outside(text: str) -> tuple[set[str], list[str]]:
                 index += 1
             index += 1
         else:
-            end = _declaration_end(code, index)
-            names += _declared_names(code[index:end])
-            index = end
+            behind = _declaration_end(code, index)
+            names += _declared_names(code[index:behind])
+            index = behind
     return imports, names
 
 

@@ -1,6 +1,6 @@
 """Frames of an input stream, brought to the length that the hardware wants.
 
-A frame ends at its `tlast`.  Every frame gives an answer: the words that a short one lacks are 0,
+A frame ends at its `tlast`.  Every frame gives an answer: the words that a short one lacks are NaN,
 those that a long one has too many are taken and thrown away.  So the frames behind it are answered
 rightly, and answers come in the order of frames, as many as there are.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hw_module import Module, canonical
+from hw_module import NAN, Module, is_nan
 
 __all__ = ["InputFrames"]
 
@@ -43,8 +43,9 @@ class InputFrames:
         )
         self.padding = m.forward("padding", 1)
         self.discarding = m.forward("discarding", 1)
-        is_word = m.not_(self.padding)
-        self.word = m.and_(canonical(m, self.stream.data), m.repeat(is_word, 32))
+        # No other padding takes so little logic, as a NaN in the stream becomes this one, too.
+        is_poison = m.or_(self.padding, is_nan(m, self.stream.data))
+        self.word = m.mux(is_poison, m.constant(NAN, 32), self.stream.data)
         self.valid = m.or_(self.padding, m.and_(self.stream.valid, m.not_(self.discarding)))
 
     def connect(self, received: str, at_end: str) -> None:

@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="asnet-hw-opt", description=__doc__.splitlines()[0])
     parser.add_argument("input", nargs="?", default="-", help="scheduled MLIR in generic form")
     parser.add_argument("--emit", choices=("microcode", "hw", "sv", "all"), default="sv")
-    parser.add_argument("--name", default="", help="name of the top module, with which all others begin")
+    parser.add_argument("--name", default="", help="the top module, with whose name all begin")
     parser.add_argument("--cores", type=Path, help="JSON: ports of the core of each instance")
     parser.add_argument("-o", dest="output", default="-")
     options = parser.parse_args(arguments)

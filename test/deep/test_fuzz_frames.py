@@ -2,7 +2,7 @@
 
 ASNET_FUZZ_SECONDS bounds it (20 by default), ASNET_FUZZ_SEED chooses the first sequence.  Every
 frame has to be answered in its order: one of the right length by the software's words, a shorter
-one by those of its words and zeros, a longer one by those of its first words; that exactly those
+one by those of its words and NaNs, a longer one by those of its first words; that exactly those
 of a wrong length are marked, and frame_error says so, the bench checks.
 """
 
@@ -109,7 +109,7 @@ def test_frames_of_random_lengths(name: str, tmp_path: Path) -> None:
         pauses = int(rng.choice([0, 1, 2])) and int(rng.integers(1, 1 << 20))
         # In the middle of what goes on; where all is over before, there is none.
         reset = int(rng.integers(1, 2 + frames.sum())) if rng.random() < 0.2 else 0
-        padded = np.where(np.arange(words) < frames[:, None], x, np.float32(0))
+        padded = np.where(np.arange(words) < frames[:, None], x, np.float32(np.nan))
         shape = manifest["info"]["input_shape"]
         where = f"{name}, seed {seed}: frames {frames.tolist()}, pauses {pauses}, reset {reset}"
         try:

@@ -362,12 +362,12 @@ def test_pauses_of_the_streams_change_nothing_but_time(dense: Case) -> None:
 
 
 def test_a_frame_ends_at_its_tlast(dense: Case) -> None:
-    """Short frames are padded with zeros, long ones cut off; the bench checks who is reported."""
+    """Short frames are padded with NaNs, long ones cut off; the bench checks who is reported."""
     lengths = [1, 12, 13, 12, 11, 2, 12, 40, 12, 25, 1, 12, *(12 for _ in range(12))]
     sent = np.arange(12) < np.array(lengths)[:, None]
     w, b = dense.weights["dense/kernel"], dense.weights["dense/bias"]
     with np.errstate(all="ignore"):
-        padded = [dense_reference(x, w, b) for x in np.where(sent, dense.inputs, F32(0))]
+        padded = [dense_reference(x, w, b) for x in np.where(sent, dense.inputs, F32(np.nan))]
     for seed in (0, 1):
         result = run_simulation(dense.folder, dense.inputs, stall_seed=seed, frames=lengths)
         assert_equal(result.outputs, np.stack(padded))

@@ -106,11 +106,11 @@ def test_streams_that_pause(bundle, seed):
 
 
 def check_frames(bundle: Path, lengths: list[int], **options: int) -> None:
-    """Short frames are padded with zeros, long ones cut off; the bench checks who is reported."""
+    """Short frames are padded with NaNs, long ones cut off; the bench checks who is reported."""
     x = samples(bundle, len(lengths))
     flat = x.reshape(len(x), -1)
     result = hardware.simulate(bundle, x, frames=lengths, **options)
-    flat[np.arange(flat.shape[1]) >= np.array(lengths)[:, None]] = 0
+    flat[np.arange(flat.shape[1]) >= np.array(lengths)[:, None]] = np.nan
     different = compare_words(result.outputs, software_outputs(bundle, x))
     assert not different, different[:5]
 

@@ -84,6 +84,31 @@ def test_names_of_the_machine_are_reserved() -> None:
     assert modules(merged.files[0][1]) == [merged.modules[1]]
 
 
+def test_a_prefix_is_on_everything_that_others_could_have() -> None:
+    """Modules, packages, what is declared outside of them; ports of these names are said."""
+    text = (
+        "typedef enum logic [1:0] {IDLE, BUSY = 2'd2} state_t; localparam int A = 1, B = A;\n"
+        "function automatic [3:0] twice(input [3:0] a); return 4'(a * 2); endfunction : twice\n"
+        "typedef struct packed {logic [1:0] f; state_t s;} pair_t;\n"
+        "package p; localparam int C = 1; endpackage\n"
+        "module m (input state_t h, output logic [3:0] o);\n"
+        "  pair_t r; h u_h (.o(o)); assign o = twice(p::C + A + B) + BUSY; // m of p\nendmodule\n"
+        "module h (output logic [3:0] o); assign o = 0; endmodule\n"
+    )
+    merged = merge_sources({3: ("m", [("m.sv", text)])}, ["x_h"], "x_")
+    ((name, found),) = merged.files
+    # The machine has an x_h; who uses this one changes too.
+    assert name == f"{merged.modules[3]}.sv" and name.startswith("x_m_")
+    assert merged.renamed[3].keys() == {
+        "m", "h", "p", "state_t", "IDLE", "BUSY", "A", "B", "twice", "pair_t",
+    }  # fmt: skip
+    assert merged.renamed[3]["h"].startswith("x_h_")
+    for piece in ("enum logic [1:0] {x_IDLE, x_BUSY = 2'd2} x_state_t;", "int x_A = 1, x_B = x_A;"):
+        assert piece in found
+    assert re.search(r"assign o = x_twice\(x_p\w*::C \+ x_A \+ x_B\) \+ x_BUSY; // m of p", found)
+    assert "endfunction : x_twice" in found and "logic [1:0] f; x_state_t s;} x_pair_t;" in found
+
+
 def core_of(tmp_path: Path, name: str, *texts: str, **others: str) -> Instance:
     """Return a core made of Verilog files in a folder of its own."""
     folder = tmp_path / name
