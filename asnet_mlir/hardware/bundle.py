@@ -18,7 +18,7 @@ import numpy as np
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
 from asnet_mlir.files import replacement, restore, unwritable
-from asnet_mlir.hardware import kit, observed, stages, stream_bundle, verilog
+from asnet_mlir.hardware import data_files, kit, observed, stages, stream_bundle, verilog
 from asnet_mlir.hardware.rom import rom_files, rom_image
 from asnet_mlir.resources import lowering_directory
 
@@ -189,13 +189,18 @@ def generate(
             path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
             own = path.read_text().replace(path.stem, f"{name}_{helper}")
             files[f"rtl/{name}_{helper}.sv"] = own.encode()
+    data = {
+        file: (contents, core.label or core.module)
+        for key, core in sorted(cores.items())
+        if key in used
+        for file, contents in core.data
+    }
     for file_name, source in merged.files:
-        files[f"cores/{file_name}"] = source.encode()
-    for key, core in sorted(cores.items()):
-        for data_file, contents in core.data if key in used else ():
-            files[data_file] = contents.encode()
-            memory = {"file": data_file, "core": core.label or core.module}
-            entries["memories"][Path(data_file).stem] = memory
+        files[f"cores/{file_name}"] = data_files.in_design(source, data, name).encode()
+    for file, (contents, label) in data.items():
+        path = data_files.name_in_design(file, name)
+        files[path] = contents.encode()
+        entries["memories"][Path(file).stem] = {"file": path, "core": label}
     sources = [path for path in files if path.startswith("cores/")]
     sources += sorted(
         path

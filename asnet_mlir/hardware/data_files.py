@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
 
 from asnet_mlir.cores import Core
 from asnet_mlir.errors import UnsupportedError
 
-__all__ = ["placed"]
+__all__ = ["in_design", "name_in_design", "placed"]
 
 #: A name and a text.
 File = tuple[str, str]
@@ -44,3 +45,24 @@ def placed(core: Core, sources: Sequence[File]) -> tuple[tuple[File, ...], tuple
             texts[number] = texts[number].replace(argument, f'"{target}"')
     names = [file for file, _ in sources]
     return tuple(zip(names, texts, strict=True)), tuple(found.items())
+
+
+def name_in_design(file: str, design: str) -> str:
+    """Return the path of a core's data file in the bundle of a design."""
+    path = PurePosixPath(file)
+    return str(path.with_name(f"{design}_{path.name}"))
+
+
+def in_design(text: str, files: Iterable[str], design: str) -> str:
+    """Return a source of a core that reads `files` as it is in the bundle of a design.
+
+    The folder of the files is a macro, as a core has no parameter that could name it.
+    """
+    macro = f"{design}_ROM_FOLDER"
+    named = text
+    for file in files:
+        name = PurePosixPath(name_in_design(file, design)).name
+        named = named.replace(f'"{file}"', f'{{`{macro}, "/{name}"}}')
+    if named == text:
+        return text
+    return f'`ifndef {macro}\n`define {macro} "rom"\n`endif\n{named}'

@@ -109,7 +109,7 @@ def _text(core: CoreFiles, module: str, names: dict[str, str], latency: int) -> 
     how = "a handshake" if is_handshake else f"operands for {core.interval} cycles"
     lines = [
         f"// Iterative core {core.module} ({how}) with the result always after {latency} cycles;",
-        "// generated, see asnet_mlir/hardware/iterative.py.",
+        "// generated, as a schedule needs one latency for all operands.",
         f"module {module} #(" if parameters else f"module {module} (",
     ]
     if parameters:

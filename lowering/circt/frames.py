@@ -46,7 +46,8 @@ class InputFrames:
         # No other padding takes so little logic, as a NaN in the stream becomes this one, too.
         is_poison = m.or_(self.padding, is_nan(m, self.stream.data))
         self.word = m.mux(is_poison, m.constant(NAN, 32), self.stream.data)
-        self.valid = m.or_(self.padding, m.and_(self.stream.valid, m.not_(self.discarding)))
+        offered = m.and_(self.stream.valid, m.not_(self.discarding))
+        self.valid = m.hint("word_offered", m.or_(self.padding, offered))
 
     def connect(self, received: str, at_end: str) -> None:
         """Define what happens to frames.
@@ -57,7 +58,7 @@ class InputFrames:
         """
         m, last = self.m, self.stream.last
         self.is_wrong = m.or_(self.padding, m.not_(last))
-        is_word = m.and_(received, m.not_(self.padding))
+        is_word = m.hint("received_from_stream", m.and_(received, m.not_(self.padding)))
         self.wrong = m.name_as("wrong_length", m.and_(is_word, m.xor(last, at_end)))
         ends = m.and_(received, at_end)
         padding = m.and_(m.or_(self.padding, m.and_(received, last)), m.not_(ends))
@@ -74,6 +75,6 @@ class InputFrames:
     def error(self, late: list[str], clear: str) -> None:
         """Make the flag that says that something went wrong since it was cleared."""
         m = self.m
-        kept = m.and_(m.forward("frame_error", 1), m.not_(clear))
-        m.register("frame_error", m.or_(kept, self.wrong, *late), self.clk, self.rst)
-        m.output("frame_error", "%frame_error")
+        kept = m.and_(m.forward("error_seen", 1), m.not_(clear))
+        m.register("error_seen", m.or_(kept, self.wrong, *late), self.clk, self.rst)
+        m.output("frame_error", "%error_seen")

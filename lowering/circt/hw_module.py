@@ -86,13 +86,14 @@ class Module:
         self.outputs: list[tuple[str, int, str]] = []
         self.lines: list[str] = []
         self.widths: dict[str, int] = {}
+        self.hints: dict[str, str] = {}
         self.count = 0
 
     def text(self) -> str:
         ports = [*self.ports, *(f"out {name} : i{width}" for name, width, _ in self.outputs)]
         values = ", ".join(value for _, _, value in self.outputs)
         types = ", ".join(f"i{width}" for _, width, _ in self.outputs)
-        body = "\n".join(f"  {line}" for line in self.lines)
+        body = "\n".join(f"  {self._hinted(line)}" for line in self.lines)
         comment = mlir_string(self.comment)
         parameters = ", ".join(f"{name}: none = {text}" for name, text in self.parameters.items())
         head = f"@{self.name}<{parameters}>" if parameters else f"@{self.name}"
@@ -100,6 +101,33 @@ class Module:
             f"hw.module {head}({', '.join(ports)}) attributes {{comment = {comment}}} {{\n"
             f"{body}\n  hw.output {values} : {types}\n}}\n"
         )
+
+    def _hinted(self, line: str) -> str:
+        """Return an operation with the name for its wire, should it get one."""
+        value, _, operation = line.partition(" = ")
+        if value not in self.hints or not operation.startswith("comb."):
+            return line
+        return line.replace(" : ", f' {{sv.namehint = "{self.hints[value]}"}} : ', 1)
+
+    def section(self, title: str) -> None:
+        """Begin a section of the text."""
+        self.lines.append(f"sv.verbatim {json.dumps(f'{chr(10)}// ---- {title}')}")
+
+    def note(self, text: str) -> None:
+        """Put a comment between the statements."""
+        self.lines.append(f"sv.verbatim {json.dumps(f'// {text}')}")
+
+    def hint(self, name: str, value: str) -> str:
+        """Name an expression, should it be used more than once; returns it."""
+        if value.startswith("%v"):
+            self.hints.setdefault(value, name)
+        return value
+
+    def parameter(self, name: str, value: int, width: int) -> str:
+        """A constant with a name (`localparam`)."""
+        self.lines.append(f"%{name} = sv.localparam {{value = {value} : i{width}}} : i{width}")
+        self.widths[f"%{name}"] = width
+        return f"%{name}"
 
     def input(self, name: str, width: int) -> str:
         self.ports.append(f"in %{name} : i{width}")
@@ -131,6 +159,12 @@ class Module:
         self.lines.append(f"%{name} = hw.wire {value} sym @{name} : i{width}")
         self.widths[f"%{name}"] = width
         return f"%{name}"
+
+    def define(self, name: str, value: str) -> None:
+        """Make a value that was declared by `forward` another name of `value`, just made."""
+        last = f"{value} = "
+        assert self.lines[-1].startswith(last), name
+        self.lines[-1] = f"{name} = {self.lines[-1].removeprefix(last)}"
 
     def constant(self, value: int, width: int) -> str:
         return self.make(f"hw.constant {value & ((1 << width) - 1)} : i{width}", width)
@@ -464,9 +498,9 @@ class Parts:
         parameters = f"<Words: i32 = {1 << bits}, Width: i32 = {width}, IndexBits: i32 = {bits}>"
         inputs = {
             "clk_i": self.clock_bit,
-            "read_index_i": self.m.fit(read, bits),
+            "read_index_i": self.m.hint(f"{name}_index", self.m.fit(read, bits)),
             "write_enable_i": enable,
-            "write_index_i": self.m.fit(write, bits),
+            "write_index_i": self.m.hint(f"{name}_index", self.m.fit(write, bits)),
             "write_data_i": data,
         }
         return self.m.instance(name, symbol, inputs, {"read_data_o": width}, parameters)[0]
@@ -512,4 +546,5 @@ def design(externs: Mapping[str, str], modules: Sequence[Module]) -> str:
     body = "\n".join(parts)
     # Yosys' own reader knows no packed arrays of more than one dimension.
     options = "locationInfoStyle=none,disallowLocalVariables,disallowPackedArrays"
+    options += ",emittedLineLength=100"
     return f'module attributes {{circt.loweringOptions = "{options}"}} {{\n{body}}}\n'

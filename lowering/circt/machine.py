@@ -33,6 +33,21 @@ class MachineOptions:
         return f"{self.name}_plain"
 
 
+def _comment(program: Program, code: Microprogram, options: MachineOptions) -> str:
+    """Return what the module's header says."""
+    inputs, outputs = program.stream("input")[1], program.stream("output")[1]
+    what = "A part of a network" if options.is_stage else "A network"
+    lines = [
+        f"{what} as a sequential machine: samples of {inputs} words, answers of {outputs}.",
+        "",
+        f"A program of {len(code.words)} rows ({options.name}.lst lists them) says what happens in",
+        "each cycle: one read of the RAM, one of the ROM, one write to the RAM, one issue of two",
+        "operands to one of the units below, one result. A row is executed two cycles after pc has",
+        "named it, so the two rows behind a branch are executed, too.",
+    ]
+    return "\n".join(lines)
+
+
 def build(
     program: Program,
     code: Microprogram,
@@ -67,8 +82,7 @@ class _Machine(Parts):
         cores: Mapping[int, CorePorts],
         externs: Externs,
     ) -> None:
-        comment = "Sequential machine: see docs/decisions/0005-sequential-machine.md."
-        super().__init__(Module(options.name, comment), cores, externs)
+        super().__init__(Module(options.name, _comment(program, code, options)), cores, externs)
         self.program = program
         self.code = code
         self.options = options
@@ -104,27 +118,31 @@ class _Machine(Parts):
         out_first, out_words = program.stream("output")
 
         # Phases: receive the input, run the microprogram, send the output.
+        receive, run, send = (
+            m.parameter(name, number, 2) for number, name in enumerate(("Receive", "Run", "Send"))
+        )
+        m.section("Phases: receive a sample, run the program, send the answer.")
         phase = m.forward("phase", 2)
-        may_receive = m.equals(phase, 0)
+        may_receive = m.compare("eq", phase, receive)
         if any(self.ports(unit).settled for unit in program.units):
             # A core that a reset does not stop is left to itself until it is done.
             may_receive = m.and_(may_receive, m.forward("settled", 1))
         receiving = m.name_as("receiving", may_receive)
-        running = m.name_as("running", m.equals(phase, 1))
-        sending = m.name_as("sending", m.equals(phase, 2))
+        running = m.name_as("running", m.compare("eq", phase, run))
+        sending = m.name_as("sending", m.compare("eq", phase, send))
         position = m.forward("position", ram_bits)
         word_sent = m.forward("word_sent", 1)
         received = m.name_as("received", m.and_(receiving, in_valid))
         accepted = m.name_as("accepted", m.and_(word_sent, out_ready))
-        last_in = m.equals(position, (in_first + in_words - 1))
-        last_out = m.equals(position, (out_first + out_words - 1))
-        frame_in = m.and_(received, last_in)
-        frame_out = m.and_(accepted, last_out)
-        done = m.name_as("done", self.field("done"))
+        last_in = m.hint("at_last_input", m.equals(position, in_first + in_words - 1))
+        last_out = m.hint("at_last_output", m.equals(position, out_first + out_words - 1))
+        frame_in = m.name_as("frame_received", m.and_(received, last_in))
+        frame_out = m.name_as("frame_sent", m.and_(accepted, last_out))
+        done = self.field("done")
         next_phase = m.mux(
             frame_in,
-            m.constant(1, 2),
-            m.mux(done, m.constant(2, 2), m.mux(frame_out, m.constant(0, 2), phase)),
+            run,
+            m.mux(done, send, m.mux(frame_out, receive, phase)),
         )
         m.register("phase", next_phase, clk, rst)
         step = m.add(position, m.fit(m.or_(received, accepted), ram_bits))
@@ -144,28 +162,31 @@ class _Machine(Parts):
         m.register("word_sent", waited, clk, rst)
         late = any(self.ports(unit).late for unit in program.units)
         lates = [m.forward("late", 1)] if late else []
-        last_word = m.and_(word_sent, last_out)
+        last_word = m.hint("last_word", m.and_(word_sent, last_out))
         takes = receiving
         if frames is not None:
+            m.section("Frames of another length; see m_axis_tuser.")
             frames.connect(received, last_in)
             takes = frames.ready(receiving)
             wrong = m.or_(m.forward("wrong_frame", 1), frames.wrong)
             m.register("wrong_frame", m.and_(wrong, m.not_(frame_out)), clk, rst)
 
         # Sequencer: counter, control store, control word.
+        m.section("Sequencer: the row to be fetched, and what the row in execution says.")
         pc_bits = max(bits_for(len(code.words)), 1)
         pc = m.forward("pc", pc_bits)
         taken = m.forward("taken", 1)
         stored = self.rom("microcode", len(code.words), code.width, "microcode", pc)
         target = m.fit(self.field("target", pc_bits), pc_bits)
         following = m.mux(taken, target, m.add(pc, m.constant(1, pc_bits)))
-        m.register("pc", following, clk, m.not_(running))
+        m.register("pc", following, clk, m.hint("not_running", m.not_(running)))
         fetched = m.register("fetched", running, clk, rst)
-        idle = m.not_(m.and_(fetched, running))
+        idle = m.name_as("idle", m.not_(m.and_(fetched, running)))
         m.register("control", stored, clk, idle)
         for port, names in (("a", code.a_sources), ("b", code.b_sources)):
             if "immediate" in names:
                 self.immediate(port, names, stored, idle, clk)
+        m.section("Loops and addresses.")
         self.loops(clk)
 
         # Addresses.
@@ -178,6 +199,7 @@ class _Machine(Parts):
         write_address = m.mux(receiving, position, addresses.get("write", position))
 
         # Memories.
+        m.section("Memories.")
         result = m.forward("result", 32)
         write_enable = m.or_(received, m.and_(running, self.field("write_enable")))
         ram = self.ram(
@@ -195,6 +217,15 @@ class _Machine(Parts):
             sources["rom"] = self.delayed("rom_word", rom, clk)
         # Operands: one issue a cycle, so that all units share the choice. Each has registers of its
         # own, which lie where it lies and keep still while it is not used.
+        m.section("Operands: one issue a cycle; each unit keeps its own.")
+        for port, names in (
+            ("a", code.a_sources),
+            ("b", code.b_sources),
+            ("condition", code.condition_sources),
+        ):
+            if len(names) > 1:
+                codes = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+                m.note(f"row_{port}_source: {codes}")
         a = m.name_as("a", self.operand("a", code.a_sources, sources))
         b = a
         if code.b_sources:
@@ -235,6 +266,11 @@ class _Machine(Parts):
                     word = m.register(f"{name}_result_{number}", word, clk)
                 results.append(word)
         # Where it was not asked for anything, the result of the plain logic is 0.
+        m.section("The result, of one unit a cycle.")
+        if len(code.result_sources) > 1:
+            units = ["plain" if s is None else program.units[s].op for s in code.result_sources]
+            codes = ", ".join(f"{number} {name}" for number, name in enumerate(units))
+            m.note(f"row_result_source: {codes}")
         word = self.united("result", results, plain)
         m.register("result", word, clk, enable=self.field("result_enable"))
         if self.late:
@@ -251,6 +287,7 @@ class _Machine(Parts):
             frames.error(lates, m.input("frame_error_clear", 1))
         elif late:
             m.output("late", "%late")
+        m.section("Units, memories and register files.")
         return m
 
     def immediate(self, port: str, names: Sequence[str], stored: str, idle: str, clk: str) -> None:
@@ -261,11 +298,15 @@ class _Machine(Parts):
         other = m.constant(0, 1)
         if chooser is not None:
             index = m.extract(stored, chooser.low, chooser.width)
+            index = m.name_as(f"next_{port}_source", index)
             other = m.not_(m.equals(index, names.index("immediate")))
         word = m.constant(0, 32)
         if "immediate" in fields:
-            word = m.extract(stored, fields["immediate"].low, 32)
-        m.register(f"{port}_immediate", word, clk, m.or_(idle, other))
+            if "%next_immediate" not in m.widths:
+                m.name_as("next_immediate", m.extract(stored, fields["immediate"].low, 32))
+            word = "%next_immediate"
+        other = m.hint(f"no_{port}_immediate", m.or_(idle, other))
+        m.register(f"{port}_immediate", word, clk, other)
 
     def united(self, port: str, values: Sequence[str], last: str | None) -> str:
         """Return the value that the field `<port>_source` names.
@@ -309,7 +350,7 @@ class _Machine(Parts):
         start = self.field("loop_count")
         setting, following = self.field("loop_set"), self.field("loop_next")
         count = m.forward("count", width)
-        finished = m.equals(count, 0)
+        finished = m.hint("count_is_0", m.equals(count, 0))
         m.name_as("taken", m.and_(following, m.not_(finished)))
         down = m.sub(count, m.constant(1, width))
         next_count = m.mux(m.or_(setting, finished), start, down)

@@ -35,9 +35,21 @@ def plain_logic(name: str, functions: Sequence[str], latency: int) -> Module:
     return _PlainLogic(name, functions, latency).build()
 
 
+def _comment(latency: int) -> str:
+    """Return what the module's header says."""
+    when = "in the cycle after its operands" if latency else "in the same cycle"
+    return "\n".join(
+        [
+            "What a network computes besides floating-point operations: a function of two words",
+            f"and a condition, chosen by its code (Op_..). The result is there {when};",
+            "it is 0 where no function was chosen.",
+        ]
+    )
+
+
 class _PlainLogic:
     def __init__(self, name: str, functions: Sequence[str], latency: int) -> None:
-        self.m = Module(name, "Plain logic of the network: moves, integers, comparisons.")
+        self.m = Module(name, _comment(latency))
         self.functions = functions
         self.clock = self.m.clock("clk") if latency else None
         self.a = self.m.input("a", 32)
@@ -57,7 +69,9 @@ class _PlainLogic:
         terms = []
         for name in self.have(*names):
             if name not in self.chosen:
-                is_name = m.equals(self.index, operation_code(self.functions, name))
+                width = m.widths[self.index]
+                code = m.parameter(f"Op_{name}", operation_code(self.functions, name), width)
+                is_name = m.compare("eq", self.index, code)
                 self.chosen[name] = m.name_as(f"is_{name}", is_name)
             terms.append(self.chosen[name])
         return m.or_(*terms) if terms else m.constant(0, 1)
@@ -69,7 +83,8 @@ class _PlainLogic:
         """Like `cut`, and 0 if not `enable`."""
         m = self.m
         if self.clock:
-            return m.register(f"{name}_q", value, self.clock, m.not_(enable))
+            clear = m.hint(f"no_{name}", m.not_(enable))
+            return m.register(f"{name}_q", value, self.clock, clear)
         return m.and_(value, m.repeat(enable, m.widths[value]))
 
     def part(self, word: str, low: int, width: int) -> str:
@@ -81,7 +96,9 @@ class _PlainLogic:
         m = self.m
         self.integers = self.have(*(name for name in self.functions if name.startswith("cmpi_")))
         self.floats = self.have(*(name for name in self.functions if name.startswith("cmpf_")))
-        self.nan_a = is_nan(m, self.a) if self.have("negf", "canon") or self.floats else None
+        self.nan_a = None
+        if self.have("negf", "canon") or self.floats:
+            self.nan_a = m.hint("a_is_nan", is_nan(m, self.a))
         words: list[str] = []
         bits: list[str] = []
         self.sums(words)
@@ -113,9 +130,11 @@ class _PlainLogic:
             total = m.add(self.a, self.b)
         else:
             is_minus = self.is_(*subtracts) if self.have("addi") else m.constant(1, 1)
+            m.hint("is_minus", is_minus)
             other = m.xor(self.b, m.repeat(is_minus, 32))
             zero, one = m.constant(0, 1), m.constant(1, 1)
             wide = m.add(m.concat(zero, self.a, one), m.concat(zero, other, is_minus))
+            m.hint("total", wide)
             total = self.part(wide, 1, 32)
             self.below = m.name_as("below", m.not_(self.part(wide, 33, 1)))
         if self.have("addi", "subi"):
@@ -131,8 +150,8 @@ class _PlainLogic:
         a_signs = self.part(a, 31, 1), self.part(b, 31, 1)
         less = self.below
         if self.have("maxsi", "minsi"):
-            signed = m.mux(m.xor(*a_signs), a_signs[0], less)
-            less = m.mux(self.is_("maxsi", "minsi"), signed, less)
+            signed = m.mux(m.hint("signs_differ", m.xor(*a_signs)), a_signs[0], less)
+            less = m.hint("a_is_less", m.mux(self.is_("maxsi", "minsi"), signed, less))
         take_a = []
         if same:
             take_a.append(self.is_(*same))
@@ -142,7 +161,7 @@ class _PlainLogic:
             take_a.append(m.and_(self.is_("minsi", "minui"), less))
         if self.have("maxsi", "maxui"):
             take_a.append(m.and_(self.is_("maxsi", "maxui"), m.not_(less)))
-        enable = self.is_(*same, "select", *orders)
+        enable = m.hint("is_choice", self.is_(*same, "select", *orders))
         first = a
         if self.have("negf"):
             sign = m.xor(a_signs[0], self.is_("negf"))
@@ -151,7 +170,7 @@ class _PlainLogic:
         if self.have("negf", "canon"):
             # The only form of a NaN is the canonical one, whose sign does not flip.
             assert self.nan_a is not None
-            replaced = m.and_(self.is_("negf", "canon"), self.nan_a)
+            replaced = m.hint("replaced", m.and_(self.is_("negf", "canon"), self.nan_a))
             enable_a = m.and_(enable, m.not_(replaced))
             nan = m.repeat(self.cut("replaced", replaced), 32)
             words.append(m.and_(nan, m.constant(NAN, 32)))
@@ -207,7 +226,7 @@ class _PlainLogic:
         amounts = [self.part(b, 0, 5)]
         is_far = m.compare("ne", self.part(b, 5, 27), m.constant(0, 27))
         if fixed:
-            is_variable = self.is_(*_SHIFTS)
+            is_variable = m.hint("by_variable", self.is_(*_SHIFTS))
             amounts = [m.and_(amounts[0], m.repeat(is_variable, 5))]
             amounts += [
                 m.and_(m.constant(amount, 5), m.repeat(self.is_(name), 5))
@@ -219,22 +238,27 @@ class _PlainLogic:
         fill = m.constant(0, 1)
         signed = names("shrsi")
         if signed:
-            is_signed = self.is_(*signed)
+            is_signed = m.hint("is_signed_shift", self.is_(*signed))
             fill = m.and_(is_signed, self.part(a, 31, 1))
             amount = m.or_(amount, m.repeat(m.and_(is_far, is_signed), 5))
             is_far = m.and_(is_far, m.not_(is_signed))
+        m.hint("amount", amount)
+        m.hint("is_far", is_far)
         left, right = names("shli"), [*names("shrui"), *signed]
         word = a
         if left:
             mirrored = self.mirrored(a)
-            word = m.mux(self.is_(*left), mirrored, a) if right else mirrored
+            is_left = m.hint("is_left", self.is_(*left))
+            word = m.mux(is_left, mirrored, a) if right else mirrored
+            m.hint("to_shift", word)
         for level in reversed(range(5)):
             step = 1 << level
             moved = m.concat(m.repeat(fill, step), self.part(word, step, 32 - step))
             word = m.mux(self.part(amount, level, 1), moved, word)
+            m.hint(f"shifted_{step}", word)
         near = m.not_(is_far)
         if left:
-            enable = m.and_(self.is_(*left), near)
+            enable = m.and_(is_left, near)
             words.append(self.cut_if("shifted_left", enable, self.mirrored(word)))
         if right:
             enable = m.and_(self.is_(*right), near)
@@ -255,7 +279,7 @@ class _PlainLogic:
         differ = cut("signs_differ", m.xor(self.part(a, 31, 1), self.part(b, 31, 1)))
         magnitude = self.part(a, 0, 31)
         same = cut("same_magnitude", m.compare("eq", magnitude, self.part(b, 0, 31)))
-        equal = m.and_(same, m.not_(differ))
+        equal = m.hint("equal_bits", m.and_(same, m.not_(differ)))
         below = cut("is_below", self.below)
         # Of integers without a sign; then of the others, which have one.
         less = below
@@ -266,14 +290,14 @@ class _PlainLogic:
         unordered = m.constant(0, 1)
         if self.floats:
             assert self.nan_a is not None
-            is_float = self.is_(*self.floats)
+            is_float = m.hint("compares_floats", self.is_(*self.floats))
             unordered = cut("unordered", m.and_(is_float, m.or_(self.nan_a, is_nan(m, b))))
             is_zero = m.equals(magnitude, 0)
-            zeros = m.and_(same, cut("zero", m.and_(is_float, is_zero)))
+            zeros = m.hint("both_zero", m.and_(same, cut("zero", m.and_(is_float, is_zero))))
             backwards = m.and_(cut("is_float", is_float), sign, m.not_(differ))
             less = m.xor(less, m.and_(backwards, m.not_(equal)))
-            less = m.and_(less, m.not_(zeros), m.not_(unordered))
-            equal = m.and_(m.or_(equal, zeros), m.not_(unordered))
+            less = m.hint("less", m.and_(less, m.not_(zeros), m.not_(unordered)))
+            equal = m.hint("equal", m.and_(m.or_(equal, zeros), m.not_(unordered)))
         greater = m.not_(m.or_(less, equal, unordered))
         terms = []
         for name, value in (("lt", less), ("eq", equal), ("gt", greater), ("un", unordered)):

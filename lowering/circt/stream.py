@@ -37,6 +37,14 @@ def stage_name(top: str, stage: Stage) -> str:
     return f"{top}_stage_{stage.index}"
 
 
+@dataclass
+class _Delay:
+    """Registers one after the other."""
+
+    length: int = 0
+    has_reset: bool = False
+
+
 @dataclass(frozen=True)
 class _Value:
     """A word and the cycle after the issue in which it is there."""
@@ -94,6 +102,34 @@ class _Nest:
         return value
 
 
+def _comment(stage: Stage, engine: Engine) -> str:
+    """Return what the header of an engine's module says."""
+    lanes = "" if engine.lanes == 1 else f" {engine.lanes} at once,"
+    return "\n".join(
+        [
+            f"Engine of layer '{shown(stage.layer)}':",
+            f"{engine.outputs} outputs,{lanes} of {engine.depth} steps each.",
+            "",
+            f"The steps of {engine.interleave} output(s) take turns, as a sum has to wait for its",
+            "last addition; each output sees its steps in their order. A step takes an address in",
+            "the cycle behind its issue, its operands are there in the third. A last step is only",
+            "issued if there is a place for its output in the queue, so nothing has to stop.",
+        ]
+    )
+
+
+def _top_comment(stream: Stream) -> str:
+    """Return what the header of the top module says."""
+    return "\n".join(
+        [
+            "A network as a stream: each stage computes a part of it while others are at other",
+            "samples. What passes between them are AXI4-Streams in the order in which outputs are",
+            "computed:",
+            *(f"  stage {stage.index}: {shown(stage.layer)}" for stage in stream.stages),
+        ]
+    )
+
+
 class _Engine(Parts):
     """One engine."""
 
@@ -106,30 +142,47 @@ class _Engine(Parts):
         cores: Mapping[int, CorePorts],
         externs: Externs,
     ) -> None:
-        comment = (
-            f"Engine of layer '{shown(stage.layer)}':\n"
-            "see docs/decisions/0014-streaming-engines.md."
-        )
-        super().__init__(Module(name, comment), cores, externs)
+        super().__init__(Module(name, _comment(stage, engine)), cores, externs)
         self.stage = stage
         self.engine = engine
         self.units = units
         self.plain: dict[str, Module] = {}
-        self.delays: dict[tuple[str, int], str] = {}
+        self.delays: dict[str, _Delay] = {}
+        self.taps: dict[str, tuple[str, int]] = {}
 
     # -- helpers ---------------------------------------------------------------------------------
 
     def later(self, value: str, cycles: int, reset: bool = False) -> str:
         """Return `value` as it was `cycles` ago."""
-        for cycle in range(1, cycles + 1):
-            key = (value, cycle)
-            if key not in self.delays:
-                before = self.delays.get((value, cycle - 1), value)
-                stem = value.removeprefix("%")
-                self.delays[key] = self.m.register(
-                    f"{stem}_d{cycle}", before, self.clk, self.rst if reset else None
-                )
-        return self.delays.get((value, cycles), value)
+        value, before = self.taps.get(value, (value, 0))
+        cycles += before
+        if not cycles:
+            return value
+        line = self.delays.setdefault(value, _Delay())
+        line.has_reset |= reset
+        line.length = max(line.length, cycles)
+        tap = self.m.forward(f"{value.removeprefix('%')}_d{cycles}", self.m.widths[value])
+        self.taps[tap] = value, cycles
+        return tap
+
+    def delay_lines(self) -> None:
+        """Registers of all that is needed later; a word goes on to the left in every cycle."""
+        m = self.m
+        if self.delays:
+            m.section("Delay lines: what entered n cycles ago is the n-th word from the right.")
+        for value, line in self.delays.items():
+            width, stem = m.widths[value], value.removeprefix("%")
+            reset = self.rst if line.has_reset else None
+            if line.length == 1:
+                m.register(f"{stem}_d1", value, self.clk, reset)
+                continue
+            whole = m.forward(f"{stem}_d", width * line.length)
+            kept = m.extract(whole, 0, width * (line.length - 1))
+            m.register(f"{stem}_d", m.concat(kept, value), self.clk, reset)
+        for tap, (value, cycles) in self.taps.items():
+            width = m.widths[value]
+            if self.delays[value].length > 1:
+                m.define(tap, m.extract(f"{value}_d", width * (cycles - 1), width))
 
     def at(self, value: _Value, cycle: int) -> str:
         """Return a value of the datapath in a cycle after the issue."""
@@ -173,6 +226,8 @@ class _Engine(Parts):
             if e.operands[k].frames and not e.operands[k].is_epilogue:
                 m.name_as(f"release_{k}", self.later("%frame_end", 1, reset=True))
         self.datapath()
+        self.delay_lines()
+        m.section("Memories, queues and cores.")
         for k in streams:
             m.output(f"s{k}_axis_tready", self.ready[k])
         if self.settled:
@@ -185,6 +240,7 @@ class _Engine(Parts):
     def loader(self, k: int, operand: Operand) -> None:
         """Write frames to the operand's buffer, padding included, while there is room."""
         m, clk, rst = self.m, self.clk, self.rst
+        m.section(f"Buffer of operand {k}: frames are written to it while there is room.")
         words = operand.words * operand.frames
         loaded = m.forward(f"loaded_{k}", 1)
         used = self.counter(f"used_{k}", loaded, f"%release_{k}", operand.frames)
@@ -253,6 +309,7 @@ class _Engine(Parts):
     def control(self) -> None:
         """Counters of the loops, and when something is issued."""
         m, e, clk, rst = self.m, self.engine, self.clk, self.rst
+        m.section("Loops: outputs of a group, steps of their sums, groups; and when a step begins.")
         direct = [k for k in self.valid if not e.operands[k].frames]
         running = m.forward("running", 1)
         go = m.forward("go", 1)
@@ -279,7 +336,7 @@ class _Engine(Parts):
         self.outer_step = m.name_as("outer_step", m.and_(go, self.first, m.not_(exhausted)))
         self.outer = _Nest(m, "outer", e.outer, self.outer_step, clk, rst)
         wrapped = m.and_(self.outer_step, self.outer.wraps)
-        exhausted_now = m.or_(exhausted, wrapped)
+        exhausted_now = m.hint("in_last_group", m.or_(exhausted, wrapped))
         m.name_as("frame_end", m.and_(step_end, self.last, exhausted_now))
         m.register("exhausted", m.and_(exhausted_now, m.not_(self.frame_end)), clk, rst)
         rest = e.slots % e.interleave
@@ -365,7 +422,7 @@ class _Engine(Parts):
             following = m.add(value, self.inner.delta(operand.inner, width))
             following = m.mux(self.last, current, following)
             following = m.mux(self.start, base, following)
-            enable = m.or_(self.start, "%step_end")
+            enable = m.hint("inner_addresses_step", m.or_(self.start, "%step_end"))
             m.register(name, following, clk, enable=enable)
             parts.append(value)
         elif not walks_outer:
@@ -380,7 +437,7 @@ class _Engine(Parts):
                 value = m.forward(name, width)
                 following = m.add(value, self.outer.delta(operand.outer, width))
                 following = m.mux(self.start, origin, following)
-                enable = m.or_(self.start, self.outer_step)
+                enable = m.hint("outer_addresses_step", m.or_(self.start, self.outer_step))
                 m.register(name, following, clk, enable=enable)
                 position = value
                 if e.depth > 1:
@@ -514,6 +571,7 @@ class _Engine(Parts):
     def datapath(self) -> None:
         """From the operands to the output: steps, sums, epilogue, queue."""
         m, e = self.m, self.engine
+        m.section("Operands: addresses, and the words that are read there.")
         final = m.name_as("final_token", m.and_(self.issue, self.last))
         end = m.name_as("end_token", self.is_last_output)
         words = {
@@ -521,6 +579,7 @@ class _Engine(Parts):
             for k, operand in enumerate(e.operands)
             if not operand.is_epilogue
         }
+        m.section("Steps and sums.")
         lanes = [self.lane_values(words, lane) for lane in range(e.lanes)]
         issued = _Value(self.issue, 0)
         if "initial" in e.numbers:
@@ -528,6 +587,7 @@ class _Engine(Parts):
         else:
             results = [self.body_result(e.main, lanes[0], "main", _OPERANDS_READY, issued)]
         ready = results[0].ready
+        m.section("What is done with a finished sum, and the output's queue.")
         # The epilogue reads its operands two cycles before it starts.
         if e.is_queued:
             result, token, end = self.serialize(results, final, end)
@@ -666,11 +726,7 @@ def build_stream(
                     sorter = _Engine(stage, engine, f"{own}_order_{number}", (), cores, externs)
                     modules += sorter.build()
             modules += machine_modules(machine.program, machine.code, options, cores, externs)
-    top = _Top(
-        Module(name, "An engine a layer: see docs/decisions/0014-streaming-engines.md."),
-        cores,
-        externs,
-    )
+    top = _Top(Module(name, _top_comment(stream)), cores, externs)
     modules.append(top.build(stream, machines, modules))
     return modules, externs
 
@@ -761,6 +817,7 @@ class _Top(Parts):
                     m.forward(f"{prefix}_m_axis_tvalid", 1),
                     m.forward(f"{prefix}_m_axis_tlast", 1),
                 )
+        m.section("Stages.")
         for stage in stream.stages:
             prefix = f"stage_{stage.index}"
             module = stage_name(m.name, stage)
@@ -804,6 +861,7 @@ class _Top(Parts):
                 in_ready = m.name_as("input_ready", all_ready)
             else:
                 m.name_as(sources[value].removeprefix("%"), all_ready)
+        m.section("Frames of another length; see m_axis_tuser.")
         words = stream.input_words
         received = m.name_as("received", m.and_(frames.valid, in_ready))
         _, at_end = _up_counter(m, "position", words, received, clk, rst)
@@ -820,6 +878,7 @@ class _Top(Parts):
         m.output("m_axis_tlast", last_word)
         m.output("m_axis_tuser", m.and_(last_word, is_mark, mark))
         frames.error(self.late, m.input("frame_error_clear", 1))
+        m.section("Stages and queues.")
         return m
 
     def machine_input(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import stream_networks
 
 from asnet_mlir import cli, verilator
 from asnet_mlir.binding import Binding
-from asnet_mlir.hardware import generate
+from asnet_mlir.hardware import generate, synth
 from asnet_mlir.hardware.bundle import read_manifest
 
 #: Every word goes to both networks; an answer of the first is followed by one of the second.
@@ -148,6 +150,33 @@ def test_two_networks_in_one_design_give_the_words_of_each(bundles: Path, tmp_pa
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert "PASS: 30 words of 5 images" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_plain_yosys_reads_a_bundle_file_by_file(bundles: Path, tmp_path: Path, name: str) -> None:
+    files = (bundles / name / "filelist.f").read_text().split()
+    commands = [f"read_verilog -sv {file}" for file in reversed(files)]
+    commands.append(f"hierarchy -check -top {name}")
+    (tmp_path / "commands.json").write_text(json.dumps(commands))
+    worker = Path(synth.__file__).parent / "yosys_worker.py"
+    done = subprocess.run(
+        [sys.executable, "-E", worker, tmp_path / "commands.json"],
+        cwd=bundles / name,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-500:] + done.stderr
+
+
+def test_no_file_speaks_of_what_is_not_there(bundles: Path) -> None:
+    for name in ("one", "two"):
+        for path in (bundles / name).rglob("*"):
+            if path.is_file() and path.suffix not in (".npz", ".mlir", ".json"):
+                text = path.read_text()
+                assert "docs/" not in text and "asnet_mlir/" not in text, path
+                if path.parent.name == "rtl" and path.suffix == ".sv":
+                    assert "_GEN" not in text, path
 
 
 @pytest.mark.parametrize("prefix", ["", "1st", "a-b", "module", "größe"])
