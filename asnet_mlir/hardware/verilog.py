@@ -326,9 +326,7 @@ def merge_sources(
     clashing = {
         name
         for name, texts in definitions.items()
-        if len(texts) > 1
-        or f"{prefix}{name}".lower() in taken
-        or len(cased[name.lower()]) > 1
+        if len(texts) > 1 or f"{prefix}{name}".lower() in taken or len(cased[name.lower()]) > 1
     }
     merged: dict[str, str] = {}
     modules: dict[int, str] = {}

@@ -111,11 +111,11 @@ class Module:
 
     def section(self, title: str) -> None:
         """Begin a section of the text."""
-        self.lines.append(f"sv.verbatim {json.dumps(f'{chr(10)}// ---- {title}')}")
+        self.lines.append(f"sv.verbatim {mlir_string(chr(10) + '// ---- ' + title)}")
 
     def note(self, text: str) -> None:
         """Put a comment between the statements."""
-        self.lines.append(f"sv.verbatim {json.dumps(f'// {text}')}")
+        self.lines.append(f"sv.verbatim {mlir_string('// ' + text)}")
 
     def hint(self, name: str, value: str) -> str:
         """Name an expression, should it be used more than once; returns it."""
