@@ -45,7 +45,7 @@ class InputFrames:
         self.discarding = m.forward("discarding", 1)
         # No other padding takes so little logic, as a NaN in the stream becomes this one, too.
         is_poison = m.or_(self.padding, is_nan(m, self.stream.data))
-        self.word = m.mux(is_poison, m.constant(NAN, 32), self.stream.data)
+        self.word = m.hint("word", m.mux(is_poison, m.constant(NAN, 32), self.stream.data))
         offered = m.and_(self.stream.valid, m.not_(self.discarding))
         self.valid = m.hint("word_offered", m.or_(self.padding, offered))
 

@@ -79,8 +79,9 @@ class _Nest:
         for level in reversed(range(len(self.ranges))):
             _, at_end = _up_counter(m, f"{name}_{level}", self.ranges[level], carry, clk, rst)
             self.ends.append(at_end)
-            carry = m.and_(carry, at_end)
+            carry = m.hint(f"{name}_{level - 1}_step", m.and_(carry, at_end))
         self.wraps = m.and_(*self.ends) if self.ends else m.constant(1, 1)
+        m.hint(f"{name}_at_end", self.wraps)
 
     @property
     def inside_wraps(self) -> str:
@@ -259,7 +260,7 @@ class _Engine(Parts):
         # While a buffer gets its padding, after a reset, nothing else is written.
         if padded:
             word = m.mux(padded, word, m.constant(operand.pad, 32))
-            enable = m.or_(step, m.not_(padded))
+            enable = m.hint(f"store_{k}", m.or_(step, m.not_(padded)))
         self.ready[k] = m.name_as(f"open_{k}", m.and_(room, padded) if padded else room)
         m.name_as(f"write_{k}", m.and_(self.ready[k], self.valid[k]))
         m.name_as(f"loaded_{k}", m.and_(step, at_end))
@@ -297,7 +298,7 @@ class _Engine(Parts):
         delta, restart, enable = nest.delta(strides, width), nest.wraps, step
         if operand.shape:
             padded = m.forward(f"padded_{k}", 1)
-            is_full = m.equals(address, words - 1)
+            is_full = m.hint(f"buffer_{k}_at_end", m.equals(address, words - 1))
             m.register(f"padded_{k}", m.or_(padded, is_full), clk, rst)
             delta = m.mux(padded, delta, m.constant(1, width))
             restart = m.mux(padded, restart, is_full)
@@ -345,7 +346,8 @@ class _Engine(Parts):
         if rest:
             width = m.widths[self.slot]
             is_rest = m.compare("ult", self.slot, m.constant(rest, width))
-            is_slot = m.or_(m.not_(exhausted), is_rest)
+            m.hint("is_rest", is_rest)
+            is_slot = m.hint("is_slot", m.or_(m.not_(exhausted), is_rest))
             last_slot = m.equals(self.slot, rest - 1)
         self.is_last_output = m.and_(self.last, exhausted_now, last_slot)
 
@@ -688,6 +690,7 @@ class _Engine(Parts):
                 # The last slot of a row has fewer outputs.
                 _, is_last = _up_counter(m, "block", e.outer[-1], pop, clk, rst)
                 at_end = m.mux(is_last, m.equals(lane, e.last_lanes - 1), at_end)
+            m.hint("at_last_lane", at_end)
             following = m.mux(at_end, m.constant(0, width), m.add(lane, m.constant(1, width)))
             m.register("lane", following, clk, rst, enable="%emit")
         m.name_as("slot_popped", m.and_("%emit", at_end))
@@ -938,7 +941,7 @@ class _Top(Parts):
             is_last = m.equals(turn, len(sizes) - 1)
             following = m.mux(is_last, m.constant(0, m.widths[turn]), following)
             m.register(turn.removeprefix("%"), following, clk, rst, enable=m.and_(step, at_end))
-        valid = m.select(turn, valids)
+        valid = m.hint(f"{prefix}_word_valid", m.select(turn, valids))
         m.name_as(f"{prefix}_received", m.and_(valid, taken))
         return {
             "s_axis_tdata": m.select(turn, words),

@@ -75,7 +75,8 @@ func.func @main(%x: memref<5xf32> {approx.role = "input"},
 
 // SV: module net
 // SV-NEXT: #(parameter RomFolder = "rom") (
-// SV: wire receiving = phase == 2'h0;
+// SV: localparam [1:0] Receive = 0;
+// SV: wire receiving = phase == Receive;
 // SV: net_rom #(
 // SV: .Folder(RomFolder),
 // SV-NEXT: .File("net_microcode.hex")
