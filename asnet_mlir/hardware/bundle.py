@@ -187,8 +187,8 @@ def generate(
     for helper in _HELPERS:
         if f"{name}_{helper} ".encode() in text:
             path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
-            own = path.read_text().replace(path.stem, f"{name}_{helper}")
-            files[f"rtl/{name}_{helper}.sv"] = own.encode()
+            source = path.read_text().replace(path.stem, f"{name}_{helper}")
+            files[f"rtl/{name}_{helper}.sv"] = source.encode()
     data = {
         file: (contents, core.label or core.module)
         for key, core in sorted(cores.items())
@@ -198,9 +198,9 @@ def generate(
     for file_name, source in merged.files:
         files[f"cores/{file_name}"] = data_files.in_design(source, data, name).encode()
     for file, (contents, label) in data.items():
-        path = data_files.name_in_design(file, name)
-        files[path] = contents.encode()
-        entries["memories"][Path(file).stem] = {"file": path, "core": label}
+        own = data_files.name_in_design(file, name)
+        files[own] = contents.encode()
+        entries["memories"][Path(file).stem] = {"file": own, "core": label}
     sources = [path for path in files if path.startswith("cores/")]
     sources += sorted(
         path

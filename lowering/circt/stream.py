@@ -370,6 +370,7 @@ class _Engine(Parts):
         ):
             # A core that a reset does not stop is left to itself until it is done.
             may = m.and_(may, m.forward("settled", 1))
+        m.hint("may_go", may)
         for k in direct:
             self.ready[k] = may
         m.name_as("go", m.and_(may, *(self.valid[k] for k in direct)))
