@@ -16,13 +16,13 @@ module asnet_delay #(
     assign unused_clk = clk_i;
     assign q_o = d_i;
   end else begin : gen_registers
-    logic [Cycles-1:0][Width-1:0] stages;
+    logic [Cycles*Width-1:0] stages;
     if (Cycles == 1) begin : gen_one
       always_ff @(posedge clk_i) stages <= d_i;
     end else begin : gen_more
-      always_ff @(posedge clk_i) stages <= {stages[Cycles-2:0], d_i};
+      always_ff @(posedge clk_i) stages <= {stages[(Cycles-1)*Width-1:0], d_i};
     end
-    assign q_o = stages[Cycles-1];
+    assign q_o = stages[Cycles*Width-1-:Width];
   end
 
 endmodule

@@ -233,4 +233,4 @@ def test_the_stages_are_shown():
     text = compile("classification_mnist", "scheduled", style="stream")
     assert "approx.engine" in text and "approx.machine" in text
     text = compile("classification_mnist", "sv", style="stream")
-    assert "module classification_mnist(" in text
+    assert "module classification_mnist\n" in text
