@@ -141,13 +141,17 @@ def test_a_wrong_weight_that_the_data_never_reach_is_seen(bundle, tmp_path):
     """Of the first pixel, 0 in all images: the files are verified, and the vectors reach it."""
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
-    path = copy / "rom" / "weights_1.hex"
+    path = copy / "rom" / "classification_mnist_weights_1.hex"
     words = path.read_text().split("\n")
     words[1] = f"{int(words[1], 16) ^ 0x8000:04x}"
     path.write_text("\n".join(words))
-    with pytest.raises(InputError, match=r"changed since it was generated: rom/weights_1.hex;"):
+    with pytest.raises(
+        InputError, match=r"changed since it was generated: rom/classification_mnist_weights_1.hex;"
+    ):
         simulate(copy, "mnist:test", samples=IMAGES)
-    with pytest.raises(InputError, match=r"changed since it was generated: rom/weights_1.hex;"):
+    with pytest.raises(
+        InputError, match=r"changed since it was generated: rom/classification_mnist_weights_1.hex;"
+    ):
         synthesize(copy)
     result = simulate(copy, "mnist:test", samples=IMAGES, modified=True)
     assert (result.mismatches, result.vectors) == (0, 5) and not result.equal
