@@ -36,6 +36,7 @@ from asnet_mlir.cores.core import (
     without_comments,
 )
 from asnet_mlir.cores.gates import BITWISE, LATCHES, split_bitwise
+from asnet_mlir.cores.guard import processor_time
 from asnet_mlir.cores.ports import OUTPUT_ROLES
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
@@ -58,6 +59,8 @@ __all__ = [
 _WORKER = Path(__file__).with_name("yosys_worker.py")
 _MEMORY_BYTES = 4 << 30
 _CPU_SECONDS = 15.0  # for one reader on one core; two readers are tried at most after a blow-up
+#: For what is done here with a netlist.
+_OWN_CPU_SECONDS = 30.0
 _MAX_NETLIST_BYTES = 256 << 20
 
 _PLAIN_REGISTERS = {"$dff": "CLK", "$_DFF_P_": "C", "$_DFF_N_": "C"}
@@ -175,12 +178,22 @@ def read_interface(
     text = cached_text(
         "interfaces",
         key,
-        lambda: json.dumps(dataclasses.asdict(_read_interface(sources, top, includes, fixed))),
+        lambda: json.dumps(dataclasses.asdict(_bounded_interface(sources, top, includes, fixed))),
     )
     value = json.loads(text)
     value["ports"] = tuple(PortInterface(**port) for port in value["ports"])
     value["parameters"] = tuple((name, number) for name, number in value["parameters"])
     return ModuleInterface(**value)
+
+
+def _bounded_interface(
+    sources: tuple[Source, ...],
+    top: str | None,
+    includes: tuple[Path, ...],
+    parameters: Sequence[tuple[str, int]],
+) -> ModuleInterface:
+    with processor_time(_OWN_CPU_SECONDS, f"{sources[0].path}: looking at its modules"):
+        return _read_interface(sources, top, includes, parameters)
 
 
 def _read_interface(
@@ -876,6 +889,19 @@ def _map_error(log: str, sources: tuple[Source, ...], names: Mapping[str, str]) 
     return InputError(f"{sources[0].path}: {message}")
 
 
+def _bounded[T](look: Callable[[Netlist, Instance], T]) -> Callable[[Netlist, Instance], T]:
+    """Bound the processor time of a function of a netlist and its instance."""
+
+    @functools.wraps(look)
+    def bounded(netlist: Netlist, instance: Instance) -> T:
+        what = f"{instance.core.sources[0].path}: looking at its netlist"
+        with processor_time(_OWN_CPU_SECONDS, what):
+            return look(netlist, instance)
+
+    return bounded
+
+
+@_bounded
 def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int]:
     """Return a flat netlist with its pipeline registers as wires, and the pipeline's depth.
 
@@ -947,6 +973,7 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
     return Netlist(netlist.top, {netlist.top: flat}, netlist.source_names, netlist.reader), measured
 
 
+@_bounded
 def unroll(netlist: Netlist, instance: Instance) -> dict[str, Any]:
     """Return a flat pipeline as a circuit over time: its result in one cycle, of earlier operands.
 
@@ -1171,6 +1198,7 @@ def _check_cell(netlist: Netlist, core: Core, cell: Mapping[str, Any], clock: An
         )
 
 
+@_bounded
 def check_structure(netlist: Netlist, instance: Instance) -> None:
     """Check the netlist of a core with a state: ports, registers, and every net that is used.
 

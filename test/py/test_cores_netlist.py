@@ -9,8 +9,8 @@ import pytest
 from asnet_mlir.cores import core_from_verilog, load_core, netlist, parse_instance
 from asnet_mlir.cores.core import Core, Instance
 from asnet_mlir.cores.model import derive_models
-from asnet_mlir.cores.netlist import Netlist, elaborate, measure_latency
-from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+from asnet_mlir.cores.netlist import Netlist, elaborate, measure_latency, remove_registers
+from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
 DATA = Path(__file__).parent / "data"
 
@@ -138,6 +138,30 @@ def test_what_is_kept_of_netlists_is_bounded() -> None:
         recent.put(key, Netlist("top", {"top": {}}, {}))
     kept = [key for key in range(9) if recent.get(key) is not None]
     assert kept and kept == list(range(9 - len(kept), 9)) and len(kept) < 9
+
+
+def test_what_is_done_with_netlists_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "m.v").write_text("module m(input a, b, output y); assign y = a; endmodule\n")
+    monkeypatch.setattr(netlist, "_OWN_CPU_SECONDS", 0.2)
+    core = core_from_verilog([tmp_path / "m.v"])
+
+    def endless(*_: object) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(netlist, "_check_ports", endless)
+    (found,) = elaborate([core.instance()])
+    assert isinstance(found, Netlist)
+    with pytest.raises(
+        ToolError, match=r"m\.v: looking at its netlist took longer than 0\.2 s of p"
+    ):
+        remove_registers(found, core.instance())
+    monkeypatch.setattr(netlist, "_clock_bits", endless)
+    (tmp_path / "m.v").write_text("module m(input a, b, output y); assign y = b; endmodule\n")
+    with pytest.raises(ToolError, match=r"m\.v: looking at its modules took longer than"):
+        core_from_verilog([tmp_path / "m.v"])
 
 
 def test_modules_that_instantiate_themselves_twice(tmp_path: Path) -> None:
