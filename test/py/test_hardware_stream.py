@@ -128,6 +128,21 @@ def test_a_reset_in_the_middle(bundle, cycle):
     check(bundle, 5, reset_cycle=cycle, stall_seed=9)
 
 
+def test_only_long_simulations_are_compiled_well(bundle, monkeypatch):
+    levels = []
+
+    def never(*arguments):
+        levels.append(arguments[-1])
+        raise InterruptedError
+
+    monkeypatch.setattr(hardware, "_built", never)
+    cycles = bundles.read_manifest(bundle)["predicted_cycles_per_sample"]
+    for count in (1, 500_000 // cycles + 1):
+        with pytest.raises(InterruptedError):
+            hardware.simulate(bundle, samples(bundle, count))
+    assert levels == ["-O0", "-O2"]
+
+
 def test_one_sample(bundle):
     check(bundle, 1)
 
