@@ -59,7 +59,7 @@ def test_layers_can_be_named_in_bindings_and_padding_is_a_constant():
         ]
     )
     x = np.random.default_rng(0).standard_normal((6, 4, 5, 1)).astype(np.float32)
-    got = Evaluator(model, Binding.parse(["mulf@my_first__conv=fmul_trunc:P=0"])).outputs(x)
+    got = Evaluator(model, Binding.parse(["mulf@my first, conv=fmul_trunc:P=0"])).outputs(x)
     np.testing.assert_allclose(got, model.predict(x, verbose=0), rtol=0, atol=1e-6)
 
 
