@@ -8,17 +8,62 @@ import resource
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asnet_mlir.errors import ToolError
 from asnet_mlir.resources import how_to_install
 
-__all__ = ["run"]
+__all__ = ["Group", "run"]
 
 _GIB = 1 << 30
 #: Poll counts milliseconds in 31 bits: two weeks.
 _LONGEST = 14 * 24 * 3600.0
+
+
+_threads = threading.local()
+
+
+class Group:
+    """The processes of some threads: they end together where nobody wants their results any more.
+
+    `ThreadPoolExecutor(.., initializer=group.join)` makes those of its threads a group.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._ended = False
+
+    def join(self) -> None:
+        """Let `run` in this thread add its processes."""
+        _threads.group = self
+
+    def end(self) -> None:
+        """End the processes, and those that may still begin."""
+        with self._lock:
+            self._ended = True
+            for process in self._running:
+                _kill(process)
+
+    @contextlib.contextmanager
+    def holding(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """Have a process in the group for a while."""
+        with self._lock:
+            self._running.add(process)
+            if self._ended:
+                _kill(process)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def run(
@@ -73,11 +118,12 @@ def run(
         hint = how_to_install(Path(arguments[0]).name)
         raise ToolError(f"{purpose}: '{arguments[0]}' is not installed; {hint}") from None
     watcher = None if watch is None else _Watcher(process, watch)
+    group: Group | None = getattr(_threads, "group", None)
     try:
-        stdout, stderr = process.communicate(input_text, timeout=timeout_seconds)
+        with group.holding(process) if group else contextlib.nullcontext():
+            stdout, stderr = process.communicate(input_text, timeout=timeout_seconds)
     except BaseException as error:
-        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise ToolError(

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from asnet_mlir import processes
 from asnet_mlir.cache import cached_texts, content_hash
 from asnet_mlir.cores import fit
 from asnet_mlir.cores import model as models
@@ -434,7 +435,8 @@ def _check_all(
         alone = found.instance.content_hash if core.has_handshake else ""
         families.setdefault((*key, core.signed, core.exact, found.widths, alone), []).append(found)
     # What takes long are the C++ compilers: they run while models are derived.
-    pool = ThreadPoolExecutor(_JOBS)
+    group = processes.Group()
+    pool = ThreadPoolExecutor(_JOBS, initializer=group.join)
     try:
         building = []
         for members in families.values():
@@ -467,6 +469,9 @@ def _check_all(
             if error is None or error > _SUSPICIOUS:
                 warning = _unit_warning(found.instance)
                 found.warnings += [warning] if warning else []
+    except BaseException:
+        group.end()  # an error need not wait for compilers
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return [findings[instance.content_hash].report(seed) for instance in instances]

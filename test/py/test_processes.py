@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from asnet_mlir import processes, resources
-from asnet_mlir.errors import ToolError
+from asnet_mlir.cores import core_from_verilog
+from asnet_mlir.errors import InputError, ToolError
 
 
 def test_bounds_of_any_size() -> None:
@@ -42,3 +46,34 @@ def test_what_to_do_where_a_program_is_missing(tmp_path, monkeypatch, name, chec
     with pytest.raises(ToolError, match="'.*' is not installed; ") as error:
         processes.run([name, "--version"], purpose="compiling")
     assert says in str(error.value)
+
+
+def test_a_group_of_processes_ends_together():
+    group = processes.Group()
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with ThreadPoolExecutor(1, initializer=group.join) as pool:
+        jobs = [pool.submit(processes.run, sleep, purpose="sleeping") for _ in range(2)]
+        group.end()  # the first runs perhaps, the second has not begun
+        for job in jobs:
+            with pytest.raises(ToolError, match="sleeping: .* ended with status -9"):
+                job.result(timeout=30)
+    assert processes.run([sys.executable, "-c", ""], purpose="being outside").returncode == 0
+
+
+def test_an_error_does_not_wait_for_compilers(tmp_path, monkeypatch):
+    def build(*_):
+        processes.run([sys.executable, "-c", "import time; time.sleep(60)"], purpose="compiling")
+
+    def refuse(*_):
+        raise InputError("no strategy does it")
+
+    (tmp_path / "m.v").write_text("module m(input a, b, output y); assign y = a ^ b; endmodule")
+    core = core_from_verilog([tmp_path / "m.v"])
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
+    checks = importlib.import_module("asnet_mlir.cores.check")
+    monkeypatch.setattr(checks, "build", build)
+    monkeypatch.setattr(checks.models, "derive_models", refuse)
+    start = time.monotonic()
+    with pytest.raises(InputError, match="no strategy does it"):
+        checks.check([core.instance()])
+    assert time.monotonic() - start < 30
