@@ -430,7 +430,8 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         default=[],
         metavar="ROLE=NAME",
         help="a, b, result, clock, enable, reset, start, done, busy, ready, start_b, ready_b or "
-        "ack; also reset_active=low and constant.NAME=VALUE; may be repeated",
+        "ack; also reset_active=low, constant.NAME=VALUE and unspecified.b=0 (no result is asked "
+        "for there); may be repeated",
     )
     files.add_argument("--latency", metavar="CYCLES|PARAM", help="by default as measured")
     files.add_argument(
