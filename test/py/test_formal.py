@@ -275,6 +275,18 @@ def test_a_changed_bundle_is_refuted(bundle, tmp_path, capfd, file, old, new, la
     assert lines[-1].startswith("not covered: the way of operands to the cores")
 
 
+def test_a_mask_in_front_of_the_cores_is_said_not_to_be_covered(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "b")
+    path = tmp_path / "b" / "rtl" / "mlp.sv"
+    text = re.sub(r"(\.a_i *)\((\w+)\)", r"\1(\2 & 32'hFFFF0000)", path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
+    with pytest.raises(InputError, match="changed since it was generated: rtl/mlp.sv;"):
+        prove(tmp_path / "b")
+    result = prove(tmp_path / "b", modified=True)
+    assert result.proved and result.not_covered.startswith("the way of operands to the cores")
+
+
 def test_a_bundle_without_an_instance_is_named(bundle, tmp_path):
     shutil.copytree(bundle, tmp_path / "b")
     path = tmp_path / "b" / "rtl" / "mlp.sv"
