@@ -100,10 +100,15 @@ def _is_result(name: str, op: str | None) -> bool:
 
 
 def _may_be(name: str, op: str | None) -> bool:
-    """Whether a part of a port's name is what results are called."""
-    return any(
-        _is_result(part, op) or re.fullmatch(_LETTERS, part) for part in name.lower().split("_")
-    )
+    """Whether a part of a port's name is what results are called, or it begins with a letter."""
+    parts = re.sub("^[io]_", "", name.lower()).split("_")
+    return any(_is_result(part, op) for part in parts) or bool(re.fullmatch(_LETTERS, parts[0]))
+
+
+def _is_never(name: str) -> bool:
+    """Whether a port is called like a flag, or begins like half a result."""
+    first = re.sub("^[io]_", "", name.lower()).split("_")[0]
+    return _is_usual(name, "flag") or _is_usual(name, "part") or _is_usual(first, "part")
 
 
 def _bare(name: str) -> str:
@@ -361,11 +366,7 @@ def _choose_result(choice: _Choice, widths: set[int]) -> None:
     """Give its role to the output that has the name and the width of a result."""
     outputs, op = choice.outputs, choice.op
     called = [port for port in outputs if _is_result(port.name, op)]
-    never = [
-        port
-        for port in outputs
-        if port not in called and (_is_usual(port.name, "flag") or _is_usual(port.name, "part"))
-    ]
+    never = [port for port in outputs if port not in called and _is_never(port.name)]
     if len(outputs) == 1:
         # The only one; unless its name says that it is none.
         if op is None or outputs[0] not in never:
