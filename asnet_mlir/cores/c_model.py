@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +29,7 @@ from asnet_mlir.errors import InputError, ToolError
 
 __all__ = ["CFunction", "CModelReport", "check_c_model", "find_functions"]
 
-Order = Literal["as given", "swapped", "both", "neither"]
+Order = Literal["as given", "by name", "swapped", "both", "neither"]
 
 _SECONDS = 60.0
 _COMPILE_SECONDS = 60.0
@@ -82,20 +82,25 @@ int asnet_run(int64_t seed, int64_t interval, int64_t waiting, const int64_t *la
 
 @dataclass(frozen=True)
 class CFunction:
-    """A C function of two numbers: its name, the types of its result and of its operands."""
+    """A C function of two numbers: its name, the types of its result and of its operands.
+
+    `names` are those of its operands.
+    """
 
     name: str
     result: str
     operands: tuple[str, str]
+    names: tuple[str, str] = field(default=("", ""), compare=False)
 
 
 @dataclass(frozen=True)
 class CModelReport:
     """What comparing a C function with the simulated Verilog found.
 
-    `order` is the order of operands in which the function matches.  `first_difference` holds `a`,
-    `b`, `verilog`, `c` and `c_swapped` at the first pair at which the function, called in the order
-    given, differs.
+    `order` is the order of operands in which the function matches: "by name" where it takes them
+    the other way round and calls them like the Verilog's ports.  `operands` are their names in C.
+    `first_difference` holds `a`, `b`, `verilog`, `c` and `c_swapped` at the first pair at which the
+    function, called in the order given, differs.
     """
 
     label: str
@@ -105,16 +110,20 @@ class CModelReport:
     vectors: int
     seed: int
     first_difference: dict[str, int] | None = None
+    operands: tuple[str, str] = ("", "")
+    is_reversed: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the function matches in the order given."""
-        return self.order in ("as given", "both")
+        """Whether the function matches in the order given, or by the names of its operands."""
+        return self.order in ("as given", "by name", "both")
 
     def summary(self) -> str:
         """Return the report as one line."""
         found = {
             "as given": "matches the Verilog as given",
+            "by name": "matches the Verilog by the names of its operands, which it takes in the "
+            f"order {', '.join(self.operands)}",
             "swapped": "matches the Verilog only with its operands swapped",
             "both": "matches the Verilog, in either order of operands",
             "neither": "matches the Verilog in neither order of operands",
@@ -124,8 +133,10 @@ class CModelReport:
             f"{self.label}: C model {where}:{self.function} {found} "
             f"({self.vectors} operand pairs, seed {self.seed})"
         )
+        if self.is_reversed and self.order == "as given":
+            line += f"; by position: its operands are called {', '.join(self.operands)}"
         first = self.first_difference
-        if first is not None:
+        if first is not None and self.order != "by name":
             line += (
                 f"; first difference: a = {first['a']:#x}, b = {first['b']:#x}: Verilog "
                 f"{first['verilog']:#x}, C {first['c']:#x}, C swapped {first['c_swapped']:#x}"
@@ -206,6 +217,11 @@ def check_c_model(
         (False, True): "swapped",
         (False, False): "neither",
     }
+    ports = instance.core.ports
+    is_reversed = [n.lower() for n in chosen.names] == [ports.b.lower(), ports.a.lower()]
+    matched = orders[as_given, swapped]
+    if matched == "swapped" and is_reversed:
+        matched = "by name"
     difference = None
     if not as_given:
         index = int(np.argmin(equal[0]))
@@ -220,10 +236,12 @@ def check_c_model(
         label=instance.label,
         c_file=str(path),
         function=chosen.name,
-        order=orders[as_given, swapped],
+        order=matched,
         vectors=a.size,
         seed=seed,
         first_difference=difference,
+        operands=chosen.names,
+        is_reversed=is_reversed,
     )
 
 
@@ -239,14 +257,16 @@ def find_functions(text: str) -> list[CFunction]:
         parameters = match[3].split(",")
         if result is None or len(parameters) != 2:
             continue
-        operands = []
+        operands, names = [], []
         for parameter in parameters:
-            named = re.fullmatch(rf"\s*({words})\s+[A-Za-z_]\w*\s*", parameter)
+            named = re.fullmatch(rf"\s*({words})\s+([A-Za-z_]\w*)\s*", parameter)
             kind = _type(named[1]) if named else None
-            if kind is not None:
+            if named is not None and kind is not None:
                 operands.append(kind)
+                names.append(named[2])
         if len(operands) == 2:
-            found.append(CFunction(match[2], result, (operands[0], operands[1])))
+            pair = (operands[0], operands[1])
+            found.append(CFunction(match[2], result, pair, (names[0], names[1])))
     return found
 
 

@@ -94,6 +94,20 @@ def test_orders(c_file, body: str, order: str) -> None:
         assert "only with its operands swapped" in report.summary()
 
 
+def test_operands_swapped_by_name(c_file) -> None:
+    """`f(B, A)` of published models: the same operands, in another order."""
+    path = c_file("#include <stdint.h>\nuint64_t f(uint64_t B, uint64_t A) { return A * 2 - B; }")
+    report = check_c_model(core_of("A * 2 - B"), path)
+    assert (report.order, report.passed) == ("by name", True)
+    assert "by the names of its operands, which it takes in the order B, A" in report.summary()
+    assert "first difference" not in report.summary()
+    # Named the other way round, but called as the Verilog is.
+    path = c_file("#include <stdint.h>\nuint64_t f(uint64_t b, uint64_t a) { return b * 2 - a; }")
+    report = check_c_model(core_of("A * 2 - B"), path)
+    assert report.order == "as given" and report.passed
+    assert "by position: its operands are called b, a" in report.summary()
+
+
 def test_operands_that_may_be_exchanged_and_signs(c_file) -> None:
     path = c_file("int f(int a, int b) { return a * b; }")
     assert check_c_model(core_of("A * B", signed=True), path).order == "both"

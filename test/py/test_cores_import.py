@@ -378,8 +378,24 @@ def test_levels_follow_the_widths(
 @pytest.mark.parametrize(
     ("n", "width", "op", "options", "message"),
     [
-        (16, "2*N", "divf", {}, "port a has 16 bits, f32 needs 32"),
+        (
+            16,
+            "2*N",
+            "divf",
+            {},
+            "no significand unit computes divf; an integer circuit alone is described by --op divi",
+        ),
         (16, "N", "mulf", {}, "port a has 16 bits, f32 needs 32"),
+        (
+            16,
+            "N",
+            "mulf",
+            {},
+            "these are the widths of --format bf16 or f16; a significand unit "
+            "for mulf is unsigned and has N x N -> 2N bits, not a[16], b[16], y[16]; an integer "
+            "circuit alone is described by --op muli",
+        ),
+        (24, "2*N", "mulf", {"signed": True}, "declared signed (--no-signed if they are not)"),
         (16, "2*N", "mulf", {"level": "float"}, "port a has 16 bits, f32 needs 32"),
         (32, "N", "mulf", {"level": "integer"}, "an integer core can't compute 'mulf'"),
         (32, "N", "muli", {"level": "float"}, "a float core needs a floating-point operation"),
