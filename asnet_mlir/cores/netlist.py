@@ -1146,7 +1146,7 @@ def _check_ports(netlist: Netlist, instance: Instance) -> dict[str, list[Any]]:
         if name not in roles.values() and port["bits"]:
             raise UnsupportedError(
                 f"{where}: {core.name}: {port['direction']} port {name} has no role;"
-                " name one, or the value that it is held at (constant)"
+                " name one, or the value that it is held at (--port constant.NAME=VALUE)"
             )
     return found
 
@@ -1184,7 +1184,8 @@ def _check_cell(netlist: Netlist, core: Core, cell: Mapping[str, Any], clock: An
     if _REGISTERS.match(kind) or kind.startswith("$fsm"):
         raise UnsupportedError(
             f"{where} is not a feed-forward pipeline: a register has an enable or a reset that is "
-            f"no port; name the ports enable and reset, or {_HOW_STATEFUL}"
+            "no port; name the ports enable and reset (--port enable=NAME, --port reset=NAME), or "
+            f"{_HOW_STATEFUL}"
         )
     if not kind.startswith("$"):
         raise InputError(f"{where}: module '{kind}' is not defined")
