@@ -123,11 +123,17 @@ private:
   bool isRom(Operation *access) { return memories[accesses[access].memory].isRom(); }
   FailureOr<LinearForm> linearize(Operation *user, AffineExpr expr, ValueRange operands,
                                   unsigned numDims);
-  InFlightDiagnostic error(Operation *op, const Twine &message) {
+  /// Say what is wrong with an op, in parts, and behind it in which layer.
+  template <typename... Parts>
+  InFlightDiagnostic error(Operation *op, Parts &&...parts) {
+    InFlightDiagnostic diagnostic = op->emitOpError();
+    (diagnostic << ... << std::forward<Parts>(parts));
     for (Operation *parent = op; parent; parent = parent->getParentOp())
-      if (auto layer = parent->getAttrOfType<StringAttr>("approx.layer"))
-        return op->emitOpError(message) << " (layer '" << layer.getValue() << "')";
-    return op->emitOpError(message);
+      if (auto layer = parent->getAttrOfType<StringAttr>("approx.layer")) {
+        diagnostic << " (layer '" << layer.getValue() << "')";
+        break;
+      }
+    return diagnostic;
   }
   bool mayAlias(Operation *a, Operation *b) {
     const Access &x = accesses[a], &y = accesses[b];
@@ -424,10 +430,12 @@ LogicalResult Scheduler::collectAccess(Operation *op, Value memref, AffineMap ma
   int64_t offset;
   if (failed(type.getStridesAndOffset(strides, offset)) || ShapedType::isDynamic(offset) ||
       llvm::any_of(strides, ShapedType::isDynamic) || !type.hasStaticShape())
-    return error(op, "must access memory of static shape, strides and offset, got ")
-           << memref.getType();
+    return error(op, "must access memory of static shape, strides and offset, got ",
+                 memref.getType());
   if (!type.getElementType().isF32() && !type.getElementType().isInteger(32))
-    return error(op, "must access words of 32 bits, got elements of ") << type.getElementType();
+    return error(op, "must access words of 32 bits, f32 or i32, got elements of ",
+                 type.getElementType(),
+                 "; hardware has no narrower numbers, so leave out the conversion to them");
   Value base = memref;
   while (auto view = base.getDefiningOp<ViewLikeOpInterface>())
     base = view.getViewSource();
@@ -457,8 +465,9 @@ LogicalResult Scheduler::collectAccess(Operation *op, Value memref, AffineMap ma
         memory.role = "output";
         memory.name = ("arg" + Twine(index)).str();
       } else {
-        return error(op, "accesses argument ") << index
-               << ", which has neither 'approx.role' (\"input\", \"output\") nor 'approx.weight'";
+        return error(op, "accesses argument ", index,
+                     ", which has neither 'approx.role' (\"input\", \"output\") nor "
+                     "'approx.weight'");
       }
     } else if (auto global = base.getDefiningOp<memref::GetGlobalOp>()) {
       auto declaration =
@@ -480,7 +489,7 @@ LogicalResult Scheduler::collectAccess(Operation *op, Value memref, AffineMap ma
   }
   Memory &memory = memories[it->second];
   if (memory.isRom() && isStore(op))
-    return error(op, "writes to '") << memory.name << "', which is read-only";
+    return error(op, "writes to '", memory.name, "', which is read-only");
   Operation *top = op;
   while (top->getParentOp() != func)
     top = top->getParentOp();
@@ -558,7 +567,7 @@ LogicalResult Scheduler::collectUnits() {
       return WalkResult::advance();
     for (Type type : op->getOperandTypes())
       if (!type.isF32() && !(type.isInteger() && type.getIntOrFloatBitWidth() <= kWordBits))
-        return error(op, "has an operand that is no word of at most 32 bits: ") << type;
+        return error(op, "has an operand that is no word of at most 32 bits: ", type);
     if (isApprox(op)) {
       auto instance = op->getAttrOfType<IntegerAttr>("instance");
       if (!instance)
@@ -566,8 +575,8 @@ LogicalResult Scheduler::collectUnits() {
                          "operation, exact ones included");
       auto it = declared.find(instance.getInt());
       if (it == declared.end())
-        return error(op, "is bound to instance ")
-                   << instance.getInt() << ", which no 'approx.core' declares";
+        return error(op, "is bound to instance ", instance.getInt(),
+                     ", which no 'approx.core' declares");
       used[instance.getInt()] = it->second;
       return WalkResult::advance();
     }

@@ -26,6 +26,19 @@ func.func @arithmetic(%x: memref<4xf32> {approx.role = "input"},
 
 // -----
 
+func.func @bytes(%x: memref<4xi8> {approx.role = "input"},
+                 %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    // expected-error @below {{'affine.load' op must access words of 32 bits, f32 or i32, got elements of 'i8'; hardware has no narrower numbers, so leave out the conversion to them (layer 'quantise')}}
+    %a = affine.load %x[%i] : memref<4xi8>
+    %b = arith.uitofp %a : i8 to f32
+    affine.store %b, %y[%i] : memref<4xf32>
+  } {approx.layer = "quantise"}
+  return
+}
+
+// -----
+
 func.func @not_linear(%x: memref<4xf32> {approx.role = "input"},
                       %y: memref<4xf32> {approx.role = "output"}) {
   affine.for %i = 0 to 4 {
