@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,15 @@ _QUOTED_LAYERS = re.compile(r"[\s,=\"\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Rule:
-    """Ops of kind `op`, in `layer` or everywhere, are computed by `instance`."""
+    """Ops of kind `op`, in `layer` or everywhere, are computed by `instance`.
+
+    `typed` is the text that it was read from, which errors show; it makes no rule another one.
+    """
 
     op: str
     instance: Instance
     layer: str | None = None
+    typed: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.layer == "":
@@ -98,7 +102,7 @@ class Binding:
             op, layer, core = _split_rule(text)
             if not op or not core or layer == "":
                 raise InputError(f"'{text}': write a binding as OP[@LAYER]=CORE[:P=20]")
-            rules.append(Rule(op, parse_instance(core, op=op), layer))
+            rules.append(Rule(op, parse_instance(core, op=op), layer, text))
         return cls(tuple(rules))
 
     @classmethod
@@ -206,12 +210,17 @@ class Binding:
     @cached_property
     def pass_option(self) -> str:
         """The rules as `approx-bind-instances` takes them: `mulf=1,divf@dense=2`."""
+        return ",".join(self.numbered)
+
+    @cached_property
+    def numbered(self) -> dict[str, Rule]:
+        """The rules by how `approx-bind-instances` takes them, and names them in its errors."""
         ids = {instance.content_hash: number for number, instance in self.instances.items()}
-        return ",".join(
-            f"{rule.op}{f'@{layer_option(rule.layer)}' if rule.layer else ''}"
-            f"={ids[rule.instance.content_hash]}"
-            for rule in self.rules
-        )
+        numbered = {}
+        for rule in self.rules:
+            where = f"{rule.op}@{layer_option(rule.layer)}" if rule.layer else rule.op
+            numbered[f"{where}={ids[rule.instance.content_hash]}"] = rule
+        return numbered
 
     def over(self, other: Binding) -> Binding:
         """Return these rules on top of those of `other`: where both say something, these count."""

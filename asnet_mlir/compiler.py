@@ -371,7 +371,10 @@ def _apply(module: Any, binding: Binding) -> None:
     try:
         run_passes(module, pipeline, "binding")
     except UnsupportedError as error:
-        raise InputError(str(error)) from None
+        text = str(error)
+        for number, rule in binding.numbered.items():
+            text = text.replace(f"'{number}'", f"'{rule.typed or rule.label}'")
+        raise InputError(text) from None
 
 
 def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False) -> None:

@@ -459,10 +459,9 @@ def parse_instance(
         # What a parameter decides may be the widths of the ports, so it is given at once.
         files = [user_path(name)]
         return core_from_verilog(files, top=top, op=op, ports=ports, parameters=values).instance()
-    core = load_core(name)
-    if op is not None and core.op != op:
-        raise InputError(f"{core.name}: computes {core.op}, not {op}")
-    return core.instance(values)
+    from asnet_mlir.cores.units import instance_for  # wraps cores in turn
+
+    return instance_for(load_core(name), op, values)
 
 
 def core_from_verilog(

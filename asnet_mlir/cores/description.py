@@ -14,6 +14,7 @@ from asnet_mlir.cores.core import (
     parse_instance,
 )
 from asnet_mlir.cores.table import core_from_table
+from asnet_mlir.cores.units import instance_for
 from asnet_mlir.errors import InputError
 
 __all__ = ["DESCRIPTION_KEYS", "describe", "instance_from_description"]
@@ -32,8 +33,9 @@ DESCRIPTION_KEYS = (
 )
 
 _VERILOG = (".v", ".sv")
-#: Those of the keys that a table has as well.
+#: Those of the keys that a table has as well, and an integer core that becomes a unit.
 _OF_TABLES = ("level", "align", "format", "signed")
+_OF_UNITS = ("align", "format")
 
 
 def describe(instance: Instance) -> dict[str, Any]:
@@ -47,10 +49,18 @@ def describe(instance: Instance) -> dict[str, Any]:
         align = {"align": core.unit.align} if core.unit else {}
         kind = {} if core.format in (None, "f32") else {"format": core.format}
         return {"core": str(core.path), **align, **kind, "parameters": instance.all_parameters}
-    if core.in_library or core.path is None or core.path.suffix not in _VERILOG:
-        reference = core.name if core.in_library or core.path is None else str(core.path)
-        return {"core": reference, "parameters": dict(instance.parameters)}
     inner = core.unit.core if core.unit else core
+    if core.in_library or core.path is None or core.path.suffix not in _VERILOG:
+        # A manifest of a significand core says of itself how its unit lies; one of an integer core,
+        # which became a unit, does not.
+        unit = core.unit
+        if unit and not unit.core.in_library and core.name != core.module:
+            unit = None
+        named = unit.core if unit else core
+        reference = named.name if named.in_library or core.path is None else str(core.path)
+        align = {"align": unit.align} if unit else {}
+        parameters = instance.all_parameters if unit else dict(instance.parameters)
+        return {"core": reference, **align, "parameters": parameters}
     files = [str(source.path) for source in inner.sources]
     value: dict[str, Any] = {"core": files if len(files) > 1 else files[0], "top": inner.module}
     value["ports"] = inner.ports.to_json()
@@ -105,8 +115,9 @@ def instance_from_description(
         )
         return core.instance()
     table = is_table(reference)
+    allowed = _OF_TABLES if table else _OF_UNITS
     for key in DESCRIPTION_KEYS:
-        if key in description and not (table and key in _OF_TABLES):
+        if key in description and key not in allowed:
             raise InputError(f"{key}: is for cores that are Verilog files")
     if table:
         given = {key: description[key] for key in _OF_TABLES if key in description}
@@ -115,10 +126,9 @@ def instance_from_description(
         base = load_core(placed(reference)).instance()
     else:
         base = parse_instance(reference)
-    if op is not None and base.core.op != op:
-        raise InputError(f"op: {base.core.name} computes {base.core.op}, not {op}")
-    if not parameters:
-        return base
-    if base != base.core.instance():
+    if base != base.core.instance() and parameters:
         raise InputError("parameters belong into 'parameters', not into 'core'")
-    return base.core.instance(parameters)
+    given = {key: description[key] for key in _OF_UNITS if key in description}
+    if given and base.core.op == op:
+        raise InputError(f"{next(iter(given))}: is for cores that are Verilog files, and for units")
+    return instance_for(base.core, op, parameters or dict(base.parameters), **given)

@@ -287,7 +287,7 @@ def main(arguments: list[str] | None = None) -> int:
         description="Prove by CIRCT and z3 that truncating cores, at their latencies, are the "
         "exact ones on masked operands.",
     )
-    parser.add_argument("cores", nargs="*", default=["fmul_trunc", "fdiv_trunc"])
+    parser.add_argument("cores", nargs="*", default=["fmul_trunc", "fdiv_trunc", "fadd_trunc"])
     missing = False
     for name in parser.parse_args(arguments).cores:
         core = load_core(name)

@@ -938,6 +938,12 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
             f"{netlist.location(module)}: {core.name}: no operand reaches "
             f"{core.ports.result} with {held}; is a port active at the other level?"
         )
+    if not depths and instance.parameters:
+        values = ", ".join(f"{name}={value}" for name, value in instance.parameters)
+        raise InputError(
+            f"{netlist.location(module)}: {core.name}: no operand reaches {core.ports.result}, "
+            f"which is constant, with {values}; is a parameter out of range?"
+        )
     measured = depths.pop() if depths else _declared(instance)
 
     def resolve(bit: Any) -> Any:

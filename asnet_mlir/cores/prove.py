@@ -124,7 +124,7 @@ def prove_native(
 def prove_truncating(
     core_name: str, values: Iterable[int] | None = None, *, seconds: float = 20.0
 ) -> dict[int, Proof]:
-    """Prove of `fmul_trunc` or `fdiv_trunc` that it is the exact core on operands without low bits.
+    """Prove that `fmul_trunc`, say, is the exact core `fmul` on operands without low bits.
 
     Args:
       core_name: a library core with parameter P, the number of low bits ignored.
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m asnet_mlir.cores.prove",
         description="Prove that truncating cores are the exact ones on masked operands.",
     )
-    parser.add_argument("cores", nargs="*", default=["fmul_trunc", "fdiv_trunc"])
+    parser.add_argument("cores", nargs="*", default=["fmul_trunc", "fdiv_trunc", "fadd_trunc"])
     missing = False
     for name in parser.parse_args(arguments).cores:
         for value, proof in prove_truncating(name).items():

@@ -3,7 +3,7 @@
 // Purpose:  result_o = fdiv(mask(a_i), mask(b_i)), where mask clears the last P fraction bits.
 // Source:   J. Y. F. Tong, D. Nagle, R. A. Rutenbar, "Reducing Power by Optimizing the Necessary
 //           Precision/Range of Floating-Point Arithmetic", IEEE TVLSI 8(3), 2000.
-// Latency:  LATENCY = 0..29, that of fdiv.
+// Latency:  LATENCY = 0..33, that of fdiv.
 // Flush:    FLUSH, that of fdiv.
 // Special:  those of fdiv on the masked operands: the rounding is to nearest even of their exact
 //           quotient. A NaN whose only fraction bits are masked is read as an infinity.

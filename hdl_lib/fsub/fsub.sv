@@ -2,7 +2,7 @@
 //
 // Purpose:  result_o = a_i - b_i, round to nearest even: fadd with the sign of b_i flipped.
 // Source:   IEEE 754-2019, 5.4.1.
-// Latency:  LATENCY = 0..5, that of fadd.
+// Latency:  LATENCY = 0..9, that of fadd.
 // Flush:    FLUSH, that of fadd.
 // Special:  those of fadd. The flipped sign of a NaN does not matter: any NaN result is 0x7FC00000.
 module fsub #(

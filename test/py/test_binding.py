@@ -1,9 +1,15 @@
 """Bindings: text, JSON and back; what can't be meant is refused."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
+import asnet_mlir
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.compiler import bind, bind_for_hardware, to_approx
+from asnet_mlir.cores import library_cores, parse_instance
 from asnet_mlir.errors import InputError
 
 
@@ -182,3 +188,55 @@ def test_a_bound_subtraction_keeps_its_core(mlp):
     assert "approx.subf" in text
     names = sorted(i.core.name for i in instances.values())
     assert names == ["fadd", "fdiv", "fmax", "fmul", "fsub"]
+
+
+def test_an_integer_core_of_the_library_is_a_unit_by_its_name() -> None:
+    binding = Binding.parse(["addf=loa:N=28,K=10,LATENCY=2", "mulf=drum:N=8,K=4"])
+    adder, multiplier = (rule.instance for rule in binding.rules)
+    assert (adder.latency, adder.core.level, multiplier.core.level) == (2, *["significand"] * 2)
+    assert binding.label == "addf=loa:N=28,K=10,LATENCY=2 mulf=drum:N=8,K=4"
+    assert [rule.typed for rule in binding.rules] == binding.label.split()
+    path = library_cores()["loa"].path
+    for again in (
+        Binding.from_json(json.loads(json.dumps(binding.to_json()))),
+        Binding.parse(binding.label.split()),
+        Binding.parse([f"addf={path}:N=28,K=10,LATENCY=2", "mulf=drum:N=8,K=4"]),
+    ):
+        assert [r.instance.content_hash for r in again.rules] == [
+            r.instance.content_hash for r in binding.rules
+        ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("mulf=loa", "computes addi, not mulf; it is a significand unit for addf and subf"),
+        ("divf=drum", "computes muli, not divf; it is a significand unit for mulf"),
+        ("addf=fmul", "fmul: computes mulf, not addf$"),
+        ("addf=loa:N=40", r"N in 2..32 \(loa has N=40\)"),
+        ("addf=loa:M=3", "loa: unknown parameter 'M'; it has K, LATENCY"),
+    ],
+)
+def test_what_is_no_unit_says_for_what_it_is_one(rule: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Binding.parse([rule])
+
+
+def test_errors_of_a_binding_show_what_was_typed() -> None:
+    path = library_cores()["fmul_trunc"].path
+    for core in ("fmul_trunc:P=3", f"{path}:P=3"):
+        with pytest.raises(InputError, match=re.escape(f"'mulf@conv1={core}': layer 'conv1' has")):
+            asnet_mlir.compile(
+                "classification_mnist", "bound", Binding.parse([f"mulf@conv1={core}"])
+            )
+
+
+def test_a_parameter_that_leaves_a_constant_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "m.v").write_text(
+        "module m #(parameter K = 8) (input [23:0] a, b, output [47:0] p);\n"
+        "wire [47:0] whole = a * b;\n"
+        "assign p = whole >> K << K;\nendmodule\n"
+    )
+    assert parse_instance(f"{tmp_path}/m.v:K=40", op="mulf").core.level == "significand"
+    with pytest.raises(InputError, match="no operand reaches p, which is constant, with K=60"):
+        parse_instance(f"{tmp_path}/m.v:K=60", op="mulf")

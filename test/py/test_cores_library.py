@@ -83,12 +83,12 @@ def flushed_reference(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(wide), NAN, bits)
 
 
-FLUSHING = {"fmul": "mulf", "fadd": "addf", "fsub": "subf", "fdiv": "divf"}
+FLUSHING = {"fmul": "mulf", "fmul_dsp": "mulf", "fadd": "addf", "fsub": "subf", "fdiv": "divf"}
 
 
 def test_flush() -> None:
     a, b = f32_pairs(200_000)
-    latency = {"fmul": (0, 7), "fadd": (0, 5), "fsub": (0, 4), "fdiv": (0, 15)}
+    latency = {"fmul": (0, 9), "fmul_dsp": (9,), "fadd": (0, 9), "fsub": (4,), "fdiv": (0, 33)}
     instances = [parse_instance(f"{n}:FLUSH=1,LATENCY={k}") for n in FLUSHING for k in latency[n]]
     for instance, got in zip(instances, computed(instances, a, b), strict=True):
         want = flushed_reference(FLUSHING[instance.core.name], a, b)
@@ -169,9 +169,20 @@ def test_only_cores_at_their_defaults_are_native() -> None:
 
 def test_fmul_dsp_is_exact() -> None:
     a, b = f32_pairs(100_000)
-    instances = [parse_instance(f"fmul_dsp:LATENCY={n}") for n in range(6)]
+    instances = [parse_instance(f"fmul_dsp:LATENCY={n}") for n in range(10)]
     for got in computed(instances, a, b):
         np.testing.assert_array_equal(got, ieee_reference("mulf", a, b))
+
+
+@pytest.mark.parametrize(
+    ("core", "op", "depths"),
+    [("fadd", "addf", (6, 9)), ("fmul", "mulf", (8, 9)), ("fdiv", "divf", (30, 33))],
+)
+def test_deep_pipelines_compute_the_same(core: str, op: str, depths: tuple[int, int]) -> None:
+    """Their models are made of the netlist; that registers are where they must be is proved."""
+    a, b = f32_pairs(100_000)
+    for got in computed([parse_instance(f"{core}:LATENCY={n}") for n in depths], a, b):
+        np.testing.assert_array_equal(got, ieee_reference(op, a, b))
 
 
 def drum(n: int, k: int) -> Callable[[int, int], int]:

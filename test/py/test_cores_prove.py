@@ -285,7 +285,7 @@ def test_time_is_bounded() -> None:
 # ---- Cores
 
 
-@pytest.mark.parametrize("name", ["fmul_trunc", "fdiv_trunc"])
+@pytest.mark.parametrize("name", ["fmul_trunc", "fdiv_trunc", "fadd_trunc"])
 def test_truncating_cores_are_exact_ones_on_masked_operands(name: str) -> None:
     proofs = prove_truncating(name, (1, 22))
     assert {value: proof.status for value, proof in proofs.items()} == dict.fromkeys(

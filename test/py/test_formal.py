@@ -40,7 +40,11 @@ def changed(core: Core, module: str, old: str, new: str) -> Core:
 def test_truncating_cores_at_several_parameters_and_latencies_are_proved():
     instances = [
         load_core(name).instance({"P": p, "LATENCY": latency, "FLUSH": flush})
-        for name, latencies in (("fmul_trunc", (0, 3, 7)), ("fdiv_trunc", (0, 15, 29)))
+        for name, latencies in (
+            ("fmul_trunc", (0, 3, 9)),
+            ("fdiv_trunc", (0, 15, 33)),
+            ("fadd_trunc", (0, 4, 9)),
+        )
         for p, latency, flush in (
             (0, latencies[0], 0),
             (12, latencies[1], 0),
@@ -65,8 +69,8 @@ def mutants() -> dict[str, Claim]:
     swapped = changed(swapped, "fdiv_trunc", ".b_i     (b_i & Mask)", ".b_i     (a_i & Mask)")
     short = changed(
         mul,
-        "fmul",
-        ".Cut(4), .Cuts(Cuts), .Latency(LATENCY)) u_flags_4",
+        "asnet_fmul",
+        ".Cut(4), .Cuts(Cuts), .Latency(Latency)) u_flags_4",
         ".Cut(4), .Cuts(Cuts), .Latency(0)) u_flags_4",
     )
     early = claim(div.instance({"P": 3}), latency=14)
