@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from check_schedule import check_schedule
 from circt import ir
 from scheduled import ScheduleError, Unit, to_python
 
@@ -148,6 +149,7 @@ def read_stream(module: ir.Module) -> Stream:
     Raises:
       ScheduleError: the module is not what approx-schedule-engines writes.
     """
+    check_schedule(module)
     units: list[Unit] = []
     stages: list[Stage] = []
     outputs: tuple[int, ...] | None = None

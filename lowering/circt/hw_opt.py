@@ -238,6 +238,11 @@ def main(arguments: list[str] | None = None) -> int:
     except ScheduleError as error:
         print(f"asnet-hw-opt: {error}", file=sys.stderr)
         return 1
+    except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # What the checks before let through: an attribute is missing, or contradicts others.
+        text = " ".join(f"{type(error).__name__} {error}".split())[:200]
+        print(f"asnet-hw-opt: this is no schedule of approx-schedule: {text}", file=sys.stderr)
+        return 1
     except ir.MLIRError as error:
         print(
             f"asnet-hw-opt: {error}\nasnet-hw-opt: the input must be in generic form; "

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import circt
+from check_schedule import ScheduleError, check_schedule
 from circt import ir
 
 __all__ = [
@@ -30,10 +31,6 @@ __all__ = [
     "read_program",
     "to_python",
 ]
-
-
-class ScheduleError(Exception):
-    """The input is not what approx-schedule writes."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +178,7 @@ def read_program(module: ir.Module) -> Program:
     Raises:
       ScheduleError: there is none, or more than one.
     """
+    check_schedule(module)
     functions = [
         op.operation for op in module.body.operations if "approx.lengths" in op.operation.attributes
     ]

@@ -1,0 +1,55 @@
+// RUN: asnet-opt --approx-schedule='pipeline-rows=0' --mlir-print-op-generic %s > %t
+// RUN: %python %S/../../../../lowering/circt/hw_opt.py --emit=microcode %t > %t.code
+
+// What is edited after scheduling is one error with its place, or the same schedule.
+// RUN: sed 's/approx.start = 3 : i64/approx.start = -7 : i64/' %t > %t.1
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.1 2>&1 | FileCheck %s --check-prefix=START
+// START: asnet-hw-opt: line [[#]], column [[#]]: 'affine.load' has 'approx.start = -7 : i64'; it must be at least 0
+
+// RUN: sed '/approx.core/s/latency = 1 :/latency = 5 :/' %t > %t.2
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.2 2>&1 | FileCheck %s --check-prefix=LATENCY
+// LATENCY: asnet-hw-opt: line [[#]], column [[#]]: 'approx.core' 1 has latency 5, but was scheduled with 1; run approx-schedule again
+
+// RUN: sed '/approx.core/s/op = "mulf"/op = "divf"/' %t > %t.3
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.3 2>&1 | FileCheck %s --check-prefix=OP
+// OP: 'approx.core' 1 has op divf, but was scheduled with mulf
+
+// RUN: sed 's/approx.latency = 1 :/approx.latency = 2 :/' %t > %t.4
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.4 2>&1 | FileCheck %s --check-prefix=OWN
+// OWN: 'approx.mulf' has 'approx.latency = 2', but unit 1 takes 1 cycles
+
+// RUN: sed 's/"approx.mulf"/"approx.divf"/' %t > %t.5
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.5 2>&1 | FileCheck %s --check-prefix=KIND
+// KIND: 'approx.divf' uses unit 1, which computes mulf
+
+// RUN: sed 's/approx.layer = "dense"/approx.layer = 7/' %t > %t.6
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.6 2>&1 | FileCheck %s --check-prefix=LAYER
+// LAYER: 'affine.for' has 'approx.layer = 7 : i64', which is no name
+
+// RUN: sed 's/approx.start = 4 : i64/approx.start = 3 : i64/' %t > %t.7
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.7 2>&1 | FileCheck %s --check-prefix=EARLY
+// EARLY: 'approx.addf' starts in cycle 3, but an operand is
+
+// RUN: sed 's/approx.lengths = array<i64: 9>/approx.lengths = array<i64>/' %t > %t.8
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.8 2>&1 | FileCheck %s --check-prefix=ELSE
+// ELSE: asnet-hw-opt: this is no schedule of approx-schedule: IndexError
+
+approx.library {
+  approx.core 1 "mulf" @fmul_trunc {LATENCY = 1, P = 20} latency 1 interval 1
+  approx.core 2 "addf" @fadd {LATENCY = 2} latency 2 interval 1
+}
+func.func @main(%x: memref<5xf32> {approx.role = "input"},
+                %w: memref<5x3xf32> {approx.weight = "kernel"},
+                %y: memref<3xf32> {bufferize.result}) {
+  affine.for %j = 0 to 3 {
+    affine.for %k = 0 to 5 {
+      %a = affine.load %x[%k] : memref<5xf32>
+      %b = affine.load %w[%k, %j] : memref<5x3xf32>
+      %c = affine.load %y[%j] : memref<3xf32>
+      %p = approx.mulf %a, %b {instance = 1} : f32
+      %s = approx.addf %c, %p {instance = 2} : f32
+      affine.store %s, %y[%j] : memref<3xf32>
+    }
+  } {approx.layer = "dense"}
+  return
+}
