@@ -81,7 +81,7 @@ HARDWARE: dict[str, tuple[Any, dict[str, Any]]] = {
 
 def lengths(rng: np.random.Generator, words: int) -> np.ndarray:
     """Return the lengths of some frames: right ones, and of every kind of wrong ones."""
-    count = int(rng.integers(1, 60))
+    count = int(rng.choice([rng.integers(1, 20), rng.integers(100, 400)]))
     near = words + rng.integers(-2, 3, count)
     kinds = (
         np.full(count, words), near, rng.integers(1, words + 1, count), np.ones(count, int),
