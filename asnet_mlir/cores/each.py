@@ -84,7 +84,8 @@ class Row:
 
     Attributes:
       status: "pass", "fail" (the check found something) or "error" (no check was possible).
-      message: the first failure, or the error.
+      op: what it is compared with, inferred where none was given (the reports say how).
+      message: the first failure, or the error; of what passed, its warnings.
       check, characterization: the reports as JSON values; None where there is none.
     """
 
@@ -108,6 +109,7 @@ class Row:
             "file": self.file,
             "core": self.core,
             "op": self.op,
+            "signed": figures.get("signed", check.get("signed")),
             "status": self.status,
             "strategy": figures.get("strategy", check.get("strategy")),
             "vectors": check.get("vectors"),

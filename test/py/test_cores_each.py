@@ -185,10 +185,12 @@ def test_circuits_by_the_command_line(
     (tmp_path / "exact.v").write_text(MULTIPLIER.format("exact", "a * b"))
     (tmp_path / "close.v").write_text(MULTIPLIER.format("close", "(a * b) & 8'hFE"))
     (tmp_path / "broken.v").write_text("module broken(input a\n")
-    command = ["cores", "characterize", str(tmp_path), "--each", "--op", "muli", "--jobs", "1"]
+    # What they compute is inferred.
+    command = ["cores", "characterize", str(tmp_path), "--each", "--jobs", "1"]
     assert main([*command, "--json", "--csv", str(tmp_path / "table.csv")]) == 1
     broken, close, exact = json.loads(capsys.readouterr().out)["cores"]
     assert [row["status"] for row in (broken, close, exact)] == ["error", "pass", "pass"]
+    assert (close["op"], exact["op"], broken["op"]) == ("muli", "muli", None)
     assert broken["message"].startswith(str(tmp_path / "broken.v"))
     # Of 256 products 64 are odd (both operands odd), and each of these is one too small.
     assert close["characterization"]["metrics"]["MAE"] == 64 / 256
