@@ -27,6 +27,7 @@ def remove_empty_tensors(module: Any) -> None:
     from jaxlib.mlir import ir
 
     with module.context:
+        _inline_calls(ir, module)
         ops = list(walk(module.operation))
         made = [op for op in ops if any(_is_empty(ir, result.type) for result in op.results)]
         taken = [op for op in ops if any(_is_empty(ir, value.type) for value in op.operands)]
@@ -34,7 +35,7 @@ def remove_empty_tensors(module: Any) -> None:
             if op in made:
                 continue
             if op.name == "func.return":
-                raise UnsupportedError(f"{describe_op(op)} returns a tensor without elements")
+                raise UnsupportedError("the network returns a tensor without elements")
             rewrite = _REWRITES.get(op.name)
             if rewrite is None:
                 raise UnsupportedError(f"{describe_op(op)} reads a tensor without elements")
@@ -46,6 +47,44 @@ def remove_empty_tensors(module: Any) -> None:
         for op in reversed(made):
             if not any(list(result.uses) for result in op.results):
                 op.erase()
+
+
+def _inline_calls(ir: Any, module: Any) -> None:
+    """Inline the calls through which such tensors go, and erase what is called no more."""
+    functions = {
+        op.attributes["sym_name"].value: op
+        for op in module.operation.regions[0].blocks[0].operations
+        if "sym_name" in op.attributes
+    }
+    inlined = set()
+    while calls := [
+        op
+        for op in walk(module.operation)
+        if op.name == "func.call"
+        and any(_is_empty(ir, value.type) for value in (*op.operands, *op.results))
+    ]:
+        call = calls[0]
+        name = call.attributes["callee"].value
+        inlined.add(name)
+        block = functions[name].regions[0].blocks[0]
+        values = dict(zip(block.arguments, call.operands, strict=True))
+        for view in block.operations:
+            op = view.operation
+            own = [values[value] for value in op.operands]
+            if op.name == "func.return":
+                for result, value in zip(call.results, own, strict=True):
+                    result.replace_all_uses_with(value)
+                break
+            copy = op.clone(ir.InsertionPoint(call)).operation
+            for index, value in enumerate(own):
+                copy.operands[index] = value
+            values.update(zip(op.results, copy.results, strict=True))
+        call.erase()
+    called = {
+        op.attributes["callee"].value for op in walk(module.operation) if op.name == "func.call"
+    }
+    for name in inlined - called:
+        functions[name].operation.erase()
 
 
 def _is_empty(ir: Any, kind: Any) -> bool:

@@ -65,8 +65,8 @@ def run_passes(module: Any, pipeline: str) -> None:
         handler = context.attach_diagnostic_handler(keep)
         try:
             passmanager.PassManager.parse(pipeline).run(module.operation)
-        except ir.MLIRError as error:
-            detail = messages[0] if messages else str(error).splitlines()[0]
+        except ir.MLIRError:
+            detail = messages[0] if messages else "a pass of MLIR failed without a message"
             raise UnsupportedError(f"StableHLO has an op without a lowering: {detail}") from None
         finally:
             handler.detach()

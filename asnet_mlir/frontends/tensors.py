@@ -173,7 +173,7 @@ def constant(value: np.ndarray, dims: tuple[tuple[int, ...], ...] | None = None)
     dims = _atoms_of(value.shape) if dims is None else dims
     known = value.reshape(tuple(itertools.chain(*dims)))
     part, axes = known, []
-    for k, size in enumerate(known.shape):
+    for k, size in enumerate(known.shape if known.size else ()):
         first = part.take([0], axis=k)
         alike = known.strides[k] == 0 or bool((_bits(part) == _bits(first)).all())
         if alike or size == 1:
