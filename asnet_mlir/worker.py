@@ -19,6 +19,7 @@ import itertools
 import mmap
 import os
 import pickle
+import re
 import shutil
 import socket
 import subprocess
@@ -350,7 +351,9 @@ class _Worker:
             shutil.rmtree(folder, ignore_errors=True)
         self._process = None
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        return how, " | ".join(lines[-_STDERR_LINES:]) or "no message"
+        # What ends XLA and TensorFlow is said before a trace of their stack.
+        fatal = [line for line in lines if re.match(r"F\d{4} ", line)]
+        return how, " | ".join((fatal or lines)[-_STDERR_LINES:]) or "no message"
 
     def _forward_errors(self) -> None:
         """Show what the worker wrote to its standard error, as if it had been written here."""
