@@ -431,6 +431,12 @@ def test_bad_arguments(tmp_path, arguments, message):
         characterize(verilog_core(tmp_path, text, "muli"), checked=True, **arguments)
 
 
+def test_a_core_needs_an_operation(tmp_path):
+    text = "module t(input [7:0] a, b, output [15:0] y);\n  assign y = {a ^ b, a | b};\nendmodule\n"
+    with pytest.raises(InputError, match="--op"):
+        characterize(verilog_core(tmp_path, text, None))
+
+
 def test_an_operation_and_operands_of_its_kind(tmp_path):
     text = "module t(input [7:0] a, b, output [15:0] y);\n  assign y = a * b;\nendmodule\n"
     assert characterize(verilog_core(tmp_path, text, None)).op == "muli"  # by its function
