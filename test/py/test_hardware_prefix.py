@@ -16,7 +16,7 @@ import stream_networks
 
 from asnet_mlir import cli, verilator
 from asnet_mlir.binding import Binding
-from asnet_mlir.hardware import generate, synth
+from asnet_mlir.hardware import data_files, generate, synth
 from asnet_mlir.hardware.bundle import read_manifest
 
 #: Every word goes to both networks; an answer of the first is followed by one of the second.
@@ -179,6 +179,17 @@ def test_no_file_speaks_of_what_is_not_there(bundles: Path) -> None:
                 assert "docs/" not in text and "asnet_mlir/" not in text, path
                 if path.parent.name == "rtl" and path.suffix == ".sv":
                     assert "_GEN" not in text, path
+
+
+def test_a_table_of_a_core_has_a_name_of_its_own_and_a_folder() -> None:
+    """Without a parameter in the core, a macro names the folder."""
+    text = 'module t;\n  initial $readmemh("rom/t_12.hex", words);\nendmodule\n'
+    assert data_files.name_in_design("rom/t_12.hex", "one") == "rom/one_t_12.hex"
+    assert data_files.in_design(text, ["rom/other.hex"], "one") == text
+    assert data_files.in_design(text, ["rom/other.hex", "rom/t_12.hex"], "one") == (
+        '`ifndef one_ROM_FOLDER\n`define one_ROM_FOLDER "rom"\n`endif\nmodule t;\n'
+        '  initial $readmemh({`one_ROM_FOLDER, "/one_t_12.hex"}, words);\nendmodule\n'
+    )
 
 
 @pytest.mark.parametrize("prefix", ["", "1st", "a-b", "module", "größe"])
