@@ -21,4 +21,6 @@ def test_a_network_with_a_table_of_products(tmp_path):
     result = asnet_mlir.simulate(tmp_path / "b", str(tmp_path / "d.npz"))
     assert (result.samples, result.mismatches) == (5, 0), result.differences
     found = asnet_mlir.synthesize(tmp_path / "b", route=False)
-    assert found["brams"] >= 56  # the table's 14 columns that are not 0
+    assert (
+        found["brams"] >= 45
+    )  # most of them of the table: 65,536 words, 14 of whose bits are not 0
