@@ -350,6 +350,9 @@ def _parser() -> argparse.ArgumentParser:
 _LISTS = {
     "--bind": re.compile(r"[a-z]\w*(@.+)?=.", re.DOTALL),
     "--lanes": re.compile(r"(.+=)?[0-9]+", re.DOTALL),
+    # No core of the library: its parameters stand behind a colon.
+    "--port": re.compile(r"[a-z_]+(\.\w+)?=."),
+    "--param": re.compile(r"[A-Za-z_]\w*=."),
 }
 
 
@@ -407,7 +410,7 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         "--op", metavar="OP", help="what it computes: mulf, addf, .., muli, addi, .."
     )
     which.add_argument(
-        "--param", action="append", default=[], metavar="P=20", help="may be repeated"
+        "--param", action="append", default=[], metavar="P=20", help="one or several"
     )
     which.add_argument("--strategy", metavar="S", help="force that of the model: word, native, ..")
     which.add_argument("--seed", type=_integer, default=0, metavar="N", help="of random operands")
@@ -431,7 +434,7 @@ def _add_cores_verbs(verbs: Any, common: Any) -> None:
         metavar="ROLE=NAME",
         help="a, b, result, clock, enable, reset, start, done, busy, ready, start_b, ready_b or "
         "ack; also reset_active=low, constant.NAME=VALUE and unspecified.b=0 (no result is asked "
-        "for there); may be repeated",
+        "for there); one or several",
     )
     files.add_argument("--latency", metavar="CYCLES|PARAM", help="by default as measured")
     files.add_argument(

@@ -186,7 +186,6 @@ NARROW_VERILOG = "module m(input [15:0] a, b, output [31:0] y);\n  assign y = a 
         (("cores", "check", "NARROW.v", "--level", "gate"), "--level 'gate': one of float"),
         (("cores", "check", "NARROW.v", "--align", "up"), "--align 'up': one of right"),
         (("cores", "check", "NARROW.v", "--latency", "1.5"), "clock cycles or a parameter's name"),
-        (("cores", "characterize", "NARROW.v"), "give one with --op"),
         (("cores", "characterize", "NARROW.v", "--op", "mul"), "unknown operation 'mul'"),
         (("cores", "characterize", "fmul", "fadd"), "one core at a time"),
         (("cores", "characterize", "fmul", "--distribution", "flat"), "unknown distribution"),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from asnet_mlir import cli
 from asnet_mlir.cores.netlist import ModuleInterface, PortInterface
 from asnet_mlir.cores.port_choice import choose_ports
 from asnet_mlir.errors import InputError
@@ -123,3 +124,25 @@ def test_strobes_of_a_stream() -> None:
         "s_axis_b_tvalid": 1,
         "m_axis_r_tready": 1,
     }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--port a=x b=y --param N=4 K=2 mul.v",
+        "--port a=x --port b=y --param N=4 --param K=2 mul.v",
+        "mul.v --port a=x b=y --param N=4 K=2",
+        "--param N=4 K=2 --port a=x b=y -- mul.v",
+    ],
+)
+def test_lists_of_ports_and_parameters_end_where_the_core_begins(line: str) -> None:
+    options = cli._parser().parse_args(cli._spread(["cores", "check", *line.split()]))
+    assert (options.core, options.port, options.param) == (
+        ["mul.v"],
+        ["a=x", "b=y"],
+        ["N=4", "K=2"],
+    )
+    options = cli._parser().parse_args(
+        cli._spread(["cores", "check", "--param", "N=4", "drum:K=4"])
+    )
+    assert (options.core, options.param) == (["drum:K=4"], ["N=4"])
