@@ -289,30 +289,43 @@ def _steps(atoms: Sequence[int]) -> set[int]:
     return {math.prod(atoms[k:]) for k in range(1, len(atoms))}
 
 
-def _common(size: int, *atoms: Sequence[int]) -> tuple[int, ...] | None:
-    """Return the coarsest atoms that refine all of several ways to write a size, if there are."""
-    steps = sorted({1, size}.union(*map(_steps, atoms)))
-    if any(large % small for small, large in itertools.pairwise(steps)):
-        return None
-    return tuple(large // small for small, large in itertools.pairwise(steps))[::-1]
+def _atoms_at(size: int, steps: Iterable[int]) -> tuple[int, ...]:
+    """Return the atoms of a size whose indices are `steps` apart, each a multiple of the last."""
+    ordered = sorted({1, size, *steps})
+    return tuple(large // small for small, large in itertools.pairwise(ordered))[::-1]
+
+
+def _fits(step: int, steps: Iterable[int]) -> bool:
+    """Return whether a step is a multiple or a divisor of each of others."""
+    return all(max(step, other) % min(step, other) == 0 for other in steps)
 
 
 def _with_atoms(tensor: Tensor, dim: int, atoms: tuple[int, ...]) -> Tensor:
-    """Return the tensor with a dimension of other atoms, of the same product."""
+    """Return the tensor with a dimension of other atoms, of the same product.
+
+    Only those are merged whose steps the new ones do not have: the batch stays by itself.
+    """
     own = tensor.dims[dim]
-    common = _common(math.prod(own), own, atoms)
-    if common is None or len(common) > len(atoms):
-        tensor = merge(tensor, dim)
-        own, common = tensor.dims[dim], atoms
-    first = tensor.range_of(dim).start
-    position, rest = first, list(common)
-    for size in own:
-        part: list[int] = []
-        while math.prod(part) < size:
-            part.append(rest.pop(0))
-        tensor = _split_atom(tensor, position, part)
-        position += len(part)
-    return tensor
+    if own == atoms:
+        return tensor
+    shared = _steps(own) & _steps(atoms)
+
+    def runs(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+        result: list[tuple[int, ...]] = [()]
+        for k, size in enumerate(sizes):
+            result[-1] = (*result[-1], size)
+            if math.prod(sizes[k + 1 :]) in shared and k + 1 < len(sizes):
+                result.append(())
+        return result
+
+    old, new = runs(own), runs(atoms)
+    others = tensor.dims[:dim], tensor.dims[dim + 1 :]
+    tensor = dataclasses.replace(tensor, dims=(*others[0], *old, *others[1]))
+    for place, sizes in enumerate(new, start=dim):
+        if tensor.dims[place] != sizes:
+            tensor = merge(tensor, place)
+            tensor = _split_atom(tensor, tensor.range_of(place).start, sizes)
+    return dataclasses.replace(tensor, dims=(*others[0], atoms, *others[1]))
 
 
 def _aligned(tensors: Sequence[Tensor], dims: Iterable[int]) -> list[Tensor]:
@@ -321,8 +334,9 @@ def _aligned(tensors: Sequence[Tensor], dims: Iterable[int]) -> list[Tensor]:
     for dim in dims:
         ways = {tensor.dims[dim] for tensor in result}
         if len(ways) > 1:
-            size = math.prod(next(iter(ways)))
-            atoms = _common(size, *ways) or (size,)
+            steps = set[int]().union(*map(_steps, ways))
+            kept = {step for step in steps if _fits(step, steps)}
+            atoms = _atoms_at(math.prod(next(iter(ways))), kept)
             result = [_with_atoms(tensor, dim, atoms) for tensor in result]
     return result
 
@@ -473,8 +487,9 @@ def reshape(tensor: Tensor, shape: Sequence[int]) -> Tensor:
         position += count
     tensor = dataclasses.replace(tensor, dims=tuple(flat))
     for dim, (_, sizes) in enumerate(runs):
-        own = tensor.dims[dim]
-        tensor = _with_atoms(tensor, dim, _common(math.prod(own), own, sizes) or sizes)
+        own, wanted = tensor.dims[dim], _steps(sizes)
+        kept = {step for step in _steps(own) if _fits(step, wanted)}
+        tensor = _with_atoms(tensor, dim, _atoms_at(math.prod(own), kept | wanted))
     rest = list(tensor.atoms)
     dims = []
     for size in shape:
