@@ -95,7 +95,7 @@ def by_itself() -> dict[str, Callable[[int], Step]]:
         return jnp.stack([jnp.cumsum(x[i]) * row + x[i].max() for i in range(len(x))])
 
     def mapped(x, rng):
-        kind, k = rng.integers(4), int(rng.integers(1, x.shape[1]))
+        kind, k = rng.integers(4), int(rng.integers(1, max(2, x.shape[1])))
         if kind == 0:
             return jax.vmap(lambda s: lax.dynamic_slice(s, (jnp.argmax(s) // 2,), (k,)))(x)
         if kind == 1:
