@@ -124,6 +124,11 @@ class Parameter:
     values: tuple[int, ...] | None = None
     declared: int | None = None
 
+    @property
+    def bounded(self) -> bool:
+        """Whether legal values are declared."""
+        return self.values is not None or self.high is not None
+
     def allows(self, value: int) -> bool:
         """Return whether `value` is legal."""
         if self.values is not None:

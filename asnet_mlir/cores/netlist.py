@@ -938,7 +938,8 @@ def remove_registers(netlist: Netlist, instance: Instance) -> tuple[Netlist, int
             f"{netlist.location(module)}: {core.name}: no operand reaches "
             f"{core.ports.result} with {held}; is a port active at the other level?"
         )
-    if not depths and instance.parameters:
+    open_ended = {entry.name for entry in core.parameters if not entry.bounded}
+    if not depths and open_ended.intersection(name for name, _ in instance.parameters):
         values = ", ".join(f"{name}={value}" for name, value in instance.parameters)
         raise InputError(
             f"{netlist.location(module)}: {core.name}: no operand reaches {core.ports.result}, "

@@ -56,7 +56,7 @@ def with_range(**values):
             {"cores": [{**MUL, "op": "powf"}]},
             r"cores\[0\].op: must be 'addf', 'subf', .* not 'powf'",
         ),
-        ({"cores": [{**MUL, "op": "divf"}]}, "fmul_trunc computes mulf, not divf"),
+        ({"cores": [{**MUL, "op": "divf"}]}, r"cores\[0\]: fmul_trunc: computes mulf, not divf"),
         ({"cores": [{**MUL, "core": "fmull"}]}, r"cores\[0\]: unknown core 'fmull'"),
         (with_range(ParamLow=0), r"parameters.P: lacks the key 'ParamHigh'"),
         (with_range(ParamHigh=0), r"parameters.P: lacks the key 'ParamLow'"),

@@ -191,7 +191,7 @@ def test_bindings_of_unknown_layers_and_cores_of_the_wrong_kind(capfd, rule, mes
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"core": "fdiv_trunc"}, "cores[0].op: fdiv_trunc computes divf, not mulf"),
+        ({"core": "fdiv_trunc"}, "cores[0]: fdiv_trunc: computes divf, not mulf"),
         ({"layers": ["dense"]}, "cores[0].layers: needs the scope 'layer'"),
     ],
 )

@@ -259,7 +259,7 @@ def test_the_cores_of_a_bundle_are_proved_as_they_are_bound(bundle):
         ("rtl/mlp.sv", ".P(20)", ".P(19)", "fmul_trunc:P=19,LATENCY=5"),
         ("rtl/mlp.sv", ".LATENCY(5)", ".LATENCY(6)", "fmul_trunc:P=20,LATENCY=6"),
         ("cores/mlp_fdiv_trunc.sv", "32'd1 << P", "32'd2 << P", "fdiv_trunc:P=13"),
-        ("cores/mlp_fadd.sv", "{sign_5, rounded[30:0]}", "{~sign_5, rounded[30:0]}", "fadd"),
+        ("cores/mlp_fadd.sv", "{sign_r, rounded_r[30:0]}", "{~sign_r, rounded_r[30:0]}", "fadd"),
     ],
 )
 def test_a_changed_bundle_is_refuted(bundle, tmp_path, capfd, file, old, new, label):

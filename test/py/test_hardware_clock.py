@@ -63,8 +63,8 @@ def test_what_the_binding_says_stays(tmp_path: Path) -> None:
 
 
 def test_a_core_that_is_too_slow_is_named() -> None:
-    with pytest.raises(InputError, match=r"^fmul: the core alone reaches 90.0 MHz at most, with "):
-        chosen(Binding.parse(["mulf=fmul"]), 91)
+    with pytest.raises(InputError, match=r"^fmul: the core alone reaches 110.0 MHz at most, with "):
+        chosen(Binding.parse(["mulf=fmul"]), 111)
     with pytest.raises(InputError, match="with the LATENCY=3 that the binding gives, not 91;"):
         chosen(Binding.parse(["mulf=fmul:LATENCY=3"]), 91)
     with pytest.raises(InputError, match="fmax: the core alone reaches 30.0 MHz at most, with"):

@@ -114,7 +114,7 @@ def test_names_in_the_stream(network, tmp_path):
     )
     for layer in manifest["layers"]:
         text = (tmp_path / f"b/rtl/{layer['module']}.sv").read_text("utf-8")
-        assert re.search(rf"^module {layer['module']}\(", text, re.MULTILINE)
+        assert re.search(rf"^module {layer['module']}\b", text, re.MULTILINE)
         assert f"layer '{layer['layer'].replace(chr(92), '?')}'" in text
         assert all(line.isascii() or line.startswith("//") for line in text.splitlines())
     with pytest.raises(UnsupportedError, match="no layer 'nothing'"):

@@ -1,6 +1,8 @@
 """Every stage that is printed can be read by the tool of the next one, layers included."""
 
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +41,9 @@ def test_schedules_are_read_by_the_tool_of_hardware(network, tmp_path, style):
     file = tmp_path / "scheduled.mlir"
     file.write_text(asnet_mlir.compile(network, "scheduled", rule, style=style))
     done = subprocess.run(
-        ["asnet-hw-opt", str(file), f"--name={network.name}"], capture_output=True, text=True
+        [Path(sys.executable).with_name("asnet-hw-opt"), file, f"--name={network.name}"],
+        capture_output=True,
+        text=True,
     )
     assert done.stderr == ""
     assert done.stdout == asnet_mlir.compile(network, "sv", rule, style=style)
