@@ -451,6 +451,19 @@ def _broadcast(op: Any, operands: Sequence[Tensor]) -> Tensor:
     return tensors.expand_dims(operands[0], _shape_of(op), _integers(op, "broadcast_dimensions"))
 
 
+def _broadcast_leading(op: Any, operands: Sequence[Tensor]) -> Tensor:
+    shape = _shape_of(op)
+    return tensors.expand_dims(
+        operands[0], shape, range(len(shape) - len(operands[0].dims), len(shape))
+    )
+
+
+def _batch_norm(op: Any, operands: Sequence[Tensor]) -> Tensor:
+    shape, feature = _shape_of(op), int(op.attributes["feature_index"].value)
+    vectors = [tensors.expand_dims(vector, shape, [feature]) for vector in operands[1:]]
+    return tensors.combine(_tag_of(op, "feature_index"), [operands[0], *vectors])
+
+
 def _reshape(op: Any, operands: Sequence[Tensor]) -> Tensor:
     return tensors.reshape(operands[0], _shape_of(op))
 
@@ -517,6 +530,12 @@ def _dot(op: Any, operands: Sequence[Tensor]) -> Tensor:
             zip(numbers.lhs_contracting_dimensions, numbers.rhs_contracting_dimensions, strict=True)
         ),
     )
+
+
+def _plain_dot(op: Any, operands: Sequence[Tensor]) -> Tensor:
+    """Return a product of vectors or matrices (`stablehlo.dot`, which TensorFlow writes)."""
+    left, right = operands
+    return _contract(_tag_of(op), left, right, [], [(len(left.dims) - 1, 0)])
 
 
 def _contract(
@@ -870,10 +889,13 @@ def _components(indices: Tensor, vector: int, count: int, parts: Sequence[Tensor
 
 
 _RULES: dict[str, Callable[[Any, Sequence[Tensor]], Tensor | list[Tensor]]] = {
+    "batch_norm_inference": _batch_norm,
+    "broadcast": _broadcast_leading,
     "broadcast_in_dim": _broadcast,
     "concatenate": _concatenate,
     "constant": _constant,
     "convolution": _convolution,
+    "dot": _plain_dot,
     "dot_general": _dot,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,

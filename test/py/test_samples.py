@@ -153,6 +153,34 @@ def test_files_of_a_fixed_batch(tmp_path):
     np.testing.assert_array_equal(got, X[:, :3] + np.array([1, 2, 3], np.float32))
 
 
+#: What other frameworks than JAX write.
+OTHERS = {
+    "dot": """%w = stablehlo.constant dense<[[1.0, 2.0, 3.0], [0.0, 1.0, 5.0], [2.0, 0.0, 1.0]]>
+  : tensor<3x3xf32>
+%y = stablehlo.dot %x, %w : (tensor<4x3xf32>, tensor<3x3xf32>) -> tensor<4x3xf32>""",
+    "broadcast": """%c = stablehlo.constant dense<[1.0, 2.0, 3.0]> : tensor<3xf32>
+%r = stablehlo.broadcast %c, sizes = [4] : (tensor<3xf32>) -> tensor<4x3xf32>
+%y = stablehlo.add %x, %r : tensor<4x3xf32>""",
+    "batch_norm_inference": """%c = stablehlo.constant dense<[1.0, 2.0, 3.0]> : tensor<3xf32>
+%y = "stablehlo.batch_norm_inference"(%x, %c, %c, %c, %c) {epsilon = 0.001 : f32,
+  feature_index = 1 : i64} : (tensor<4x3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>,
+  tensor<3xf32>) -> tensor<4x3xf32>""",
+}
+SQUARE = """%t = stablehlo.transpose %x, dims = [1, 0] : (tensor<4x3xf32>) -> tensor<3x4xf32>
+%s = stablehlo.dot %t, %x : (tensor<3x4xf32>, tensor<4x3xf32>) -> tensor<3x3xf32>
+%y = stablehlo.dot %x, %s : (tensor<4x3xf32>, tensor<3x3xf32>) -> tensor<4x3xf32>"""
+
+
+@pytest.mark.parametrize("op", OTHERS)
+def test_operations_of_other_frameworks(tmp_path, op):
+    assert load_model(write_module(tmp_path, OTHERS[op])).output_shape == (3,)
+
+
+def test_a_product_over_the_samples_is_refused(tmp_path):
+    with pytest.raises(UnsupportedError, match="'stablehlo.dot' at loc.line 3:.* mixes"):
+        load_model(write_module(tmp_path, SQUARE))
+
+
 def negative_window(x):
     window = (1, 1, 1)
     return lax.reduce_window(x, 0.0, lax.add, window, window, ((0, 0), (-1, 0), (0, 0)))
