@@ -55,7 +55,7 @@ def rom_image(memories: list[dict[str, Any]], weights: Mapping[str, np.ndarray])
                 f"weight '{name}' has {words.size} elements, the network wants {memory['words']}"
             )
         assert memory["base"] == position
-        lines.append(f"// {name}: {words.size} words from {position}")
+        lines.append(f"// {_on_one_line(name)}: {words.size} words from {position}")
         lines += [f"{word:08x}" for word in words.tolist()]
         position += words.size
     return ("\n".join(lines) + "\n").encode()
@@ -64,7 +64,13 @@ def rom_image(memories: list[dict[str, Any]], weights: Mapping[str, np.ndarray])
 def rom_text(name: str, words: Iterable[int], width: int = 32) -> bytes:
     """Return a ROM of one weight, as `$readmemh` reads it."""
     digits = width // 4
-    return (f"// {name}\n" + "".join(f"{word:0{digits}x}\n" for word in words)).encode()
+    lines = [f"// {_on_one_line(name)}", *(f"{word:0{digits}x}" for word in words)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _on_one_line(name: str) -> str:
+    """Return a weight's name for a comment: its layer's may hold ends of lines."""
+    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def rom_files(

@@ -16,6 +16,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.locations import scope_of
+from asnet_mlir.hardware.rom import rom_text
 
 NAMES = [
     "größe",
@@ -171,3 +172,8 @@ def test_scopes_are_read_alike(name, scope):
             if "approx.layer" in op.attributes
         ]
     assert layers == [scope] * bool(scope)
+
+
+def test_a_name_of_two_lines_is_a_comment_of_one():
+    lines = rom_text("a\nb\u2028c/constant", [1, 2]).decode().splitlines()
+    assert lines == ["// a?b?c/constant", "00000001", "00000002"]
