@@ -486,9 +486,10 @@ def elaborate(
         fold = ("opt_expr -fine", "opt_dff -nodffe -nosdff") if tied else ()
         body = (
             (
-                "proc -norom",
+                "proc -norom -noopt",  # what it folds would hide readers from @drivers
                 "flatten",
                 "@drivers",
+                "opt_expr -keepdc",
                 "@ports",
                 "opt_clean",
                 "memory -nordff -nomap",
@@ -1434,7 +1435,10 @@ class _Depths:
                 f"{where}: {self._core.name} is not a feed-forward pipeline: a register feeds "
                 f"itself; name its enable if it has one, or {_HOW_STATEFUL}"
             )
-        raise InputError(f"{where}: {self._core.name}: a combinational loop passes here")
+        hint = ""
+        if self._netlist.reader == "slang":  # Yosys refuses latches in always_comb
+            hint = " (a signal that always_comb assigns on some paths only is one, too)"
+        raise InputError(f"{where}: {self._core.name}: a combinational loop passes here{hint}")
 
 
 def _signed(bits: str) -> int:

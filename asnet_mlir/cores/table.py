@@ -147,6 +147,8 @@ def _read_c(path: Path, text: str) -> np.ndarray:
                 rows.append([])
         elif token != ",":
             try:
+                if re.fullmatch("[+-]?00*[1-9][0-9]+[uUlL]*", token, re.ASCII):
+                    raise InputError(f": {token} is octal in C; write it without the 0 in front")
                 rows[-1].append(_number("", token))
             except InputError as error:
                 line = code.count("\n", 0, position + match.start()) + 1

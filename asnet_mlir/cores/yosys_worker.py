@@ -48,16 +48,34 @@ def main() -> None:
 
 
 def print_conflicts(module: libyosys.Module) -> None:
-    """Name the nets that two wires drive: later passes keep one of them, and no cell tells."""
+    """Name the nets that two wires drive: later passes keep one of them, and no cell tells.
+
+    What nobody reads is left out: a loop's variable that several blocks share.
+    """
     driven = set()
+    conflicts = []
     for left, _ in module.connections():
         for bit in left.bits():
             if bit.wire is None:
                 continue
             key = (bit.wire.name.str(), bit.offset)
             if key in driven or bit.wire.port_input:
-                print(f"@@conflict {key[0].removeprefix(chr(92))}", flush=True)
+                conflicts.append((key, bit.wire.port_input or bit.wire.port_output))
             driven.add(key)
+    if not conflicts:
+        return
+    sources = [right for _, right in module.connections()]
+    for cell in (module.cell_at(index) for index in range(module.cells_size())):
+        sources += [bits for port, bits in cell.connections().items() if not cell.output(port)]
+    read = {
+        (bit.wire.name.str(), bit.offset)
+        for bits in sources
+        for bit in bits.bits()
+        if bit.wire is not None
+    }
+    for key, is_port in conflicts:
+        if is_port or key in read:
+            print(f"@@conflict {key[0].removeprefix(chr(92))}", flush=True)
 
 
 def fix_ports(module: libyosys.Module, tie: dict[str, int], keep: list[str]) -> None:

@@ -152,6 +152,15 @@ endmodule
 """
 
 
+def test_blocks_share_the_variable_of_their_loops(tmp_path: Path) -> None:
+    text = "module m(input [7:0] a, b, output [7:0] y);\ninteger i; reg [7:0] t, u;\n"
+    text += "always @* for (i = 0; i < 8; i = i + 1) t[i] = a[i];\n"
+    text += "always @* for (i = 7; i >= 0; i = i - 1) u[i] = b[i] & i < 6;\n"
+    got, _ = results(tmp_path, f"{text}assign y = t & u;\nendmodule", "m")
+    a, b = every_pair()
+    np.testing.assert_array_equal(got, a & b & 63)
+
+
 def test_a_latch_that_nobody_sees(tmp_path: Path) -> None:
     got, _ = results(tmp_path, HIDDEN.replace("{READ}", "a[0] != b[0]"), "hidden")
     a, b = every_pair()

@@ -456,6 +456,11 @@ HEAD = "module m(input clk, input [7:0] a, b, output [7:0] y);\n"
         (HEAD + "assign y = {1'bx, a[6:0] & b[6:0]}; endmodule", InputError,
          "bit 7 of y is undefined (x)"),
         (HEAD + "assign y = a; assign y = b; endmodule", InputError, "several drivers"),
+        (HEAD + "integer i; reg [7:0] t; always @* for (i = 0; i < 8; i = i + 1) t[i] = a[i];\n"
+         "reg [7:0] u; always @* for (i = 7; i >= 0; i = i - 1) u[i] = b[i] ^ i[0];\n"
+         "assign y = t ^ u ^ i; endmodule", InputError, "net i has several drivers"),
+        (HEAD + "logic [7:0] t; always_comb if (a[0]) t = b; assign y = t; endmodule", InputError,
+         "always_comb assigns on some paths only"),
         ("module m(input [7:0] a, b, inout [7:0] y); endmodule", UnsupportedError,
          "inout port y is not supported"),
         (HEAD + "reg [7:0] r[0:255]; always @(posedge clk) r[a] <= b; assign y = r[a]; endmodule",

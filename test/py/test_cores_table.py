@@ -63,6 +63,7 @@ def test_every_format_gives_one_table(tmp_path):
         ("t.csv", "1,2\n3,nan\n", r"t.csv:2: 'nan' is no integer"),
         ("t.txt", "1 2\n3 4.5\n", r"t.txt:2: 4.5 is a float; a table holds integers"),
         ("t.txt", "1 2\n3 4e1\n", r"t.txt:2: 4e1 is a float"),
+        ("t.h", "int t[2][2] = {{00, 7},\n {07, 010}};", r"t.h:2: 010 is octal in C"),
         ("t.txt", "1 2 3\n" * 3, r"3 x 3 numbers; rows and columns are powers of two"),
         ("t.txt", "1\n" * 60, r"60 numbers; a table has 2\^N x 2\^N \(64\)"),
         ("t.txt", "", r"holds no number"),
