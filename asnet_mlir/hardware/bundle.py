@@ -307,7 +307,7 @@ def _machine_contents(
     summary = made["summary"]
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
     files["tb/observed.sv"] = observed.sequential(top).encode()
-    files["rtl/microcode.lst"] = made["microcode_listing"].encode()
+    files[f"rtl/{top}.lst"] = made["microcode_listing"].encode()
     memories: dict[str, dict[str, Any]] = {
         "ram": {"words": summary["ram_words"], "width": 32},
         "weights": {"words": summary["rom_words"], "width": 32},

@@ -2,13 +2,14 @@
 
 Runs in CIRCT's process, where operations of the network are unregistered: nothing but this looks at
 their attributes before they become hardware.  Checked are the attributes' types and ranges, the
-units against the library and against the operations they compute, and the times at which operands
-are there (docs/decisions/0005-sequential-machine.md).
+units against the library and against the operations they compute, the addresses against the
+memories, and the times at which operands are there (docs/decisions/0005-sequential-machine.md).
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -118,10 +119,11 @@ class _Function:
         self.function = function
         self.library = library
         self.units: dict[int, dict[str, Any]] = {}
-        self.memories: int | None = None
+        self.memories: list[dict[str, Any]] | None = None
         attributes = function.attributes
         if "approx.memories" in attributes:
-            self.memories = len(ir.ArrayAttr(attributes["approx.memories"]))
+            entries = ir.ArrayAttr(attributes["approx.memories"])
+            self.memories = [_python(ir.DictAttr(entry)) for entry in entries]
         owner = function
         if "approx.units" in owner.attributes:
             for entry in ir.ArrayAttr(owner.attributes["approx.units"]):
@@ -156,15 +158,12 @@ class _Function:
     def _check_operation(self, operation: ir.Operation) -> None:
         attributes = operation.attributes
         if "approx.memory" in attributes:
-            number = _integer(operation, "approx.memory")
-            if number >= (self.memories or 0):
-                raise _fail(operation, f"uses memory {number} of {self.memories}")
-            for name in ("approx.base", "approx.start"):
-                _integer(operation, name)
-            if "approx.strides" not in attributes:
-                raise _fail(operation, "has no 'approx.strides'")
+            _integer(operation, "approx.start")
+            self._check_addresses(operation)
             if not operation.results:
                 self._check_store(operation)
+        if "approx.bits" in attributes:
+            self._check_bits(operation)
         if "approx.unit" in attributes:
             key = _integer(operation, "approx.unit")
             unit = self.units.get(key)
@@ -187,6 +186,43 @@ class _Function:
             start = _integer(operation, "approx.start")
             for value in operation.operands:
                 self._check_operand(operation, start, value)
+
+    def _check_addresses(self, operation: ir.Operation) -> None:
+        """Check that an access stays in its memory in all iterations of the loops around it."""
+        memories = self.memories or []
+        number = _integer(operation, "approx.memory")
+        if number >= len(memories):
+            raise _fail(operation, f"uses memory {number} of {len(memories)}")
+        if "approx.strides" not in operation.attributes:
+            raise _fail(operation, "has no 'approx.strides'")
+        strides = list(ir.DenseI64ArrayAttr(operation.attributes["approx.strides"]))
+        trips = []
+        loop = operation.parent
+        while loop is not None and "approx.trip" in loop.attributes:
+            trips.insert(0, _integer(loop, "approx.trip"))
+            loop = loop.parent
+        if len(strides) != len(trips):
+            raise _fail(operation, f"has {len(strides)} strides in {len(trips)} loops")
+        base, memory = _integer(operation, "approx.base"), memories[number]
+        ways = [stride * (trip - 1) for stride, trip in zip(strides, trips, strict=True)]
+        first = base + sum(way for way in ways if way < 0)
+        last = base + sum(way for way in ways if way > 0)
+        if first < memory["base"] or last >= memory["base"] + memory["words"]:
+            raise _fail(
+                operation,
+                f"has the addresses {first} to {last}, but '{memory['name']}' is at "
+                f"{memory['base']} to {memory['base'] + memory['words'] - 1}",
+            )
+
+    def _check_bits(self, operation: ir.Operation) -> None:
+        """Compare the word of a constant with its value; a NaN may be any."""
+        value = _properties(operation).get("value")
+        if not isinstance(value, ir.FloatAttr) or str(value.type) != "f32":
+            return
+        bits = _integer(operation, "approx.bits") & 0xFFFFFFFF
+        number = value.value
+        if number == number and bits != int.from_bytes(struct.pack(">f", number)):
+            raise _fail(operation, f"has 'approx.bits = {bits:#x}', but the value {number}")
 
     def _check_operand(self, operation: ir.Operation, start: int, value: ir.Value) -> None:
         maker = self._maker(value)

@@ -91,6 +91,9 @@ def test_all_names_begin_with_the_prefix(bundles: Path) -> None:
             assert path.stem == module or path.parent.name == "tb", path
         assert all(path.name.startswith(f"{name}_") for path in folder.glob("rom/*"))
         assert (folder / f"{name}.core").is_file()
+        for path in folder.glob("rtl/*.sv"):  # what a header refers to is there
+            for listing in re.findall(r"\w+\.lst", path.read_text()):
+                assert (folder / "rtl" / listing).is_file(), path
     assert "asnet:network:one:" in (bundles / "one" / "one.core").read_text()
 
 

@@ -34,6 +34,18 @@
 // RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.8 2>&1 | FileCheck %s --check-prefix=ELSE
 // ELSE: asnet-hw-opt: this is no schedule of approx-schedule: IndexError
 
+// RUN: sed '/memref<5x3xf32>/s/approx.base = 0 :/approx.base = 4 :/' %t > %t.9
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.9 2>&1 | FileCheck %s --check-prefix=BASE
+// BASE: 'affine.load' has the addresses 4 to 18, but 'kernel' is at 0 to 14
+
+// RUN: sed 's/approx.trip = 5 :/approx.trip = 6 :/' %t > %t.10
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.10 2>&1 | FileCheck %s --check-prefix=TRIP
+// TRIP: 'affine.load' has the addresses 0 to 5, but '{{.*}}' is at 0 to 4
+
+// RUN: sed 's/approx.bits = 0 :/approx.bits = 1 :/' %t > %t.11
+// RUN: not %python %S/../../../../lowering/circt/hw_opt.py %t.11 2>&1 | FileCheck %s --check-prefix=BITS
+// BITS: 'arith.constant' has 'approx.bits = 0x1', but the value 0.0
+
 approx.library {
   approx.core 1 "mulf" @fmul_trunc {LATENCY = 1, P = 20} latency 1 interval 1
   approx.core 2 "addf" @fadd {LATENCY = 2} latency 2 interval 1
@@ -51,5 +63,9 @@ func.func @main(%x: memref<5xf32> {approx.role = "input"},
       affine.store %s, %y[%j] : memref<3xf32>
     }
   } {approx.layer = "dense"}
+  %zero = arith.constant 0.0 : f32
+  affine.for %i = 0 to 3 {
+    affine.store %zero, %y[%i] : memref<3xf32>
+  }
   return
 }
