@@ -79,7 +79,8 @@ deep: setup ## checks that take long: 10 million vectors a core, wheel in a fres
 	$(BIN)/python -m asnet_mlir.cores.formal
 	ASNET_FUZZ_MUTANTS=300 ASNET_FUZZ_SEED=1000 $(BIN)/python -m pytest -q test/py/test_cores_fuzz.py
 	ASNET_FUZZ_FUNCTIONS=60 ASNET_FUZZ_SEED=1 $(BIN)/python -m pytest -q test/py/test_cores_random_verilog.py
-	ASNET_DEEP=1 $(BIN)/python -m pytest -q test/py/test_hardware_kit.py -k cocotb
+	ASNET_DEEP=1 $(BIN)/python -m pytest -q \
+	  test/py/test_hardware_kit.py test/py/test_hardware_clock.py -k "cocotb or other_depths"
 	$(BIN)/python -m pytest -q test/deep
 
 .PHONY: prove

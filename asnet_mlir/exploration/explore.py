@@ -41,6 +41,7 @@ from asnet_mlir.exploration.store import (
     Store,
     StudyRecord,
     VariableRecord,
+    check_store,
 )
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.frontends import load_model
@@ -119,6 +120,7 @@ def explore(
     if criterion:
         criterion.check_costs(cost)
     check_objective(cost, minimize, maximize)
+    check_store(store)
     if budget is None and strategy != "exhaustive":
         budget = DEFAULT_BUDGET
     with Interrupts() as interrupts:

@@ -38,6 +38,7 @@ __all__ = [
     "StudyRecord",
     "StudyResult",
     "VariableRecord",
+    "check_store",
 ]
 
 _APPLICATION_ID = 0x41534E54  # "ASNT": tells our files from other SQLite files
@@ -761,6 +762,21 @@ class Store:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def check_store(path: str | Path | None) -> None:
+    """Refuse what is no store, or can't become one, before anything is computed for it.
+
+    Nothing is made or changed.
+
+    Raises:
+      InputError: as `Store`.
+    """
+    if path is None:
+        return
+    _check_place(Path(path), read_only=False)
+    if Path(path).is_file() and Path(path).stat().st_size:
+        Store(path, read_only=True).close()
 
 
 def _check_place(path: Path, read_only: bool) -> None:

@@ -1,5 +1,6 @@
 """Constraints, sweeps, the store and the choice."""
 
+import importlib
 import json
 import sqlite3
 
@@ -266,7 +267,10 @@ def test_choice(sweep):
             choose(exploration, wrong)
 
 
-def test_foreign_files_are_not_touched(tmp_path):
+def test_foreign_files_are_not_touched(tmp_path, monkeypatch):
+    """They are refused before a network is loaded or a core is checked."""
+    module = importlib.import_module("asnet_mlir.exploration.explore")  # not the verb of its name
+    monkeypatch.setattr(module, "load_model", None)
     text = tmp_path / "notes.txt"
     text.write_text("x" * 5000)
     other = tmp_path / "other.sqlite"
