@@ -102,10 +102,16 @@ def _insertions(op: Any) -> list[Any]:
     that could be vectorized, or become hardware.
     """
     from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
 
     op.context.get_dialect_descriptor("tensor")  # loads it
-    kind = ir.RankedTensorType(op.results[0].type)
+    given = ir.RankedTensorType(op.results[0].type)
     axis = ir.IntegerAttr(op.attributes["dimension"]).value
+    element = given.element_type
+    is_unsigned = isinstance(element, ir.IntegerType) and element.is_unsigned
+    if is_unsigned:  # as the lowering of all other ops has them, and tensors in memory
+        element = ir.IntegerType.get_signless(element.width)
+    kind = ir.RankedTensorType.get(given.shape, element)
     whole = ir.Operation.create("tensor.empty", results=[kind]).result
     start = 0
     for operand in op.operands:
@@ -114,6 +120,8 @@ def _insertions(op: Any) -> list[Any]:
         start += sizes[axis]
         if 0 in sizes:
             continue
+        if is_unsigned:
+            operand = stablehlo.bitcast_convert(ir.RankedTensorType.get(sizes, element), operand)
         attributes = {
             "static_offsets": ir.DenseI64ArrayAttr.get(offsets),
             "static_sizes": ir.DenseI64ArrayAttr.get(sizes),
@@ -123,7 +131,7 @@ def _insertions(op: Any) -> list[Any]:
         whole = ir.Operation.create(
             "tensor.insert_slice", results=[kind], operands=[operand, whole], attributes=attributes
         ).result
-    return [whole]
+    return [stablehlo.bitcast_convert(given, whole) if is_unsigned else whole]
 
 
 def _normalization(op: Any) -> list[Any]:

@@ -257,6 +257,18 @@ def refused(function, *shape: int) -> str:
     return message
 
 
+def test_unsigned_integers_are_concatenated():
+    import jax.numpy as jnp
+
+    def turned(x):
+        words = x.astype(jnp.uint8)
+        return jnp.concatenate([words[:, 3:], words[:, :3] + jnp.uint8(200)], 1).astype(jnp.float32)
+
+    x = np.arange(10, dtype=np.float32).reshape(2, 5) * 20
+    got = Evaluator(from_jax_function(turned, (x[:1],), name="turned")).outputs(x)
+    np.testing.assert_array_equal(got, np.hstack([x[:, 3:], (x[:, :3] + 200) % 256]))
+
+
 def test_refusals_name_the_op_the_layer_and_the_place():
     import jax
     import jax.numpy as jnp
