@@ -37,6 +37,7 @@ def take_over() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _handle)
+    sys.unraisablehook = _unraisable
 
 
 def let_go() -> None:
@@ -57,13 +58,25 @@ def answer(error: KeyboardInterrupt) -> int:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     _State.number, _State.noticed = number, True
-    if _is_unsafe(frame) and signal.getsignal(signal.SIGALRM) in (signal.SIG_DFL, _retry):
-        # A timer and no thread: whoever was interrupted may hold a lock that starting one takes.
-        signal.signal(signal.SIGALRM, _retry)
-        signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
-        _State.waiting = True
-        return
-    raise KeyboardInterrupt
+    if not (_is_unsafe(frame) and _postpone()):
+        raise KeyboardInterrupt
+
+
+def _postpone() -> bool:
+    """Have the signal come again; False where somebody else uses the timer."""
+    if signal.getsignal(signal.SIGALRM) not in (signal.SIG_DFL, _retry):
+        return False
+    # A timer and no thread: whoever was interrupted may hold a lock that starting one takes.
+    signal.signal(signal.SIGALRM, _retry)
+    signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
+    _State.waiting = True
+    return True
+
+
+def _unraisable(lost: sys.UnraisableHookArgs) -> None:
+    """Have an interrupt come again that hit a callback whose errors Python ignores."""
+    if not (lost.exc_type is KeyboardInterrupt and _State.noticed and _postpone()):
+        sys.__unraisablehook__(lost)
 
 
 def _retry(number: int, frame: FrameType | None) -> None:

@@ -43,7 +43,28 @@ def test_outside_of_imports_it_comes_at_once():
         pytest.fail("not interrupted")
 
 
-def test_an_ignored_signal_stays_ignored():
+def test_one_that_hits_a_callback_of_the_garbage_collector_comes_again():
+    """Errors of such a callback are printed and forgotten; JAX has one."""
+    code = """
+import gc, signal, time
+from asnet_mlir import interrupts
+def callback(*_):
+    gc.callbacks.clear()
+    signal.raise_signal(signal.SIGINT)
+interrupts.take_over()
+gc.callbacks.append(callback)
+try:
+    gc.collect()
+    time.sleep(20)
+except KeyboardInterrupt as error:
+    raise SystemExit(interrupts.answer(error))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "asnet: interrupted\n")
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     other = signal.getsignal(signal.SIGINT)
     try:
