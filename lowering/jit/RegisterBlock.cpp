@@ -456,8 +456,11 @@ private:
     Value value = materialize(by ? base : moved);
     if (!by || by.getValue() == 0)
       return value;
-    return arith::AddIOp::create(b, loc, value, constant(by.getValue()),
-                                 arith::IntegerOverflowFlags::nsw | arith::IntegerOverflowFlags::nuw);
+    // A reversed dimension goes backwards: as an unsigned number the distance wraps.
+    auto flags = arith::IntegerOverflowFlags::nsw;
+    if (by.getValue() > 0)
+      flags = flags | arith::IntegerOverflowFlags::nuw;
+    return arith::AddIOp::create(b, loc, value, constant(by.getValue()), flags);
   }
 
   Value materialize(AffineExpr expr) {

@@ -96,6 +96,21 @@ def test_convolutions_vectorized_equal_scalar(strides, padding, dilation, groups
     np.testing.assert_allclose(exact[:3], np.asarray(forward(x, kernel))[:3], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("sizes", [(8, 3), (5, 7), (16, 4), (24, 33)])
+def test_reversed_dimensions(sizes):
+    """Blocks of a loop that goes backwards through what it reads."""
+    rng = np.random.default_rng(sizes[0])
+    weight = rng.standard_normal(sizes).astype(np.float32)
+    x = rng.standard_normal((40, sizes[0])).astype(np.float32)
+    network = from_jax_function(lambda x: (x * 10)[:, ::-1] @ weight, (x[:1],))
+    expected = (x.astype(float) * 10)[:, ::-1] @ weight
+    np.testing.assert_allclose(Evaluator(network).outputs(x), expected, rtol=0, atol=1e-4)
+    images = rng.standard_normal((17, *sizes, 2)).astype(np.float32)
+    flipped = from_jax_function(lambda x: (x * 10)[:, ::-1, ::-1].sum(-1), (images[:1],))
+    expected = (images.astype(float) * 10)[:, ::-1, ::-1].sum(-1)
+    np.testing.assert_allclose(Evaluator(flipped).outputs(images), expected, rtol=0, atol=1e-4)
+
+
 def test_dense_is_summed_in_order_without_fma():
     """Against numpy, step by step: 28 blocks of 28 products, then the blocks, bias last."""
     network = load_model("classification_mnist")
