@@ -257,7 +257,10 @@ def plot(report: dict[str, Any]) -> None:
         clock.set(title=f"Fig. {number}(c): {network}", ylabel="Fmax, MHz (ECP5, placed)")
         for axis in (area, clock):
             axis.grid(alpha=0.3)
-            axis.legend(fontsize=7)
+            if axis.has_data():
+                axis.legend(fontsize=7)
+            else:
+                axis.text(0.5, 0.5, "not measured yet", transform=axis.transAxes, ha="center")
     for axis in axes[1]:
         axis.set_xlabel("ignored fraction bits P")
     figure.tight_layout()
