@@ -32,6 +32,8 @@ _COMPILE = (
     "-DVM_TIMING=0",
     "-DVM_TRACE_FST=0",
     "-DVM_TRACE_SAIF=0",
+    # Defines a macro: without it here the headers in compiled form would not be taken.
+    "-pthread",
 )
 
 
@@ -154,7 +156,7 @@ def compile_model(
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
     known = cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, (*flags, level))
     cpp.compile(
-        [*known, *defines, *folders, *units, *objects, "-pthread", *link, "-o", output],
+        [*known, *defines, *folders, *units, *objects, *link, "-o", output],
         purpose=purpose,
         cwd=cwd,
         timeout_seconds=timeout_seconds,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
+import importlib
+import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import ml_dtypes
@@ -13,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asnet_mlir import cpp
 from asnet_mlir.cores import Core, Instance, Parameter, Ports, parse_instance
 from asnet_mlir.cores.check import check
 from asnet_mlir.cores.core import Source
@@ -156,6 +160,25 @@ def test_the_simulators_compute(simulator) -> None:
     for row, mask in zip(results, (0xFFFFFFFF, 0xFFFFFC00), strict=True):
         x, y = (kind.canonical(v) & np.uint32(mask) for v in (a, b))
         np.testing.assert_array_equal(row, exact_float(kind, "mulf", x, y))
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_their_headers_are_parsed_once(
+    simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dump is taken ('!' is how the compiler says it) with all flags of a compilation."""
+    said = []
+
+    def spy(arguments: Sequence[str | Path], *, cwd: Path, **_: object) -> None:
+        command = [cpp.COMPILER, *arguments, "-H", "-fsyntax-only"]
+        said.append(subprocess.run(command, cwd=cwd, capture_output=True, text=True).stderr)
+
+    module = importlib.import_module(f"asnet_mlir.cores.{simulator}")
+    family = make_family([combinational("a ^ b")], EIGHT)
+    module.build(family)  # the dump is there
+    monkeypatch.setattr(cpp, "compile", spy)
+    module._build(tmp_path, family)
+    assert len(said) == 1 and said[0].startswith("! "), said
 
 
 def test_widths() -> None:
