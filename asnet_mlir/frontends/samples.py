@@ -565,6 +565,11 @@ def _contract(
         for place, pair in enumerate(contracted):
             places[pair[side]] = count + place
         wide.append(tensors.expand_dims(tensor, shape, places))
+    return _summed_product(print_, wide, count)
+
+
+def _summed_product(print_: int, wide: Sequence[Tensor], count: int) -> Tensor:
+    """Return the sum of products over all dimensions of two tensors but the first `count`."""
     # Either order of the operands, up to a transposition of the result.
     prints = [tensors.combine(print_, pair) for pair in (wide, wide[::-1])]
     with np.errstate(over="ignore"):
@@ -575,8 +580,33 @@ def _contract(
             prints[0].highest,
             prints[0].axes,
         )
+    shape = product.shape
     summed = tensors.fold(product, range(count, len(shape)), print_)
     return tensors.reshape(summed, shape[:count])
+
+
+def _einsum(op: Any, operands: Sequence[Tensor]) -> Tensor | list[Tensor]:
+    """Return a sum of products by its letters (`bij,jk->bik`); `...` is what leads."""
+    texts = re.split("->|,", op.attributes["einsum_config"].value.replace(" ", ""))
+    shapes = [*(value.shape for value in operands), _shape_of(op)]
+    names = []
+    for text, shape in zip(texts, shapes, strict=True):
+        more = "".join(map(str, range(len(shape) - len(text.replace("...", "")))))
+        names.append(text.replace("...", more))
+    if any(len(set(text)) < len(text) for text in names):
+        return _opaque(op, operands)  # a diagonal
+    sizes = {
+        k: n
+        for text, shape in zip(names, shapes, strict=True)
+        for k, n in zip(text, shape, strict=True)
+    }
+    letters = [*names[-1], *sorted(sizes.keys() - set(names[-1]))]
+    whole = [sizes[letter] for letter in letters]
+    wide = [
+        tensors.expand_dims(value, whole, [letters.index(letter) for letter in text])
+        for value, text in zip(operands, names[:-1], strict=True)
+    ]
+    return _summed_product(_tag_of(op, "einsum_config"), wide, len(names[-1]))
 
 
 def _convolution(op: Any, operands: Sequence[Tensor]) -> Tensor:
@@ -899,6 +929,7 @@ _RULES: dict[str, Callable[[Any, Sequence[Tensor]], Tensor | list[Tensor]]] = {
     "dot_general": _dot,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
+    "einsum": _einsum,
     "gather": _gather,
     "iota": _iota,
     "optimization_barrier": _same,

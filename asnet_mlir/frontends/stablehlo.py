@@ -6,6 +6,7 @@ process and hands over text.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
@@ -13,12 +14,17 @@ from asnet_mlir.frontends.locations import describe_op, walk
 
 __all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
 
-#: Composites and calls are inlined so that each op's location carries its whole scope.
+#: Composites and calls are inlined so that each op's location carries its whole scope; ops whose
+#: shape is an operand become those of a fixed shape where it is a constant.
 INLINE = (
     "builtin.module(inline,func.func(chlo-legalize-to-stablehlo,"
-    "stablehlo-legalize-composite-to-call),inline,symbol-dce)"
+    "stablehlo-legalize-composite-to-call),inline,symbol-dce,"
+    "func.func(stablehlo-canonicalize-dynamism))"
 )
 _LEGALIZE = "builtin.module(stablehlo-legalize-to-linalg,canonicalize,cse)"
+#: Ops that have a lowering which may not be used: `rng` gives other numbers than the framework,
+#: `torch_index_select` reads where an index out of range says.
+_REFUSED = frozenset({"stablehlo.rng", "stablehlo.torch_index_select"})
 
 
 def linalg_from_stablehlo(module: Any) -> str:
@@ -37,11 +43,10 @@ def linalg_from_stablehlo(module: Any) -> str:
         # JAX caches the module it hands out, so passes must run on a copy.
         copy = module.operation.clone()
         run_passes(copy, INLINE)
+        _refuse(copy.operation, lambda name: name in _REFUSED)
         _rewrite(copy.operation)
         run_passes(copy, _LEGALIZE)
-        for op in walk(copy.operation):
-            if op.name.startswith(("stablehlo.", "chlo.", "mhlo.")):
-                raise UnsupportedError(_unsupported(op))
+        _refuse(copy.operation, lambda name: name.startswith(("stablehlo.", "chlo.", "mhlo.")))
         return copy.operation.get_asm(enable_debug_info=True)
 
 
@@ -155,6 +160,10 @@ def _normalization(op: Any) -> list[Any]:
     return [stablehlo.add(stablehlo.multiply(x, wide[0]), wide[1])]
 
 
-def _unsupported(op: Any) -> str:
-    """Return a message about an op that has no lowering, with its layer and its location."""
-    return f"unsupported op {describe_op(op)}; docs/ops.md lists what is supported"
+def _refuse(module: Any, is_refused: Callable[[str], bool]) -> None:
+    """Raise UnsupportedError for the first op of such a name, with its layer and its location."""
+    for op in walk(module):
+        if is_refused(op.name):
+            raise UnsupportedError(
+                f"unsupported op {describe_op(op)}; docs/ops.md lists what is supported"
+            )

@@ -153,10 +153,11 @@ def test_files_of_a_fixed_batch(tmp_path):
     np.testing.assert_array_equal(got, X[:, :3] + np.array([1, 2, 3], np.float32))
 
 
+MATRIX = """%w = stablehlo.constant dense<[[1.0, 2.0, 3.0], [0.0, 1.0, 5.0], [2.0, 0.0, 1.0]]>
+  : tensor<3x3xf32>"""
 #: What other frameworks than JAX write.
 OTHERS = {
-    "dot": """%w = stablehlo.constant dense<[[1.0, 2.0, 3.0], [0.0, 1.0, 5.0], [2.0, 0.0, 1.0]]>
-  : tensor<3x3xf32>
+    "dot": f"""{MATRIX}
 %y = stablehlo.dot %x, %w : (tensor<4x3xf32>, tensor<3x3xf32>) -> tensor<4x3xf32>""",
     "broadcast": """%c = stablehlo.constant dense<[1.0, 2.0, 3.0]> : tensor<3xf32>
 %r = stablehlo.broadcast %c, sizes = [4] : (tensor<3xf32>) -> tensor<4x3xf32>
@@ -165,6 +166,36 @@ OTHERS = {
 %y = "stablehlo.batch_norm_inference"(%x, %c, %c, %c, %c) {epsilon = 0.001 : f32,
   feature_index = 1 : i64} : (tensor<4x3xf32>, tensor<3xf32>, tensor<3xf32>, tensor<3xf32>,
   tensor<3xf32>) -> tensor<4x3xf32>""",
+    "einsum": f"""{MATRIX}
+%y = "stablehlo.einsum"(%x, %w) {{einsum_config = "bi,ij->bj"}}
+  : (tensor<4x3xf32>, tensor<3x3xf32>) -> tensor<4x3xf32>""",
+    "einsum of a tail": f"""{MATRIX}
+%y = "stablehlo.einsum"(%w, %x) {{einsum_config = "ij,...i->...j"}}
+  : (tensor<3x3xf32>, tensor<4x3xf32>) -> tensor<4x3xf32>""",
+    "dynamic_broadcast_in_dim": """%c = stablehlo.constant dense<[1.0, 2.0, 3.0]> : tensor<3xf32>
+%n = stablehlo.constant dense<[4, 3]> : tensor<2xi32>
+%r = stablehlo.dynamic_broadcast_in_dim %c, %n, dims = [1]
+  : (tensor<3xf32>, tensor<2xi32>) -> tensor<4x3xf32>
+%y = stablehlo.add %x, %r : tensor<4x3xf32>""",
+    "dynamic_iota": """%n = stablehlo.constant dense<[4, 3]> : tensor<2xi32>
+%r = stablehlo.dynamic_iota %n, dim = 1 : (tensor<2xi32>) -> tensor<4x3xf32>
+%y = stablehlo.add %x, %r : tensor<4x3xf32>""",
+    "dynamic_reshape": """%n = stablehlo.constant dense<[4, 3, 1]> : tensor<3xi32>
+%r = stablehlo.dynamic_reshape %x, %n : (tensor<4x3xf32>, tensor<3xi32>) -> tensor<4x3x1xf32>
+%y = stablehlo.reshape %r : (tensor<4x3x1xf32>) -> tensor<4x3xf32>""",
+    "dynamic_pad": """%z = stablehlo.constant dense<0.0> : tensor<f32>
+%l = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+%h = stablehlo.constant dense<[0, -1]> : tensor<2xi32>
+%i = stablehlo.constant dense<0> : tensor<2xi32>
+%y = stablehlo.dynamic_pad %x, %z, %l, %h, %i : (tensor<4x3xf32>, tensor<f32>, tensor<2xi32>,
+  tensor<2xi32>, tensor<2xi32>) -> tensor<4x3xf32>""",
+    "real_dynamic_slice": """%l = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+%h = stablehlo.constant dense<[4, 2]> : tensor<2xi32>
+%i = stablehlo.constant dense<1> : tensor<2xi32>
+%r = stablehlo.real_dynamic_slice %x, %l, %h, %i : (tensor<4x3xf32>, tensor<2xi32>,
+  tensor<2xi32>, tensor<2xi32>) -> tensor<4x1xf32>
+%s = stablehlo.reshape %r : (tensor<4x1xf32>) -> tensor<4xf32>
+%y = stablehlo.broadcast_in_dim %s, dims = [0] : (tensor<4xf32>) -> tensor<4x3xf32>""",
 }
 SQUARE = """%t = stablehlo.transpose %x, dims = [1, 0] : (tensor<4x3xf32>) -> tensor<3x4xf32>
 %s = stablehlo.dot %t, %x : (tensor<3x4xf32>, tensor<4x3xf32>) -> tensor<3x3xf32>
@@ -173,12 +204,73 @@ SQUARE = """%t = stablehlo.transpose %x, dims = [1, 0] : (tensor<4x3xf32>) -> te
 
 @pytest.mark.parametrize("op", OTHERS)
 def test_operations_of_other_frameworks(tmp_path, op):
-    assert load_model(write_module(tmp_path, OTHERS[op])).output_shape == (3,)
+    """Accepted, and what XLA computes."""
+    path = write_module(tmp_path, OTHERS[op])
+    network = load_model(path)
+    expected = run_by_xla("net", path.read_text(), [X[:4, :3]])
+    np.testing.assert_allclose(Evaluator(network).outputs(X[:4, :3]), expected, 1e-6)
+
+
+#: A network with each of them is refused by its name: StableHLO has no lowering for it, or none
+#: that may be used.
+REFUSED = (
+    "after_all all_gather all_reduce all_to_all async_done async_start batch_norm_grad "
+    "batch_norm_training case cholesky collective_broadcast collective_permute collective_reduce "
+    "composite create_token cross-replica-sum custom_call fft get_dimension_size "
+    "get_tuple_element if infeed outfeed partition_id recv reduce_scatter replica_id rng scatter "
+    "send set_dimension_size sort torch_index_select triangular_solve tuple unary_einsum "
+    "uniform_dequantize uniform_quantize while"
+)
+#: Of a fixed shape when the samples are looked at.
+STATIC = (
+    "dynamic_broadcast_in_dim dynamic_conv dynamic_gather dynamic_iota dynamic_pad "
+    "dynamic_reshape real_dynamic_slice"
+)
+#: Taken to depend on all of their operands, by every element.
+OPAQUE = frozenset({"rng_bit_generator"})
+
+
+def test_every_operation_has_its_place():
+    from jaxlib.mlir.dialects import _stablehlo_ops_gen as generated
+
+    from asnet_mlir.frontends.samples import _ELEMENTWISE, _RULES
+
+    names = [
+        value.OPERATION_NAME.removeprefix("stablehlo.")
+        for value in vars(generated).values()
+        if hasattr(value, "OPERATION_NAME")
+    ]
+    places = [_ELEMENTWISE, _RULES.keys(), REFUSED.split(), STATIC.split(), OPAQUE, {"return"}]
+    assert {name: sum(name in place for place in places) for name in names} == dict.fromkeys(
+        names, 1
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """%i = stablehlo.constant dense<[1, 3, 0]> : tensor<3xi32>
+%y = "stablehlo.torch_index_select"(%x, %i) {dim = 1 : i64, batch_dims = 0 : i64}
+  : (tensor<4x3xf32>, tensor<3xi32>) -> tensor<4x3xf32>""",
+        """%a = stablehlo.constant dense<0.0> : tensor<f32>
+%n = stablehlo.constant dense<[4, 3]> : tensor<2xi64>
+%y = stablehlo.rng %a, %a, %n, distribution = UNIFORM
+  : (tensor<f32>, tensor<f32>, tensor<2xi64>) -> tensor<4x3xf32>""",
+    ],
+)
+def test_lowerings_that_may_not_be_used(tmp_path, body):
+    with pytest.raises(UnsupportedError, match=r"unsupported op 'stablehlo.(rng|torch_index_)"):
+        load_model(write_module(tmp_path, body))
 
 
 def test_a_product_over_the_samples_is_refused(tmp_path):
     with pytest.raises(UnsupportedError, match="'stablehlo.dot' at loc.line 3:.* mixes"):
         load_model(write_module(tmp_path, SQUARE))
+    einsum = SQUARE.replace(
+        "stablehlo.dot %t, %x", '"stablehlo.einsum"(%t, %x) {einsum_config = "ib,bj->ij"}'
+    )
+    with pytest.raises(UnsupportedError, match="'stablehlo.einsum' at loc.line 3:.* mixes"):
+        load_model(write_module(tmp_path, einsum))
 
 
 def negative_window(x):
