@@ -310,18 +310,22 @@ def module_from_text(text: str) -> Iterator[Any]:
         yield module
 
 
-def run_passes(module: Any, pipeline: str, what: str) -> None:
+def run_passes(module: Any, pipeline: str, what: str | None) -> None:
     """Run a pipeline of passes on a module.
 
+    Args:
+      what: begins the message of an error; None where the passes' own messages say it.
+
     Raises:
-      UnsupportedError: a pass refused; the message begins with `what`.
+      UnsupportedError: a pass refused.
     """
     from mlir import ir, passmanager
 
     try:
         passmanager.PassManager.parse(pipeline).run(module.operation)
     except ir.MLIRError as error:
-        raise UnsupportedError(f"{what}: {_diagnostic(error)}") from None
+        text = _diagnostic(error)
+        raise UnsupportedError(text if what is None else f"{what}: {text}") from None
 
 
 def _diagnostic(error: Any) -> str:
@@ -369,7 +373,7 @@ def _apply(module: Any, binding: Binding) -> None:
     _declare(module, binding.instances)
     pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
     try:
-        run_passes(module, pipeline, "binding")
+        run_passes(module, pipeline, None)
     except UnsupportedError as error:
         text = str(error)
         for number, rule in binding.numbered.items():

@@ -4,6 +4,11 @@ Every message is one line that says what is wrong, where, and what to do.  The c
 it without a trace: exit status 2 for `InputError`, 1 for every other `AsnetError`.
 """
 
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
 __all__ = [
     "AsnetError",
     "AsnetWarning",
@@ -11,6 +16,7 @@ __all__ = [
     "MismatchError",
     "ToolError",
     "UnsupportedError",
+    "described",
 ]
 
 
@@ -40,3 +46,19 @@ class ToolError(AsnetError):
 
 class MismatchError(AsnetError):
     """Two results that must be equal bit for bit are not."""
+
+
+@contextlib.contextmanager
+def described(what: str, kind: type[AsnetError] = InputError) -> Iterator[None]:
+    """Run code that is not ours, a user's or a framework's, which may raise whatever it likes.
+
+    Raises:
+      kind: it raised something; the message is `what`, the exception's type and its first line.
+    """
+    try:
+        yield
+    except AsnetError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise kind(": ".join([what, type(error).__name__, *lines[:1]])[:600]) from error

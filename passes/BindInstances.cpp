@@ -44,7 +44,8 @@ struct BindInstances : impl::BindInstancesBase<BindInstances> {
     SmallVector<approx::ArithmeticOpInterface> ops;
     getOperation().walk([&](approx::ArithmeticOpInterface op) { ops.push_back(op); });
     if (!parsed.empty() && ops.empty()) {
-      getOperation().emitError("has no approx op to bind; run 'convert-arith-to-approx' first");
+      getOperation().emitError(
+          "the module has no approx op to bind; run 'convert-arith-to-approx' first");
       return signalPassFailure();
     }
     for (const Binding &binding : parsed)

@@ -245,6 +245,7 @@ class _Findings:
         self.widths = widths
         self.strategy: str | None = None
         self.failures: list[str] = []
+        self.undefined: list[str] = []  # failures that explain all others
         self.mismatches: dict[str, int] = {}
         self.vectors = 0
         self.simulators: dict[str, int] = {}
@@ -341,7 +342,7 @@ class _Findings:
             f"{count} of {self.vectors} operand pairs: simulation and {other} differ"
             for other, count in self.mismatches.items()
         ]
-        failures = (*summary, *self.failures)
+        failures = (*self.undefined, *summary, *self.failures)
         return CheckReport(
             label=self.instance.label,
             status="fail" if failures else "pass",
@@ -701,9 +702,10 @@ class _FamilyCheck:
             where = np.flatnonzero(got != other)
             if where.size:
                 first = where[0]
-                member.failures.append(
+                member.undefined.append(
                     f"a = {_hex(a[first], self._widths.a)}, b = {_hex(b[first], self._widths.b)}: "
-                    "the result depends on undefined (x) values"
+                    "the result depends on undefined (x) values: on a signal that is assigned on "
+                    "other paths only (a latch), or nowhere"
                 )
 
     def _compare_other_order(self, a: np.ndarray, b: np.ndarray, results: np.ndarray) -> None:

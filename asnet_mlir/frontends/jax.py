@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, check_samples, lower_module
 from asnet_mlir.frontends.network import Network, Weight
@@ -55,8 +55,8 @@ def from_jax_function(
         own = weight_names[index] if weight_names else "weight" + jax.tree_util.keystr(path)
         names.append(unique_name(own, taken))
     arguments = tuple(
-        Weight(name, as_float32(name, value))
-        for name, (_, value) in zip(names, paths_and_values, strict=True)
+        Weight(own, as_float32(own, value))
+        for own, (_, value) in zip(names, paths_and_values, strict=True)
     )
 
     def flat(batch: Any, *leaves: Any) -> Any:
@@ -71,17 +71,16 @@ def from_jax_function(
             *(jax.ShapeDtypeStruct(w.value.shape, np.float32) for w in arguments),
         ]
 
-    try:
+    with described(f"{name}: JAX can't trace it"):
         result = jax.eval_shape(flat, *specification(2))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: JAX can't trace it: {str(error).splitlines()[0]}") from None
     if not hasattr(result, "shape") or not result.shape or result.shape[0] != 2:
         raise InputError(f"{name}: must return one array whose first dimension is the batch")
     if result.dtype != np.float32:
         raise UnsupportedError(f"{name}: returns {result.dtype}; only float32 is supported")
 
     def module(batch: int) -> Any:
-        return jitted.lower(*specification(batch)).compiler_ir("stablehlo")
+        with described(f"{name}: JAX can't trace it"):
+            return jitted.lower(*specification(batch)).compiler_ir("stablehlo")
 
     # Traced once here: what the function closes over is known afterwards.
     first = lower_module(module(1), arguments)
@@ -128,20 +127,16 @@ def from_module_function(reference: str) -> Network:
     dialects.load_first()
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
-    try:
+    with described(f"{reference}: can't import '{module_name}'"):
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InputError(f"{reference}: can't import '{module_name}': {error}") from None
     factory = getattr(module, function_name, None)
     if not callable(factory):
         raise InputError(f"{reference}: '{module_name}' has no function '{function_name}'")
-    made = factory()
+    with described(f"{reference}: can't be called"):
+        made = factory()
     if not isinstance(made, tuple):
-        raise InputError(f"{reference}: must return (fn, example_args)")
-    try:
-        return from_model_and_arguments(made, name=function_name)
-    except InputError as error:
-        raise type(error)(f"{reference}: {error}") from None
+        raise InputError(f"{function_name}: must return (fn, example_args)")
+    return from_model_and_arguments(made, name=function_name)
 
 
 def from_model_and_arguments(model: tuple[Any, ...], *, name: str | None = None) -> Network:
@@ -151,7 +146,8 @@ def from_model_and_arguments(model: tuple[Any, ...], *, name: str | None = None)
       InputError: the tuple is something else; see `from_jax_function` and `from_tensorflow`.
     """
     if len(model) != 2 or not callable(model[0]) or not isinstance(model[1], tuple | list):
-        raise InputError("must return (fn, example_args)" if name else "give (fn, example_args)")
+        must = f"{name}: must return" if name else "give"
+        raise InputError(f"{must} (fn, example_args)")
     function, arguments = model
     if any(kind.__module__.startswith("tensorflow.") for kind in type(function).__mro__):
         from asnet_mlir.frontends.tensorflow import from_tensorflow

@@ -6,7 +6,7 @@ import functools
 import sys
 from pathlib import Path
 
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, described
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.frontends.network import Network
 
@@ -43,12 +43,8 @@ def _make(path: Path) -> Network:
     from asnet_mlir.frontends.keras import from_keras_model, import_keras
 
     keras = import_keras()
-    try:
+    with described(f"{path}: Keras can't read it"):
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises whatever its layers raise
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        detail = lines[0] if lines else type(error).__name__
-        raise InputError(f"{path}: Keras can't read it: {detail[:300]}") from None
     try:
         return from_keras_model(model)
     except InputError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.locations import first_name, rename_locations, walk
@@ -93,10 +93,8 @@ def from_tensorflow_function(
 
         spec = tf.TensorSpec([batch, *shape], tf.float32)
         traced = tf.function(call, input_signature=[spec], jit_compile=True, autograph=False)
-        try:
+        with described(f"{name}: TensorFlow can't trace it"):
             return traced, traced.get_concrete_function()
-        except (TypeError, ValueError, tf.errors.OpError) as error:
-            raise InputError(f"{name}: TensorFlow can't trace it: {_line(error)}") from None
 
     _, concrete = trace(2)
     output = concrete.structured_outputs
@@ -112,10 +110,8 @@ def from_tensorflow_function(
     def module(batch: int) -> Any:
         traced, own = trace(batch)
         spec = tf.TensorSpec([batch, *shape], tf.float32)
-        try:
+        with described(f"{name}: XLA can't compile it", UnsupportedError):
             content = traced.experimental_get_compiler_ir(spec)(stage="stablehlo_serialized")
-        except (TypeError, ValueError, tf.errors.OpError) as error:
-            raise UnsupportedError(f"{name}: XLA can't compile it: {_line(error)}") from None
         if len(_captured(own, variables)) != len(weights):
             raise UnsupportedError(f"{name}: its weights depend on the batch size")
         parsed = parse_stablehlo(name, content)
@@ -263,8 +259,3 @@ def variable_name(variable: Any) -> str:
 def _name(model: Any) -> str:
     name = getattr(model, "__name__", None) or getattr(model, "name", None)
     return str(name) if name else type(model).__name__
-
-
-def _line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300]

@@ -162,11 +162,26 @@ def test_module_function(tmp_path, monkeypatch):
         "    return (lambda x, w: x * w), (np.zeros((1, 2), np.float32), np.ones(2, np.float32))\n"
         "def wrong():\n"
         "    return 3\n"
+        "def mixes():\n"
+        "    return (lambda x: x - x.mean(0)), (np.zeros((1, 2), np.float32),)\n"
+        "def fails():\n"
+        "    return (lambda x: {}[x.ndim]), (np.zeros((1, 2), np.float32),)\n"
+        "def broken():\n"
+        "    raise RuntimeError('this\\nand that')\n"
     )
+    (tmp_path / "broken_network.py").write_text("no_such_name\n")
     monkeypatch.chdir(tmp_path)
     assert load_model("my_network:net").input_shape == (2,)
-    with pytest.raises(InputError, match=r"must return \(fn, example_args\)"):
-        load_model("my_network:wrong")
+    # Each is said once, whoever raised it.
+    for reference, message in {
+        "my_network:wrong": r"wrong: must return \(fn, example_args\)",
+        "my_network:mixes": "mixes: 'stablehlo.reduce' at",
+        "my_network:fails": "fails: JAX can't trace it: KeyError: 2$",
+        "my_network:broken": "my_network:broken: can't be called: RuntimeError: this$",
+        "broken_network:net": "broken_network:net: can't import 'broken_network': NameError: name ",
+    }.items():
+        with pytest.raises(InputError, match=f"^{message}"):
+            load_model(reference)
 
 
 def test_integer_input_is_refused():

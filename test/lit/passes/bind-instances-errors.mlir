@@ -20,7 +20,7 @@
 // RUN: not asnet-opt %t/bare.mlir --approx-bind-instances=bindings=mulf=31 2>&1 | FileCheck %s --check-prefix=LIBRARY
 // LIBRARY: error: binding 'mulf=31': instance 31 is not declared: the module has no 'approx.library'
 // RUN: not asnet-opt %t/bare.mlir --approx-bind-instances=bindings=mulf=0 2>&1 | FileCheck %s --check-prefix=EMPTY
-// EMPTY: error: has no approx op to bind; run 'convert-arith-to-approx' first
+// EMPTY: error: the module has no approx op to bind; run 'convert-arith-to-approx' first
 // RUN: not asnet-opt %t/deep.mlir --approx-bind-instances=bindings=mulf@blck=0 2>&1 | FileCheck %s --check-prefix=SCOPE
 // SCOPE: error: binding 'mulf@blck=0': layer 'blck' has no mulf; did you mean 'block'? layers with mulf: block/conv, block/l0, {{.*}}, block/l10 and 2 more
 // RUN: not asnet-opt %t/deep.mlir --approx-bind-instances=bindings=mulf@conv=0 2>&1 | FileCheck %s --check-prefix=PATH
