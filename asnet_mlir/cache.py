@@ -1,7 +1,7 @@
 """A folder of results named by the hash of what they were made from.
 
 `ASNET_CACHE_DIR` overrides the place (default: `$XDG_CACHE_HOME/asnet-mlir` or
-`~/.cache/asnet-mlir`).
+`~/.cache/asnet-mlir`), `ASNET_CACHE_SIZE` the gigabytes that it may take (default: 20).
 
 What a caller may rely on (docs/decisions/0017-cache.md):
 
@@ -59,7 +59,10 @@ __all__ = [
 ]
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
-_TEMPORARY, _LISTING, _LOCK = ".new-", ".checksums", ".lock"
+_TEMPORARY, _LISTING, _LOCK, _TRIMMED = ".new-", ".checksums", ".lock", ".trimmed"
+_DEFAULT_GIGABYTES = 20.0
+#: How often a cache's size is looked at, and what is left of the limit where it is too large.
+_TRIM_SECONDS, _LEFT = 3600.0, 0.9
 #: With less room than this a tool that failed may have failed for want of it.
 _ENOUGH_BYTES = 256 << 20
 #: Modules of the package itself that only call others: no result depends on them.
@@ -134,6 +137,8 @@ class _Place:
         self.lock()
         folder = self.root / kind
         _make_folder(folder)
+        if not self._cleaned:
+            atexit.register(self._trim, os.getpid())
         if kind not in self._cleaned:
             self._cleaned.add(kind)
             remove_leftovers(folder, _TEMPORARY)
@@ -146,6 +151,34 @@ class _Place:
             self._lock = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(self._lock, fcntl.LOCK_SH)  # waits for one that cleans
+
+    def _trim(self, owner: int) -> None:
+        """Remove what was not used for longest where the place is too large, as its last user."""
+        if os.getpid() != owner or self._lock is None:
+            return
+        with contextlib.suppress(OSError, InputError):
+            limit = _size_limit()
+            if limit is None:
+                return
+            trimmed = self.root / _TRIMMED
+            if trimmed.exists() and 0 <= time.time() - trimmed.stat().st_mtime < _TRIM_SECONDS:
+                return
+            # Another user's lock is shared: it goes on, and looks at the size when it ends.
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            trimmed.touch()
+            found = [
+                (_last_used(entry), _size(entry), entry)
+                for _, entries in _entries(self.root)
+                for entry in entries
+            ]
+            total = sum(size for _, size, _ in found)
+            if total <= limit:
+                return
+            for _, size, entry in sorted(found):
+                if total <= _LEFT * limit:
+                    break
+                _remove(entry)
+                total -= size
 
 
 def _make_folder(path: Path) -> None:
@@ -226,6 +259,7 @@ def _cache() -> _Cache:
     names = ("ASNET_CACHE_DIR", "XDG_CACHE_HOME", "HOME")
     key = tuple(os.environ.get(name) for name in names)
     if key not in _CACHES:
+        _size_limit()  # a wrong one is an error now, not when the process ends
         try:
             _CACHES[key] = _Cache(_user_place())
         except RuntimeError:  # neither HOME nor an account
@@ -336,9 +370,9 @@ def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """
     cache = _cache()
     for place in cache.places():
+        with contextlib.suppress(OSError):
+            place.lock()  # first: nobody removes what is whole afterwards
         if _is_whole(kind, key, place.root / kind / key):
-            with contextlib.suppress(OSError):
-                place.lock()
             return place.root / kind / key
     try:
         return _make_directory(cache.writing(), kind, key, make)
@@ -408,11 +442,13 @@ class CacheUse:
     Attributes:
       kinds: entries and bytes of each kind.
       leftovers: of runs that were killed; not among the entries.
+      limit: bytes that it may take, or None.
     """
 
     place: Path
     kinds: Mapping[str, tuple[int, int]]
     leftovers: int
+    limit: float | None
 
 
 def cache_use() -> CacheUse:
@@ -423,11 +459,11 @@ def cache_use() -> CacheUse:
         kept = [entry for entry in entries if not _is_temporary(entry.name)]
         leftovers += len(entries) - len(kept)
         kinds[kind] = len(kept), sum(_size(entry) for entry in kept)
-    return CacheUse(place, kinds, leftovers)
+    return CacheUse(place, kinds, leftovers, _size_limit())
 
 
 def clean_cache(days: float = 0.0) -> tuple[int, int]:
-    """Remove entries that were made more than `days` days ago, and what killed runs left.
+    """Remove entries that nobody used for `days` days, and what killed runs left.
 
     Returns:
       Entries removed and their bytes.
@@ -452,20 +488,49 @@ def clean_cache(days: float = 0.0) -> tuple[int, int]:
             ) from None
         for _, entries in _entries(place):
             for entry in entries:
-                age = time.time() - entry.lstat().st_mtime
+                age = time.time() - _last_used(entry)
                 if not _is_temporary(entry.name) and age < days * 86400:
                     continue
                 size += _size(entry)
                 removed += not _is_temporary(entry.name)
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
+                _remove(entry)
     except OSError as error:
         raise InputError(f"{place}: can't be cleaned: {error.strerror}") from None
     finally:
         os.close(lock)
     return removed, size
+
+
+def _size_limit() -> float | None:
+    """Return how many bytes the cache may take; None for any number.
+
+    Raises:
+      InputError: `ASNET_CACHE_SIZE` is no number.
+    """
+    text = os.environ.get("ASNET_CACHE_SIZE", "")
+    if text == "none":
+        return None
+    try:
+        gigabytes = float(text or _DEFAULT_GIGABYTES)
+    except ValueError:
+        gigabytes = -1.0
+    if not gigabytes >= 0:
+        raise InputError(f"ASNET_CACHE_SIZE={text}: write gigabytes, as 20 or 0.5, or none")
+    return gigabytes * 1e9
+
+
+def _last_used(entry: Path) -> float:
+    """Return when an entry was read, as far as its file system notes that (daily), or made."""
+    listing = entry / _LISTING
+    status = (listing if listing.exists() else entry).lstat()
+    return max(status.st_atime, status.st_mtime)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
 
 
 def _place_to_look_at() -> Path:

@@ -338,7 +338,7 @@ def _parser() -> argparse.ArgumentParser:
     command = verb("cache", _cache, "what is kept between runs: where, how much; or remove it")
     command.add_argument("--clean", action="store_true", help="remove what is kept")
     command.add_argument(
-        "--days", type=_number, metavar="N", help="of --clean: only what was made N days ago"
+        "--days", type=_number, metavar="N", help="of --clean: only what nobody used for N days"
     )
 
     command = verb("completion", _completion, "a script by which a shell completes asnet")
@@ -859,6 +859,7 @@ def _cache(options: Any) -> None:
     use = cache_use()
     kinds = {kind: {"entries": n, "bytes": size} for kind, (n, size) in use.kinds.items()}
     result |= {"place": str(use.place), "kinds": kinds, "leftovers": use.leftovers}
+    result["limit"] = use.limit
     if options.json:
         _print_json(result)
         return
@@ -867,6 +868,9 @@ def _cache(options: Any) -> None:
     print(f"{use.place} (ASNET_CACHE_DIR names another place)")
     for kind, (count, size) in use.kinds.items():
         print(f"  {kind}: {count} entries, {size / 1e6:.1f} MB")
+    limit = "no limit" if use.limit is None else f"at most {use.limit / 1e6:.0f} MB"
+    total = sum(size for _, size in use.kinds.values())
+    print(f"  in all {total / 1e6:.1f} MB, {limit} (ASNET_CACHE_SIZE)")
     if use.leftovers:
         print(f"  {use.leftovers} left over from runs that were killed; --clean removes them")
 

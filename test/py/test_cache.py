@@ -282,16 +282,8 @@ def test_leftovers_that_are_old_and_nobodys_go(place):
         assert left == {".new-young", ".new-held", held.name, "key"}
 
 
-def test_asnet_cache_shows_and_cleans(place, capsys):
-    cache.cached_text("models", "key", lambda: "text")
-    cache.cached_directory("verilator", "key", fill)
-    (place / "models" / ".new-x").write_text("half")
-    assert main(["cache"]) == 0
-    shown = capsys.readouterr().out
-    assert str(place) in shown and "models" in shown and "1 left over" in shown
-    assert main(["cache", "--clean", "--days", "1"]) == 2  # this process uses it
-    assert "using it" in capsys.readouterr().err
-    code = "import sys; from asnet_mlir.cli import main; sys.exit(main(sys.argv[1:]))"
+def let_go(place):
+    """Make this process one that has not used the cache."""
     cache._CACHES.clear()
     for lock in list(os.listdir("/proc/self/fd")):
         try:
@@ -299,6 +291,20 @@ def test_asnet_cache_shows_and_cleans(place, capsys):
                 os.close(int(lock))
         except OSError:
             pass
+
+
+def test_asnet_cache_shows_and_cleans(place, capsys):
+    cache.cached_text("models", "key", lambda: "text")
+    cache.cached_directory("verilator", "key", fill)
+    (place / "models" / ".new-x").write_text("half")
+    assert main(["cache"]) == 0
+    shown = capsys.readouterr().out
+    assert str(place) in shown and "models" in shown and "1 left over" in shown
+    assert "at most 20000 MB (ASNET_CACHE_SIZE)" in shown
+    assert main(["cache", "--clean", "--days", "1"]) == 2  # this process uses it
+    assert "using it" in capsys.readouterr().err
+    code = "import sys; from asnet_mlir.cli import main; sys.exit(main(sys.argv[1:]))"
+    let_go(place)
     for arguments, left in (
         (["--days", "1"], {"models/key", "verilator/key"}),
         ([], set()),
@@ -310,6 +316,39 @@ def test_asnet_cache_shows_and_cleans(place, capsys):
         )
         assert done.returncode == 0, done.stderr
         assert {str(p.relative_to(place)) for p in place.glob("*/*")} == left
+
+
+def test_a_cache_that_is_too_large_loses_what_was_not_used_for_longest(place):
+    """By the last process that uses it, when that ends."""
+    for age, key in enumerate(["now", "yesterday", "long ago", "before"]):
+        cache.cached_directory("kind", key, lambda folder: (folder / "f").write_bytes(bytes(3000)))
+        for path in (place / "kind" / key, place / "kind" / key / ".checksums"):
+            os.utime(path, (time.time() - age * 86400,) * 2)
+
+    def another(size):
+        code = "import os\nfrom asnet_mlir import cache\n"
+        code += "cache.cached_text('kind', f'text {os.getpid()}', lambda: 'text')"
+        environment = {**os.environ, "ASNET_CACHE_SIZE": size}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert done.stderr.strip().splitlines()[-1:] == (
+            []
+            if size != "much"
+            else [
+                "asnet_mlir.errors.InputError: ASNET_CACHE_SIZE=much: "
+                "write gigabytes, as 20 or 0.5, or none"
+            ]
+        )
+        return {path.name for path in (place / "kind").iterdir() if path.is_dir()}
+
+    everything = {"now", "yesterday", "long ago", "before"}
+    assert another("0.00001") == everything  # this process uses it
+    let_go(place)
+    assert another("much") == another("none") == another("0.1") == everything
+    assert another("0.00001") == everything  # looked at just now
+    (place / ".trimmed").unlink()
+    assert another("0.00001") == {"now", "yesterday"}
 
 
 @pytest.mark.parametrize("can_exchange", [True, False])
