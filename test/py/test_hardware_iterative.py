@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import stream_networks
+from stream_networks import software_outputs
 
 from asnet_mlir import cli
 from asnet_mlir.binding import Binding, Rule
@@ -17,7 +18,6 @@ from asnet_mlir.cores import Core, core_from_verilog, load_core
 from asnet_mlir.errors import AsnetError, ToolError
 from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import compare_words, generate
-from asnet_mlir.hardware.verbs import software_outputs
 
 hardware = importlib.import_module("asnet_mlir.hardware.simulate")
 
