@@ -74,9 +74,9 @@ test-tensorflow: setup $(TF_VENV)/.installed ## front ends that need TensorFlow,
 
 .PHONY: deep
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
-	$(BIN)/python -m asnet_mlir.cores.deep
-	$(BIN)/python -m asnet_mlir.cores.prove
-	$(BIN)/python -m asnet_mlir.cores.formal
+	$(BIN)/python -m asnet_mlir.cores.checks.deep
+	$(BIN)/python -m asnet_mlir.cores.models.truncating
+	$(BIN)/python -m asnet_mlir.cores.proofs.formal
 	ASNET_FUZZ_MUTANTS=300 ASNET_FUZZ_SEED=1000 $(BIN)/python -m pytest -q test/py/test_cores_fuzz.py
 	ASNET_FUZZ_FUNCTIONS=60 ASNET_FUZZ_SEED=1 $(BIN)/python -m pytest -q test/py/test_cores_random_verilog.py
 	ASNET_DEEP=1 $(BIN)/python -m pytest -q \
@@ -85,7 +85,7 @@ deep: setup ## checks that take long: 10 million vectors a core, wheel in a fres
 
 .PHONY: prove
 prove: setup ## the truncating cores, as hardware has them, are exact ones behind masks: every P
-	$(BIN)/python -m asnet_mlir.cores.formal
+	$(BIN)/python -m asnet_mlir.cores.proofs.formal
 
 .PHONY: lint
 lint: setup ## style and types

@@ -15,7 +15,7 @@ _VERBS = {
     "load_model": "asnet_mlir.frontends",
     "load_data": "asnet_mlir.data",
     "Binding": "asnet_mlir.binding",
-    "compile": "asnet_mlir.compiler",
+    "compile": "asnet_mlir.emit",
     "evaluate": "asnet_mlir.evaluation",
     "explore": "asnet_mlir.exploration",
     "report": "asnet_mlir.reports",
@@ -24,7 +24,7 @@ _VERBS = {
     "synthesize": "asnet_mlir.hardware",
     "prove": "asnet_mlir.hardware.prove",
     "check_core": "asnet_mlir.cores",
-    "characterize_core": "asnet_mlir.cores.characterize",
+    "characterize_core": "asnet_mlir.cores.metrics.characterize",
 }
 
 __all__ = ["__version__", *sorted(_VERBS)]

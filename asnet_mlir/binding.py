@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from asnet_mlir.cores import Instance, parse_instance
-from asnet_mlir.cores.description import describe, instance_from_description
+from asnet_mlir.cores.reading.description import describe, instance_from_description
+from asnet_mlir.cores.reading.schema import constraints_schema
+from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError
-from asnet_mlir.files import write_whole
-from asnet_mlir.json_input import check_keys, check_schema, read_json
+from asnet_mlir.support.files import write_whole
+from asnet_mlir.support.json_input import check_keys, check_schema, read_json
 
 __all__ = ["Binding", "Rule", "layer_option"]
 
@@ -238,6 +240,12 @@ class Binding:
         return " ".join(rule.label for rule in self.rules) or "exact"
 
 
+def with_latencies(binding: Binding) -> Binding:
+    """Return the binding with the latency of every instance filled in (`with_latency`)."""
+    rules = (replace(rule, instance=with_latency(rule.instance)) for rule in binding.rules)
+    return Binding(tuple(rules))
+
+
 def _is_file(text: str) -> bool:
     return "=" not in text and text.endswith(".json")
 
@@ -271,8 +279,6 @@ def _split_rule(text: str) -> tuple[str, str | None, str]:
 
 def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Return the JSON Schema of a rule, and the one that it refers to: that of the constraints."""
-    from asnet_mlir.exploration.constraints import constraints_schema  # binds in turn
-
     root = constraints_schema()
     entry = root["$defs"]["entry"]
     properties = {

@@ -8,119 +8,40 @@ and fed back (`asnet compile --emit STAGE`, `asnet-opt`).
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores import Instance, derive_models, load_core
+from asnet_mlir.cores.core import EXACT_CORES
+from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.worker import in_mlir_process
-
-if TYPE_CHECKING:
-    from asnet_mlir.binding import Binding
-    from asnet_mlir.cores import Instance
-    from asnet_mlir.frontends import Network, Weight
-    from asnet_mlir.jit import CompiledModule
+from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
+from asnet_mlir.network import Network, Weight
 
 __all__ = [
     "MODEL_STAGES",
     "STAGES",
     "bind",
     "bind_for_hardware",
-    "compile",
-    "main_function",
     "mark_arguments",
     "model_texts",
-    "module_from_text",
-    "run_passes",
     "to_approx",
-    "to_llvm",
-    "to_native",
-    "walk",
 ]
+
 
 #: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
 STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
+
+
 #: The stages whose modules are models again, with their weights beside them.
 MODEL_STAGES = ("stablehlo", "approx", "bound")
-
-#: Instances of the exact library cores that hardware binds to ops without a rule.
-EXACT_CORES = {
-    "addf": "fadd",
-    "subf": "fsub",
-    "mulf": "fmul",
-    "divf": "fdiv",
-    "maxf": "fmax",
-    "minf": "fmin",
-}
 
 _TO_APPROX = (
     "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
     "func.func(approx-annotate-layers,approx-fuse-elementwise,approx-split-sums),canonicalize,cse,"
     "approx-widen-booleans,approx-expand-math,convert-arith-to-approx,canonicalize,cse)"
 )
-
-# The reference: scalar loop nests in the order in which ops list their iterators.
-_REFERENCE = (
-    "builtin.module(approx-distinct-results,one-shot-bufferize{bufferize-function-boundaries=true "
-    "function-boundary-type-conversion=identity-layout-map},"
-    "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
-    "fold-memref-alias-ops,canonicalize,cse,approx-block-calls,symbol-dce,"
-    "buffer-deallocation-pipeline,approx-linalg-to-loops,lower-affine,convert-scf-to-cf,"
-    "expand-strided-metadata,lower-affine,convert-vector-to-llvm,finalize-memref-to-llvm,"
-    "convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,"
-    "convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse)"
-)
-
-
-@in_mlir_process
-def compile(
-    model: Any,
-    emit: str = "bound",
-    binding: Any = None,
-    *,
-    batch: int | None = None,
-    style: str = "shared",
-    lanes: Sequence[str] = (),
-) -> str:
-    """Compile a network up to a stage and return the stage's text.
-
-    Args:
-      model: whatever `load_model` takes.
-      emit: one of `STAGES`.
-      binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
-      batch: samples in a call, by default 1 (or the file's own number); the hardware's stages know
-        1 only.
-      style, lanes: of the hardware's stages, see `generate`.
-
-    Raises:
-      InputError: an unknown stage, model, or layer in the binding.
-      UnsupportedError: the network has an op that is not supported, named with its location.
-    """
-    from asnet_mlir.frontends import load_model
-
-    if emit not in STAGES:
-        raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
-    network = load_model(model)
-    if batch is None:
-        batch = network.fixed_batch or 1
-    if emit == "stablehlo":
-        return network.stablehlo(batch)
-    if emit == "linalg":
-        return network.lower(batch)
-    approx = to_approx(network, batch)
-    if emit == "approx":
-        return approx
-    binding = network.complete(binding)
-    if emit == "bound":
-        return bind(approx, binding)
-    if emit == "llvm":
-        bind(approx, binding)  # names what does not fit the network
-        return to_llvm(approx, binding)
-    from asnet_mlir.hardware import emit_hardware
-
-    if batch != 1:
-        raise InputError(f"stage '{emit}' needs a batch of 1, not {batch}")
-    return emit_hardware(network, binding, emit, style, lanes)
 
 
 def to_approx(network: Network, batch: int) -> str:
@@ -185,8 +106,6 @@ def bind_for_hardware(
     with module_from_text(approx) as module:
         from mlir import ir
 
-        from asnet_mlir.cores import load_core
-
         _apply(module, binding)
         run_passes(module, "builtin.module(approx-subf-to-addf)", "binding")
         instances = dict(binding.instances)
@@ -209,148 +128,8 @@ def bind_for_hardware(
 
 def model_texts(instances: Mapping[int, Instance]) -> str:
     """Return the models of instances, functions named after their IDs, as one module's text."""
-    from asnet_mlir.cores import derive_models
-
     models = derive_models({f"approx_core_{key}": value for key, value in instances.items()})
     return "\n".join(model.text for model in models.values())
-
-
-def to_llvm(approx: str, binding: Binding) -> str:
-    """Lower a module of the approx dialect to the LLVM dialect, as the evaluator runs it.
-
-    Returns:
-      A module for each stage, several samples at once, separated by `// -----`.
-    """
-    from asnet_mlir.evaluation.stages import StageCompiler, split_stages
-
-    split = split_stages(approx)
-    compiler = StageCompiler.for_host(split.has_lanes)
-    return "// -----\n".join(compiler.lowered_text(stage, binding) for stage in split.stages)
-
-
-def to_native(
-    bound: str, models: str, *, callbacks: Mapping[str, Any] | None = None
-) -> CompiledModule:
-    """Compile a bound module as the reference: scalar loops, one sample after the other.
-
-    `("main", x, *weights, y)` runs it.  The evaluator's code, which is much faster, is tested
-    against it.
-
-    Args:
-      bound: what `bind` or `bind_for_hardware` returned.
-      models: what `model_texts` returned for the instances that are bound.
-      callbacks: C functions (of ctypes) that `models` declare, by their names.
-    """
-    from asnet_mlir.jit import CompiledModule
-
-    with module_from_text(bound) as module:
-        from mlir import ir
-
-        # The module object must outlive the move of its operations.
-        parsed = ir.Module.parse(models)
-        for op in list(parsed.body.operations):
-            module.body.append(op)
-        main = main_function(module)
-        main.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
-        _protect_arguments(main)
-        function = ir.FunctionType(main.attributes["function_type"].value)
-        shapes = [
-            tuple(ir.ShapedType(kind).shape) for kind in (*function.inputs, *function.results)
-        ]
-        for pipeline in (
-            "builtin.module(convert-approx-to-calls{keep-blocks=true})",
-            "builtin.module(inline,canonicalize,cse)",
-            _REFERENCE,
-        ):
-            run_passes(module, pipeline, "lowering to LLVM")
-        compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
-    compiled.prepare("main")
-    return compiled
-
-
-def _protect_arguments(main: Any) -> None:
-    """Forbid bufferization to compute in place in an argument: the arrays are the caller's."""
-    from mlir import ir
-
-    attributes = main.attributes.get("arg_attrs")
-    count = len(ir.FunctionType(main.attributes["function_type"].value).inputs)
-    given = list(ir.ArrayAttr(attributes)) if attributes else [ir.DictAttr.get({})] * count
-    main.attributes["arg_attrs"] = ir.ArrayAttr.get(
-        [
-            ir.DictAttr.get(
-                {
-                    **{named.name: named.attr for named in ir.DictAttr(known)},
-                    "bufferization.writable": ir.BoolAttr.get(False),
-                }
-            )
-            for known in given
-        ]
-    )
-
-
-@contextlib.contextmanager
-def module_from_text(text: str) -> Iterator[Any]:
-    """Parse `text` in a context of its own that knows the approx dialect.
-
-    Raises:
-      InputError: it does not parse.
-    """
-    from asnet_mlir import dialects
-
-    dialects.load()
-    from mlir import ir
-
-    with ir.Context() as context, ir.Location.unknown():
-        # Passes here take milliseconds; a thread pool per context costs more than it gives.
-        context.enable_multithreading(False)
-        try:
-            module = ir.Module.parse(text)
-        except ir.MLIRError as error:
-            raise InputError(f"not a module of MLIR: {_diagnostic(error)}") from None
-        yield module
-
-
-def run_passes(module: Any, pipeline: str, what: str | None) -> None:
-    """Run a pipeline of passes on a module.
-
-    Args:
-      what: begins the message of an error; None where the passes' own messages say it.
-
-    Raises:
-      UnsupportedError: a pass refused.
-    """
-    from mlir import ir, passmanager
-
-    try:
-        passmanager.PassManager.parse(pipeline).run(module.operation)
-    except ir.MLIRError as error:
-        text = _diagnostic(error)
-        raise UnsupportedError(text if what is None else f"{what}: {text}") from None
-
-
-def _diagnostic(error: Any) -> str:
-    """Return the first diagnostic of an MLIRError on one line, with its location."""
-    diagnostics = getattr(error, "error_diagnostics", None)
-    if not diagnostics:
-        return " ".join(str(error).split())
-    first = diagnostics[0]
-    location = str(first.location)
-    # Where an op stands in a text that the compiler has just printed itself says nothing.
-    placeless = "unknown" in location or location.startswith('loc("-"')
-    place = "" if placeless else f" at {location[:200]}"
-    return " ".join(first.message.split()) + place
-
-
-def main_function(module: Any) -> Any:
-    """Return the function `@main` of a module.
-
-    Raises:
-      InputError: it has none.
-    """
-    for op in module.body.operations:
-        if "sym_name" in op.attributes and op.attributes["sym_name"].value == "main":
-            return op
-    raise InputError("the module lacks the function @main")
 
 
 def _rename(module: Any, name: str) -> None:
@@ -398,6 +177,7 @@ def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False
         block = library.regions[0].blocks.append()
     with ir.InsertionPoint(block):
         for number, instance in instances.items():
+            instance = with_latency(instance)
             parameters = {key: ir.IntegerAttr.get(i64, value) for key, value in instance.parameters}
             approx.CoreOp(  # type: ignore[attr-defined]
                 number,
@@ -407,12 +187,3 @@ def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False
                 instance.unit_latency if units else instance.latency,
                 instance.unit_interval if units else instance.interval,
             )
-
-
-def walk(op: Any) -> Iterator[Any]:
-    """Yield an operation and all that it holds, in order."""
-    yield op
-    for region in op.regions:
-        for block in region:
-            for child in block:
-                yield from walk(child.operation)

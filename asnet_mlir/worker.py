@@ -32,6 +32,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from asnet_mlir import dialects
 from asnet_mlir.errors import AsnetError, ToolError
 
 __all__ = ["in_mlir_process", "main", "run_apart"]
@@ -42,39 +43,43 @@ _LARGE_BYTES = 1 << 16
 _STDERR_LINES = 5
 
 
-def in_mlir_process[**P, R](verb: Callable[P, R]) -> Callable[P, R]:
+def in_mlir_process[**P, R](
+    *, load: Callable[[Any], Any] | None = None
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Mark a public function as one that needs MLIR; a worker runs it where this process can't.
 
-    A `model` argument that is an object of a framework becomes a `Network` here, where it lives.
+    Args:
+      load: makes a `Network` of a `model` argument that is an object of a framework, here, where
+        that lives.
 
     Raises:
       ToolError: the worker ended twice in a row; the end of its standard error is kept.
     """
-    signature = inspect.signature(verb)
 
-    @functools.wraps(verb)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        from asnet_mlir import dialects
+    def marked(verb: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(verb)
 
-        if dialects.can_load():
-            return verb(*args, **kwargs)
-        bound = signature.bind(*args, **kwargs)
-        model = bound.arguments.get("model")
-        if model is not None and not isinstance(model, str | Path):
-            from asnet_mlir.frontends import load_model
+        @functools.wraps(verb)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if dialects.can_load():
+                return verb(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
+            model = bound.arguments.get("model")
+            if load is not None and model is not None and not isinstance(model, str | Path):
+                bound.arguments["model"] = load(model)
+            try:
+                result: R = _worker(_WORKERS, attempts=2).call(
+                    verb.__module__, verb.__qualname__, bound.args, dict(bound.kwargs)
+                )
+            except _DiedError as died:
+                raise ToolError(
+                    f"the process that runs MLIR for this one ended twice, {died}"
+                ) from None
+            return result
 
-            bound.arguments["model"] = load_model(model)
-        try:
-            result: R = _worker(_WORKERS, attempts=2).call(
-                verb.__module__, verb.__qualname__, bound.args, dict(bound.kwargs)
-            )
-        except _DiedError as died:
-            raise ToolError(
-                f"the process that runs MLIR for this one ended twice, {died}"
-            ) from None
-        return result
+        return call
 
-    return call
+    return marked
 
 
 def run_apart[R](function: Callable[..., R], *args: Any, purpose: str) -> R:
@@ -386,8 +391,6 @@ def _worker(started: list[_Worker], attempts: int) -> _Worker:
 
 def main(arguments: Sequence[str]) -> int:
     """Serve the process at the other end of a socket until it ends."""
-    from asnet_mlir import dialects
-
     dialects.load()
     folders = [Path(name) for name in arguments[1:]]
     Channel(Connection(int(arguments[0])), folders).serve()

@@ -58,7 +58,7 @@ def _instance(core, op):
 
 
 def _compile_seconds(model) -> float:
-    from asnet_mlir.jit import compile_elementwise
+    from asnet_mlir.cores.models.kernel import compile_elementwise
 
     start = time.perf_counter()
     kernel = compile_elementwise({"f": model})
@@ -74,8 +74,9 @@ def main() -> None:
 
     import numpy as np
 
-    from asnet_mlir.cores import derive_models, simulation
-    from asnet_mlir.jit import compile_elementwise
+    from asnet_mlir.cores import derive_models
+    from asnet_mlir.cores.models.kernel import compile_elementwise
+    from asnet_mlir.cores.simulation import simulation
 
     compile_elementwise({"w": "func.func private @w(%a: f32, %b: f32) -> f32 { return %a : f32 }"})
     rng = np.random.default_rng(0)

@@ -104,8 +104,8 @@ def main() -> int:
 def _row(case: Case) -> dict[str, Any]:
     """Return the cells of a row; those that fail hold why."""
     from asnet_mlir.cores import check, derive_models
-    from asnet_mlir.cores.characterize import characterize
-    from asnet_mlir.cores.simulation import port_widths
+    from asnet_mlir.cores.metrics.characterize import characterize
+    from asnet_mlir.cores.simulation.simulation import port_widths
 
     row: dict[str, Any] = dict.fromkeys(HEADER, "-")
     row |= {"core": case.core, "what it shows": case.shows, "failures": []}
@@ -170,7 +170,7 @@ def _measure(rows: list[dict[str, Any]], repeat: int) -> None:
     """Fill in speeds: the median of all repetitions, in turn, and the best."""
     import numpy as np
 
-    from asnet_mlir.jit import compile_elementwise
+    from asnet_mlir.cores.models.kernel import compile_elementwise
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
     rng = np.random.default_rng(0)

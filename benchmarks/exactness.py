@@ -26,8 +26,9 @@ import numpy as np
 from asnet_mlir.data import load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator
-from asnet_mlir.frontends import Network, load_model
+from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.load import builtin_models
+from asnet_mlir.network import Network
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 

@@ -182,7 +182,7 @@ def main() -> None:
 
 def in_fresh_process(case: str) -> dict[str, Any]:
     """Run a case with everything cached but native code."""
-    from asnet_mlir.cache import cache_directory
+    from asnet_mlir.support.cache import cache_directory
 
     warm_up_cores()
     with tempfile.TemporaryDirectory(prefix="asnet-bench-") as folder:

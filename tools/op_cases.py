@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.frontends import Network
+from asnet_mlir.network import Network
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 

@@ -20,8 +20,8 @@ from op_cases import CASES, KERAS_CASES, inputs
 from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator
-from asnet_mlir.frontends import Network
-from asnet_mlir.hardware.verbs import emit_hardware
+from asnet_mlir.hardware.generation import emit_hardware
+from asnet_mlir.network import Network
 
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 1e-5

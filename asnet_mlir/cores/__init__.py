@@ -1,21 +1,13 @@
 """Cores: from Verilog and its contract to a checked model in MLIR."""
 
-from asnet_mlir.cores.check import CheckReport, check, check_core
-from asnet_mlir.cores.core import (
-    INTEGER_OPS,
-    OPS,
-    Core,
-    Instance,
-    Parameter,
-    Ports,
-    Unit,
-    core_from_verilog,
-    library_cores,
-    load_core,
-    parse_instance,
-)
-from asnet_mlir.cores.model import Model, derive_models, native_masks
-from asnet_mlir.cores.registration import ensure_checked
+from asnet_mlir.cores.checks.check import CheckReport, check, check_core
+from asnet_mlir.cores.checks.registration import ensure_checked
+from asnet_mlir.cores.core import INTEGER_OPS, OPS, Core, Instance, Parameter, Ports, Unit
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.models.model import Model
+from asnet_mlir.cores.models.native import native_masks
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
+from asnet_mlir.cores.reading.library import library_cores, load_core, parse_instance
 
 __all__ = [
     "INTEGER_OPS",

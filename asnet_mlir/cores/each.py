@@ -23,18 +23,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from asnet_mlir.cache import cached_text, code_version, content_hash
-from asnet_mlir.cores.core import (
-    Instance,
-    Source,
-    core_from_verilog,
-    dependencies,
-    include_folders,
-    is_table,
-    parse_instance,
-)
-from asnet_mlir.cores.simulation import port_widths
+from asnet_mlir.cores.checks.check import DEFAULT_VECTORS, check
+from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.metrics.characterize import characterize, compared
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
+from asnet_mlir.cores.reading.library import parse_instance
+from asnet_mlir.cores.reading.table import core_from_table, is_table
+from asnet_mlir.cores.simulation.simulation import port_widths
+from asnet_mlir.cores.sources.source import Source, dependencies, include_folders
 from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.support.cache import cached_text, code_version, content_hash
 
 __all__ = ["Request", "Row", "find", "run", "table", "to_csv"]
 
@@ -340,10 +338,6 @@ def serve() -> None:
 
 def look_at(file: str, request: Request) -> Row:
     """Return the row of one file, made in this process."""
-    from asnet_mlir.cores.characterize import characterize, compared
-    from asnet_mlir.cores.check import DEFAULT_VECTORS, check
-    from asnet_mlir.cores.table import core_from_table
-
     row = Row(file, "error")
     try:
         if Path(file).suffix in _VERILOG:

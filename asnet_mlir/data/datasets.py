@@ -29,7 +29,7 @@ from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
 from asnet_mlir.data.svhn import load_svhn
 from asnet_mlir.data.svhn_synthetic import synthetic_svhn
 from asnet_mlir.errors import InputError
-from asnet_mlir.resources import data_directory
+from asnet_mlir.support.resources import data_directory
 
 __all__ = ["load_data"]
 

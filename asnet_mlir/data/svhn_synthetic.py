@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from asnet_mlir.cache import cached_directory
 from asnet_mlir.data.glyphs import FIELD_HEIGHT, FIELD_WIDTH, STYLES, distance_fields
 from asnet_mlir.data.noise import draw, draw_bytes, spread
 from asnet_mlir.errors import ToolError
+from asnet_mlir.support.cache import cached_directory
 
 __all__ = ["SIZES", "paint", "synthetic_svhn"]
 

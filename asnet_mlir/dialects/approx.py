@@ -4,4 +4,4 @@ from asnet_mlir.dialects import load as _load
 
 _load()
 
-from ._approx_ops_gen import *
+from asnet_mlir.dialects._approx_ops_gen import *

@@ -79,7 +79,7 @@ def prepare_data(data: str | Path | Dataset | tuple[Any, Any], network: Any) -> 
     return dataset
 
 
-@in_mlir_process
+@in_mlir_process(load=load_model)
 def evaluate(
     model: Any,
     data: str | Path | Dataset | tuple[Any, Any],

@@ -12,11 +12,14 @@ import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, to_approx
-from asnet_mlir.cores.model import Strategy
+from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.stages import BoundStage, StageCompiler, split_stages, transposer
-from asnet_mlir.frontends import Network, load_model
-from asnet_mlir.native import Argument, Plan
+from asnet_mlir.evaluation.cpu import BoundStage, StageCompiler
+from asnet_mlir.evaluation.stages import split_stages
+from asnet_mlir.evaluation.transpose import transposer
+from asnet_mlir.frontends import load_model
+from asnet_mlir.native.objects import Argument, Plan
+from asnet_mlir.network import Network
 
 __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
 

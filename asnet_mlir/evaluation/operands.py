@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding, Rule
-from asnet_mlir.compiler import EXACT_CORES, bind, to_approx, to_native
+from asnet_mlir.compiler import bind, to_approx
 from asnet_mlir.cores import load_core
-from asnet_mlir.cores.model import external_text
+from asnet_mlir.cores.core import EXACT_CORES
+from asnet_mlir.cores.models.external import external_text
 from asnet_mlir.cores.operands import ieee_reference
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.frontends import load_model
+from asnet_mlir.reference import to_native
 
 __all__ = ["record_operands"]
 

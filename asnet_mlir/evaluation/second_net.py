@@ -11,12 +11,12 @@ import sys
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.cache import cached_bytes, code_version, content_hash
 from asnet_mlir.errors import ToolError, UnsupportedError
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
-from asnet_mlir.frontends.network import Network
 from asnet_mlir.frontends.xla import run_by_xla
-from asnet_mlir.native import native_key
+from asnet_mlir.native.objects import native_key
+from asnet_mlir.network import Network
+from asnet_mlir.support.cache import cached_bytes, code_version, content_hash
 
 __all__ = ["check_first_samples"]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.cache import content_hash
 from asnet_mlir.data import Dataset
 from asnet_mlir.evaluation.accuracy import right_samples
+from asnet_mlir.evaluation.cpu import BoundStage
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, checked_threads
-from asnet_mlir.evaluation.stages import BoundStage
-from asnet_mlir.native import aligned
+from asnet_mlir.native.objects import aligned
+from asnet_mlir.support.cache import content_hash
 
 __all__ = ["Session"]
 

@@ -21,7 +21,6 @@ from typing import Any, TypeVar
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
-from asnet_mlir.cache import content_hash
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
@@ -29,7 +28,8 @@ from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration.early_stop import EarlyStop
 from asnet_mlir.exploration.origin import program_version
 from asnet_mlir.exploration.runner import Measurement, measure
-from asnet_mlir.frontends import Network
+from asnet_mlir.network import Network
+from asnet_mlir.support.cache import content_hash
 
 __all__ = ["ClusterRunner", "connect"]
 

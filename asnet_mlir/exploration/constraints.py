@@ -7,9 +7,7 @@ The keys `ParamLow` and `ParamHigh` are the paper's (Froehlich et al., section I
 
 from __future__ import annotations
 
-import functools
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cores import Instance
-from asnet_mlir.cores.core import is_table
-from asnet_mlir.cores.description import describe, instance_from_description
+from asnet_mlir.cores.reading.description import describe, instance_from_description
+from asnet_mlir.cores.reading.schema import constraints_schema
+from asnet_mlir.cores.reading.table import is_table
 from asnet_mlir.errors import InputError
-from asnet_mlir.json_input import check_schema, read_json
+from asnet_mlir.support.json_input import check_schema, read_json
 
-__all__ = ["Constraints", "constraints_schema", "load_constraints"]
+__all__ = ["Constraints", "load_constraints"]
+
 
 _MAX_INSTANCES = 10_000
 
@@ -64,12 +64,6 @@ class Constraints:
                 for op, instances in self.choices.items()
             },
         }
-
-
-@functools.cache
-def constraints_schema() -> Mapping[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of the constraints file."""
-    return json.loads(Path(__file__).with_name("constraints.schema.json").read_text())
 
 
 def load_constraints(source: str | Path | Mapping[str, Any]) -> Constraints:

@@ -20,8 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import EXACT_CORES
 from asnet_mlir.cores import Instance, load_core
+from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import default_threads
 from asnet_mlir.exploration.criterion import COSTS
@@ -29,6 +29,7 @@ from asnet_mlir.exploration.keys import deciding_rule
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import InstanceCost, Store
+from asnet_mlir.hardware import synthesize
 
 __all__ = ["TARGET", "CostModel", "check_cost", "exact_instances", "measure_costs"]
 
@@ -157,8 +158,6 @@ def measure_costs(
 
 
 def _measure(instance: Instance, cost: str) -> InstanceCost:
-    from asnet_mlir.hardware import synthesize  # needs no MLIR, but CIRCT's tools
-
     area = delay = None
     if cost in ("area", "energy"):
         area = float(synthesize(instance, target=TARGET, route=False)["luts"])

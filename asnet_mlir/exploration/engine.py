@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
-from asnet_mlir.cache import content_hash
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.costs import CostModel
 from asnet_mlir.exploration.early_stop import EarlyStop
 from asnet_mlir.exploration.origin import Origin
-from asnet_mlir.exploration.progress import Progress
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.runner import Measurement, Runner
 from asnet_mlir.exploration.space import Configuration, DesignSpace
@@ -27,7 +25,9 @@ from asnet_mlir.exploration.store import (
     Store,
     StudyRecord,
 )
-from asnet_mlir.interrupts import Interrupts
+from asnet_mlir.exploration.sweep_progress import Progress
+from asnet_mlir.support.cache import content_hash
+from asnet_mlir.support.interrupts import Interrupts
 
 __all__ = ["BudgetSpent", "Engine", "Study"]
 

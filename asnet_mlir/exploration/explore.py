@@ -24,7 +24,6 @@ from asnet_mlir.exploration.early_stop import EarlyStop
 from asnet_mlir.exploration.engine import BudgetSpent, Engine, Study
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.exploration.origin import Origin, origin_of
-from asnet_mlir.exploration.progress import Progress
 from asnet_mlir.exploration.results import (
     Exploration,
     NothingFoundError,
@@ -44,8 +43,9 @@ from asnet_mlir.exploration.store import (
     check_store,
 )
 from asnet_mlir.exploration.strategies import Task, strategy_named
+from asnet_mlir.exploration.sweep_progress import Progress
 from asnet_mlir.frontends import load_model
-from asnet_mlir.interrupts import Interrupts
+from asnet_mlir.support.interrupts import Interrupts
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["DEFAULT_BUDGET", "explore"]
@@ -54,7 +54,7 @@ __all__ = ["DEFAULT_BUDGET", "explore"]
 DEFAULT_BUDGET = 500
 
 
-@in_mlir_process
+@in_mlir_process(load=load_model)
 def explore(
     model: Any,
     data: str | Path | Dataset | tuple[Any, Any],

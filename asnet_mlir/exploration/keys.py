@@ -9,12 +9,12 @@ import numpy as np
 
 import asnet_mlir
 from asnet_mlir.binding import Binding, Rule
-from asnet_mlir.cache import content_hash
-from asnet_mlir.compiler import EXACT_CORES
 from asnet_mlir.cores import load_core
+from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.data import Dataset
 from asnet_mlir.exploration.layers import Layer
-from asnet_mlir.frontends import Network
+from asnet_mlir.network import Network
+from asnet_mlir.support.cache import content_hash
 
 __all__ = [
     "assignment",

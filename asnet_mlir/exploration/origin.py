@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from asnet_mlir.cache import code_version
-
-if TYPE_CHECKING:
-    from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.support.cache import code_version
 
 __all__ = ["Origin", "origin_of", "program_version"]
 
@@ -68,8 +67,6 @@ class Origin:
 
 def origin_of(instances: Iterable[Instance]) -> Origin:
     """Return what this program makes of instances now; their models are derived where missing."""
-    from asnet_mlir.cores.model import derive_models  # reading a store needs no cores
-
     unique = {instance.content_hash: instance for instance in instances}
     models = derive_models({f"core_{n}": one for n, one in enumerate(unique.values())})
     found = zip(unique, models.values(), strict=True)

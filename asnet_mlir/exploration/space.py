@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from asnet_mlir.binding import Binding, Rule
-from asnet_mlir.compiler import EXACT_CORES
 from asnet_mlir.cores import Instance, load_core
+from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.constraints import Constraints
 from asnet_mlir.exploration.layers import Layer

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.binding import Binding, Rule
-from asnet_mlir.compiler import EXACT_CORES
 from asnet_mlir.cores import Instance, library_cores
+from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.frontends.network import Network
 from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
+from asnet_mlir.ir import main_function, module_from_text, run_passes
+from asnet_mlir.network import Network
 
 __all__ = ["from_approx_file"]
 
@@ -34,8 +35,6 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
         instance's parameters, latency or interval are not its core's.
       UnsupportedError: floats are computed outside of the approx dialect.
     """
-    from asnet_mlir.compiler import main_function, module_from_text, run_passes
-
     try:
         with module_from_text(path.read_text()) as module:
             arguments, output = _signature(path, main_function(module))

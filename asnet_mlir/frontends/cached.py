@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import dialects
-from asnet_mlir.cache import cached_bytes, code_version, content_hash
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
-from asnet_mlir.frontends.network import Network, Weight
-from asnet_mlir.native import native_key
+from asnet_mlir.native.objects import native_key
+from asnet_mlir.network import Network, Weight
+from asnet_mlir.support.cache import cached_bytes, code_version, content_hash
 
 __all__ = ["cached_network", "file_key", "pack", "unpack"]
 

@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import dialects
+from asnet_mlir.compiler import _TO_APPROX, mark_arguments
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.weights import as_float32
+from asnet_mlir.ir import module_from_text, run_passes
+from asnet_mlir.network import Network, Weight
+from asnet_mlir.reference import to_native
 
 __all__ = ["fold_weights"]
 
@@ -80,8 +83,6 @@ def fold_weights(network: Network) -> Network:
 
 
 def _split(text: str, network: Network) -> _Split:
-    from asnet_mlir.compiler import mark_arguments, module_from_text, run_passes
-
     with module_from_text(text) as module:
         from mlir import ir
 
@@ -130,8 +131,6 @@ def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[
 
 def _evaluate(folding: str, split: _Split, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the folded values by name, computed as scalar loops in the defined order."""
-    from asnet_mlir.compiler import _TO_APPROX, module_from_text, run_passes, to_native
-
     with module_from_text(folding) as module:
         run_passes(module, _TO_APPROX, "folding weights")
         text = str(module)

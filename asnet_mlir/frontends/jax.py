@@ -14,8 +14,8 @@ import numpy as np
 from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, check_samples, lower_module
-from asnet_mlir.frontends.network import Network, Weight
 from asnet_mlir.frontends.weights import as_float32, unique_name
+from asnet_mlir.network import Network, Weight
 
 __all__ = ["from_jax_function", "from_model_and_arguments", "from_module_function"]
 

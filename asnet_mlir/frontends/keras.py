@@ -10,7 +10,7 @@ from typing import Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.jax import from_jax_function
-from asnet_mlir.frontends.network import Network
+from asnet_mlir.network import Network
 
 __all__ = ["from_keras_model", "import_keras"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asnet_mlir.errors import InputError, described
 from asnet_mlir.frontends.cached import cached_network, file_key
-from asnet_mlir.frontends.network import Network
+from asnet_mlir.network import Network
 
 __all__ = ["from_keras_file"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.folding import fold_weights
-from asnet_mlir.frontends.network import Network
-from asnet_mlir.resources import data_directory
+from asnet_mlir.network import Network
+from asnet_mlir.support.resources import data_directory
 
 __all__ = ["builtin_models", "load_model"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from asnet_mlir.compiler import MODEL_STAGES
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.cached import cached_network, file_key
-from asnet_mlir.frontends.network import Network
 from asnet_mlir.frontends.weights import weights_file_of
+from asnet_mlir.network import Network
 
 __all__ = ["from_mlir_file"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.frontends.child import ChildModel
-from asnet_mlir.frontends.network import Network
+from asnet_mlir.network import Network
 
 __all__ = ["from_saved_model", "load_saved_model"]
 

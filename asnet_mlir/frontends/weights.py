@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.files import write_whole
-from asnet_mlir.frontends.network import Weight
+from asnet_mlir.network import Weight
+from asnet_mlir.support.files import write_whole
 
 __all__ = [
     "as_float32",

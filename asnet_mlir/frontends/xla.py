@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from asnet_mlir.errors import ToolError
 from asnet_mlir.worker import run_apart
 
 __all__ = ["run_by_xla"]
@@ -34,8 +35,6 @@ def _execute(name: str, text: str, arguments: Sequence[np.ndarray]) -> np.ndarra
     import jax
     from jax._src.lib import xla_client
     from jaxlib._jax import JaxRuntimeError
-
-    from asnet_mlir.errors import ToolError
 
     (device,) = jax.local_devices(backend="cpu")[:1]
     try:

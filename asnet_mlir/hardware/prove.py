@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.cores import formal, library_cores, parse_instance
-from asnet_mlir.cores.core import Core, Instance, Source
-from asnet_mlir.cores.netlist import instantiations
+from asnet_mlir.cores import library_cores, parse_instance
+from asnet_mlir.cores.core import Core, Instance
+from asnet_mlir.cores.proofs import formal
+from asnet_mlir.cores.sources.source import Source
+from asnet_mlir.cores.verilog.interface import instantiations
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import check_files, helper_modules, read_manifest
+from asnet_mlir.hardware.bundle.manifest import check_files, helper_modules, read_manifest
 
 __all__ = ["NOT_COVERED", "Proofs", "prove"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.files import unwritable
 from asnet_mlir.reports.collect import OP_TITLES, Group, Sensitivity
 from asnet_mlir.reports.save import save_figure
+from asnet_mlir.support.files import unwritable
 
 __all__ = ["draw_figures"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.cores.characterize import DISTRIBUTIONS, Characterization, ErrorMap
+from asnet_mlir.cores.metrics.characterize import DISTRIBUTIONS, Characterization, ErrorMap
 from asnet_mlir.reports.save import save_figure
 
 __all__ = ["plot_errors"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.files import write_whole
 from asnet_mlir.reports.collect import collect
 from asnet_mlir.reports.figures import draw_figures
 from asnet_mlir.reports.html import render
+from asnet_mlir.support.files import write_whole
 
 __all__ = ["report"]
 

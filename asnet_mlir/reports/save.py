@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.files import write_whole
+from asnet_mlir.support.files import write_whole
 
 __all__ = ["save_figure"]
 

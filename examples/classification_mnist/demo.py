@@ -16,7 +16,7 @@ from pathlib import Path
 
 import asnet_mlir
 from asnet_mlir.exploration import choose
-from asnet_mlir.exploration.progress import ProgressDisplay
+from asnet_mlir.exploration.sweep_progress import ProgressDisplay
 from asnet_mlir.reports import accuracy_table, plot_accuracy
 
 MODEL = "classification_mnist"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from asnet_mlir.data import load_data
 from asnet_mlir.frontends.keras import import_keras
-from asnet_mlir.resources import data_directory
+from asnet_mlir.support.resources import data_directory
 
 EPOCHS = 20
 BATCH = 128

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from asnet_mlir.data import load_data
 from asnet_mlir.frontends.keras import import_keras
-from asnet_mlir.resources import data_directory
+from asnet_mlir.support.resources import data_directory
 
 NAME = "convolutional_svhn"
 EPOCHS = 20

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-ASNET = [sys.executable, "-c", "from asnet_mlir._tools import asnet; asnet()"]
+ASNET = [sys.executable, "-c", "from asnet_mlir.cli.program import asnet; asnet()"]
 DATA = Path(__file__).parents[1] / "py" / "data"
 
 #: What differs between two runs that compute the same.

@@ -20,11 +20,11 @@ import pytest
 import stream_networks
 
 from asnet_mlir.errors import AsnetError
-from asnet_mlir.frontends import Network
 from asnet_mlir.hardware import compare_words, generate
-from asnet_mlir.hardware.verbs import software_outputs
+from asnet_mlir.hardware.comparison import software_outputs
+from asnet_mlir.network import Network
 
-hardware = importlib.import_module("asnet_mlir.hardware.simulate")
+hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "1"))

@@ -18,9 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asnet_mlir.cores import core_from_verilog, model, netlist
+from asnet_mlir.cores import core_from_verilog
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.verilog import yosys
 from asnet_mlir.errors import AsnetError
-from asnet_mlir.jit import compile_elementwise
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "0"))
@@ -114,7 +116,7 @@ def _endless(rng: random.Random) -> str:
 
 
 def test_random_hierarchies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netlist, "_CPU_SECONDS", 3.0)
+    monkeypatch.setattr(yosys, "_CPU_SECONDS", 3.0)
     counts: Counter[str] = Counter()
     end, seed, slowest = time.monotonic() + SECONDS, SEED, 0.0
     pairs = np.arange(1 << 16)
@@ -136,7 +138,7 @@ def test_random_hierarchies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         start = os.times()
         try:
             core = core_from_verilog([path], top=rng.choice(["top", None]))
-            kernel = compile_elementwise(model.derive_models({"f": core.instance()}))
+            kernel = compile_elementwise(derive_models({"f": core.instance()}))
             got = kernel("f", a.astype(np.uint8), b.astype(np.uint8))
         except AsnetError as error:
             assert kind in ("deep", "endless"), f"{where}\n{error}"

@@ -24,7 +24,7 @@ import pytest
 from fuzzing import ASNET, DATA, cases, environment, without_times
 
 from asnet_mlir.exploration.store import Store
-from asnet_mlir.files import restore
+from asnet_mlir.support.files import restore
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job
     signal.signal(signal.SIGINT, signal.default_int_handler)  # its children inherit it otherwise
@@ -64,7 +64,7 @@ def age(folder: Path) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from asnet_mlir.hardware.bundle import _write
+from asnet_mlir.hardware.bundle.write import _write
 import hashlib, json
 out, version, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 files = {f"rtl/f{n}.sv": f"{version} {n}".encode() * 99 for n in range(count)}

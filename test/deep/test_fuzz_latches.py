@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 from random_procedures import random_latches
 
-from asnet_mlir.cores import core_from_verilog, model
-from asnet_mlir.cores.aig import Graph
-from asnet_mlir.cores.family import Widths, make_family
-from asnet_mlir.cores.gates import Gates
-from asnet_mlir.cores.netlist import Netlist, elaborate, remove_registers
-from asnet_mlir.cores.simulation import build
+from asnet_mlir.cores import core_from_verilog
+from asnet_mlir.cores.circuits.aig import Graph
+from asnet_mlir.cores.circuits.gates import Gates
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.simulation.family import Widths, make_family
+from asnet_mlir.cores.simulation.simulation import build
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import AsnetError
-from asnet_mlir.jit import compile_elementwise
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "0"))
@@ -70,7 +73,7 @@ def test_random_latches(tmp_path: Path) -> None:
         pairs = np.concatenate([rng.permutation(256) for _ in range(ORDERS)])
         a, b = (pairs >> 4).astype(np.uint8), (pairs & 15).astype(np.uint8)
         good = [n for n in range(FUNCTIONS) if n not in refused]
-        models = model.derive_models({f"k{n}": instances[n] for n in good})
+        models = derive_models({f"k{n}": instances[n] for n in good})
         kernel = compile_elementwise(models)
         for simulator in ("verilator", "cxxrtl"):
             family = make_family(instances, Widths(4, 4, 8))

@@ -20,15 +20,16 @@ import numpy as np
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import module_from_text, to_approx, walk
+from asnet_mlir.compiler import to_approx
 from asnet_mlir.cores import core_from_verilog
-from asnet_mlir.cores.core import Source
-from asnet_mlir.cores.netlist import read_interface
+from asnet_mlir.cores.sources.source import Source
+from asnet_mlir.cores.verilog.interface import read_interface
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.weights import weights_file_of, write_weights
-from asnet_mlir.hardware import verbs
-from asnet_mlir.hardware.verilog import KEYWORDS
+from asnet_mlir.hardware.bundle.systemverilog import KEYWORDS
+from asnet_mlir.hardware.comparison import _inside
+from asnet_mlir.ir import module_from_text, walk
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "1"))
@@ -156,7 +157,7 @@ def check_bundle(rng: random.Random, network: Any, names: list[str], folder: Pat
         two = {entry["layer"] for entry in manifest["layers"] if entry.get("lanes") == 2}
         assert two == {lanes[0][:-2]}, two
     assert manifest["info"]["network"] == network.name
-    inside = verbs._inside(bundle, asnet_mlir.hardware.bundle.read_manifest(bundle))
+    inside = _inside(bundle, asnet_mlir.hardware.bundle.read_manifest(bundle))
     assert {value.layer for value in inside.values if value.layer} <= set(names)
     files = (bundle / "filelist.f").read_text().split()
     assert len({file.casefold() for file in manifest["files"]}) == len(manifest["files"])

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.cores.core import FORMAT_WIDTHS
-from asnet_mlir.cores.netlist import ModuleInterface, PortInterface
-from asnet_mlir.cores.port_choice import choose_ports
 from asnet_mlir.cores.ports import PORT_ROLES, Ports
+from asnet_mlir.cores.reading.port_choice import choose_ports
+from asnet_mlir.cores.verilog.interface import ModuleInterface, PortInterface
 from asnet_mlir.errors import InputError
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))

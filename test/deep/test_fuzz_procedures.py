@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 from random_procedures import random_procedures
 
-from asnet_mlir.cores import core_from_verilog, model
-from asnet_mlir.cores.check import check
-from asnet_mlir.cores.netlist import Netlist, elaborate, remove_registers
+from asnet_mlir.cores import core_from_verilog
+from asnet_mlir.cores.checks.check import check
+from asnet_mlir.cores.models.derive import _graph, derive_models
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.jit import compile_elementwise
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "0"))
@@ -41,14 +44,14 @@ def test_random_procedures(tmp_path: Path) -> None:
             )
         rng = np.random.default_rng(seed)
         a, b = (rng.integers(0, 1 << 12, 512).astype(np.uint16) for _ in range(2))
-        kernel = compile_elementwise(model.derive_models(instances))
+        kernel = compile_elementwise(derive_models(instances))
         for (symbol, instance), read in zip(
             instances.items(), elaborate(list(instances.values())), strict=True
         ):
             assert isinstance(read, Netlist)
             flat, _ = remove_registers(read, instance)
             try:
-                graph, inputs, outputs = model._graph(instance, flat)
+                graph, inputs, outputs = _graph(instance, flat)
             except UnsupportedError:
                 counts["refused as gates"] += 1
                 continue

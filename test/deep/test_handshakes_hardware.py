@@ -16,8 +16,8 @@ import test_hardware_iterative as iterative
 
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cores import Core, core_from_verilog
-from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import generate
+from asnet_mlir.hardware.bundle.manifest import read_manifest
 
 
 def unit(folder: Path, name: str, text: str, inside: str, operands: str) -> Core:
@@ -49,7 +49,7 @@ def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_equal_words_and_cycles(bundle: Path) -> None:
     result = iterative.check(bundle, 4)
-    manifest = bundles.read_manifest(bundle)
+    manifest = read_manifest(bundle)
     assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import lit.formats
 
-from asnet_mlir import _tools, plugin
+from asnet_mlir import plugin
+from asnet_mlir.support.tools import asnet_opt_path
 
 config.name = "asnet-mlir"
 config.test_format = lit.formats.ShTest(execute_external=False)
@@ -22,7 +23,7 @@ config.test_exec_root = str(Path(__file__).parents[2] / "build" / "lit")
 _llvm = Path(next(iter(importlib.util.find_spec("llvm").submodule_search_locations)))
 config.environment["PATH"] = os.pathsep.join(
     [
-        str(_tools.asnet_opt_path().parent),  # asnet-opt itself, not the script that starts it
+        str(asnet_opt_path().parent),  # asnet-opt itself, not the script that starts it
         str(_llvm / "bin"),  # FileCheck, not
         str(plugin.mlir_opt_path().parent),  # upstream's mlir-opt, which knows no approx
         str(Path(sys.executable).parent),

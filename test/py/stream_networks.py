@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.cache import content_hash
-from asnet_mlir.frontends import Network
 from asnet_mlir.frontends.jax import from_jax_function
-from asnet_mlir.hardware import verbs
+from asnet_mlir.hardware import comparison
+from asnet_mlir.network import Network
+from asnet_mlir.support.cache import content_hash
 
 _words: dict[str, np.ndarray] = {}
 
@@ -21,7 +21,7 @@ def software_outputs(bundle: Path, x: np.ndarray) -> np.ndarray:
     files = [(bundle / name).read_bytes() for name in ("network.mlir", "models.mlir")]
     key = content_hash(*files, (bundle / "weights.npz").read_bytes(), str(x.shape), x.tobytes())
     if key not in _words:
-        _words[key] = verbs.software_outputs(bundle, x)
+        _words[key] = comparison.software_outputs(bundle, x)
         _words[key].setflags(write=False)
     return _words[key]
 

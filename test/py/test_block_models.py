@@ -8,15 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_verilog import random_module
 
-from asnet_mlir import ternary
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind, to_approx, to_native
-from asnet_mlir.cores import bitslice, core_from_verilog, derive_models, luts, parse_instance, smt
-from asnet_mlir.cores.model import convert
+from asnet_mlir.compiler import bind, to_approx
+from asnet_mlir.cores import core_from_verilog, derive_models, parse_instance
+from asnet_mlir.cores.circuits import luts
+from asnet_mlir.cores.circuits import terms as smt
+from asnet_mlir.cores.models import bitslice
+from asnet_mlir.cores.models.derive import convert
+from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
-from asnet_mlir.jit import compile_elementwise
+from asnet_mlir.native import ternary
+from asnet_mlir.reference import to_native
 
 
 def gates_multiplier(width: int, dropped: int = 0) -> str:

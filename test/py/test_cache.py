@@ -13,12 +13,17 @@ from pathlib import Path
 import pytest
 
 import asnet_mlir
-from asnet_mlir import cache, files, native
-from asnet_mlir.cli import main
-from asnet_mlir.cores import load_core, netlist, simulation
-from asnet_mlir.cores import model as models
+from asnet_mlir.cli.main import main
+from asnet_mlir.cores import load_core
+from asnet_mlir.cores.models import derive
+from asnet_mlir.cores.models.derive import _cache_key, derive_models, models_version
+from asnet_mlir.cores.simulation import simulation
+from asnet_mlir.cores.verilog import yosys
+from asnet_mlir.cores.verilog.yosys import reader_version
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.frontends import cached
+from asnet_mlir.native import objects as native
+from asnet_mlir.support import cache, files
 
 PACKAGE = Path(asnet_mlir.__file__).parent
 
@@ -49,32 +54,51 @@ def own_sources(tmp_path, monkeypatch):
     copy = tmp_path / "asnet_mlir"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "data"))
     shutil.copytree(PACKAGE.parent / "lowering", copy / "lowering")
-    monkeypatch.setattr(cache, "__file__", str(copy / "cache.py"))
+    monkeypatch.setattr(cache, "__file__", str(copy / "support" / "cache.py"))
     monkeypatch.setattr(cache, "lowering_directory", lambda: copy / "lowering")
     monkeypatch.setattr(asnet_mlir, "__path__", [str(copy)])
     fresh = cache.code_version.__wrapped__
-    for module in (native, cached, models, netlist, simulation):
+    for module in (native, cached, derive, yosys, simulation):
         monkeypatch.setattr(module, "code_version", fresh)
-    monkeypatch.setattr(models, "models_version", models.models_version.__wrapped__)
-    monkeypatch.setattr(netlist, "_version", netlist._version.__wrapped__)
+    for module in (derive, sys.modules["asnet_mlir.cores.checks.check"]):
+        monkeypatch.setattr(module, "models_version", models_version.__wrapped__)
+    monkeypatch.setattr(yosys, "reader_version", reader_version.__wrapped__)
     return copy
 
 
 KEYS = {
-    "native code": (lambda: native.native_key("x"), ("jit", "compiler", "evaluation/stages")),
+    "native code": (
+        lambda: native.native_key("x"),
+        ("native/jit", "compiler", "evaluation/stages"),
+    ),
     "networks": (lambda: cached.file_key(packages=()), ("frontends/keras", "compiler")),
     "models": (
-        lambda: models._cache_key("x", None),
-        ("cores/bitslice", "cores/z3_worker", "jit", "lowering/circt/comb_to_arith", "processes"),
+        lambda: _cache_key("x", None),
+        (
+            "cores/models/bitslice",
+            "cores/proofs/z3_worker",
+            "native/jit",
+            "lowering/circt/comb_to_arith",
+            "support/processes",
+        ),
     ),
     "checks": (
-        lambda: sys.modules["asnet_mlir.cores.check"]._version(),
-        ("cores/check", "cores/simulation", "cores/operands", "verilator", "cores/family"),
+        lambda: sys.modules["asnet_mlir.cores.checks.check"]._version(),
+        (
+            "cores/checks/check",
+            "cores/simulation/simulation",
+            "cores/operands",
+            "support/verilator",
+            "cores/simulation/family",
+        ),
     ),
-    "netlists": (netlist.__dict__["_version"].__wrapped__, ("cores/netlist", "cores/yosys_worker")),
+    "netlists": (
+        reader_version.__wrapped__,
+        ("cores/verilog/netlist", "cores/verilog/read_worker"),
+    ),
     "widths": (
         lambda: simulation._widths_key(load_core("fmul").instance()),
-        ("cores/netlist", "cores/simulation"),
+        ("cores/verilog/structure", "cores/simulation/simulation"),
     ),
 }
 
@@ -88,7 +112,7 @@ def test_a_changed_file_changes_the_key(name, own_sources):
             file.write("# another line\n")
         assert key() not in seen, stem
         seen.add(key())
-    with open(own_sources / "cli.py", "a") as file:
+    with open(own_sources / "worker.py", "a") as file:
         file.write("# decides no result\n")
     assert key() in seen
 
@@ -177,13 +201,13 @@ def test_a_damaged_folder_is_made_again(place, damage):
 def test_a_damaged_model_gives_no_other_bits(place):
     """One digit lost in a model's text used to give a network another accuracy, silently."""
     core = load_core("fmul_trunc").instance({"P": 8})
-    (first,) = models.derive_models({"f": core}).values()
+    (first,) = derive_models({"f": core}).values()
     (entry,) = (place / "models").iterdir()
     entry.write_bytes(entry.read_bytes().replace(b"-256", b"-255"))
-    (second,) = models.derive_models({"f": core}).values()
+    (second,) = derive_models({"f": core}).values()
     assert first.text == second.text and "-256" in first.text
     entry.write_bytes(b"")
-    assert models.derive_models({"f": core})["f"].text == first.text
+    assert derive_models({"f": core})["f"].text == first.text
 
 
 # -- places
@@ -256,7 +280,7 @@ def test_a_tool_that_fails_for_want_of_room_is_not_blamed(place, monkeypatch, ca
 
 def test_no_home_at_all(tmp_path):
     environment = {"PATH": os.environ["PATH"], "HOME": "/dev/null", "TMPDIR": str(tmp_path)}
-    code = "from asnet_mlir.cli import main; raise SystemExit(main(['cores', 'list']))"
+    code = "from asnet_mlir.cli.main import main; raise SystemExit(main(['cores', 'list']))"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True
     )
@@ -303,7 +327,7 @@ def test_asnet_cache_shows_and_cleans(place, capsys):
     assert "at most 20000 MB (ASNET_CACHE_SIZE)" in shown
     assert main(["cache", "--clean", "--days", "1"]) == 2  # this process uses it
     assert "using it" in capsys.readouterr().err
-    code = "import sys; from asnet_mlir.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from asnet_mlir.cli.main import main; sys.exit(main(sys.argv[1:]))"
     let_go(place)
     for arguments, left in (
         (["--days", "1"], {"models/key", "verilator/key"}),

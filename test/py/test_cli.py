@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from asnet_mlir import cli
+from asnet_mlir.cli import main as cli
 
 
 def run(capfd, *arguments):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import asnet_mlir
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.cli import main as cli
 from asnet_mlir.compiler import STAGES
 from asnet_mlir.cores import load_core, parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration, Result
-from asnet_mlir.frontends import Network, Weight
+from asnet_mlir.network import Network, Weight
 
 
 def test_the_verbs_are_listed():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from asnet_mlir.cores import Core, Instance, Ports, parse_instance
-from asnet_mlir.cores.c_model import CFunction, check_c_model, find_functions
-from asnet_mlir.cores.core import Source
+from asnet_mlir.cores.checks.c_model import CFunction, check_c_model, find_functions
+from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.errors import AsnetError, InputError
 
 
@@ -166,7 +166,7 @@ def test_which_function(c_file) -> None:
 def test_models_that_misbehave(
     c_file, body: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asnet_mlir.cores.c_model._SECONDS", 1.0)
+    monkeypatch.setattr("asnet_mlir.cores.checks.c_model._SECONDS", 1.0)
     with pytest.raises(AsnetError, match=message) as caught:
         check_c_model(core_of("A + B"), c_file(f"int f(int a, int b) {{ {body} }}"))
     assert "\n" not in str(caught.value)

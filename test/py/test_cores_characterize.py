@@ -14,18 +14,14 @@ from hypothesis import strategies as st
 
 import asnet_mlir
 from asnet_mlir.cores import CheckReport, core_from_verilog, library_cores, parse_instance
-from asnet_mlir.cores import characterize_integers as integers
-from asnet_mlir.cores.characterize import (
-    Histogram,
-    characterize,
-    error_map,
-    operand_samples,
-)
-from asnet_mlir.cores.characterize_base import Subject
-from asnet_mlir.cores.family import storage
-from asnet_mlir.cores.registration import vectors_before_use
+from asnet_mlir.cores.checks.registration import vectors_before_use
+from asnet_mlir.cores.metrics import integers
+from asnet_mlir.cores.metrics.characterize import Histogram, characterize, error_map
+from asnet_mlir.cores.metrics.subject import Subject
+from asnet_mlir.cores.simulation.family import storage
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, MismatchError
+from asnet_mlir.evaluation.operand_samples import operand_samples
 from asnet_mlir.reports import plot_errors
 
 INTEGER_OPS = ("addi", "subi", "muli", "divi")
@@ -402,7 +398,7 @@ def test_a_core_is_checked_first(monkeypatch):
         asked.append((instances, arguments))
         return [report]
 
-    monkeypatch.setattr("asnet_mlir.cores.characterize.check", failing_check)
+    monkeypatch.setattr("asnet_mlir.cores.metrics.characterize.check", failing_check)
     instance = parse_instance("fmul_trunc:P=3")
     with pytest.raises(MismatchError, match="c: the core fails its check: simulation 0x1"):
         characterize(instance, strategy="word")
@@ -502,7 +498,7 @@ def test_histogram_files(tmp_path):
 
 def test_python_verb(monkeypatch):
     passed = CheckReport("c", "pass", "native", 1, 0, (), 0)
-    monkeypatch.setattr("asnet_mlir.cores.characterize.check", lambda *_, **__: [passed])
+    monkeypatch.setattr("asnet_mlir.cores.metrics.characterize.check", lambda *_, **__: [passed])
     found = asnet_mlir.characterize_core("fmul_trunc:P=20", samples=50_000)
     assert found.label == "fmul_trunc:P=20" and found.kind == "float"
     assert 0.05 < found.metrics["MRE"] < 0.1

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asnet_mlir.cache import cache_directory
 from asnet_mlir.cores import (
     Instance,
     core_from_verilog,
@@ -18,7 +17,7 @@ from asnet_mlir.cores import (
     load_core,
     parse_instance,
 )
-from asnet_mlir.cores.check import (
+from asnet_mlir.cores.checks.check import (
     check,
     corner_values,
     differing,
@@ -27,6 +26,7 @@ from asnet_mlir.cores.check import (
     typical_pairs,
 )
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.cache import cache_directory
 
 DATA = Path(__file__).parent / "data"
 BITS = random_pairs(1000, 5)[0]
@@ -140,13 +140,13 @@ def test_a_nan_that_is_not_canonical_is_found_in_an_exact_core(tmp_path: Path) -
 
 
 def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    module = sys.modules["asnet_mlir.cores.check"]
+    module = sys.modules["asnet_mlir.cores.checks.check"]
     # The wrong report goes to a cache of its own.
     for kind in ("headers", "verilator", "verilator-runtime", "cxxrtl", "simulation-runner"):
         (cache_directory() / kind).mkdir(exist_ok=True)
         (tmp_path / kind).symlink_to(cache_directory() / kind)
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
-    derive = module.models.derive_models
+    derive = module.derive_models
 
     def tampered(instances: dict, strategy: object = None) -> dict:
         return {
@@ -154,7 +154,7 @@ def test_a_model_that_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch, tmp_pat
             for symbol, model in derive(instances, strategy).items()
         }
 
-    monkeypatch.setattr(module.models, "derive_models", tampered)
+    monkeypatch.setattr(module, "derive_models", tampered)
     (report,) = check([parse_instance("fmax")], random_vectors=1000)
     assert not report.passed
     assert "simulation and model differ" in report.failures[0]
@@ -168,7 +168,7 @@ def test_a_simulator_that_is_wrong_is_found(
         (cache_directory() / kind).mkdir(exist_ok=True)
         (tmp_path / kind).symlink_to(cache_directory() / kind)
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
-    module = sys.modules["asnet_mlir.cores.cxxrtl"]
+    module = sys.modules["asnet_mlir.cores.simulation.by_cxxrtl"]
     wrong = module._MODEL.replace("top_.p_a.set", "if (bits != 0x17) top_.p_a.set")
     monkeypatch.setattr(module, "_MODEL", wrong)
     (report,) = check([core_from_verilog([DATA / "integer.v"]).instance()])

@@ -8,7 +8,7 @@ import pytest
 
 from asnet_mlir.cores import core_from_verilog, library_cores, load_core, parse_instance
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.resources import hdl_library_directory
+from asnet_mlir.support.resources import hdl_library_directory
 
 DATA = Path(__file__).parent / "data"
 
@@ -173,7 +173,7 @@ def test_wrong_verilog(tmp_path: Path, text: str, options: dict, message: str) -
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         core_from_verilog([path], **options).instance()
-        from asnet_mlir.cores.netlist import measure_latency
+        from asnet_mlir.cores.verilog.latency import measure_latency
 
         measure_latency(core_from_verilog([path], **options).instance())
     assert message in str(caught.value)

@@ -180,7 +180,7 @@ def test_a_core_of_many_bits_gets_a_sample() -> None:
 def test_circuits_by_the_command_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from asnet_mlir.cli import main
+    from asnet_mlir.cli.main import main
 
     (tmp_path / "exact.v").write_text(MULTIPLIER.format("exact", "a * b"))
     (tmp_path / "close.v").write_text(MULTIPLIER.format("close", "(a * b) & 8'hFE"))
@@ -217,7 +217,7 @@ def test_circuits_by_the_command_line(
 def test_bad_options(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    from asnet_mlir.cli import main
+    from asnet_mlir.cli.main import main
 
     files(tmp_path, "some.v")
     assert main(["cores", *(word.format(tmp_path) for word in arguments)]) == 2

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asnet_mlir import cli
-from asnet_mlir.cores import characterize as characterizations
-from asnet_mlir.cores import core_from_verilog, fit, registration
-from asnet_mlir.cores.characterize import characterize
-from asnet_mlir.cores.check import CheckReport, check
-from asnet_mlir.cores.family import Widths
+from asnet_mlir.cli import main as cli
+from asnet_mlir.cores import core_from_verilog
+from asnet_mlir.cores.checks import fit, registration
+from asnet_mlir.cores.checks.check import CheckReport, check
+from asnet_mlir.cores.metrics.characterize import characterize, compared
+from asnet_mlir.cores.simulation.family import Widths
 from asnet_mlir.errors import AsnetWarning, InputError
 
 EIGHT = Widths(8, 8, 16)
@@ -126,7 +126,7 @@ def test_characterization_infers_the_operation(tmp_path: Path) -> None:
     assert "taken for addi" in inferred.summary()
     report = CheckReport("m", "pass", "word", 1, 0, (), 0)
     with pytest.raises(InputError, match="neither its name nor its function tells one"):
-        characterizations.compared(core_from_verilog([path]).instance(), report)
+        compared(core_from_verilog([path]).instance(), report)
 
 
 def test_a_signed_unit_of_significands(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from mutated_verilog import BASES, mutant
 
-from asnet_mlir.cores.check import CheckReport, check
-from asnet_mlir.cores.core import Core, Instance, core_from_verilog
-from asnet_mlir.cores.netlist import elaborate, remove_registers
+from asnet_mlir.cores.checks.check import CheckReport, check
+from asnet_mlir.cores.core import Core, Instance
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import AsnetError
 
 MUTANTS = int(os.environ.get("ASNET_FUZZ_MUTANTS", "15"))

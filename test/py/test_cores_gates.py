@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from random_verilog import random_module
 
-from asnet_mlir.cores import core_from_verilog, model
-from asnet_mlir.cores.aig import Graph
-from asnet_mlir.cores.gates import Gates
-from asnet_mlir.cores.model import derive_models
-from asnet_mlir.cores.netlist import Netlist, elaborate, measure_latency, remove_registers
+from asnet_mlir.cores import core_from_verilog
+from asnet_mlir.cores.circuits.aig import Graph
+from asnet_mlir.cores.circuits.gates import Gates
+from asnet_mlir.cores.models import derive
+from asnet_mlir.cores.models.derive import _graph, derive_models
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.latency import measure_latency
+from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.jit import compile_elementwise
 
 FUNCTIONS = 12
 
@@ -64,7 +68,7 @@ def test_a_case_on_the_place_of_the_leading_one(tmp_path: Path, strategy: str) -
 
 def test_what_words_cannot_do_gates_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(model, "convert", lambda jobs: [{"error": "no", "cell": ""} for _ in jobs])
+    monkeypatch.setattr(derive, "convert", lambda jobs: [{"error": "no", "cell": ""} for _ in jobs])
     for strategy in ("bitslice", "table"):
         got, found = results(tmp_path, LEADING_ONE, "lead", strategy=strategy)
         np.testing.assert_array_equal(got, leading_one(*every_pair()))
@@ -78,7 +82,7 @@ def test_gates_of_an_f32_core_see_the_canonical_nan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(model, "convert", lambda jobs: [{"error": "no", "cell": ""} for _ in jobs])
+    monkeypatch.setattr(derive, "convert", lambda jobs: [{"error": "no", "cell": ""} for _ in jobs])
     path = tmp_path / "x.v"
     path.write_text("module x(input [31:0] a, b, output [31:0] y); assign y = a ^ b; endmodule")
     core = core_from_verilog([path], op="mulf")
@@ -102,7 +106,7 @@ def test_gates_and_words_of_random_functions_agree(tmp_path: Path) -> None:
     ):
         assert isinstance(read, Netlist)
         flat, _ = remove_registers(read, instance)
-        graph, inputs, outputs = model._graph(instance, flat)
+        graph, inputs, outputs = _graph(instance, flat)
         bits = [(v >> k & 1).astype(bool) for v, w in ((a, 24), (b, 20)) for k in range(w)]
         planes = graph.evaluate(outputs, dict(zip(inputs, bits, strict=True)))
         got = sum(plane.astype(np.uint64) << np.uint64(k) for k, plane in enumerate(planes))

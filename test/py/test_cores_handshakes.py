@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from asnet_mlir.cores import Core, core_from_verilog
-from asnet_mlir.cores.check import check
-from asnet_mlir.cores.simulation import simulate_pairs
+from asnet_mlir.cores.checks.check import check
+from asnet_mlir.cores.simulation.simulation import simulate_pairs
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.hardware.verbs import _unit_files
+from asnet_mlir.hardware.bundle.core_files import unit_files
 
 # Takes a, then b, each when it has said so; shows the result until somebody takes it.
 STROBES = """module strobes(input_a, input_b, input_a_stb, input_b_stb, output_z_ack, clk, rst,
@@ -224,7 +224,7 @@ def test_the_adapter_of_hardware_drives_a_unit_as_the_simulation_does(
     inner = f"assign z = {operands.replace('+', ' - 5 * ')};"
     path.write_text(text.format(top=31, inner=inner))
     instance = core_from_verilog([path], op="subf").instance()
-    files = _unit_files(instance)
+    files = unit_files(instance)
     paths = []
     for file, source in files.sources:
         paths.append(tmp_path / "hardware" / file)

@@ -9,9 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asnet_mlir.cores import Core, core_from_verilog, load_core, netlist, parse_instance
-from asnet_mlir.cores.description import describe, instance_from_description
-from asnet_mlir.cores.model import derive_models
+from asnet_mlir.cores import Core, core_from_verilog, load_core, parse_instance
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.reading.description import describe, instance_from_description
+from asnet_mlir.cores.verilog import yosys
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.latency import check_systemverilog, measure_latency
+from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.yosys import Job, run_jobs
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "cores"
@@ -58,8 +63,8 @@ def test_packages_and_structs_are_read_by_slang(tmp_path: Path) -> None:
     assert (ports.clock, ports.reset, ports.reset_active_low) == ("clk_i", "rst_ni", True)
     # Slang sorts ports by name; what counts is where they are declared.
     assert (ports.a, ports.b, ports.result) == ("z_i", "b_i", "y_o")
-    found = netlist.elaborate([core.instance()])[0]
-    assert isinstance(found, netlist.Netlist) and found.reader == "slang"
+    found = elaborate([core.instance()])[0]
+    assert isinstance(found, Netlist) and found.reader == "slang"
     assert core.instance().latency == 1
     assert not core.signed  # b is, a is not
     # Integer parameters are offered, with their defaults; texts, reals, types and constants not.
@@ -80,8 +85,8 @@ def test_yosys_reads_what_it_can(tmp_path: Path) -> None:
         p.name: p.default for p in core.parameters
     } == {"N": 4, "S": -2, "U": -2}
     assert core.signed and core.level == "integer" and core.op is None
-    found = netlist.elaborate([core.instance({"N": 6})])[0]
-    assert isinstance(found, netlist.Netlist) and found.reader == "yosys"
+    found = elaborate([core.instance({"N": 6})])[0]
+    assert isinstance(found, Netlist) and found.reader == "yosys"
     assert len(found.module["ports"]["r"]["bits"]) == 13
 
 
@@ -107,8 +112,8 @@ def test_names_that_are_keywords_or_differ_in_case(tmp_path: Path, name: str, te
 def test_keywords_as_names_are_refused_where_systemverilog_is_written(tmp_path: Path) -> None:
     core = read(tmp_path, "module m(input a, bit, output y); assign y = a & bit; endmodule")
     with pytest.raises(UnsupportedError, match=r"Verilog-2005 but no SystemVerilog.*rename"):
-        netlist.check_systemverilog(core.instance())
-    netlist.check_systemverilog(load_core("fmul").instance())
+        check_systemverilog(core.instance())
+    check_systemverilog(load_core("fmul").instance())
 
 
 def test_include_folders_spaces_and_byte_order_marks(tmp_path: Path) -> None:
@@ -498,16 +503,16 @@ def test_blow_ups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "genvar i; generate for (i = 0; i < 1000000000; i = i + 1) begin: g wire w; end "
         "endgenerate\nassign y = a & b; endmodule"
     )
-    monkeypatch.setattr(netlist, "_CPU_SECONDS", 1.0)
+    monkeypatch.setattr(yosys, "_CPU_SECONDS", 1.0)
     with pytest.raises(InputError, match=r"m\.v:2: generate loop hit maximum step limit"):
         read(tmp_path, HEAD + loop)
     source = load_core("fmul").sources[0].__class__(tmp_path / "m.v", HEAD + loop)
-    job = netlist._Job((source,), (), ("proc",))
-    slow = netlist._run([job], readers=("verilog",))[0]
+    job = Job((source,), (), ("proc",))
+    slow = run_jobs([job], readers=("verilog",))[0]
     assert isinstance(slow, ToolError) and "took longer than 1 s" in str(slow)
-    monkeypatch.setattr(netlist, "_CPU_SECONDS", 20.0)
-    monkeypatch.setattr(netlist, "_MEMORY_BYTES", 400 << 20)
-    large = netlist._run([job], readers=("verilog",))[0]
+    monkeypatch.setattr(yosys, "_CPU_SECONDS", 20.0)
+    monkeypatch.setattr(yosys, "_MEMORY_BYTES", 400 << 20)
+    large = run_jobs([job], readers=("verilog",))[0]
     assert isinstance(large, ToolError) and "of memory" in str(large)
 
 
@@ -519,9 +524,7 @@ def test_one_bad_job_does_not_spoil_the_others(tmp_path: Path) -> None:
     )
     one = read(tmp_path, text, "one.v")
     two = read(tmp_path, text.replace("&", "|"), "two.sv")
-    results = netlist.elaborate(
-        [core.instance({"P": p}) for core in (one, two) for p in (0, 1, 0, 1)]
-    )
+    results = elaborate([core.instance({"P": p}) for core in (one, two) for p in (0, 1, 0, 1)])
     assert [isinstance(result, AsnetError) for result in results] == [False, True] * 4
     assert all(":2: unknown module 'missing'" in str(results[i]) for i in (1, 3, 5, 7))
 
@@ -568,7 +571,7 @@ def test_manifests_have_all_the_roles(tmp_path: Path) -> None:
     path = write(tmp_path, MANIFEST, "core.toml")
     core = load_core(path)
     assert core.ports.tied == {"clear": 1, "mode": 2} and core.signed and core.level == "integer"
-    assert netlist.measure_latency(core.instance()) == 1
+    assert measure_latency(core.instance()) == 1
     assert core.instance({"K": 4, "S": 6}).label == "mine:K=4,S=6"
     for values, message in (
         ({"K": 3}, "mine: K = 3 is not in 1, 2 or 4"),
@@ -610,7 +613,7 @@ def test_a_manifest_of_a_unit(tmp_path: Path) -> None:
     core = load_core(write(tmp_path, manifest, "core.toml"))
     assert (core.name, core.level, core.op, core.format) == ("mine", "significand", "mulf", "f32")
     assert core.unit is not None and core.unit.align == "left"
-    assert netlist.measure_latency(core.instance({"LATENCY": 1})) == 1
+    assert measure_latency(core.instance({"LATENCY": 1})) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import threading
 import numpy as np
 import pytest
 
+from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.errors import AsnetError, InputError
-from asnet_mlir.jit import assert_default_rounding, compile_elementwise
+from asnet_mlir.native.jit import assert_default_rounding
 
 ADD = (
     "func.func private @f(%a: f32, %b: f32) -> f32 {\n"
@@ -91,7 +92,7 @@ def test_flushing_of_subnormals_is_refused():
     """A library that sets FTZ or DAZ in MXCSR (bits 15 and 6) would change results."""
     from mlir import ir
 
-    from asnet_mlir.jit import CompiledModule
+    from asnet_mlir.native.jit import CompiledModule
 
     text = """
     llvm.func @load(%bits: !llvm.ptr) attributes {llvm.emit_c_interface} {

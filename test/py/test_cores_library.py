@@ -21,10 +21,10 @@ from asnet_mlir.cores import (
     native_masks,
     parse_instance,
 )
-from asnet_mlir.cores.check import corner_values, ieee_reference, random_pairs
-from asnet_mlir.cores.simulation import simulate_pairs
+from asnet_mlir.cores.checks.check import corner_values, ieee_reference, random_pairs
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.simulation.simulation import simulate_pairs
 from asnet_mlir.errors import InputError
-from asnet_mlir.jit import compile_elementwise
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "cores"
 NAN = np.uint32(0x7FC00000)

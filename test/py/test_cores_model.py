@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from asnet_mlir.cores import Core, load_core, parse_instance
-from asnet_mlir.cores.check import corner_values, differing, random_pairs
-from asnet_mlir.cores.core import core_from_verilog
-from asnet_mlir.cores.model import derive_models, native_masks
+from asnet_mlir.cores.checks.check import corner_values, differing, random_pairs
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.models.native import native_masks
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
 from asnet_mlir.errors import InputError
-from asnet_mlir.jit import compile_elementwise
 
 DATA = Path(__file__).parent / "data"
 

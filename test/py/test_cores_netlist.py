@@ -6,10 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from asnet_mlir.cores import core_from_verilog, load_core, netlist, parse_instance
+from asnet_mlir.cores import core_from_verilog, load_core, parse_instance
 from asnet_mlir.cores.core import Core, Instance
-from asnet_mlir.cores.model import derive_models
-from asnet_mlir.cores.netlist import Netlist, elaborate, measure_latency, remove_registers
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.verilog import elaborate as elaborate_module
+from asnet_mlir.cores.verilog import interface, structure
+from asnet_mlir.cores.verilog.elaborate import _Recent, elaborate
+from asnet_mlir.cores.verilog.latency import measure_latency
+from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structure import remove_registers
+from asnet_mlir.cores.verilog.yosys import run_jobs
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 
 DATA = Path(__file__).parent / "data"
@@ -110,9 +116,9 @@ def test_the_last_netlists_are_kept_each_for_its_caller(tmp_path, monkeypatch) -
         "module part(input a, input b, output y);\nassign y = `PART;\nendmodule\n"
     )
     jobs_run = []
-    run = netlist._run
+    run = run_jobs
     monkeypatch.setattr(
-        netlist, "_run", lambda jobs, *rest: jobs_run.extend(jobs) or run(jobs, *rest)
+        elaborate_module, "run_jobs", lambda jobs, *rest: jobs_run.extend(jobs) or run(jobs, *rest)
     )
 
     def cells(instance: Instance) -> dict:
@@ -133,7 +139,7 @@ def test_the_last_netlists_are_kept_each_for_its_caller(tmp_path, monkeypatch) -
 
 
 def test_what_is_kept_of_netlists_is_bounded() -> None:
-    recent = netlist._Recent(300)
+    recent = _Recent(300)
     for key in range(9):
         recent.put(key, Netlist("top", {"top": {}}, {}))
     kept = [key for key in range(9) if recent.get(key) is not None]
@@ -144,21 +150,22 @@ def test_what_is_done_with_netlists_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "m.v").write_text("module m(input a, b, output y); assign y = a; endmodule\n")
-    monkeypatch.setattr(netlist, "_OWN_CPU_SECONDS", 0.2)
+    monkeypatch.setattr(structure, "OWN_CPU_SECONDS", 0.2)
+    monkeypatch.setattr(interface, "OWN_CPU_SECONDS", 0.2)
     core = core_from_verilog([tmp_path / "m.v"])
 
     def endless(*_: object) -> None:
         while True:
             pass
 
-    monkeypatch.setattr(netlist, "_check_ports", endless)
+    monkeypatch.setattr(structure, "_check_ports", endless)
     (found,) = elaborate([core.instance()])
     assert isinstance(found, Netlist)
     with pytest.raises(
         ToolError, match=r"m\.v: looking at its netlist took longer than 0\.2 s of p"
     ):
         remove_registers(found, core.instance())
-    monkeypatch.setattr(netlist, "_clock_bits", endless)
+    monkeypatch.setattr(interface, "_clock_bits", endless)
     (tmp_path / "m.v").write_text("module m(input a, b, output y); assign y = b; endmodule\n")
     with pytest.raises(ToolError, match=r"m\.v: looking at its modules took longer than"):
         core_from_verilog([tmp_path / "m.v"])

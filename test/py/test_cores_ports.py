@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from asnet_mlir import cli
-from asnet_mlir.cores.netlist import ModuleInterface, PortInterface
-from asnet_mlir.cores.port_choice import choose_ports
+from asnet_mlir.cli import main as cli
+from asnet_mlir.cores.reading.port_choice import choose_ports
+from asnet_mlir.cores.verilog.interface import ModuleInterface, PortInterface
 from asnet_mlir.errors import InputError
 
 

@@ -12,19 +12,16 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asnet_mlir.cores import load_core
-from asnet_mlir.cores import prove_worker as worker
-from asnet_mlir.cores.aig import FALSE, TRUE, Graph, Word
-from asnet_mlir.cores.core import Core, Instance, core_from_verilog
-from asnet_mlir.cores.model import derive_models
-from asnet_mlir.cores.prove import (
-    insensitive_masks,
-    prove_equal,
-    prove_native,
-    prove_truncating,
-)
-from asnet_mlir.cores.smt import Function, Node, evaluate, parse
+from asnet_mlir.cores.circuits.aig import FALSE, TRUE, Graph, Word
+from asnet_mlir.cores.circuits.terms import Function, Node, evaluate, parse
+from asnet_mlir.cores.core import Core, Instance
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.models.truncating import prove_truncating
+from asnet_mlir.cores.proofs import prove_worker as worker
+from asnet_mlir.cores.proofs.prove import insensitive_masks, prove_equal, prove_native
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
 from asnet_mlir.errors import AsnetError, InputError
-from asnet_mlir.jit import compile_elementwise
 
 DATA = Path(__file__).parent / "data"
 FULL = (1 << 32) - 1

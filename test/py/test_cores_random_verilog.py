@@ -14,10 +14,11 @@ import pytest
 from random_verilog import random_module
 
 from asnet_mlir.cores import core_from_verilog
-from asnet_mlir.cores.check import check
-from asnet_mlir.cores.model import convert
-from asnet_mlir.cores.netlist import Netlist, elaborate
-from asnet_mlir.jit import compile_elementwise
+from asnet_mlir.cores.checks.check import check
+from asnet_mlir.cores.models.derive import convert
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.netlist import Netlist
 
 FUNCTIONS = int(os.environ.get("ASNET_FUZZ_FUNCTIONS", "20"))
 # So few have every operator with this seed.

@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asnet_mlir.cores import Core, core_from_verilog, derive_models, load_core
-from asnet_mlir.cores.check import check, corner_values, ieee_reference, random_pairs
-from asnet_mlir.cores.significand import FORMATS, wrap
+from asnet_mlir.cores.checks.check import check, corner_values, ieee_reference, random_pairs
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.reading.significand import FORMATS, wrap
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.jit import compile_elementwise
 
 # ---- The reference.
 

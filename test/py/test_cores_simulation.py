@@ -18,9 +18,7 @@ from hypothesis import strategies as st
 
 from asnet_mlir import cpp
 from asnet_mlir.cores import Core, Instance, Parameter, Ports, parse_instance
-from asnet_mlir.cores.check import check
-from asnet_mlir.cores.core import Source
-from asnet_mlir.cores.family import make_family
+from asnet_mlir.cores.checks.check import check
 from asnet_mlir.cores.operands import (
     FORMATS,
     corner_pairs,
@@ -29,7 +27,8 @@ from asnet_mlir.cores.operands import (
     exact_integer,
     random_pairs,
 )
-from asnet_mlir.cores.simulation import (
+from asnet_mlir.cores.simulation.family import make_family
+from asnet_mlir.cores.simulation.simulation import (
     SIMULATORS,
     Widths,
     block_library,
@@ -38,6 +37,7 @@ from asnet_mlir.cores.simulation import (
     port_widths,
     simulate_pairs,
 )
+from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 
 EIGHT = Widths(8, 8, 8)
@@ -285,7 +285,7 @@ def run_alone(body: str, result: str = "a") -> None:
 def test_verilog_that_ends_or_never_does(
     body: str, result: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asnet_mlir.cores.simulation._BASE_SECONDS", 0.5)
+    monkeypatch.setattr("asnet_mlir.cores.simulation.simulation._BASE_SECONDS", 0.5)
     with pytest.raises(InputError, match=message) as caught:
         run_alone(body, result)
     assert "\n" not in str(caught.value)

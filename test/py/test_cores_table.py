@@ -11,13 +11,13 @@ import pytest
 import asnet_mlir
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import core_from_verilog, derive_models, parse_instance
-from asnet_mlir.cores.check import check
-from asnet_mlir.cores.description import describe, instance_from_description
-from asnet_mlir.cores.table import core_from_table, read_table
+from asnet_mlir.cores.checks.check import check
+from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.reading.description import describe, instance_from_description
+from asnet_mlir.cores.reading.table import core_from_table, read_table
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import load_constraints
-from asnet_mlir.hardware.data_files import placed
-from asnet_mlir.jit import compile_elementwise
+from asnet_mlir.hardware.bundle.memory_files import placed
 
 A, B = np.arange(16)[:, None], np.arange(16)[None, :]
 #: a times b without the lowest bit of a: its transpose is another one.

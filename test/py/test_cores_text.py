@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from asnet_mlir.cores import core_from_verilog
-from asnet_mlir.cores.core import Source
-from asnet_mlir.cores.model import derive_models
-from asnet_mlir.cores.verilog_text import check_macros, only_below, without_testbenches
+from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.sources.source import Source
+from asnet_mlir.cores.sources.text import check_macros, only_below, without_testbenches
 from asnet_mlir.errors import InputError, UnsupportedError
 
 CORE = "module add(input [7:0] a, b, output [8:0] y); assign y = `W'd0 + a + b; endmodule\n"

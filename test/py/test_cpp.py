@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asnet_mlir import cpp
+from asnet_mlir.support import cpp
 
 FLAGS = ("-std=gnu++17", "-O0")
 

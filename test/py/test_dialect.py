@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from asnet_mlir import _tools, dialects
+from asnet_mlir import dialects
+from asnet_mlir.support.tools import asnet_opt_path
 
 dialects.load()
 
@@ -121,7 +122,7 @@ def test_clash_is_an_error_and_no_crash():
 
 def test_asnet_opt_runs_from_the_console_script():
     result = subprocess.run(
-        [sys.executable, "-c", "from asnet_mlir import _tools; _tools.asnet_opt()", "--help"],
+        [sys.executable, "-c", "from asnet_mlir.cli import program; program.asnet_opt()", "--help"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -129,4 +130,4 @@ def test_asnet_opt_runs_from_the_console_script():
     )
     assert result.returncode == 0, result.stderr
     assert "--approx-bind-instances" in result.stdout
-    assert _tools.asnet_opt_path().name == "asnet-opt"
+    assert asnet_opt_path().name == "asnet-opt"

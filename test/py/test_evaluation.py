@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind, model_texts, to_approx, to_native
+from asnet_mlir.compiler import bind, model_texts, to_approx
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator, Session, evaluate
 from asnet_mlir.evaluation.evaluate import accuracy
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.reference import to_native
 
 SPECIAL = np.array(
     [0.0, -0.0, 1e-40, -1e-45, 1.5, -3e38, 3e38, np.inf, -np.inf, np.nan], np.float32

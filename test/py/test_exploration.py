@@ -12,7 +12,7 @@ from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration import choose, explore, load_constraints
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import DesignSpace
-from asnet_mlir.json_input import read_json
+from asnet_mlir.support.json_input import read_json
 
 MUL = {"op": "mulf", "core": "fmul_trunc", "parameters": {"P": {"ParamLow": 0, "ParamHigh": 22}}}
 DIV = {
@@ -184,10 +184,10 @@ def test_verilog_cores_with_their_contract(tmp_path):
 def test_the_schema_says_what_the_documentation_and_the_examples_say():
     from pathlib import Path
 
-    from asnet_mlir.exploration import constraints
-    from asnet_mlir.json_input import _KEYWORDS, check_schema, read_json
+    from asnet_mlir.cores.reading.schema import constraints_schema
+    from asnet_mlir.support.json_input import _KEYWORDS, check_schema, read_json
 
-    schema = constraints.constraints_schema()
+    schema = constraints_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
     def subschemas(value):

@@ -13,14 +13,14 @@ import sys
 
 import pytest
 
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding
+from asnet_mlir.cli import main as cli
 from asnet_mlir.exploration import explore
 from asnet_mlir.exploration.criterion import Criterion
-from asnet_mlir.exploration.progress import ProgressDisplay
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.store import Store
-from asnet_mlir.progress import duration
+from asnet_mlir.exploration.sweep_progress import ProgressDisplay
+from asnet_mlir.support.progress import duration
 
 MODEL, DATA = "classification_mnist", "mnist:test:300"
 SPACE = {
@@ -118,7 +118,7 @@ def test_a_killed_sweep_goes_on_and_loses_nothing_that_it_reported(arguments):
 
 
 def test_two_sweeps_at_once_share_a_store(arguments):
-    code = "import sys; from asnet_mlir.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from asnet_mlir.cli.main import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, *arguments, "--json"]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     values = [json.loads(process.communicate(timeout=120)[0]) for process in running]

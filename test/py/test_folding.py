@@ -7,7 +7,7 @@ import pytest
 from test_evaluation import same_bits
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import compile as compile_model
+from asnet_mlir.emit import compile as compile_model
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.evaluation import Evaluator
 from asnet_mlir.frontends import load_model

@@ -12,12 +12,15 @@ from typing import Any
 
 import pytest
 
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding
+from asnet_mlir.cli import main as cli
 from asnet_mlir.cores import load_core, parse_instance
-from asnet_mlir.cores import netlist as netlists
-from asnet_mlir.cores.core import Core, Source, core_from_verilog
-from asnet_mlir.cores.formal import Claim, claim, exact_core, prove_claims
+from asnet_mlir.cores.core import Core
+from asnet_mlir.cores.proofs.formal import Claim, claim, exact_core, prove_claims
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
+from asnet_mlir.cores.sources.source import Source
+from asnet_mlir.cores.verilog.elaborate import elaborate
+from asnet_mlir.cores.verilog.structure import unroll
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.hardware import generate
 from asnet_mlir.hardware.prove import prove
@@ -152,8 +155,8 @@ def test_a_pipeline_over_time(tmp_path, body, inputs):
     source = Source(tmp_path / "n.v", (tmp_path / "n.v").read_text())
     core = dataclasses.replace(instance.core, sources=(source,))
     other = core.instance()
-    (netlist,) = netlists.elaborate([other], simplify=False)
-    unrolled = netlists.unroll(netlist, other)
+    (netlist,) = elaborate([other], simplify=False)
+    unrolled = unroll(netlist, other)
     found = [name for name, port in unrolled["ports"].items() if port["direction"] == "input"]
     assert found == inputs
     assert not any("dff" in cell["type"] for cell in unrolled["cells"].values())
@@ -173,9 +176,9 @@ def test_what_is_no_pipeline_is_refused(tmp_path, body, error):
         f"  reg [31:0] r, s;\n  {body}\nendmodule\n"
     )
     core = dataclasses.replace(instance.core, sources=(Source(tmp_path / "n.v", text),))
-    (netlist,) = netlists.elaborate([core.instance()], simplify=False)
+    (netlist,) = elaborate([core.instance()], simplify=False)
     with pytest.raises((InputError, UnsupportedError), match=error):
-        netlists.unroll(netlist, core.instance())
+        unroll(netlist, core.instance())
 
 
 # ---- Claims

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asnet_mlir.compiler import compile as compile_model
+from asnet_mlir.emit import compile as compile_model
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator, evaluate
 from asnet_mlir.frontends import load_model

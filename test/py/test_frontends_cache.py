@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from asnet_mlir import cache
-from asnet_mlir.compiler import compile as compile_model
+from asnet_mlir.emit import compile as compile_model
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.load import builtin_models
+from asnet_mlir.support import cache
 
 
 @pytest.fixture

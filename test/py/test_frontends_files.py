@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.cli import main
-from asnet_mlir.compiler import compile as compile_model
+from asnet_mlir.cli.main import main
+from asnet_mlir.emit import compile as compile_model
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator, evaluate
 from asnet_mlir.frontends import load_model
@@ -306,7 +306,7 @@ def test_stages_of_files_and_batch_sizes(bound_file, tmp_path):
 
 def test_a_bound_file_becomes_hardware(bound_file, tmp_path):
     from asnet_mlir.hardware import generate
-    from asnet_mlir.hardware.verbs import software_outputs
+    from asnet_mlir.hardware.comparison import software_outputs
 
     generate(bound_file, output=tmp_path / "bundle")
     x = np.random.default_rng(0).random((3, 784)).astype(np.float32)

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import stream_networks
 
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding
+from asnet_mlir.cli import main as cli
 from asnet_mlir.cores import Instance
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware import clock, generate, verbs
-from asnet_mlir.hardware.verbs import software_outputs
+from asnet_mlir.hardware import generate
+from asnet_mlir.hardware import generation as verbs
+from asnet_mlir.hardware.comparison import software_outputs
+from asnet_mlir.hardware.synthesis import clock
 
 
 def model_of(step: float, tried: list[str] | None = None) -> Any:
@@ -97,7 +99,7 @@ def test_other_depths_give_the_same_bits(
             return {"fmax_mhz": 95.0 if quick else 40.0 + 10 * instance.latency}
 
         monkeypatch.setattr(verbs, "synthesize", placed)
-    from asnet_mlir.hardware.simulate import simulate
+    from asnet_mlir.hardware.simulation.simulate import simulate
 
     binding = Binding.parse(["mulf=fmul_trunc:P=20"])
     network = stream_networks.dense()

@@ -12,14 +12,14 @@ import pytest
 import stream_networks
 from stream_networks import software_outputs
 
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.cli import main as cli
 from asnet_mlir.cores import Core, core_from_verilog, load_core
 from asnet_mlir.errors import AsnetError, ToolError
-from asnet_mlir.hardware import bundle as bundles
 from asnet_mlir.hardware import compare_words, generate
+from asnet_mlir.hardware.bundle.manifest import read_manifest
 
-hardware = importlib.import_module("asnet_mlir.hardware.simulate")
+hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")
 
 # Significands bit by bit, as long as the multiplier has bits left; rounds towards zero, no
 # subnormals, and NaNs that are not canonical.
@@ -192,7 +192,7 @@ def mixed(cores: dict[str, Core]) -> Binding:
 
 
 def samples(bundle: Path, count: int) -> np.ndarray:
-    shape = bundles.read_manifest(bundle)["info"]["input_shape"]
+    shape = read_manifest(bundle)["info"]["input_shape"]
     x = np.random.default_rng(3).standard_normal((count, *shape)).astype(np.float32)
     words = x.reshape(count, -1)
     words[0, :4] = [np.nan, np.inf, -0.0, 1e-42][: words.shape[1]]
@@ -227,7 +227,7 @@ def test_contract_of_the_units(cores: dict[str, Core]) -> None:
 
 
 def test_bits_and_cycles(bundle: Path) -> None:
-    manifest = bundles.read_manifest(bundle)
+    manifest = read_manifest(bundle)
     result = check(bundle)
     assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
     engines = hardware.engines(manifest)

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asnet_mlir import verilator
 from asnet_mlir.binding import Binding
 from asnet_mlir.evaluation import Evaluator
-from asnet_mlir.hardware import generate, kit
+from asnet_mlir.hardware import generate
+from asnet_mlir.hardware.bundle import kit
+from asnet_mlir.support import verilator
 
 ROOT = Path(__file__).parents[2]
 LOG_MULTIPLIER = ROOT / "examples" / "user_core" / "fmul_log.v"
@@ -324,13 +325,13 @@ def test_a_bundle_without_models_says_that_it_cannot_check(
     mlp, simulator: Path, tmp_path: Path
 ) -> None:
     from asnet_mlir.compiler import bind_for_hardware, to_approx
-    from asnet_mlir.hardware import bundle as low
-    from asnet_mlir.hardware.verbs import _core_files
+    from asnet_mlir.hardware.bundle import write
+    from asnet_mlir.hardware.bundle.core_files import core_files
 
     text, instances = bind_for_hardware(to_approx(mlp, 1), mlp.complete(None))
     weights = {weight.name: weight.value for weight in mlp.weights}
-    cores = {key: _core_files(instance) for key, instance in instances.items()}
-    manifest = low.generate(text, weights, cores, tmp_path / "b", name="net")
+    cores = {key: core_files(instance) for key, instance in instances.items()}
+    manifest = write.generate(text, weights, cores, tmp_path / "b", name="net")
     assert manifest["vectors"]["samples"] == 0
     done = run(tmp_path / "b", "make", PATH=paths(simulator))
     assert done.returncode != 0 and "made without a software model" in done.stderr

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import asnet_mlir
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding
+from asnet_mlir.cli import main as cli
 from asnet_mlir.data import load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator
-from asnet_mlir.hardware import compare_words, generate, simulate, synthesize
-from asnet_mlir.hardware.verbs import software_outputs
+from asnet_mlir.hardware import compare_words, generate, synthesize
+from asnet_mlir.hardware.comparison import software_outputs
+from asnet_mlir.hardware.simulation import simulate
 
 IMAGES = 6
 LOG_MULTIPLIER = Path(__file__).parents[2] / "examples" / "user_core" / "fmul_log.v"
@@ -329,14 +330,14 @@ def test_inputs_of_a_core_that_are_tied(tmp_path, mlp):
 
 def test_cores_that_no_machine_can_use_are_named(tmp_path, mlp):
     from asnet_mlir.cores import core_from_verilog
-    from asnet_mlir.hardware.verbs import _core_files
+    from asnet_mlir.hardware.bundle.core_files import core_files
 
     (tmp_path / "k.v").write_text(
         "module k(input [31:0] bit, b, output [31:0] y); assign y = bit & b; endmodule\n"
     )
     core = core_from_verilog([tmp_path / "k.v"], op="mulf")
     with pytest.raises(UnsupportedError, match=r"k\.v:1: .*rename what has the name of a keyword"):
-        _core_files(core.instance())
+        core_files(core.instance())
 
 
 def test_stages_of_the_hardware(mlp):

@@ -19,13 +19,15 @@ import numpy as np
 import pytest
 import stream_networks
 
-from asnet_mlir import cli, processes
+from asnet_mlir.cli import main as cli
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.hardware import bundle as bundles
-from asnet_mlir.hardware import compare_words, generate, layers, simulate
-from asnet_mlir.hardware.verbs import _inside, software_outputs
+from asnet_mlir.hardware import compare_words, generate
+from asnet_mlir.hardware.bundle.manifest import read_manifest
+from asnet_mlir.hardware.comparison import _inside, software_outputs
+from asnet_mlir.hardware.simulation import layers, simulate
+from asnet_mlir.support import processes
 
-hardware = importlib.import_module("asnet_mlir.hardware.simulate")
+hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")
 
 IMAGES = 4
 STYLES = ("shared", "stream")
@@ -72,7 +74,7 @@ def test_layers_are_those_of_the_software(bundle, data):
 
 def test_both_styles_have_the_same_values(made, data):
     """What a layer's last loop nest leaves in the RAM is what the stage of a stream passes on."""
-    machine, stream = (_inside(made[style], bundles.read_manifest(made[style])) for style in STYLES)
+    machine, stream = (_inside(made[style], read_manifest(made[style])) for style in STYLES)
     x = inputs(data)[:1]
     of_stream = {
         value.layer: (value, words)
@@ -91,7 +93,7 @@ def test_both_styles_have_the_same_values(made, data):
 
 def rom_of(bundle: Path, layer: str, weight: str) -> tuple[Path, int]:
     """Return the file that holds a weight of a layer, and the line of its first word."""
-    manifest = bundles.read_manifest(bundle)
+    manifest = read_manifest(bundle)
     if manifest["kind"] != "stream":
         buffer = next(entry for entry in manifest["buffers"] if entry["name"] == weight)
         return bundle / "rom" / f"{manifest['top']}_weights.hex", buffer["base"]
@@ -109,7 +111,7 @@ def flip(path: Path, word: int, mask: int = 0x80000000) -> None:
 @pytest.mark.parametrize("layer", ["left", "right", "dense"])
 def test_a_wrong_word_in_a_rom_is_located(bundle, data, tmp_path, layer):
     shutil.copytree(bundle, tmp_path / "b")
-    names = bundles.read_manifest(bundle)["info"]["weights"]
+    names = read_manifest(bundle)["info"]["weights"]
     suffix = {"left": "k1", "right": "k2", "dense": "w"}[layer]
     weight = next(name for name in names if re.search(rf"\b{suffix}\b", name))
     path, first = rom_of(tmp_path / "b", layer, weight)
@@ -132,7 +134,7 @@ def test_a_wrong_word_in_a_rom_is_located(bundle, data, tmp_path, layer):
 def test_a_wrong_operation_in_the_rtl_of_a_stage_is_located(made, data, tmp_path):
     """The multiplier of one stage adds."""
     shutil.copytree(made["stream"], tmp_path / "b")
-    manifest = bundles.read_manifest(tmp_path / "b")
+    manifest = read_manifest(tmp_path / "b")
     module = next(e["module"] for e in manifest["layers"] if e["layer"] == "right")
     path = tmp_path / "b" / "rtl" / f"{module}.sv"
     text = re.sub(r"_fmul #", "_fadd #", path.read_text())
@@ -147,7 +149,7 @@ def test_a_wrong_operation_in_the_rtl_of_a_stage_is_located(made, data, tmp_path
 
 def test_the_command_line_names_the_first_difference(bundle, data, tmp_path, capfd):
     shutil.copytree(bundle, tmp_path / "b")
-    names = bundles.read_manifest(bundle)["info"]["weights"]
+    names = read_manifest(bundle)["info"]["weights"]
     weight = next(name for name in names if re.search(r"\bw\b", name))
     path, first = rom_of(tmp_path / "b", "dense", weight)
     flip(path, first)
@@ -305,7 +307,7 @@ def test_an_interrupt_leaves_nothing(made, tmp_path):
     x = np.random.default_rng(0).standard_normal((20_000, 2, 5, 4)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=x, y=np.zeros(len(x), int))
     target = tmp_path / "w.vcd"
-    program = "import sys; from asnet_mlir import cli; sys.exit(cli.main(sys.argv[1:]))"
+    program = "import sys; from asnet_mlir.cli.main import main; sys.exit(main(sys.argv[1:]))"
     arguments = ["simulate", str(made["shared"]), "--data", str(tmp_path / "d.npz")]
     simulate(made["shared"], str(tmp_path / "d.npz"), samples=1, trace=target)  # is built then
     target.unlink()

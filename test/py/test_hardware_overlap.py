@@ -14,9 +14,12 @@ import stream_networks
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
-from asnet_mlir.frontends import Network
-from asnet_mlir.hardware import bundle as bundles
-from asnet_mlir.hardware import generate, simulate, stages
+from asnet_mlir.hardware import generate, generation
+from asnet_mlir.hardware.bundle.manifest import read_manifest
+from asnet_mlir.hardware.bundle.write import write_bundle
+from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.simulation import simulate
+from asnet_mlir.network import Network
 
 IMAGES = 3
 BRANCH_DELAY = 2
@@ -85,7 +88,7 @@ def random_binding(rng: np.random.Generator) -> Binding:
 
 def check(bundle: Path, **options: Any) -> Any:
     """Simulate random images, and compare what each loop nest leaves in the RAM."""
-    shape = bundles.read_manifest(bundle)["info"]["input_shape"]
+    shape = read_manifest(bundle)["info"]["input_shape"]
     x = np.random.default_rng(3).standard_normal((IMAGES, *shape)).astype(np.float32)
     special = [np.nan, np.inf, -0.0, 1e-42]
     x[1].reshape(-1)[: len(special)] = special[: x[1].size]
@@ -142,7 +145,7 @@ def run(listing: str, memory_latency: int = 1) -> tuple[int, int]:
 
 def check_program(bundle: Path) -> None:
     """Every microprogram of a bundle by its listing; what it says of cycles is exact."""
-    manifest = bundles.read_manifest(bundle)
+    manifest = read_manifest(bundle)
     programs = [manifest["schedule"]] if "schedule" in manifest else []
     for path in sorted((bundle / "rtl").glob("*.lst")):
         latency = programs[0]["memory_latency"] if programs else 1
@@ -166,8 +169,8 @@ def test_random_networks_in_both_styles(tmp_path: Path, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(100, 103))
 def test_a_register_behind_the_memories(tmp_path: Path, seed: int, monkeypatch: Any) -> None:
-    slow = partial(bundles.generate, memory_latency=2)
-    monkeypatch.setattr(bundles, "generate", slow)
+    slow = partial(write_bundle, memory_latency=2)
+    monkeypatch.setattr(generation, "write_bundle", slow)
     rng = np.random.default_rng(seed)
     manifest = generate(random_network(rng), random_binding(rng), output=tmp_path / "b")
     assert manifest["schedule"]["memory_latency"] == 2

@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import stream_networks
 
-from asnet_mlir import cli, verilator
 from asnet_mlir.binding import Binding
-from asnet_mlir.hardware import data_files, generate, synth
-from asnet_mlir.hardware.bundle import read_manifest
+from asnet_mlir.cli import main as cli
+from asnet_mlir.hardware import generate
+from asnet_mlir.hardware.bundle import memory_files as data_files
+from asnet_mlir.hardware.bundle.manifest import read_manifest
+from asnet_mlir.hardware.synthesis import synth
+from asnet_mlir.support import verilator
 
 #: Every word goes to both networks; an answer of the first is followed by one of the second.
 BOTH = """\

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from asnet_mlir import cli
+from asnet_mlir.cli import main as cli
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.hardware import generate, projects, synthesize
+from asnet_mlir.hardware import generate, synthesize
+from asnet_mlir.hardware.synthesis import projects
 
 TARGETS = ("quartus", "vivado")
 

@@ -12,12 +12,12 @@ import pytest
 import stream_networks
 from stream_networks import software_outputs
 
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding
-from asnet_mlir.hardware import bundle as bundles
+from asnet_mlir.cli import main as cli
 from asnet_mlir.hardware import compare_words, generate
+from asnet_mlir.hardware.bundle.manifest import read_manifest
 
-hardware = importlib.import_module("asnet_mlir.hardware.simulate")
+hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")
 
 # Exact, truncated and of other latencies, in one design: compiling a simulation takes long.
 RULES = (
@@ -30,7 +30,7 @@ RULES = (
 
 
 def samples(bundle: Path, count: int) -> np.ndarray:
-    shape = bundles.read_manifest(bundle)["info"]["input_shape"]
+    shape = read_manifest(bundle)["info"]["input_shape"]
     x = np.random.default_rng(3).standard_normal((count, *shape)).astype(np.float32)
     x.reshape(count, -1)[0, :4] = [np.nan, np.inf, -0.0, 1e-42]
     return x
@@ -63,7 +63,7 @@ def wide(tmp_path_factory):
 
 
 def test_every_kind_of_layer_with_cycles_as_predicted(bundle):
-    manifest = bundles.read_manifest(bundle)
+    manifest = read_manifest(bundle)
     engines = hardware.engines(manifest)
     assert [entry["layer"] for entry in engines] == [
         "conv",
@@ -85,7 +85,7 @@ def test_every_kind_of_layer_with_cycles_as_predicted(bundle):
 
 
 def test_lanes(wide):
-    manifest = bundles.read_manifest(wide)
+    manifest = read_manifest(wide)
     lanes = {entry["layer"]: entry["lanes"] for entry in hardware.engines(manifest)}
     # Channels of a depthwise convolution and of poolings read different inputs.
     assert lanes["conv"] == lanes["dense"] == 3
@@ -117,7 +117,7 @@ def check_frames(bundle: Path, lengths: list[int], **options: int) -> None:
 
 @pytest.mark.parametrize("seed", [0, 4])
 def test_a_frame_ends_at_its_tlast(bundle, seed):
-    words = bundles.read_manifest(bundle)["input_words"]
+    words = read_manifest(bundle)["input_words"]
     lengths = [words, 1, words, words + 1, words, words - 1, 5, 3 * words, 2, words, words]
     check_frames(bundle, lengths, stall_seed=seed)
 
@@ -136,7 +136,7 @@ def test_only_long_simulations_are_compiled_well(bundle, monkeypatch):
         raise InterruptedError
 
     monkeypatch.setattr(hardware, "_built", never)
-    cycles = bundles.read_manifest(bundle)["predicted_cycles_per_sample"]
+    cycles = read_manifest(bundle)["predicted_cycles_per_sample"]
     for least in (0, 50_000, 10_000_000):
         with pytest.raises(InterruptedError):
             hardware.simulate(bundle, samples(bundle, least // cycles + 1))
@@ -171,7 +171,7 @@ def test_another_order_of_the_sum_is_seen(tmp_path):
 
 def test_a_machine_in_the_stream(tmp_path):
     """MNIST's dense layer is an engine, its softmax the sequential machine."""
-    from asnet_mlir.hardware import simulate
+    from asnet_mlir.hardware.simulation import simulate
 
     manifest = generate(
         "classification_mnist", output=tmp_path / "b", style="stream", lanes=["dense=5"]
@@ -243,7 +243,7 @@ def test_bad_options(tmp_path, capfd, options, message):
 
 
 def test_the_stages_are_shown():
-    from asnet_mlir.compiler import compile
+    from asnet_mlir.emit import compile
 
     text = compile("classification_mnist", "scheduled", style="stream")
     assert "approx.engine" in text and "approx.machine" in text

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asnet_mlir import cli
+from asnet_mlir.cli import main as cli
 from asnet_mlir.cores import load_core
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.hardware import bundle as bundles
-from asnet_mlir.hardware.bundle import CoreFiles
-from asnet_mlir.hardware.synth import synthesize
-from asnet_mlir.hardware.targets import ecp5_device, leakage_power
+from asnet_mlir.hardware.bundle.unit import CoreFiles
+from asnet_mlir.hardware.bundle.write import generate
+from asnet_mlir.hardware.synthesis.synth import synthesize
+from asnet_mlir.hardware.synthesis.targets import ecp5_device, leakage_power
 
 KEYS = {"target", "luts", "ffs", "dsps", "brams", "fmax_mhz", "seconds"}
 
@@ -56,7 +56,7 @@ func.func @main(%x: tensor<1x40xf32> {approx.role = "input"},
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synth") / "bundle"
     bias = np.random.default_rng(5).standard_normal(40).astype(np.float32)
-    bundles.generate(NETWORK, {"bias": bias}, {1: XOR}, folder, name="tiny")
+    generate(NETWORK, {"bias": bias}, {1: XOR}, folder, name="tiny")
     return folder
 
 
@@ -165,7 +165,7 @@ def test_a_lost_rom_is_an_error(bundle: Path, tmp_path: Path, target: str) -> No
 
 
 def test_other_weights_in_the_netlist_are_an_error() -> None:
-    from asnet_mlir.hardware.synth import _holds, _signs_and_exponents
+    from asnet_mlir.hardware.synthesis.synth import _holds, _signs_and_exponents
 
     values = np.random.default_rng(6).standard_normal(64).astype(np.float32).view(np.uint32)
     rows = [f"{value:032b}" for value in values.tolist()]

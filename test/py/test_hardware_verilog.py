@@ -11,12 +11,13 @@ import pytest
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance, core_from_verilog, library_cores, load_core
-from asnet_mlir.cores.core import Source
+from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends import load_model
-from asnet_mlir.hardware import generate, simulate
-from asnet_mlir.hardware.verbs import _core_files
-from asnet_mlir.hardware.verilog import KEYWORDS, directives, identifier, merge_sources
+from asnet_mlir.hardware import generate
+from asnet_mlir.hardware.bundle.core_files import core_files
+from asnet_mlir.hardware.bundle.systemverilog import KEYWORDS, directives, identifier, merge_sources
+from asnet_mlir.hardware.simulation import simulate
 
 
 def top(name: str, helper: str = "helper") -> str:
@@ -152,7 +153,7 @@ def test_a_core_with_directives_becomes_one_file(tmp_path: Path) -> None:
         user_core("fadd", "x"),
         k_dot_vh="`ifndef K\n`define K\n`define NAME c\n`define KK 32'h1\n`endif\n",
     )
-    ((name, text),) = _core_files(instance).sources
+    ((name, text),) = core_files(instance).sources
     assert name == "c.v"
     assert text.count("module c(") == 1
     assert "(x + 1) ^ 32'h1; // not expanded: `KK" in text
@@ -166,13 +167,13 @@ def test_a_core_with_directives_becomes_one_file(tmp_path: Path) -> None:
 def test_sources_without_directives_are_verbatim(tmp_path: Path) -> None:
     text = user_core("v", "x", "`timescale 1ns/1ps\n`default_nettype none\n")
     text = text.replace("input", "input wire").replace("output", "output wire")
-    assert _core_files(core_of(tmp_path, "v", text)).sources == (("v.v", text),)
+    assert core_files(core_of(tmp_path, "v", text)).sources == (("v.v", text),)
     # Its default net type does not reach the next file.
     ((_, kept),) = merge_sources({1: ("v", [("v.v", text)])}).files
     assert kept == text + "`default_nettype wire\n"
     for name in library_cores():
         core = library_cores()[name]
-        assert [text for _, text in _core_files(core.instance()).sources] == [
+        assert [text for _, text in core_files(core.instance()).sources] == [
             source.text for source in core.sources
         ]
 
@@ -186,7 +187,7 @@ def test_data_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
         load_core("fadd"), name="m", sources=(Source(path, text),), in_library=False
     )
     with pytest.raises(UnsupportedError, match=r'm\.v: m reads a memory from "m\.hex", which'):
-        _core_files(core.instance())
+        core_files(core.instance())
 
 
 def test_names_that_are_keywords() -> None:

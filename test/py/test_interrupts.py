@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from asnet_mlir import interrupts
-from asnet_mlir.interrupts import Interrupts
+from asnet_mlir.support import interrupts
+from asnet_mlir.support.interrupts import Interrupts
 
-ASNET = [sys.executable, "-c", "from asnet_mlir._tools import asnet; asnet()"]
+ASNET = [sys.executable, "-c", "from asnet_mlir.cli.program import asnet; asnet()"]
 
 
 def test_an_interrupt_waits_until_a_module_is_loaded(tmp_path, monkeypatch):

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 import asnet_mlir
-from asnet_mlir import cli
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import module_from_text, to_approx, walk
+from asnet_mlir.cli import main as cli
+from asnet_mlir.compiler import to_approx
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.locations import scope_of
-from asnet_mlir.hardware.rom import rom_text
+from asnet_mlir.hardware.bundle.rom import rom_text
+from asnet_mlir.ir import module_from_text, walk
 
 NAMES = [
     "größe",
@@ -163,7 +164,7 @@ def test_scopes_are_read_alike(name, scope):
         loc({json.dumps(outer)}{f"({json.dumps(inner)})" * bool(inner)})
       return %0 : tensor<2xf32>
     }}"""
-    from asnet_mlir.compiler import run_passes
+    from asnet_mlir.ir import run_passes
 
     with module_from_text(text) as module:
         run_passes(module, "builtin.module(func.func(approx-annotate-layers))", "test")

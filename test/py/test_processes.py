@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from asnet_mlir import processes, resources
 from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.support import processes, resources
 
 
 def test_bounds_of_any_size() -> None:
@@ -70,9 +70,9 @@ def test_an_error_does_not_wait_for_compilers(tmp_path, monkeypatch):
     (tmp_path / "m.v").write_text("module m(input a, b, output y); assign y = a ^ b; endmodule")
     core = core_from_verilog([tmp_path / "m.v"])
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
-    checks = importlib.import_module("asnet_mlir.cores.check")
+    checks = importlib.import_module("asnet_mlir.cores.checks.check")
     monkeypatch.setattr(checks, "build", build)
-    monkeypatch.setattr(checks.models, "derive_models", refuse)
+    monkeypatch.setattr(checks, "derive_models", refuse)
     start = time.monotonic()
     with pytest.raises(InputError, match="no strategy does it"):
         checks.check([core.instance()])

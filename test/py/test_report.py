@@ -17,8 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asnet_mlir
-from asnet_mlir import files
-from asnet_mlir.cli import main
+from asnet_mlir.cli.main import main
 from asnet_mlir.exploration.store import (
     DatasetRecord,
     EvaluationRecord,
@@ -32,6 +31,7 @@ from asnet_mlir.exploration.store import (
 )
 from asnet_mlir.reports.collect import Point, _front, collect
 from asnet_mlir.reports.paper import paper_points
+from asnet_mlir.support import files
 
 SPECIAL = "<script>alert('1')</script>\"&<!-- ]]> \u2028 $x_{1$ </style>"
 

@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_evaluation import same_bits
 
-from asnet_mlir import native
 from asnet_mlir.binding import Binding
-from asnet_mlir.cache import cache_directory, cached_bytes
 from asnet_mlir.compiler import to_approx
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import ToolError
-from asnet_mlir.evaluation import CompiledNetwork, Evaluator, Session, stages
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator, Session, cpu, stages
+from asnet_mlir.evaluation.stages import split_stages
+from asnet_mlir.evaluation.transpose import transposer
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.native import objects as native
+from asnet_mlir.support.cache import cache_directory, cached_bytes
 
 
 def residual_network(side: int = 7, filters: int = 5):
@@ -129,7 +131,7 @@ def test_what_a_session_keeps_is_bounded(network, dataset, monkeypatch):
 
 
 def test_rules_reach_a_stage_as_they_reach_its_ops(network):
-    split = stages.split_stages(to_approx(network, 1))
+    split = split_stages(to_approx(network, 1))
     by_layer = {stage.layer: stage for stage in split.stages}
     binding = binding_of([("mulf", 12), ("mulf@third", 21), ("mulf@second", 0)])
     third = by_layer["third"].restrict(binding)
@@ -156,7 +158,7 @@ def test_native_code_is_compiled_once_on_a_machine(network, dataset, tmp_path, m
     def never(*arguments):
         raise AssertionError("compiled again")
 
-    monkeypatch.setattr(stages, "compile_object", never)
+    monkeypatch.setattr(cpu, "compile_object", never)
     assert same_bits(Evaluator(network, binding).outputs(dataset.x), expected)
     with pytest.raises(AssertionError, match="compiled again"):
         Evaluator(network, Binding.parse(["divf=fdiv_trunc:P=13", "addf=fadd:FLUSH=1"]))
@@ -179,7 +181,7 @@ def test_transposing(rows, columns, lanes):
 
     x = np.random.default_rng(2).random((rows, columns), dtype=np.float32)
     y = np.zeros((columns, rows), np.float32)
-    address = stages.transposer(rows, columns, lanes)
+    address = transposer(rows, columns, lanes)
     descriptors = [(ctypes.c_int64 * 3)(a.ctypes.data, a.ctypes.data, 0) for a in (x, y)]
     pointers = (ctypes.c_void_p * 2)(*(ctypes.addressof(d) for d in descriptors))
     ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)(pointers)

@@ -61,7 +61,7 @@ def test_a_module_of_the_command_line_may_import_tensorflow(tmp_path):
         "    weights = tf.Variable(np.ones((784, 10), np.float32), name='weights')\n"
         "    return tf.function(lambda x: tf.matmul(x, weights)), (tf.zeros([1, 784]),)\n"
     )
-    command = [sys.executable, "-m", "asnet_mlir.cli", "compile", "my_network:net"]
+    command = [sys.executable, "-m", "asnet_mlir.cli.main", "compile", "my_network:net"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     assert 'approx.weight = "weights"' in done.stdout

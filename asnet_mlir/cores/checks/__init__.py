@@ -1,0 +1,1 @@
+"""Whether a core keeps its contract."""

@@ -1,0 +1,45 @@
+"""No instance computes anything before it was checked."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+
+from asnet_mlir.cores.checks.check import DEFAULT_VECTORS, check
+from asnet_mlir.cores.core import Instance
+from asnet_mlir.errors import AsnetWarning, InputError, MismatchError
+
+__all__ = ["ensure_checked", "vectors_before_use"]
+
+_VARIABLE = "ASNET_CHECK_VECTORS"
+
+
+def vectors_before_use() -> int:
+    """Return how many random operand pairs a core is tried on before it is used.
+
+    `ASNET_CHECK_VECTORS` says another number than that of a check of full length.
+
+    Raises:
+      InputError: it is no number from 1 to 2^32.
+    """
+    text = os.environ.get(_VARIABLE)
+    if not text:
+        return DEFAULT_VECTORS
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 1 << 32):
+        raise InputError(f"{_VARIABLE}='{text}': give a number of operand pairs from 1 to 2^32")
+    return int(text)
+
+
+def ensure_checked(instances: Iterable[Instance]) -> None:
+    """Check instances against their simulated Verilog and their contract; cached by content.
+
+    Raises:
+      MismatchError: a model, a latency or an exact core's result is not what it must be.
+      InputError: see `check` and `vectors_before_use`.
+    """
+    for report in check(list(instances), random_vectors=vectors_before_use()):
+        for text in report.warnings:
+            warnings.warn(f"{report.label}: {text}", AsnetWarning, stacklevel=2)
+        if not report.passed:
+            raise MismatchError(f"{report.label}: the core fails its check: {report.failures[0]}")

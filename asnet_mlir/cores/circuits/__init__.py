@@ -1,0 +1,1 @@
+"""Circuits as graphs: and-inverter graphs, lookup tables, terms."""

@@ -1,0 +1,1 @@
+"""From a core to the function that stands for it in software."""

@@ -1,0 +1,90 @@
+"""Cores by name: of the library, a manifest, a Verilog file or a table."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.cores.core import Core, Instance
+from asnet_mlir.cores.reading.from_verilog import core_from_verilog
+from asnet_mlir.cores.reading.manifest import read_manifest
+from asnet_mlir.cores.reading.table import core_from_table, is_table
+from asnet_mlir.cores.reading.units import instance_for
+from asnet_mlir.cores.sources.source import user_path
+from asnet_mlir.errors import InputError
+from asnet_mlir.support.resources import hdl_library_directory
+
+__all__ = ["library_cores", "load_core", "parse_instance"]
+
+
+def library_cores() -> dict[str, Core]:
+    """Return the cores of the library by name, in alphabetical order."""
+    manifests = sorted(hdl_library_directory().glob("*/core.toml"))
+    cores = [read_manifest(manifest, in_library=True) for manifest in manifests]
+    return {core.name: core for core in sorted(cores, key=lambda core: core.name)}
+
+
+def load_core(name_or_path: str | Path) -> Core:
+    """Return a core of the library by name, or the one that a `core.toml` or Verilog file holds.
+
+    Raises:
+      InputError: no such core or file, or a malformed manifest (the message names the key).
+    """
+    text = str(name_or_path)
+    path = user_path(text)
+    if path.suffix == ".toml" or (path / "core.toml").is_file():
+        return read_manifest(path if path.suffix == ".toml" else path / "core.toml")
+    if path.suffix in (".v", ".sv"):
+        return core_from_verilog([path])
+    if is_table(path):
+        return core_from_table(path)
+    manifest = hdl_library_directory() / text / "core.toml"
+    if re.fullmatch(r"\w+", text) and manifest.is_file():
+        return read_manifest(manifest, in_library=True)
+    names = sorted(path.parent.name for path in hdl_library_directory().glob("*/core.toml"))
+    near = difflib.get_close_matches(text, names, n=1)
+    raise InputError(
+        f"unknown core '{text}'"
+        + (f"; did you mean '{near[0]}'?" if near else ";")
+        + f" the library has {', '.join(names) or 'no cores'}"
+        + " (or give a path to a core.toml, .v or .sv file, or a table: .npy, .csv, .h, .hex, ..)"
+    )
+
+
+def parse_instance(
+    text: str,
+    *,
+    op: str | None = None,
+    top: str | None = None,
+    ports: Mapping[str, Any] | None = None,
+) -> Instance:
+    """Return the instance that `NAME_OR_PATH[:PARAMETER=INTEGER,...]` names.
+
+    `op`, `top` and `ports` are for a path to Verilog without a manifest, as in `core_from_verilog`.
+
+    Raises:
+      InputError: see `load_core`, `core_from_verilog` and `Core.instance`; or a malformed text.
+    """
+    name, colon, tail = text.rpartition(":")
+    if not colon or ("=" not in tail and Path(text).exists()):
+        name, tail = text, ""
+    elif not tail:
+        raise InputError(f"'{text}': nothing after ':'; write NAME:PARAMETER=INTEGER,...")
+    values: dict[str, Any] = {}
+    for part in tail.split(",") if tail else ():
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key:
+            raise InputError(f"'{text}': '{part}' is not PARAMETER=INTEGER")
+        if key in values:
+            raise InputError(f"'{text}': parameter '{key}' is given twice")
+        values[key] = value
+    if is_table(name):
+        return core_from_table(name, op, values).instance()
+    if Path(name).suffix in (".v", ".sv"):
+        # What a parameter decides may be the widths of the ports, so it is given at once.
+        files = [user_path(name)]
+        return core_from_verilog(files, top=top, op=op, ports=ports, parameters=values).instance()
+    return instance_for(load_core(name), op, values)

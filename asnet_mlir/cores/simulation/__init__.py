@@ -1,0 +1,1 @@
+"""Cores in simulators."""

@@ -1,0 +1,389 @@
+"""Stages on the processor: lowered to LLVM, compiled, loaded."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.compiler import bind
+from asnet_mlir.cores import Instance, derive_models
+from asnet_mlir.cores.models.model import Model, Strategy
+from asnet_mlir.errors import ToolError
+from asnet_mlir.evaluation.stages import ADD_LANES, Stage, split_stages
+from asnet_mlir.ir import module_from_text, run_passes
+from asnet_mlir.native.jit import LOWER_LOOPS_TO_LLVM
+from asnet_mlir.native.objects import (
+    Argument,
+    LoadedObject,
+    Plan,
+    aligned,
+    compile_object,
+    host,
+    native_key,
+)
+from asnet_mlir.native.ternary import use_ternary_logic
+from asnet_mlir.support.cache import cached_bytes, content_hash
+
+__all__ = [
+    "BoundStage",
+    "NativeStage",
+    "StageCompiler",
+    "TO_LLVM",
+    "to_llvm",
+]
+
+
+def to_llvm(approx: str, binding: Binding) -> str:
+    """Lower a module of the approx dialect to the LLVM dialect, as the evaluator runs it.
+
+    Returns:
+      A module for each stage, several samples at once, separated by `// -----`.
+    """
+    split = split_stages(approx)
+    compiler = StageCompiler.for_host(split.has_lanes)
+    return "// -----\n".join(compiler.lowered_text(stage, binding) for stage in split.stages)
+
+
+_CALL_MODELS = "builtin.module(convert-approx-to-calls{keep-blocks=true})"
+
+
+_PROMOTE_PARAMETERS = "builtin.module(approx-promote-parameters)"
+
+
+# Models that compute arrays stay as they are: approx-block-calls looks for them.
+_INLINE_MODELS = "builtin.module(inline,canonicalize,cse)"
+
+
+_HOIST = "builtin.module(approx-hoist-uniform,canonicalize,cse)"
+
+
+_BUFFERIZE = (
+    "builtin.module(approx-protect-weights,approx-distinct-results,"
+    "one-shot-bufferize{bufferize-function-boundaries=true "
+    "function-boundary-type-conversion=identity-layout-map},"
+    "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
+    "fold-memref-alias-ops,canonicalize,cse)"
+)
+
+
+_BLOCK = (
+    "builtin.module(approx-block-calls,symbol-dce,func.func(approx-register-block{{registers={registers}}}),"
+    "approx-linalg-to-loops,canonicalize,cse,loop-invariant-code-motion,approx-use-arena)"
+)
+
+
+# No pass here forms an FMA or reorders floating-point operations.
+TO_LLVM = (
+    "builtin.module(lower-affine,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
+    "convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,"
+    "convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,"
+    "canonicalize,cse)"
+)
+
+
+@contextlib.contextmanager
+def _lowered(
+    stage: Stage, models: Mapping[int, Model], binding: Binding, lanes: int
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Yield a stage in the LLVM dialect, `lanes` samples at once, and its signature.
+
+    Args:
+      stage: unbound.
+      models: of the instances of `binding`, by ID; `approx_core_<ID>` is their symbol.
+      binding: restricted to the stage.
+      lanes: 1 for scalar code.
+
+    Yields:
+      `(module, signature)`; the signature says what `@main` and `@prepare` take, see `_signature`.
+    """
+    with module_from_text(bind(stage.text, binding)) as module:
+        from mlir import ir
+
+        for model in models.values():
+            text = _declaration(model) if model.block else model.parametric_text
+            parsed = ir.Module.parse(text)
+            for op in list(parsed.body.operations):
+                module.body.append(op)
+        run_passes(module, _CALL_MODELS, "calling models")
+        run_passes(module, _PROMOTE_PARAMETERS, "calling models")
+        run_passes(module, _INLINE_MODELS, "inlining models")
+        run_passes(module, _HOIST, "preparing weights")
+        if lanes > 1:
+            run_passes(module, ADD_LANES.format(lanes=lanes), f"layer '{stage.layer}'")
+        run_passes(module, _BUFFERIZE, "bufferizing")
+        run_passes(module, _BLOCK.format(registers=_registers()), "blocking")
+        signature = {}
+        for op in module.body.operations:
+            name = op.attributes["sym_name"].value
+            if name in ("main", "prepare"):
+                op.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
+                signature[name] = _signature(op)
+        run_passes(module, TO_LLVM, "lowering to LLVM")
+        yield module, signature
+
+
+def _registers() -> int:
+    """Vector registers of this processor: 32 of 16 lanes with AVX-512, else 16 of 8 lanes."""
+    return 32 if "+avx512f" in host() else 16
+
+
+def _declaration(model: Model) -> str:
+    """Return a model that computes arrays as declarations: its code is an object of its own."""
+    f32 = "memref<?xf32>"
+    return (
+        f"func.func private @{model.symbol}_block({f32}, {f32}, {f32})\n"
+        f"func.func private @{model.symbol}(f32, f32) -> f32 "
+        f"attributes {{approx.block = @{model.symbol}_block}}\n"
+    )
+
+
+def _signature(function: Any) -> list[dict[str, Any]]:
+    """Return for each argument its role, what it is called, and its size in bytes."""
+    from mlir import ir
+
+    types = ir.FunctionType(function.attributes["function_type"].value).inputs
+    attributes = (
+        list(function.attributes["arg_attrs"]) if "arg_attrs" in function.attributes else []
+    )
+    arguments = []
+    for position, kind in enumerate(types):
+        entry = attributes[position] if attributes else {}
+        for role in ("value", "weight", "prepared", "parameters", "arena"):
+            key = f"approx.{role}"
+            if key in entry:
+                named = role in ("value", "weight", "prepared")
+                name = entry[key].value if named else None
+                arguments.append({"role": role, "name": name, "bytes": _bytes(ir, kind)})
+                break
+        else:
+            raise ToolError(f"argument {position} of a stage has no role")
+    return arguments
+
+
+def _bytes(ir: Any, kind: Any) -> int:
+    memref = ir.MemRefType(kind)
+    element, lanes = memref.element_type, 1
+    if isinstance(element, ir.VectorType):
+        lanes, element = element.shape[0], element.element_type
+    width = 32 if isinstance(element, ir.F32Type) else ir.IntegerType(element).width
+    size = lanes * max(1, width // 8)
+    for extent in memref.shape:
+        size *= extent
+    return size
+
+
+class NativeStage:
+    """Native code of a stage under one kind of binding, loaded."""
+
+    def __init__(self, data: bytes, symbols: Mapping[str, int], keep: Any) -> None:
+        header, _, code = data.partition(b"\n")
+        signature = json.loads(header)
+        self.main: list[dict[str, Any]] = signature["main"]
+        self.prepare: list[dict[str, Any]] = signature["prepare"]
+        self._loaded = LoadedObject(code, symbols, keep)
+
+    @cached_property
+    def entry(self) -> int:
+        """The address of `asnet_main`."""
+        return self._loaded.address("asnet_main")
+
+    def prepared(
+        self, weights: Mapping[str, np.ndarray], parameters: np.ndarray
+    ) -> dict[int, np.ndarray]:
+        """Run `@prepare`: what depends on weights and parameters only, by number.
+
+        Args:
+          weights: C-contiguous arrays by name.
+          parameters: int32[n], as `approx-promote-parameters` orders them.
+        """
+        results, arguments, arena = {}, [], 0
+        for argument in self.prepare:
+            role, name = argument["role"], argument["name"]
+            if role == "arena":
+                arena = argument["bytes"]
+                arguments.append(Argument("arena"))
+                continue
+            if role == "prepared":
+                array = results[name] = aligned(argument["bytes"])
+            else:
+                array = parameters if role == "parameters" else weights[name]
+            arguments.append(Argument("constant", array.ctypes.data))
+        if results:
+            entry = self._loaded.address("asnet_prepare")
+            Plan([(entry, arguments)], [], arena).run({}, blocks=1, threads=1)
+        return results
+
+
+@dataclass(frozen=True)
+class BoundStage:
+    """A stage and the native code that computes it under a binding.
+
+    Attributes:
+      key: hash of everything that decides the stage's results but weights and input.
+    """
+
+    stage: Stage
+    native: NativeStage
+    parameters: np.ndarray
+    key: str
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A stage to be compiled: `binding` is restricted to it, `key` is that of its native code."""
+
+    stage: Stage
+    binding: Binding
+    models: Mapping[int, Model]
+    key: str
+    parameters: np.ndarray
+
+
+class StageCompiler:
+    """Compiles stages; equal ones once."""
+
+    def __init__(self, lanes: int, strategy: Strategy | None = None) -> None:
+        """Make one for `lanes` samples at once, 1 for scalars; see `derive_models`."""
+        self.lanes = lanes
+        self._strategy = strategy
+        self._known: dict[tuple[str, str], Model] = {}
+        self._stages: dict[str, NativeStage] = {}
+        self._blocks: dict[str, tuple[int, Any]] = {}
+        self.libraries: list[Any] = []
+
+    @classmethod
+    def for_host(cls, has_lanes: bool = True, strategy: Strategy | None = None) -> StageCompiler:
+        """Return one whose lanes fill a vector register of this processor, or one for scalars."""
+        return cls(_registers() // 2 if has_lanes else 1, strategy)
+
+    @property
+    def count(self) -> int:
+        """How many different stages there are."""
+        return len(self._stages)
+
+    def lowered_text(self, stage: Stage, binding: Binding) -> str:
+        """Return `stage` under the network's `binding` in the LLVM dialect, as text."""
+        own = stage.restrict(binding)
+        with _lowered(stage, self._models(own), own, self.lanes) as (module, _):
+            return str(module)
+
+    def compile(self, stages: Sequence[Stage], binding: Binding) -> tuple[BoundStage, ...]:
+        """Return native code of `stages` under the network's `binding`."""
+        requests = [self._request(stage, binding) for stage in stages]
+        missing = {r.key: r for r in requests if r.key not in self._stages}
+        # LLVM, which takes most of the time, runs side by side for several stages.
+        if len(missing) > 1:
+            with ThreadPoolExecutor(min(len(missing), len(os.sched_getaffinity(0)))) as pool:
+                codes = list(pool.map(self._code, missing.values()))
+        else:
+            codes = [self._code(request) for request in missing.values()]
+        for request, code in zip(missing.values(), codes, strict=True):
+            self._stages[request.key] = self._loaded(request, code)
+        return tuple(
+            BoundStage(
+                request.stage,
+                self._stages[request.key],
+                request.parameters,
+                content_hash(request.key, request.parameters.tobytes()),
+            )
+            for request in requests
+        )
+
+    def _request(self, stage: Stage, binding: Binding) -> _Request:
+        own = stage.restrict(binding)
+        models = self._models(own)
+        texts = [model.parametric_text for model in models.values()]
+        key = native_key("stage", stage.text, str(self.lanes), own.pass_option, *texts)
+        values = [value for model in models.values() for value in model.parameters]
+        return _Request(stage, own, models, key, np.array(values, np.uint32).view(np.int32))
+
+    def _code(self, request: _Request) -> bytes:
+        """Return signature and object file of a stage."""
+        # Blocked code has its vectors; scalar code profits from LLVM's own vectorizers.
+        level = 1 if self.lanes > 1 else 3
+
+        def make() -> bytes:
+            with _lowered(request.stage, request.models, request.binding, self.lanes) as lowered:
+                module, signature = lowered
+                return json.dumps(signature).encode() + b"\n" + compile_object(module, level)
+
+        return cached_bytes("stages", request.key, make)
+
+    def _loaded(self, request: _Request, code: bytes) -> NativeStage:
+        symbols, keep = {}, []
+        for number, model in request.models.items():
+            if model.block:
+                address, loaded = self._block(request.binding.instances[number])
+                symbols[f"{model.symbol}_block"] = address
+                keep.append(loaded)
+        return NativeStage(code, symbols, keep)
+
+    def _models(self, binding: Binding) -> dict[int, Model]:
+        """Return the models of a binding's instances by ID; `approx_core_<ID>` is their symbol."""
+        wanted = {
+            (f"approx_core_{number}", instance.content_hash): instance
+            for number, instance in binding.instances.items()
+        }
+        missing = {key: value for key, value in wanted.items() if key not in self._known}
+        if missing:
+            symbols = {symbol: instance for (symbol, _), instance in missing.items()}
+            for symbol, model in derive_models(symbols, self._strategy).items():
+                self._known[symbol, symbols[symbol].content_hash] = model
+        return dict(zip(binding.instances, (self._known[key] for key in wanted), strict=True))
+
+    def _block(self, instance: Instance) -> tuple[int, Any]:
+        """Return the address of a model that computes arrays, and what must live with it."""
+        if instance.content_hash not in self._blocks:
+            symbol = "approx_model"
+            model = derive_models({symbol: instance}, self._strategy)[symbol]
+            libraries = _libraries(model)
+            self.libraries += [library for library, _ in libraries.values()]
+            key = native_key("block", model.text)
+            data = cached_bytes("blocks", key, lambda: _compile_block(model))
+            addresses = {name: address for name, (_, address) in libraries.items()}
+            loaded = LoadedObject(data, addresses, list(libraries.values()))
+            self._blocks[instance.content_hash] = loaded.address(f"{symbol}_block"), loaded
+        return self._blocks[instance.content_hash]
+
+    def check(self) -> None:
+        """Raise what went wrong inside simulated cores."""
+        for library in self.libraries:
+            if library.asnet_block_failures():
+                raise ToolError(
+                    "a simulated core ended its simulation by itself or gave no result in time"
+                )
+
+
+def _compile_block(model: Model) -> bytes:
+    with module_from_text(model.text) as module:
+        for op in module.body.operations:
+            if op.attributes["sym_name"].value == f"{model.symbol}_block":
+                del op.attributes["sym_visibility"]
+        use_ternary_logic(module)
+        passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"
+        run_passes(module, f"builtin.module({passes})", "lowering a model")
+        return compile_object(module, 3)
+
+
+def _libraries(model: Model) -> dict[str, tuple[Any, int]]:
+    """Load what `llvm.func`s with the attribute `approx.library` are implemented by."""
+    if "approx.library" not in model.text:
+        return {}
+    found = {}
+    with module_from_text(model.text) as module:
+        for op in module.body.operations:
+            if "approx.library" in op.attributes:
+                library = ctypes.CDLL(op.attributes["approx.library"].value)
+                address = ctypes.cast(library.asnet_block, ctypes.c_void_p).value or 0
+                found[op.attributes["sym_name"].value] = library, address
+    return found

@@ -1,0 +1,38 @@
+"""Operands that a network's operations meet, as samples for a core's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.cores.core import OPS
+from asnet_mlir.cores.metrics.subject import Histogram
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.operands import record_operands
+
+__all__ = ["operand_samples"]
+
+
+def operand_samples(
+    model: Any, data: Any, op: str, layer: str | None = None, samples: int = 1 << 20, seed: int = 0
+) -> Histogram:
+    """Return operand pairs that the ops of a kind see in a network, drawn from a run over `data`.
+
+    Args:
+      model, data: as for `evaluate`; every op is exact.
+      op: the ops' kind, one of `OPS`.
+      layer: the ops' layer; by default all.
+      samples: pairs at most; all where fewer occur.
+      seed: of the draw.
+
+    Raises:
+      InputError: an unknown op or layer, or a network without such an op.
+    """
+    if op not in OPS:
+        raise InputError(f"networks compute floats, with {', '.join(OPS)}, not {op}")
+    a, b = record_operands(model, data, op, layer, samples=samples, seed=seed)
+    network = model if isinstance(model, str) else getattr(model, "name", "network")
+    place = f"{network}, layer {layer}" if layer else network
+    name = f"{op} of {place} on {data if isinstance(data, str) else data.name}"
+    return Histogram(a.view(np.float32), b.view(np.float32), name=name)

@@ -1,0 +1,76 @@
+"""Progress for people: what is done, how fast, the best so far, how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from asnet_mlir.exploration.criterion import Criterion
+from asnet_mlir.exploration.results import Result
+from asnet_mlir.support.progress import ProgressLine, duration
+
+__all__ = ["Progress", "ProgressDisplay"]
+
+#: Called with (done, total or None, the last result, seconds so far) after each configuration.
+Progress = Callable[[int, int | None, Result, float], None]
+
+
+class ProgressDisplay(ProgressLine):
+    """One line that is written over on a terminal, else a line every ten seconds."""
+
+    def __init__(
+        self,
+        criterion: Criterion | None = None,
+        cost: str = "none",
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Show on `stream`, by default standard error.
+
+        Args:
+          criterion: the best one is the cheapest that satisfies it; without, the most accurate
+            approximate one.
+          cost: what is minimized.
+        """
+        super().__init__(stream, clock)
+        self._criterion, self._cost = criterion, cost
+        self._best: Result | None = None
+        self._run = 0
+
+    def costs(self, done: int, total: int, label: str) -> None:
+        """Show how far the synthesis of the instances is."""
+        self.show(f"synthesis of {done}/{total} instances, last {label}", done == total)
+
+    def __call__(self, done: int, total: int | None, result: Result, seconds: float) -> None:
+        """Show the state after one configuration (see `Progress`)."""
+        self._run += not result.stored
+        self._note(result)
+        rate = self._run / seconds if seconds > 0 else 0.0
+        parts = [f"{done}/{total} configurations" if total else f"{done} configurations"]
+        if self._run:
+            parts.append(f"{rate:.1f}/s")
+        if total and rate and done < total:
+            parts.append(f"{duration((total - done) / rate)} left")
+        if self._best is not None:
+            known = self._best.costs.get(self._cost)
+            cost = "" if known is None else f", {self._cost} {known:,.0f}"
+            parts.append(f"best {self._best.accuracy:.4f}{cost}: {self._best.binding.label}")
+        self.show(", ".join(parts), total is not None and done >= total)
+
+    def _note(self, result: Result) -> None:
+        best = self._best
+        if not result.complete or not result.binding.rules:
+            return
+        if self._criterion is None:
+            if best is None or result.accuracy > best.accuracy:
+                self._best = result
+        elif self._criterion.holds(result.figures):
+            cost = result.costs.get(self._cost)
+            if (
+                best is None
+                or (cost is not None and cost < best.costs[self._cost])
+                # Without costs: the last one in the order of the search is the furthest.
+                or cost is None
+            ):
+                self._best = result

@@ -1,0 +1,1 @@
+"""What is written: SystemVerilog, memories, manifest, kit."""

@@ -1,0 +1,124 @@
+"""From an instance to the files of its unit."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.cores import Core, Instance, native_masks
+from asnet_mlir.cores.simulation.latency import with_latency
+from asnet_mlir.cores.verilog.interface import read_interface
+from asnet_mlir.cores.verilog.latency import check_systemverilog
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.hardware.bundle import iterative
+from asnet_mlir.hardware.bundle import memory_files as data_files
+from asnet_mlir.hardware.bundle import systemverilog as verilog
+from asnet_mlir.hardware.bundle.unit import CoreFiles
+from asnet_mlir.support import verilator
+
+__all__ = ["core_files", "unit_files"]
+
+
+def unit_files(instance: Instance) -> CoreFiles:
+    """Return an instance as hardware has it: an iterative core in its adapter."""
+    instance = with_latency(instance)
+    files = core_files(instance)
+    if not instance.core.is_stateful:
+        return files
+    return iterative.adapted(files, instance.unit_latency, instance.unit_interval)
+
+
+def core_files(instance: Instance) -> CoreFiles:
+    """Return the files of an instance as they are, without an adapter."""
+    instance = with_latency(instance)
+    core = instance.core
+    # Before the language: a data file that is missing is no matter of keywords.
+    sources, data = _sources(core)
+    check_systemverilog(instance)
+    widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
+    tied = core.ports.tied
+    roles: dict[str, Any] = {}
+    if core.is_stateful:
+        roles = {
+            "interval": instance.interval,
+            "reset": core.ports.reset,
+            "reset_active_low": core.ports.reset_active_low,
+        }
+        for role in ("start", "done", "busy", "ready", "start_b", "ready_b"):
+            roles[role] = getattr(core.ports, role)
+        tied.pop(core.ports.reset or "", None)
+    return CoreFiles(
+        op=core.op or "",
+        module=core.module,
+        sources=sources,
+        data=data,
+        parameters=dict(instance.parameters),
+        latency=instance.latency,
+        # An exact core behind masks gives the exact core's NaN.
+        canonical_nan=native_masks(instance) is not None,
+        a=core.ports.a,
+        b=core.ports.b,
+        result=core.ports.result,
+        clock=core.ports.clock,
+        widths=(32, 32, 32)
+        if core.format == "f32"
+        else (widths[core.ports.a], widths[core.ports.b], widths[core.ports.result]),
+        tied={name: (widths[name], value) for name, value in tied.items()},
+        label=instance.label,
+        **roles,
+        license=core.license,
+        reference=core.reference,
+    )
+
+
+def _widths(instance: Instance) -> dict[str, int]:
+    """Return the bits of each port."""
+    core = instance.core
+    interface = read_interface(
+        core.sources,
+        core.module,
+        includes=core.includes,
+        parameters=dict(instance.parameters),
+    )
+    return {port.name: port.width for port in interface.ports}
+
+
+def _sources(core: Core) -> tuple[tuple[data_files.File, ...], tuple[data_files.File, ...]]:
+    """Return name and text of each of a core's files, such that they can stand beside others.
+
+    The second ones are what its memories are read from.
+
+    Macros would reach from one core into the next, and included files would be missing: a core that
+    has such things becomes one file without them, of all its files in the order they are read.
+    """
+    path = core.sources[0].path
+    files = [
+        (re.sub(r"[^\w.-]", "_", source.path.name, flags=re.ASCII), source.text)
+        for source in core.sources
+    ]
+    several = len(files) > 1
+    if any(
+        verilog.directives(text) or (several and "`default_nettype" in text) for _, text in files
+    ):
+        with tempfile.TemporaryDirectory(prefix="asnet-verilog-") as name:
+            # A suffix says the language: names that are keywords of the other one stay names.
+            suffixes = [".v" if s.path.suffix == ".v" else ".sv" for s in core.sources]
+            names = [f"f{number}{suffix}" for number, suffix in enumerate(suffixes)]
+            for copy, (_, text) in zip(names, files, strict=True):
+                (Path(name) / copy).write_text(text, encoding="utf-8")
+            text = verilator.preprocess(
+                names,
+                includes=core.include_folders,
+                cwd=Path(name),
+                purpose=f"expanding the macros of {path}",
+            )
+        files = [(files[0][0], text)]
+        left = verilog.directives(text)
+        if left:
+            raise UnsupportedError(
+                f"{path}: {core.name} uses {min(left)}, whose effect would reach other cores of a "
+                "bundle; remove it"
+            )
+    return data_files.placed(core, files)

@@ -1,0 +1,256 @@
+"""What makes a bundle run by itself: vectors, makefile, benches, FuseSoC core, constraints.
+
+None of it needs asnet: `make` in the folder simulates the vectors and compares every word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir import __version__
+from asnet_mlir.errors import InputError
+from asnet_mlir.reference import to_native
+
+__all__ = [
+    "CLOCK_PERIOD_NS",
+    "Vectors",
+    "files",
+    "read_vectors",
+    "software_words",
+    "stimuli",
+    "vectors",
+]
+
+#: Of the constraint stubs: what the networks of the examples reach on ECP5, and some room.
+CLOCK_PERIOD_NS = 20
+
+#: Of the vectors: what each sample is made of.
+_KINDS = (
+    "uniform in 0..1",
+    "uniform in -2..2",
+    "uniform in -2..2 among zeros of both signs and subnormal numbers",
+    "magnitudes of 2^-40 to 2^40",
+    "uniform in 0..1 but for an infinity and a NaN",
+)
+_SEED = 1
+#: What the bench may take, as a multiple of the prediction, where both streams pause.
+_SLACK = 16
+
+#: Here and no template: headers of the package's C++ are left out of the wheel.
+_FUSESOC_HEADER = """// FuseSoC calls the model after the top module; tb/bench.cpp calls it Vtop.
+#include "V{top}.h"
+using Vtop = V{top};
+"""
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Test vectors: uint32[samples, words] that go in, and what has to come out."""
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+def vectors(
+    network: str, models: str, weights: Mapping[str, np.ndarray], info: Mapping[str, Any]
+) -> Vectors:
+    """Return test vectors of a network, whose outputs are the software's.
+
+    Args:
+      network: the bundle's network on tensors, batch 1.
+      models: the software models of its instances.
+      weights: arrays by name.
+      info: of the manifest: `input_shape`, `output_shape` and `weights`, their order.
+    """
+    x = stimuli(int(np.prod(info["input_shape"]))).view(np.float32)
+    outputs = software_words(
+        network,
+        models,
+        [np.ascontiguousarray(weights[name]) for name in info["weights"]],
+        x.reshape(-1, *info["input_shape"]),
+        info["output_shape"],
+    )
+    return Vectors(x.view(np.uint32), outputs)
+
+
+def stimuli(words: int) -> np.ndarray:
+    """Return uint32[samples, words], float32 numbers that are the same everywhere and always.
+
+    They are made of the raw bits of PCG64, which numpy keeps; not of its distributions.
+    """
+    shape = (len(_KINDS), words)
+    raw = np.random.PCG64(_SEED).random_raw(2 * len(_KINDS) * words).astype(np.uint64)
+    first, second = raw.reshape(2, *shape)
+    unit = (first >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
+    around = unit * np.float32(4) - np.float32(2)
+    choice = (second >> np.uint64(32)).astype(np.uint32)
+    sign = choice & np.uint32(0x80000000)
+    fraction = (first & np.uint64(0x7FFFFF)).astype(np.uint32)
+    x = np.empty(shape, np.uint32)
+    x[0] = unit[0].view(np.uint32)
+    x[1] = around[1].view(np.uint32)
+    special = np.where(choice[2] & np.uint32(1), sign[2] | fraction[2], sign[2])
+    x[2] = np.where(choice[2] & np.uint32(2), around[2].view(np.uint32), special)
+    exponent = np.uint32(127 - 40) + choice[3] % np.uint32(81)
+    x[3] = sign[3] | (exponent << np.uint32(23)) | fraction[3]
+    x[4] = unit[4].view(np.uint32)
+    x[4, words // 3] = 0x7F800000
+    x[4, 2 * words // 3] = 0x7FC00000
+    return x
+
+
+def software_words(
+    network: str,
+    models: str,
+    weights: Sequence[np.ndarray],
+    x: np.ndarray,
+    output_shape: Sequence[int],
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Return uint32[n, words]: what a bundle's network and models compute for `x`, by JIT.
+
+    Args:
+      network: on tensors, batch 1.
+      models: the software models of its instances.
+      weights: in the order of the network's arguments.
+      x: float32[n, ..].
+      output_shape: of a sample.
+      progress: told how many samples are done.
+    """
+    compiled = to_native(network, models)
+    y = np.empty((len(x), *output_shape), np.float32)
+    for index in range(len(x)):
+        compiled("main", x[index : index + 1], *weights, y[index : index + 1])
+        if progress is not None:
+            progress(index + 1)
+    return y.reshape(len(x), -1).view(np.uint32)
+
+
+def files(
+    *,
+    name: str,
+    sources: Sequence[str],
+    entries: Mapping[str, Any],
+    vectors: Vectors | None,
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the files by path, and keys of the manifest.
+
+    Args:
+      name: of the design and its top module.
+      sources: the Verilog files, in order.
+      entries: of the manifest: `kind`, `layers`, `memories`, `input_words`, `output_words`,
+        `predicted_cycles_per_sample`.
+      vectors: without, the bundle can be linted and synthesized but not checked by itself.
+    """
+    samples = 0 if vectors is None else len(vectors.inputs)
+    engines = [layer for layer in entries["layers"] if layer.get("kind") == "engine"]
+    stages = max(len(entries["layers"]), 1)
+    reset_cycle = max(1, entries["input_words"] // 2)
+    limit = (samples + stages) * _SLACK * (entries["predicted_cycles_per_sample"] + 1000)
+    steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in engines]
+    numbers = [samples, entries["input_words"], entries["output_words"]]
+    # The bench of a stream looks at its engines.
+    observed = ["tb/observed.sv"] if entries["kind"] == "stream" else []
+    bench_top = f"{name}_observed" if observed else name
+    run = ["--expect", "tb/vectors/output.hex", "tb/vectors/input.hex", "output.bin"]
+    run += map(str, [*numbers, 1, limit + reset_cycle, reset_cycle, *steps])
+    roms = sorted({m["file"] for m in entries["memories"].values() if "file" in m})
+    hexes = [*roms, *(["tb/vectors/input.hex", "tb/vectors/output.hex"] if vectors else [])]
+    bench_files = [f"{path}: {{file_type: systemVerilogSource}}" for path in observed]
+    bench_files.append("tb/bench.cpp: {file_type: cppSource}")
+    bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
+    values = {
+        "NAME": name,
+        "VERSION": __version__,
+        "CYCLES": f"{entries['predicted_cycles_per_sample']:,}",
+        "TOP": name,
+        "BENCH_TOP": bench_top,
+        "BENCH_SV": " ".join(observed),
+        "INPUT_WORDS": entries["input_words"],
+        "OUTPUT_WORDS": entries["output_words"],
+        "SAMPLES": samples,
+        "LIMIT": limit + reset_cycle,
+        "RESET_CYCLE": reset_cycle,
+        "FRAMES": ",".join(map(str, _lengths(samples, entries["input_words"]))),
+        "STEPS": " ".join(map(str, steps)),
+        "ENGINES": len(engines),
+        "PERIOD": CLOCK_PERIOD_NS,
+        "MHZ": f"{1000 / CLOCK_PERIOD_NS:g}",
+        "VLNV": f"asnet:network:{name}:{__version__}",
+        "RTL_FILES": _items(sources),
+        "ROM_FILES": _items([f"{path}: {{copyto: {path}}}" for path in hexes]),
+        "BENCH_FILES": _items(bench_files),
+        "RUN_OPTIONS": ", ".join(f'"{option}"' for option in run),
+    }
+    made = {
+        path: _filled(template, values)
+        for path, template in (
+            ("README.md", "README.md"),
+            ("Makefile", "Makefile"),
+            ("tb/cocotb.mk", "cocotb.mk"),
+            ("tb/test_stream.py", "test_stream.py"),
+            ("tb/lint.vlt", "lint.vlt"),
+            (f"{name}.core", "network.core"),
+            (f"constraints/{name}.lpf", "network.lpf"),
+            (f"constraints/{name}.sdc", "network.sdc"),
+            (f"constraints/{name}.xdc", "network.xdc"),
+        )
+    }
+    made["tb/fusesoc/Vtop.h"] = _FUSESOC_HEADER.format(top=bench_top).encode()
+    if vectors is not None:
+        made["tb/vectors/input.hex"] = _hex(vectors.inputs)
+        made["tb/vectors/output.hex"] = _hex(vectors.outputs)
+    described = {"samples": samples, "kinds": list(_KINDS[:samples]), "reset_cycle": reset_cycle}
+    return made, {"vectors": described, "constraints": {"clock_period_ns": CLOCK_PERIOD_NS}}
+
+
+def read_vectors(bundle: Path, manifest: Mapping[str, Any]) -> Vectors | None:
+    """Return the test vectors in a bundle, or None where it has none.
+
+    Raises:
+      InputError: they are not what the manifest says.
+    """
+    samples = (manifest.get("vectors") or {}).get("samples", 0)
+    if not samples:
+        return None
+
+    def read(name: str, words: int) -> np.ndarray:
+        path = bundle / "tb" / "vectors" / name
+        try:
+            values = [int(word, 16) for word in path.read_text().split()]
+            return np.array(values, np.uint32).reshape(samples, words)
+        except (OSError, ValueError, OverflowError) as error:
+            raise InputError(f"{path}: damaged ({error}); generate the bundle anew") from None
+
+    return Vectors(
+        read("input.hex", manifest["input_words"]), read("output.hex", manifest["output_words"])
+    )
+
+
+def _lengths(samples: int, words: int) -> list[int]:
+    """Return lengths of frames, one a sample: too short, right, too long, then right."""
+    return [max(1, words // 2), words, words + 3, *[words] * samples][:samples]
+
+
+def _items(lines: Sequence[str]) -> str:
+    """Return the items of a list in a fileset."""
+    return "\n".join(f"      - {line}" for line in lines)
+
+
+def _filled(template: str, values: Mapping[str, Any]) -> bytes:
+    """Return a template with each @KEY@ replaced."""
+    text = (_TEMPLATES / template).read_text()
+    return re.sub(r"@([A-Z_]+)@", lambda match: str(values[match[1]]), text).encode()
+
+
+def _hex(words: np.ndarray) -> bytes:
+    """Return words as text, one a line, as `$readmemh` reads them."""
+    return "".join(f"{word:08x}\n" for word in words.reshape(-1).tolist()).encode()

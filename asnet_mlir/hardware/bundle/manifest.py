@@ -1,0 +1,135 @@
+"""A bundle's manifest: what it holds, and whether it still does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.errors import InputError
+from asnet_mlir.hardware.bundle import systemverilog as verilog
+
+__all__ = [
+    "HELPERS",
+    "check_files",
+    "check_name",
+    "helper_modules",
+    "listed",
+    "predicted_cycles",
+    "read_manifest",
+    "verify_files",
+]
+
+
+#: What the machine adds to a run: one cycle to leave the receiving phase, two to fill the fetch
+#: pipeline.
+_START_CYCLES = 2
+
+
+_MANIFEST_KINDS: dict[str, type] = {
+    "top": str,
+    "input_words": int,
+    "output_words": int,
+    "predicted_cycles_per_sample": int,
+    "memories": dict,
+    "info": dict,
+    "files": dict,
+}
+
+
+#: Of files in a message.
+_MOST_LISTED = 5
+
+
+HELPERS = ("fifo", "ram", "register_file", "rom")
+
+
+def check_name(name: str) -> None:
+    """Check the name of a design.
+
+    Raises:
+      InputError: it can't be the name of a module, with which others begin.
+    """
+    if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+        raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
+    if name.lower() in verilog.KEYWORDS:
+        raise InputError(f"'{name}' is a keyword of SystemVerilog; take another name")
+
+
+def helper_modules(name: str) -> list[str]:
+    """Return the modules for memories and queues in the design `name`."""
+    return [f"{name}_{helper}" for helper in HELPERS]
+
+
+def predicted_cycles(summary: Mapping[str, Any]) -> int:
+    """Return the clock cycles from one sample's start to the next without any back-pressure."""
+    answer = summary["memory_latency"] + 1  # a word leaves every so many cycles
+    return (
+        summary["input_words"]
+        + _START_CYCLES
+        + summary["cycles"]
+        + summary["output_words"] * answer
+    )
+
+
+def read_manifest(bundle_dir: str | Path) -> dict[str, Any]:
+    """Return the manifest of a bundle.
+
+    Raises:
+      InputError: the folder is no bundle.
+    """
+    path = Path(bundle_dir) / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text())
+    except OSError:
+        raise InputError(
+            f"{bundle_dir}: no manifest.json; make a bundle with 'asnet generate'"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON: {error}") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != 1:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise InputError(f"{path}: format {found!r}, this version reads 1")
+    for key, kind in _MANIFEST_KINDS.items():
+        value = manifest.get(key)
+        wrong_number = isinstance(value, int) and (value is True or not 0 < value < 1 << 40)
+        if not isinstance(value, kind) or wrong_number:
+            raise InputError(f"{path}: the key '{key}' is missing or not what 'generate' wrote")
+    for name in manifest["files"]:
+        if not (Path(bundle_dir) / name).is_file():
+            raise InputError(f"{bundle_dir}: lacks the file '{name}'; generate the bundle anew")
+    return manifest
+
+
+def check_files(bundle_dir: str | Path) -> None:
+    """Refuse a bundle that is not as it was generated.
+
+    Raises:
+      InputError: the folder is no bundle, or files of it were changed: which.
+    """
+    changed = verify_files(bundle_dir)
+    if changed:
+        raise InputError(
+            f"{bundle_dir}: changed since it was generated: {listed(changed)}; generate it anew, "
+            "or give --modified to go on with it as it is"
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return a list of files for a message."""
+    rest = len(names) - _MOST_LISTED
+    return ", ".join(names[:_MOST_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def verify_files(bundle_dir: str | Path) -> list[str]:
+    """Return the files of a bundle whose content is not what was generated."""
+    folder = Path(bundle_dir)
+    changed = []
+    for name, digest in read_manifest(folder)["files"].items():
+        path = folder / name
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            changed.append(name)
+    return changed

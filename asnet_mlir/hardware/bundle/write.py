@@ -1,0 +1,285 @@
+"""Write a network's hardware as a bundle: a folder that simulates and synthesizes on its own."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir import __version__
+from asnet_mlir.errors import InputError
+from asnet_mlir.hardware.bundle import kit, observed
+from asnet_mlir.hardware.bundle import memory_files as data_files
+from asnet_mlir.hardware.bundle import stream as stream_bundle
+from asnet_mlir.hardware.bundle import systemverilog as verilog
+from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_cycles
+from asnet_mlir.hardware.bundle.rom import rom_files, rom_image
+from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
+from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.support.files import replacement, restore, unwritable
+from asnet_mlir.support.resources import lowering_directory
+
+__all__ = ["check_output", "write_bundle"]
+
+
+def write_bundle(
+    network: str,
+    weights: Mapping[str, np.ndarray],
+    cores: Mapping[int, CoreFiles],
+    out_dir: str | Path,
+    *,
+    name: str = "network",
+    force: bool = False,
+    memory_latency: int = 1,
+    models: str | None = None,
+    info: Mapping[str, Any] | None = None,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
+    clock_mhz: float | None = None,
+    clocks: Mapping[int, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Generate the hardware of `network` into the new folder `out_dir`.
+
+    The same input gives the same bytes.  On any error nothing is left, and what was there stays.
+
+    Args:
+      network: bound network as MLIR text on tensors, batch 1 (see `stages.schedule`).
+      weights: float32 (or int32) arrays by the name that arguments carry in `approx.weight`.
+      cores: the core of each instance that the network's library declares.
+      name: of the design and its top module; all other modules and the ROMs' files are called
+        NAME_.., so that several designs can be parts of one.
+      force: replace `out_dir` if it exists.
+      memory_latency: 1, or 2 for a register behind each memory (a higher clock, more cycles).
+      models: the software models of the instances, kept beside the network so that the software's
+        result can be computed from the bundle alone, and test vectors be made.
+      info: JSON values for the manifest (bindings, layers, ..); test vectors want `input_shape`,
+        `output_shape` and the order of the `weights`.
+      style: `shared`, the sequential machine; or `stream`, an engine a layer.
+      lanes: of the stream's engines, see `streams.parse_lanes`.
+      clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
+        says of each instance.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      InputError: `out_dir` exists; a weight or core is missing or of the wrong size; the network
+        has something that the machine cannot do.
+    """
+    out = check_output(out_dir, force)
+    check_name(name)
+
+    # Modules that are not cores, those of a stream's stages among them.
+    texts = "\n".join(text for core in cores.values() for _, text in core.sources)
+    taken = ("plain", "observed", *HELPERS, *sorted(set(re.findall(r"\bstage_\w+", texts, re.I))))
+    reserved = [f"{name}_{other}" for other in taken]
+    merged = verilog.merge_sources(
+        {key: (core.module, core.sources) for key, core in sorted(cores.items())},
+        reserved=reserved,
+        prefix=f"{name}_",
+    )
+    attachments = {
+        key: attachment(core, merged.modules[key], merged.renamed[key])
+        for key, core in cores.items()
+    }
+    if style == "stream":
+        generated, entries = stream_bundle.contents(network, weights, attachments, name, lanes)
+    else:
+        generated, entries = _machine_contents(network, weights, attachments, name, memory_latency)
+    units = entries.pop("units")
+    _check_units(units, cores)
+    # How often each core is built: once in the machine, as often as engines have it in a stream.
+    counts = entries.pop("counts", {unit["id"]: 1 for unit in units})
+
+    used = {unit["id"] for unit in units}
+    merged = verilog.merge_sources(
+        {key: (core.module, core.sources) for key, core in sorted(cores.items()) if key in used},
+        reserved=reserved,
+        prefix=f"{name}_",
+    )
+    files = dict(generated)
+    text = b"".join(data for path, data in files.items() if path.startswith("rtl/"))
+    for helper in HELPERS:
+        if f"{name}_{helper} ".encode() in text:
+            path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
+            source = path.read_text().replace(path.stem, f"{name}_{helper}")
+            files[f"rtl/{name}_{helper}.sv"] = source.encode()
+    data = {
+        file: (contents, core.label or core.module)
+        for key, core in sorted(cores.items())
+        if key in used
+        for file, contents in core.data
+    }
+    for file_name, source in merged.files:
+        files[f"cores/{file_name}"] = data_files.in_design(source, data, name).encode()
+    for file, (contents, label) in data.items():
+        own = data_files.name_in_design(file, name)
+        files[own] = contents.encode()
+        entries["memories"][Path(file).stem] = {"file": own, "core": label}
+    sources = [path for path in files if path.startswith("cores/")]
+    sources += sorted(
+        path
+        for path in files
+        if path.startswith("rtl/") and path.endswith(".sv") and path != f"rtl/{name}.sv"
+    )
+    sources.append(f"rtl/{name}.sv")
+    files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
+    files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
+    files["network.mlir"] = network.encode()
+    if models is not None:
+        files["models.mlir"] = models.encode()
+    files["weights.npz"] = _npz(weights)
+    details = dict(info or {})
+    vectors = None
+    if models is not None and "input_shape" in details:
+        vectors = kit.vectors(network, models, weights, details)
+    added, described = kit.files(name=name, sources=sources, entries=entries, vectors=vectors)
+    files |= added
+
+    manifest = {
+        "format": 1,
+        "name": name,
+        "top": name,
+        **entries,
+        **described,
+        "clock": "clk",
+        "reset": "rst",
+        "instances": [
+            {
+                "id": unit["id"],
+                "op": unit["op"],
+                "core": cores[unit["id"]].label or cores[unit["id"]].module,
+                "module": merged.modules[unit["id"]],
+                "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
+                "latency": unit["latency"],
+                "count": counts[unit["id"]],
+                "interval": cores[unit["id"]].interval,
+                **(clocks or {}).get(unit["id"], {}),
+                "licence": cores[unit["id"]].license or "unknown",
+                "reference": cores[unit["id"]].reference,
+            }
+            for unit in units
+        ],
+        "versions": {"asnet-mlir": __version__, "circt": version("circt")},
+        "info": details,
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
+    }
+    if clock_mhz is not None:
+        manifest["clock_mhz"] = clock_mhz
+    files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
+    _write(out, files)
+    return manifest
+
+
+def check_output(out_dir: str | Path, force: bool) -> Path:
+    """Return the folder of a bundle that is to be written.
+
+    Raises:
+      InputError: it exists, and is no bundle that may be replaced.
+    """
+    out = Path(out_dir)
+    restore(out)
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"{out}: is a link to nothing; nothing was written")
+    if out.exists() and not force:
+        raise InputError(f"{out}: exists; nothing was written (give --force to replace it)")
+    if (
+        out.exists()
+        and not (out / "manifest.json").is_file()
+        and (not out.is_dir() or any(out.iterdir()))
+    ):
+        raise InputError(f"{out}: exists and is no bundle; not replaced even with --force")
+    return out
+
+
+def _machine_contents(
+    network: str,
+    weights: Mapping[str, np.ndarray],
+    attachments: Mapping[int, Mapping[str, Any]],
+    top: str,
+    memory_latency: int,
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the sequential machine's generated files, and what the manifest says about them."""
+    scheduled = stages.schedule(network, memory_latency)
+    made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
+    summary = made["summary"]
+    files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
+    files["tb/observed.sv"] = observed.sequential(top).encode()
+    files[f"rtl/{top}.lst"] = made["microcode_listing"].encode()
+    memories: dict[str, dict[str, Any]] = {
+        "ram": {"words": summary["ram_words"], "width": 32},
+        "weights": {"words": summary["rom_words"], "width": 32},
+    }
+    roms = {"microcode": made["microcode_hex"].encode()}
+    if summary["rom_words"]:
+        roms["weights"] = rom_image(summary["memories"], weights)
+    for what, data in roms.items():
+        rom, its_memories = rom_files(top, data, made["roms"][what])
+        files |= rom
+        memories |= its_memories
+    entries = {
+        "kind": "sequential",
+        "input_words": summary["input_words"],
+        "output_words": summary["output_words"],
+        "predicted_cycles_per_sample": predicted_cycles(summary),
+        "schedule": {
+            key: summary[key]
+            for key in ("cycles", "rows", "row_bits", "registers", "memory_latency", "functions")
+        },
+        "layers": [{"layer": layer, "cycles": cycles} for layer, cycles in summary["layer_cycles"]],
+        "memories": memories,
+        "buffers": [
+            {key: value for key, value in memory.items() if key != "contents"}
+            for memory in summary["memories"]
+        ],
+        "units": summary["units"],
+    }
+    return files, entries
+
+
+def _check_units(units: list[dict[str, Any]], cores: Mapping[int, CoreFiles]) -> None:
+    for unit in units:
+        core = cores.get(unit["id"])
+        if core is None:
+            raise InputError(f"instance {unit['id']} ({unit['op']}): no core was given for it")
+        if core.op != unit["op"]:
+            raise InputError(
+                f"instance {unit['id']}: the network wants {unit['op']}, "
+                f"the core computes {core.op}"
+            )
+        if core.latency != unit["latency"]:
+            raise InputError(
+                f"instance {unit['id']} ({unit['op']}): the network's library declares latency "
+                f"{unit['latency']}, the core has {core.latency}"
+            )
+
+
+def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Like numpy.savez, with fixed times: the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(arrays):
+            data = io.BytesIO()
+            np.lib.format.write_array(data, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data.getvalue())
+    return buffer.getvalue()
+
+
+def _write(out: Path, files: Mapping[str, bytes]) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with replacement(out) as temporary:
+            for name, data in files.items():
+                path = temporary / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+    except OSError as error:
+        raise unwritable(out, error, "; nothing was changed") from None

@@ -1,0 +1,271 @@
+"""The verb `simulate`: a bundle's outputs against the software's, bit for bit."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.data import Dataset, load_data
+from asnet_mlir.errors import InputError
+from asnet_mlir.hardware.bundle import kit
+from asnet_mlir.hardware.bundle.manifest import check_files, read_manifest
+from asnet_mlir.hardware.simulation import layers as layer_values
+from asnet_mlir.hardware.simulation import simulate as simulation
+from asnet_mlir.support.progress import duration
+from asnet_mlir.worker import in_mlir_process
+
+__all__ = ["Comparison", "compare_words", "simulate"]
+
+
+_SHOWN_DIFFERENCES = 10
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A simulation's outputs beside the software's.
+
+    Attributes:
+      samples: how many were simulated.
+      mismatches: output words whose bits differ (a NaN equals any NaN).
+      vectors: how many of the bundle's own test vectors were simulated as well.
+      vector_mismatches: output words that differ from what these state.
+      cycles_per_sample: clock cycles between the starts of two samples.
+      latency_cycles: from a sample's first word in to its last word out.
+      differences: the first mismatches as lines with image, index and both words in hex.
+      layers: of each engine of a stream that has a reduction: `layer`; `work`, its
+        multiply-accumulates (or other steps) for a sample; `busy_cycles`, from its first issue to
+        its last, whose interval included, of the quickest sample; `utilisation`, work over these
+        cycles and the lanes; `utilisation_bound`, what the defined order of sums and the intervals
+        of cores allow.
+      compared: where layers were compared, of each layer `layer`, `words` a sample, `mismatches`,
+        those of the vectors included.
+      first_difference: where they were, the first word of a layer that differs, by sample and then
+        in the order of computation: `image` (those of the vectors follow those of the data),
+        `layer`, `step` and `steps` (of the layer's loop nests), `index` (row-major), `coordinates`,
+        `shape`, `hardware` and `software` (bits); else None.
+      traced_cycles: clock cycles in the waveform.
+    """
+
+    samples: int
+    mismatches: int
+    cycles_per_sample: float
+    latency_cycles: int
+    differences: tuple[str, ...]
+    layers: tuple[Mapping[str, Any], ...] = ()
+    compared: tuple[Mapping[str, Any], ...] = ()
+    first_difference: Mapping[str, Any] | None = None
+    traced_cycles: int = 0
+    vectors: int = 0
+    vector_mismatches: int = 0
+
+    @property
+    def equal(self) -> bool:
+        """Whether every word that was compared is the software's."""
+        wrong = self.mismatches or self.vector_mismatches
+        return not wrong and self.first_difference is None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON values."""
+        return {
+            "samples": self.samples,
+            "mismatches": self.mismatches,
+            "vectors": self.vectors,
+            "vector_mismatches": self.vector_mismatches,
+            "cycles_per_sample": self.cycles_per_sample,
+            "latency_cycles": self.latency_cycles,
+            "differences": list(self.differences),
+            "layers": [dict(layer) for layer in self.layers],
+            "compared": [dict(layer) for layer in self.compared],
+            "first_difference": self.first_difference and dict(self.first_difference),
+            "traced_cycles": self.traced_cycles,
+        }
+
+
+@in_mlir_process()
+def simulate(
+    bundle: str | Path,
+    data: str | Path | Dataset | tuple[Any, Any],
+    *,
+    samples: int | None = None,
+    stall_seed: int = 0,
+    reset_cycle: int = 0,
+    layers: bool = False,
+    trace: str | Path | None = None,
+    trace_cycles: int | None = None,
+    modified: bool = False,
+    progress: Callable[[str, bool], None] | None = None,
+) -> Comparison:
+    """Run a bundle in Verilator and compare every output word with the software's.
+
+    The bundle's own test vectors, which reach what data may leave alone, are run behind the data.
+
+    Args:
+      bundle: a folder that `generate` wrote.
+      data: whatever `load_data` takes; labels are not used.
+      samples: only the first so many.
+      stall_seed: other than 0, both streams pause at random, by this seed.
+      reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
+      layers: compare what each layer computes as well, so that the first difference is located.
+      trace: the file that gets a waveform (VCD) of the first sample.
+      trace_cycles: the waveform's bound, by default 20,000 cycles.
+      modified: take a bundle whose files are not those that were generated.
+      progress: is told in words how far the work is, and whether a part of it is done.
+
+    Raises:
+      InputError: no bundle, or one that was changed; data of another shape; a trace that can't be
+        written; a reset after the end.
+      ToolError: Verilator failed, or the machine never answered.
+    """
+    manifest = read_manifest(bundle)
+    if not modified:
+        check_files(bundle)
+    vectors = kit.read_vectors(Path(bundle), manifest)
+    dataset = load_data(data)
+    if samples is not None:
+        if samples < 1:
+            raise InputError(f"the number of samples must be at least 1, not {samples}")
+        dataset = dataset.head(samples)
+    shape = manifest["info"].get("input_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
+        raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
+    x = dataset.shaped(tuple(shape)).x
+    say = progress or (lambda text, last: None)
+
+    def counted(what: str) -> Callable[[int], None]:
+        return lambda done: say(f"{what}: {done}/{len(x)} images", done == len(x))
+
+    expected = software_outputs(Path(bundle), x, counted("software"))
+    inputs = x.reshape(len(x), -1)
+    if vectors is not None:
+        inputs = np.concatenate([inputs, vectors.inputs.view(np.float32)])
+    inside = None
+    if layers:
+        inside = _inside(Path(bundle), manifest)
+    began = time.monotonic()
+
+    def simulated(done: int, cycles: int) -> None:
+        seconds = time.monotonic() - began
+        left = f", {duration(seconds / done * (len(inputs) - done))} left" if done else ""
+        say(f"{done}/{len(inputs)} images, {cycles / seconds:,.0f} cycles/s{left}", False)
+
+    result = simulation.simulate(
+        bundle,
+        inputs,
+        stall_seed=stall_seed,
+        reset_cycle=reset_cycle,
+        layers=inside,
+        trace=trace,
+        trace_cycles=trace_cycles,
+        progress=simulated if progress else None,
+    )
+    different = compare_words(result.outputs[: len(x)], expected)
+    wrong = [] if vectors is None else compare_words(result.outputs[len(x) :], vectors.outputs)
+    lines = [
+        f"image {image}, output {index}: hardware {result.outputs[image, index]:08x}, software "
+        f"{expected[image, index]:08x}"
+        for image, index in different[:_SHOWN_DIFFERENCES]
+    ]
+    if len(different) > len(lines):
+        lines.append(f"... and {len(different) - len(lines)} more")
+    if vectors is not None:
+        got = result.outputs[len(x) :]
+        lines += [
+            f"vector {vector}, output {index}: hardware {got[vector, index]:08x}, stated "
+            f"{vectors.outputs[vector, index]:08x}"
+            for vector, index in wrong[:_SHOWN_DIFFERENCES]
+        ]
+        if len(wrong) > _SHOWN_DIFFERENCES:
+            lines.append(f"... and {len(wrong) - _SHOWN_DIFFERENCES} more")
+    engines = simulation.engines(manifest)
+    busy = [
+        cycles + layer.get("interval", 1) - 1
+        for layer, cycles in zip(engines, result.busy_cycles, strict=True)
+    ]
+    used = [
+        {
+            "layer": layer["layer"],
+            "work": layer["work"],
+            "busy_cycles": cycles,
+            "utilisation": layer["work"] / (cycles * layer["lanes"]),
+            "utilisation_bound": layer["utilisation_bound"],
+        }
+        for layer, cycles in zip(engines, busy, strict=True)
+        # Elementwise layers go on as their inputs come.
+        if layer["depth"] > 1
+    ]
+    return Comparison(
+        len(x),
+        len(different),
+        result.cycles_per_sample,
+        result.latency_cycles,
+        tuple(lines),
+        tuple(used),
+        tuple(layer_values.summary(inside.values, result.mismatches)) if inside else (),
+        _located(inside, result.first) if inside and result.first else None,
+        result.traced_cycles,
+        0 if vectors is None else len(vectors.inputs),
+        len(wrong),
+    )
+
+
+def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_values.Layers:
+    """Return what a bundle's layers should compute."""
+    network, models, weights, _ = _software(bundle)
+    if manifest.get("kind") != "stream":
+        return layer_values.machine_layers(network, models, weights, manifest.get("buffers", ()))
+    lanes = manifest.get("lanes")
+    if not isinstance(lanes, list):
+        raise InputError(f"{bundle}: does not say its lanes; generate the bundle anew")
+    return layer_values.stream_layers(network, models, weights, lanes, manifest["layers"])
+
+
+def _located(inside: layer_values.Layers, first: simulation.Difference) -> dict[str, Any]:
+    value = inside.values[first.value]
+    index, coordinates = value.coordinates(first.position)
+    return {
+        "image": first.image,
+        "layer": value.layer,
+        "step": value.step,
+        "steps": value.steps,
+        "index": index,
+        "coordinates": list(coordinates),
+        "shape": list(value.shape),
+        "hardware": first.hardware,
+        "software": first.software,
+    }
+
+
+def _software(bundle: Path) -> tuple[str, str, list[np.ndarray], tuple[int, ...]]:
+    """Return a bundle's bound network, its models, its weights in order and its output's shape."""
+    info = read_manifest(bundle)["info"]
+    try:
+        with np.load(bundle / "weights.npz") as archive:
+            weights = [np.ascontiguousarray(archive[name]) for name in info["weights"]]
+        network = (bundle / "network.mlir").read_text()
+        models = (bundle / "models.mlir").read_text()
+        shape = tuple(int(size) for size in info["output_shape"])
+    except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
+    return network, models, weights, shape
+
+
+def software_outputs(
+    bundle: Path, x: np.ndarray, progress: Callable[[int], None] | None = None
+) -> np.ndarray:
+    """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
+    network, models, weights, shape = _software(bundle)
+    return kit.software_words(network, models, weights, x, shape, progress)
+
+
+def compare_words(got: np.ndarray, expected: np.ndarray) -> list[tuple[int, int]]:
+    """Return the places (image, index) at which uint32[n, words] differ; NaN equals NaN."""
+    if got.shape != expected.shape:
+        raise InputError(f"outputs of shape {got.shape} can't equal {expected.shape}")
+    nan = np.isnan(got.view(np.float32)) & np.isnan(expected.view(np.float32))
+    return [(int(i), int(j)) for i, j in np.argwhere((got != expected) & ~nan)]

@@ -1,0 +1,162 @@
+"""The public verbs of the hardware side, in terms of networks, bindings and data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx
+from asnet_mlir.cores import ensure_checked
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends import load_model
+from asnet_mlir.hardware.bundle import systemverilog as verilog
+from asnet_mlir.hardware.bundle.core_files import unit_files
+from asnet_mlir.hardware.bundle.manifest import check_name
+from asnet_mlir.hardware.bundle.unit import attachment
+from asnet_mlir.hardware.bundle.write import check_output, write_bundle
+from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule import stream as streams
+from asnet_mlir.hardware.synthesis import area, clock
+from asnet_mlir.hardware.synthesis.synthesize import synthesize
+from asnet_mlir.network import Network
+from asnet_mlir.worker import in_mlir_process
+
+__all__ = ["emit_hardware", "generate"]
+
+
+#: What `generate` can build.
+STYLES = ("shared", "stream")
+
+
+@in_mlir_process(load=load_model)
+def generate(
+    model: Any,
+    binding: Any = None,
+    *,
+    output: str | Path,
+    force: bool = False,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
+    clock_mhz: float | None = None,
+    prefix: str | None = None,
+    predict_area: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Write the hardware of a network as a bundle.
+
+    Args:
+      model: whatever `load_model` takes.
+      binding: which cores compute which ops, whatever `Binding.of` takes; the library's exact
+        cores compute the rest.
+      output: a folder that does not exist yet (or with `force`, a bundle to replace).
+      style: one of `STYLES`: `shared`, one machine with a unit of each kind (least area); `stream`,
+        an engine a layer (most throughput).
+      lanes: of a stream: outputs that an engine computes at once, `"4"` for all layers or
+        `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
+        neurons); a pooling gets one.
+      clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
+        on ECP5, reaches this clock: where the binding says nothing about the parameter that gives
+        its latency.  Bits stay the same, cycles do not.
+      prefix: the name of the top module, with which the names of all other modules and of the ROMs'
+        files begin; by default the network's.
+      predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
+        (seconds each, cached), what is around them is estimated.
+      progress: is told of every stage of synthesis that begins, for the last two.
+
+    Returns:
+      The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen;
+      with `predict_area`, `predicted_luts` has `cores`, `control` and `total` (not in the bundle).
+
+    Raises:
+      InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
+        layer; or the folder exists: nothing in it is changed.  A core that does not reach the
+        clock.
+      UnsupportedError: the network has something that hardware can't do, named with its layer.
+    """
+    _check_style(style, lanes)
+    parsed = streams.parse_lanes(lanes)
+    if prefix is not None:
+        check_name(prefix)
+    if clock_mhz is not None:
+        clock.check_clock(clock_mhz)
+        check_output(output, force)  # before what takes long
+    network = load_model(model)
+    binding = network.complete(binding)
+    ensure_checked(binding.instances.values())
+    approx = to_approx(network, 1)
+    text, instances = bind_for_hardware(approx, binding)
+    clocks: dict[int, dict[str, Any]] = {}
+    if clock_mhz is not None:
+        found = clock.choose(
+            binding,
+            instances.values(),
+            clock_mhz,
+            lambda instance: synthesize(instance, progress=progress),
+        )
+        binding = found.binding
+        ensure_checked([*binding.instances.values(), *found.exact.values()])
+        text, instances = bind_for_hardware(approx, binding, found.exact)
+        clocks = {key: found.entries[one.content_hash] for key, one in instances.items()}
+    cores = {key: unit_files(instance) for key, instance in instances.items()}
+    manifest = write_bundle(
+        text,
+        {weight.name: weight.value for weight in network.weights},
+        cores,
+        output,
+        name=verilog.identifier(network.name) if prefix is None else prefix,
+        force=force,
+        models=model_texts(instances),
+        info=_info(network, binding),
+        style=style,
+        lanes=parsed,
+        clock_mhz=clock_mhz,
+        clocks=clocks,
+    )
+    if predict_area:
+        manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress)
+    return manifest
+
+
+def _check_style(style: str, lanes: Sequence[str]) -> None:
+    if style not in STYLES:
+        raise InputError(f"unknown style '{style}'; styles are {', '.join(STYLES)}")
+    if lanes and style != "stream":
+        raise InputError(
+            "lanes are for the style 'stream'; the shared machine has one of each unit"
+        )
+
+
+def emit_hardware(
+    network: Network,
+    binding: Binding,
+    stage: str,
+    style: str = "shared",
+    lanes: Sequence[str] = (),
+) -> str:
+    """Return the text of a hardware stage, `scheduled`, `hw` or `sv`; see `generate`."""
+    _check_style(style, lanes)
+    parsed = streams.parse_lanes(lanes)
+    text, instances = bind_for_hardware(to_approx(network, 1), binding)
+    cores = {key: unit_files(instance) for key, instance in instances.items()}
+    attachments = {key: attachment(core, core.module) for key, core in cores.items()}
+    name = verilog.identifier(network.name)
+    if style == "stream":
+        scheduled = streams.schedule(text, parsed)
+        return (
+            scheduled.complete_text
+            if stage == "scheduled"
+            else streams.hw_opt(scheduled, stage, name, attachments)
+        )
+    return stages.emit(text, stage, name, attachments)
+
+
+def _info(network: Network, binding: Binding) -> Mapping[str, Any]:
+    return {
+        "network": network.name,
+        "binding": binding.to_json(),
+        "input_shape": list(network.input_shape),
+        "output_shape": list(network.output_shape),
+        "weights": [weight.name for weight in network.weights],
+    }

@@ -1,0 +1,1 @@
+"""From a bound network to a schedule, in both styles."""

@@ -1,0 +1,122 @@
+"""The hardware stages of a bound network: text in, text out, each in a process of its own.
+
+bound --asnet-opt--> scheduled --asnet-hw-opt--> microcode, hw, sv
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.support import processes
+from asnet_mlir.support.resources import lowering_directory
+from asnet_mlir.support.tools import asnet_opt_path
+
+__all__ = ["STAGES", "asnet_hw_opt", "emit", "hw_opt", "schedule"]
+
+#: What `emit` can return.
+STAGES = ("scheduled", "microcode", "hw", "sv")
+
+# Nothing here changes the order of a reduction, fuses into an FMA, or vectorizes.  Views of buffers
+# stay: the scheduler resolves them, and folding a reshape into indices would divide.
+_PIPELINE = (
+    "builtin.module(symbol-dce,approx-protect-weights,"
+    "one-shot-bufferize{bufferize-function-boundaries=true "
+    "function-boundary-type-conversion=identity-layout-map},"
+    "buffer-results-to-out-params{add-result-attr=true hoist-static-allocs=true "
+    "modify-public-functions=true},"
+    "approx-linalg-to-loops,canonicalize,cse,approx-schedule{memory-latency=%d})"
+)
+
+
+def _asnet_opt() -> Path:
+    # ASNET_OPT: a build of one's own, for work on the passes.
+    return Path(os.environ.get("ASNET_OPT") or asnet_opt_path())
+
+
+def schedule(network: str, memory_latency: int = 1) -> str:
+    """Return a bound network as scheduled affine loops, in the generic form for the next stage.
+
+    Args:
+      network: MLIR text on tensors: one function whose arguments carry `approx.role = "input"` or
+        `approx.weight`, every approx op bound to an instance that `approx.library` declares.
+      memory_latency: cycles from a memory's address to its word as an operand.
+
+    Raises:
+      InputError: the network has something that the machine cannot do; the message names the
+        operation, its location and its layer.
+    """
+    command: list[str | os.PathLike[str]] = [
+        _asnet_opt(),
+        "--pass-pipeline=" + _PIPELINE % memory_latency,
+        "--mlir-print-op-generic",
+    ]
+    result = processes.run(
+        command, purpose="scheduling the network", input_text=network, check=False
+    )
+    if result.returncode:
+        errors = [line for line in result.stderr.splitlines() if ": error: " in line]
+        if not errors:
+            tail = " | ".join(result.stderr.strip().splitlines()[-3:])
+            raise ToolError(
+                f"scheduling the network: asnet-opt ended with status {result.returncode}: {tail}"
+            )
+        raise InputError(f"scheduling the network: {errors[0].removeprefix('<stdin>:')}")
+    return result.stdout
+
+
+def hw_opt(
+    scheduled: str,
+    emit: str,
+    name: str = "",
+    cores: Mapping[int, Mapping[str, Any]] | None = None,
+) -> str:
+    """Run asnet-hw-opt on a scheduled network; see lowering/circt/hw_opt.py for what it emits.
+
+    Args:
+      cores: for each instance how its core is attached: keys of `CorePorts` there.
+    """
+    with tempfile.TemporaryDirectory(prefix="asnet-hw-") as folder:
+        cores_file = Path(folder) / "cores.json"
+        cores_file.write_text(
+            json.dumps({str(key): dict(value) for key, value in (cores or {}).items()})
+        )
+        command: list[str | os.PathLike[str]] = [
+            sys.executable,
+            "-E",
+            lowering_directory() / "circt" / "hw_opt.py",
+            f"--emit={emit}",
+            f"--name={name}",
+            f"--cores={cores_file}",
+        ]
+        return processes.run(
+            command, purpose="generating the machine with CIRCT", input_text=scheduled
+        ).stdout
+
+
+def emit(
+    network: str,
+    stage: str,
+    name: str = "",
+    cores: Mapping[int, Mapping[str, Any]] | None = None,
+    memory_latency: int = 1,
+) -> str:
+    """Return the text of one of `STAGES` for a bound network."""
+    if stage not in STAGES:
+        raise InputError(f"unknown stage '{stage}'; stages are {', '.join(STAGES)}")
+    if stage == "scheduled":
+        return schedule(network, memory_latency)
+    return hw_opt(schedule(network, memory_latency), stage, name, cores)
+
+
+def asnet_hw_opt(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `asnet-hw-opt`: replace this process by the tool."""
+    script = str(lowering_directory() / "circt" / "hw_opt.py")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    os.execv(sys.executable, [sys.executable, "-E", script, *given])

@@ -1,0 +1,322 @@
+"""Simulate a bundle with Verilator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.hardware.bundle.manifest import read_manifest
+from asnet_mlir.hardware.simulation.layers import Layers
+from asnet_mlir.support import processes, verilator
+from asnet_mlir.support.cache import cached_directory, content_hash
+
+__all__ = ["Difference", "Simulation", "engines", "simulate"]
+
+# From how many clock cycles on (of a small network; a large one takes longer for both) better code
+# is worth the time of its compilation.  That of -Og is two to four times as fast as that of -O0,
+# and takes up to twice as long to make; -O2 makes the last tenth faster in five times as long.
+_LEVELS = ((0, "-O0"), (50_000, "-Og"), (10_000_000, "-O2"))
+# X as 0, as block RAM starts.
+_VERILATOR_OPTIONS = (
+    "-O3",
+    "--x-assign",
+    "fast",
+    "--x-initial",
+    "fast",
+    "-Wno-WIDTH",
+    "-Wno-UNOPTFLAT",
+    "--output-split",
+    "20000",
+)
+#: Of a waveform without a bound of its own: a hundred megabytes, as VCD files are large.
+_TRACE_CYCLES = 20_000
+#: Below this pace something is wrong; the cycles themselves are bounded by the bench.
+_CYCLES_PER_SECOND = 500
+_LEAST_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first word of a layer that is not the software's.
+
+    Attributes:
+      image: number of the sample.
+      value: number of the value in `Layers.values`.
+      position: of the word in the value's `places`.
+      hardware, software: the words' bits.
+    """
+
+    image: int
+    value: int
+    position: int
+    hardware: int
+    software: int
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What came out of a simulation.
+
+    Attributes:
+      outputs: uint32 (samples, output words), the bits of the results.
+      cycles_per_sample: clock cycles between the starts of two samples.
+      latency_cycles: from a sample's first word in to its last word out.
+      busy_cycles: of each engine of a stream, from its first issue to its last for one sample.
+      traced_cycles: clock cycles in the waveform.
+      mismatches: words of each of `Layers.values` that are not the software's, of all samples.
+      first: the first of these, by sample and then in the order of computation; None if there is
+        none.
+    """
+
+    outputs: np.ndarray
+    cycles_per_sample: float
+    latency_cycles: int
+    busy_cycles: tuple[int, ...] = ()
+    traced_cycles: int = 0
+    mismatches: tuple[int, ...] = ()
+    first: Difference | None = None
+
+
+def engines(manifest: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the layers that are engines of a stream."""
+    return [layer for layer in manifest.get("layers", ()) if layer.get("kind") == "engine"]
+
+
+def _built(
+    bundle: Path, manifest: Mapping[str, Any], layers: bool, trace: bool, level: str
+) -> Path:
+    """Return the folder of the simulation as a program, which is built if it is not there yet."""
+    # The ROMs are read at run time and are no part of the program.
+    sources = (bundle / "filelist.f").read_text().split()
+    top = manifest["top"]
+    is_stream = manifest.get("kind") == "stream"
+    defines = [f"-DASNET_ENGINES={len(engines(manifest))}"]
+    options = list(_VERILATOR_OPTIONS)
+    if is_stream or layers:
+        if not (bundle / "tb" / "observed.sv").is_file():
+            raise InputError(f"{bundle}: lacks tb/observed.sv; generate the bundle anew")
+        sources.append("tb/observed.sv")
+        top = f"{top}_observed"
+    if layers and is_stream:
+        options.append("+define+ASNET_LAYERS")
+        defines.append(f"-DASNET_LAYERS={len(manifest['layers'])}")
+    elif layers:
+        defines.append("-DASNET_WRITES=1")
+    if trace:
+        options.append("--trace-vcd")
+    texts = [(bundle / name).read_bytes() for name in (*sources, "tb/bench.cpp")]
+    key = content_hash(
+        verilator.version(), top, *defines, *options, level, *sources, *texts, str(trace)
+    )
+
+    def build(folder: Path) -> None:
+        verilator.translate(
+            sources,
+            top=top,
+            prefix="Vtop",
+            into=folder,
+            cwd=bundle,
+            options=options,
+            purpose=f"translating {bundle} with Verilator",
+        )
+        # One translation unit: quicker than several with their headers on few cores.
+        unit = folder / "all.cpp"
+        shutil.copyfile(bundle / "tb" / "bench.cpp", folder / "bench.cpp")
+        parts = [*sorted(path.name for path in folder.glob("Vtop*.cpp")), "bench.cpp"]
+        unit.write_text("".join(f'#include "{part}"\n' for part in parts))
+        verilator.compile_model(
+            [unit],
+            folder / "bench",
+            level=level,
+            defines=defines,
+            includes=[folder],
+            trace=trace,
+            cwd=folder,
+            purpose=f"compiling the simulation of {bundle}",
+        )
+        for path in folder.iterdir():
+            if path.name != "bench":
+                path.unlink()
+
+    return cached_directory("bundle-simulation", key, build)
+
+
+def simulate(
+    bundle_dir: str | Path,
+    inputs: np.ndarray,
+    *,
+    stall_seed: int = 0,
+    reset_cycle: int = 0,
+    frames: Sequence[int] | None = None,
+    layers: Layers | None = None,
+    trace: str | Path | None = None,
+    trace_cycles: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    timeout_seconds: float | None = None,
+) -> Simulation:
+    """Stream samples through the machine of a bundle.
+
+    Args:
+      bundle_dir: the bundle; the files as they are now are simulated, edits included.
+      inputs: float32 (samples, ..) with as many words a sample as the machine takes.
+      stall_seed: other than 0, both sides of the stream pause at random, by this seed.
+      reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
+      frames: how many words of each sample are sent, words without a meaning behind them where it
+        has fewer.  That frames of another length, and no others, are reported is checked.
+      layers: what to compare inside the hardware.
+      trace: the file that gets a waveform (VCD) of the first sample.
+      trace_cycles: its bound, by default 20,000 cycles.
+      progress: is told how many samples are out and how many cycles have passed, by another thread.
+      timeout_seconds: bound on the simulation, without its build; by default half an hour, or more
+        where many cycles are to be simulated.
+
+    Raises:
+      InputError: no bundle, inputs of the wrong shape, or a reset after the end.
+      ToolError: Verilator or the compiler failed, or the machine never answered.
+    """
+    bundle = Path(bundle_dir).resolve()
+    manifest = read_manifest(bundle)
+    words_in, words_out = manifest["input_words"], manifest["output_words"]
+    data = np.ascontiguousarray(inputs, dtype=np.float32)
+    if data.ndim < 1 or data.size == 0 or data.size != data.shape[0] * words_in:
+        raise InputError(
+            f"{bundle}: takes samples of {words_in} words, got an array of shape {data.shape}"
+        )
+    for what, number in (("stall seed", stall_seed), ("reset cycle", reset_cycle)):
+        if not 0 <= number < 1 << 63:
+            raise InputError(f"{what} {number} is not in 0..2^63-1")
+    samples = data.shape[0]
+    lengths = [words_in] * samples if frames is None else list(frames)
+    if len(lengths) != samples or not all(0 < length < 1 << 32 for length in lengths):
+        raise InputError(f"{bundle}: {samples} samples want as many lengths of frames, 1 or more")
+    target = None if trace is None else _trace_file(trace, trace_cycles)
+    cycles = samples * manifest["predicted_cycles_per_sample"]
+    level = [level for least, level in _LEVELS if cycles >= least][-1]
+    built = _built(bundle, manifest, layers is not None, target is not None, level)
+
+    found = engines(manifest)
+    slack = 16 if stall_seed else 2
+    # A sample goes through all stages before the next ones follow at the pace of the slowest.
+    stages = max(len(manifest.get("layers", ())), 1) if found else 0
+    limit = (samples + stages) * slack * (manifest["predicted_cycles_per_sample"] + 1000)
+    limit += reset_cycle + slack * sum(lengths)
+    steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in found]
+    if timeout_seconds is None:
+        timeout_seconds = max(_LEAST_SECONDS, limit / _CYCLES_PER_SECOND)
+    with tempfile.TemporaryDirectory(prefix="asnet-sim-") as scratch:
+        source, words = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
+        data.tofile(source)
+        arguments = [samples, words_in, words_out, stall_seed, limit, reset_cycle, *steps]
+        command: list[Any] = [built / "bench", source, words, *map(str, arguments)]
+        if layers is not None:
+            table, expected = Path(scratch) / "layers.bin", Path(scratch) / "expected.bin"
+            layers.table().tofile(table)
+            shaped = data.reshape(samples, *manifest["info"].get("input_shape", (words_in,)))
+            layers.write_expected(expected, shaped)
+            command += [f"--layers={table}", f"--layer-words={expected}"]
+        if target is not None:
+            cycles = _TRACE_CYCLES if trace_cycles is None else trace_cycles
+            command += [f"--trace={target}", f"--trace-cycles={cycles}"]
+        if frames is not None:
+            command.append("--frames=" + ",".join(map(str, lengths)))
+        if progress is not None:
+            command.append("--progress")
+        # The files are mapped, and count.
+        mapped = data.nbytes + (4 * samples * layers.words if layers is not None else 0)
+        try:
+            result = processes.run(
+                command,
+                purpose=f"simulating {bundle}",
+                cwd=bundle,
+                timeout_seconds=timeout_seconds,
+                memory_bytes=(8 << 30) + mapped,
+                check=False,
+                watch=None if progress is None else lambda line: _watched(line, progress),
+            )
+        except KeyboardInterrupt:
+            if target is not None:
+                target.unlink(missing_ok=True)
+            raise
+        said = " | ".join((result.stderr.strip() or result.stdout.strip()).splitlines()[-5:])
+        try:
+            report: dict[str, Any] = json.loads(result.stdout)
+        except ValueError:
+            raise ToolError(
+                f"simulating {bundle}: the bench ended with status {result.returncode}: "
+                f"{said[:500]}"
+            ) from None
+        first = _first(report)
+        if result.returncode:
+            where = ""
+            if first is not None and layers is not None:
+                layer = layers.values[first.value].layer
+                where = f"; image {first.image}, layer '{layer}' is the first that differs"
+            raise ToolError(
+                f"simulating {bundle}: bench ended with status {result.returncode}: {said}{where}"
+            )
+        if report["frame_error"] and all(length == words_in for length in lengths):
+            raise ToolError(
+                f"simulating {bundle}: the hardware reported a wrong tlast, or that a core took "
+                "longer than its latency"
+            )
+        if reset_cycle >= report["cycles"]:
+            raise InputError(
+                f"reset cycle {reset_cycle}: the simulation is over after {report['cycles']} cycles"
+            )
+        outputs = np.fromfile(words, np.uint32).reshape(samples, words_out)
+    return Simulation(
+        outputs,
+        report["cycles_per_sample"],
+        report["latency_cycles"],
+        tuple(report["busy_cycles"]),
+        report["traced_cycles"],
+        tuple(entry[0] for entry in report.get("layers", ())),
+        first,
+    )
+
+
+def _trace_file(trace: str | Path, cycles: int | None) -> Path:
+    """Return where the waveform goes.  It is opened, so that a bad place is known at once; what is
+    there stays until the simulation begins.
+    """
+    path = Path(trace).resolve()
+    if path.suffix != ".vcd":
+        raise InputError(f"{trace}: waveforms are VCD files; give a name that ends in .vcd")
+    if cycles is not None and cycles < 1:
+        raise InputError(f"the number of traced cycles must be at least 1, not {cycles}")
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"{trace}: can't be written: {error.strerror}") from None
+    return path
+
+
+def _watched(line: str, progress: Callable[[int, int], None]) -> bool:
+    images, _, cycles = line.partition(" ")
+    if not (images.isdecimal() and cycles.isdecimal()):
+        return False
+    progress(int(images), int(cycles))
+    return True
+
+
+def _first(report: Mapping[str, Any]) -> Difference | None:
+    """Return the first difference that the bench saw: earliest sample, then earliest value."""
+    found = [
+        Difference(image, number, position, hardware, software)
+        for number, (count, image, position, hardware, software, _) in enumerate(
+            report.get("layers", ())
+        )
+        if count
+    ]
+    return min(found, key=lambda entry: (entry.image, entry.value), default=None)

@@ -1,0 +1,1 @@
+"""Bundles and cores through synthesis."""

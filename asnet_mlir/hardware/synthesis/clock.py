@@ -1,0 +1,134 @@
+"""The fewest pipeline stages with which cores reach a clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores import Instance
+from asnet_mlir.cores.core import EXACT_CORES
+from asnet_mlir.errors import InputError
+
+__all__ = ["Choice", "check_clock", "choose"]
+
+# So many depths are tried one by one; of more, those that bisection asks for.
+_FEW = 10
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Instances that reach a clock.
+
+    Attributes:
+      binding: the rules, with other depths.
+      exact: the cores of ops without a rule, by kind.
+      entries: of each instance by content hash, for the manifest: `fmax_mhz`, None where it has no
+        path between registers; and where its depth was chosen, `chosen`, the parameter's value.
+    """
+
+    binding: Binding
+    exact: Mapping[str, Instance]
+    entries: Mapping[str, dict[str, Any]]
+
+
+def check_clock(clock_mhz: float) -> None:
+    """Check that a clock is one.
+
+    Raises:
+      InputError: it is not.
+    """
+    if isinstance(clock_mhz, bool) or not math.isfinite(clock_mhz) or clock_mhz <= 0:
+        raise InputError(f"a clock of {clock_mhz} MHz; give a number above 0")
+
+
+def choose(
+    binding: Binding,
+    instances: Iterable[Instance],
+    clock_mhz: float,
+    synthesize: Callable[[Instance], Mapping[str, Any]],
+) -> Choice:
+    """Choose the depths of a network's cores.
+
+    Args:
+      binding: the rules.
+      instances: those that the hardware has, of ops without a rule too.
+      clock_mhz: the clock that each must reach alone, between registers.
+      synthesize: gives `fmax_mhz` of an instance.
+
+    Raises:
+      InputError: a core does not reach it: which, and what it does reach.
+    """
+    chooser = _Chooser(clock_mhz, synthesize)
+    rules = tuple(replace(rule, instance=chooser.at_clock(rule.instance)) for rule in binding.rules)
+    bound = {instance.content_hash for instance in binding.instances.values()}
+    exact = {
+        instance.core.op or "": chooser.at_clock(instance)
+        for instance in instances
+        if instance.content_hash not in bound
+    }
+    # An op without a rule may have a core that a rule names for others.
+    for instance in binding.instances.values():
+        op = instance.core.op or ""
+        if instance.depths and instance.core.name == EXACT_CORES.get(op):
+            exact.setdefault(op, chooser.at_clock(instance))
+    return Choice(Binding(rules), exact, chooser.entries)
+
+
+@dataclass
+class _Chooser:
+    clock_mhz: float
+    synthesize: Callable[[Instance], Mapping[str, Any]]
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    known: dict[str, float | None] = field(default_factory=dict)
+
+    def fmax(self, instance: Instance) -> float | None:
+        key = instance.content_hash
+        if key not in self.known:
+            self.known[key] = self.synthesize(instance)["fmax_mhz"]
+        return self.known[key]
+
+    def reaches(self, instance: Instance) -> bool:
+        fmax = self.fmax(instance)
+        return fmax is None or fmax >= self.clock_mhz
+
+    def at_clock(self, instance: Instance) -> Instance:
+        depths = instance.depths
+        found = self.search(instance, depths) if depths else instance
+        if found is None or not self.reaches(found):
+            tried = [instance.at_depth(depth) for depth in depths] or [instance]
+            best = max(tried, key=lambda one: self.fmax(one) or 0.0)
+            name = str(instance.core.latency_cycles)
+            depth = ""
+            if depths:
+                depth = f" at most, with {name}={dict(best.parameters)[name]}"
+            elif name in instance.given:
+                depth = f" with the {name}={dict(best.parameters)[name]} that the binding gives"
+            raise InputError(
+                f"{instance.label}: the core alone reaches {self.fmax(best)} MHz{depth}, not "
+                f"{self.clock_mhz:g}; lower --clock-mhz or bind another core"
+            )
+        entry = self.entries.setdefault(found.content_hash, {})
+        entry["fmax_mhz"] = self.fmax(found)
+        if depths:
+            name = str(instance.core.latency_cycles)
+            entry["chosen"] = {name: dict(found.parameters)[name]}
+        return found
+
+    def search(self, instance: Instance, depths: tuple[int, ...]) -> Instance | None:
+        """Return the shallowest one found that reaches the clock."""
+        if len(depths) > _FEW:
+            low, high = -1, len(depths) - 1
+            if self.reaches(instance.at_depth(depths[high])):
+                while high - low > 1:
+                    middle = (low + high) // 2
+                    if self.reaches(instance.at_depth(depths[middle])):
+                        high = middle
+                    else:
+                        low = middle
+                return instance.at_depth(depths[high])
+            # The clock does not grow evenly: another depth may still reach it.
+        options = map(instance.at_depth, depths)
+        return next((option for option in options if self.reaches(option)), None)

@@ -1,0 +1,85 @@
+"""Modules of MLIR in this process: parsed, run through passes, walked."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from asnet_mlir.errors import InputError, UnsupportedError
+
+__all__ = ["main_function", "module_from_text", "run_passes", "walk"]
+
+
+@contextlib.contextmanager
+def module_from_text(text: str) -> Iterator[Any]:
+    """Parse `text` in a context of its own that knows the approx dialect.
+
+    Raises:
+      InputError: it does not parse.
+    """
+    from asnet_mlir import dialects
+
+    dialects.load()
+    from mlir import ir
+
+    with ir.Context() as context, ir.Location.unknown():
+        # Passes here take milliseconds; a thread pool per context costs more than it gives.
+        context.enable_multithreading(False)
+        try:
+            module = ir.Module.parse(text)
+        except ir.MLIRError as error:
+            raise InputError(f"not a module of MLIR: {_diagnostic(error)}") from None
+        yield module
+
+
+def run_passes(module: Any, pipeline: str, what: str | None) -> None:
+    """Run a pipeline of passes on a module.
+
+    Args:
+      what: begins the message of an error; None where the passes' own messages say it.
+
+    Raises:
+      UnsupportedError: a pass refused.
+    """
+    from mlir import ir, passmanager
+
+    try:
+        passmanager.PassManager.parse(pipeline).run(module.operation)
+    except ir.MLIRError as error:
+        text = _diagnostic(error)
+        raise UnsupportedError(text if what is None else f"{what}: {text}") from None
+
+
+def _diagnostic(error: Any) -> str:
+    """Return the first diagnostic of an MLIRError on one line, with its location."""
+    diagnostics = getattr(error, "error_diagnostics", None)
+    if not diagnostics:
+        return " ".join(str(error).split())
+    first = diagnostics[0]
+    location = str(first.location)
+    # Where an op stands in a text that the compiler has just printed itself says nothing.
+    placeless = "unknown" in location or location.startswith('loc("-"')
+    place = "" if placeless else f" at {location[:200]}"
+    return " ".join(first.message.split()) + place
+
+
+def main_function(module: Any) -> Any:
+    """Return the function `@main` of a module.
+
+    Raises:
+      InputError: it has none.
+    """
+    for op in module.body.operations:
+        if "sym_name" in op.attributes and op.attributes["sym_name"].value == "main":
+            return op
+    raise InputError("the module lacks the function @main")
+
+
+def walk(op: Any) -> Iterator[Any]:
+    """Yield an operation and all that it holds, in order."""
+    yield op
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from walk(child.operation)

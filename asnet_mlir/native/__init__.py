@@ -1,0 +1,1 @@
+"""Native code: compiled, kept, loaded, run."""

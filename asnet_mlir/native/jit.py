@@ -1,0 +1,204 @@
+"""Native code from modules in the LLVM dialect, called on numpy arrays.
+
+`mlir` is imported when the first module is compiled, never when this package is imported.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.errors import AsnetError, InputError, ToolError
+
+__all__ = ["CompiledModule", "LOWER_LOOPS_TO_LLVM", "assert_default_rounding"]
+
+
+#: Passes that take functions on memrefs, loops and arith to the LLVM dialect.
+LOWER_LOOPS_TO_LLVM = (
+    "convert-scf-to-cf,expand-strided-metadata,lower-affine,convert-vector-to-llvm,"
+    "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,"
+    "convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse"
+)
+
+
+# Division of more than 64 bits is a call into the C compiler's runtime.
+_COMPILER_RUNTIME = "libgcc_s.so.1"
+
+
+def assert_default_rounding() -> None:
+    """Check that this thread rounds to nearest and neither flushes nor zeroes subnormals.
+
+    Another library may have changed the processor's MXCSR register (code built with `-ffast-math`
+    does when it is loaded), and results would then differ from what the hardware computes.
+    Python's own floats obey the same register, so a few operations on doubles show it in a
+    microsecond.
+
+    Raises:
+      AsnetError: the mode is not the default one.
+    """
+    smallest_normal, smallest = float.fromhex("0x1p-1022"), float.fromhex("0x1p-1074")
+    one, tie, above = 1.0, float.fromhex("0x1p-53"), float.fromhex("0x1.8p-53")
+    if (
+        smallest_normal * 0.5 == 0.0  # flush to zero
+        or smallest * 2.0 == 0.0  # denormals are zero
+        or one + tie != 1.0  # upward
+        or one + above == 1.0  # downward, towards zero
+        or -one - tie != -1.0  # downward
+    ):
+        raise AsnetError(
+            "this thread's floating-point mode is not the default (round to nearest, no FTZ or "
+            "DAZ): a library loaded earlier changed it; load asnet_mlir's work into a fresh process"
+        )
+
+
+class CompiledModule:
+    """Native code of one module; `self(name, *arrays)` calls one of its functions.
+
+    Functions to be called carry `llvm.emit_c_interface`, take ranked memrefs with identity layout
+    (static or dynamic shapes) and return nothing.  A call releases Python's global lock, so threads
+    run side by side as long as they write to different arrays.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        opt_level: int = 3,
+        shared_libraries: Sequence[str] = (),
+        shapes: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
+        callbacks: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Compile `module`, an `mlir.ir.Module` in the LLVM dialect, for this processor.
+
+        Args:
+          shapes: shapes of a function's arguments by its name; calls are checked against them.
+          callbacks: functions of ctypes that the module declares, by name; kept alive with it.
+        """
+        from mlir.execution_engine import ExecutionEngine
+
+        ctypes.CDLL(
+            _COMPILER_RUNTIME, mode=ctypes.RTLD_GLOBAL
+        )  # where the engine looks for symbols
+        self._engine = ExecutionEngine(
+            module, opt_level=opt_level, shared_libs=list(shared_libraries)
+        )
+        self._callbacks = dict(callbacks or {})
+        for name, callback in self._callbacks.items():
+            self._engine.raw_register_runtime(name, ctypes.cast(callback, ctypes.c_void_p))
+        self._libraries = list(_register_libraries(self._engine, module))
+        self._names = {
+            operation.attributes["sym_name"].value.removeprefix("_mlir_ciface_")
+            for operation in module.body.operations
+            if "sym_name" in operation.attributes
+        }
+        self._functions: dict[str, Any] = {}
+        self._shapes = dict(shapes or {})
+        self._lock = threading.Lock()
+
+    def __call__(self, name: str, *arrays: np.ndarray) -> None:
+        """Call function `name` on `arrays`, each a memref of the array's rank.
+
+        The caller answers for dtypes (and, where the constructor was not told, shapes) that fit the
+        function's signature; the arrays must be C-contiguous and aligned to their elements.
+
+        Raises:
+          InputError: no such function, an array of another shape, or one that is not contiguous,
+            aligned and native.
+          ToolError: LLVM did not generate the function's code.
+          AsnetError: this thread's floating-point mode is not the default.
+        """
+        self.prepared(name, *arrays)()
+
+    def prepared(self, name: str, *arrays: np.ndarray) -> Callable[[], None]:
+        """Return the call of function `name` on `arrays` as a function without arguments.
+
+        For calls that are repeated or timed; as `__call__` in every other way.
+        """
+        assert_default_rounding()
+        given = [np.shape(array) for array in arrays]
+        expected = self._shapes.get(name)
+        if expected is not None and given != list(expected):
+            raise InputError(f"{name}: takes arrays of shapes {list(expected)}, got {given}")
+        descriptors = [_descriptor(name, position, a) for position, a in enumerate(arrays)]
+        # The engine's packed interface: an array of addresses of arguments, where an argument is
+        # itself the address of a descriptor.
+        vector = ctypes.c_void_p * len(arrays)
+        arguments = vector(*(ctypes.addressof(descriptor) for descriptor in descriptors))
+        start = ctypes.addressof(arguments)
+        size = ctypes.sizeof(ctypes.c_void_p)
+        packed = vector(*(start + position * size for position in range(len(arrays))))
+        function = self._function(name)
+
+        def call(_keep: Any = (self, arrays, descriptors, arguments)) -> None:
+            function(packed)
+            for library in self._libraries:
+                if library.asnet_block_failures():
+                    raise ToolError(
+                        "a simulated core ended its simulation by itself or gave no result in time"
+                    )
+
+        return call
+
+    def prepare(self, name: str) -> None:
+        """Generate the native code of function `name` now rather than at its first call."""
+        self._function(name)
+
+    def _function(self, name: str) -> Any:
+        function = self._functions.get(name)
+        if function is None:
+            with self._lock:
+                address = self._engine.raw_lookup(f"_mlir_ciface_{name}")
+                if not address and name in self._names:
+                    raise ToolError(f"LLVM did not compile '{name}'; see standard error above")
+                if not address:
+                    raise InputError(f"the compiled module has no function '{name}'")
+                # A prototype from CFUNCTYPE gives up the global lock for the length of the call.
+                function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
+                self._functions[name] = function
+        return function
+
+
+def _register_libraries(engine: Any, module: Any) -> Iterator[ctypes.CDLL]:
+    """Load what `llvm.func`s with the attribute `approx.library` are implemented by."""
+    for operation in module.body.operations:
+        if "approx.library" in operation.attributes:
+            library = ctypes.CDLL(operation.attributes["approx.library"].value)
+            address = ctypes.cast(library.asnet_block, ctypes.c_void_p)
+            engine.raw_register_runtime(operation.attributes["sym_name"].value, address)
+            yield library
+
+
+_DESCRIPTORS: dict[int, type[ctypes.Structure]] = {}
+
+
+def _descriptor(name: str, position: int, array: np.ndarray) -> ctypes.Structure:
+    """Return MLIR's ranked memref descriptor of an array."""
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{name}: argument {position} is {type(array).__name__}, not an array")
+    if not array.flags.c_contiguous:
+        raise InputError(f"{name}: argument {position} is not C-contiguous")
+    if not array.flags.aligned or not array.dtype.isnative:
+        raise InputError(f"{name}: argument {position} is not aligned or of foreign byte order")
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"{name}: argument {position} has dtype {array.dtype}, not a number")
+    rank = array.ndim
+    kind = _DESCRIPTORS.get(rank)
+    if kind is None:
+        fields: list[Any] = [
+            ("allocated", ctypes.c_void_p),
+            ("aligned", ctypes.c_void_p),
+            ("offset", ctypes.c_int64),
+        ]
+        if rank:
+            fields += [("shape", ctypes.c_int64 * rank), ("strides", ctypes.c_int64 * rank)]
+        kind = type(f"Memref{rank}", (ctypes.Structure,), {"_fields_": fields})
+        _DESCRIPTORS[rank] = kind
+    address = array.ctypes.data
+    if not rank:
+        return kind(address, address, 0)
+    vector = ctypes.c_int64 * rank
+    strides = [stride // array.itemsize for stride in array.strides]
+    return kind(address, address, 0, vector(*array.shape), vector(*strides))
