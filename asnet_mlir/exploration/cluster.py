@@ -176,7 +176,8 @@ class ClusterRunner:
         self._client = client
         self._work = (_portable(compiled), dataset, stop, threads)
         self._alone_since: float | None = None
-        self._quiet = contextlib.ExitStack()
+        self._is_gone = False
+        self._unsilence: Callable[[], None] = lambda: None
         self._name = content_hash(str(os.getpid()), str(time.time_ns()))[:16]
 
     def __enter__(self) -> ClusterRunner:
@@ -204,18 +205,20 @@ class ClusterRunner:
                 with cluster._LOCK:
                     cluster._STUDIES.pop(self.study, None)
 
-        self._quiet.enter_context(_quiet())
+        self._unsilence = _silence()
         with self._speaking():
             self._client.register_plugin(Plugin(), name=Plugin.name)
         return self
 
     def __exit__(self, *error: object) -> None:
-        with self._quiet:
-            # The cluster may be what failed.
-            with contextlib.suppress(AsnetError), self._speaking():
-                self._client.unregister_worker_plugin(f"asnet-{self._name}")
-            with contextlib.suppress(AsnetError), self._speaking():
-                self._client.close()
+        # The cluster may be what failed.
+        with contextlib.suppress(AsnetError), self._speaking():
+            self._client.unregister_worker_plugin(f"asnet-{self._name}")
+        with contextlib.suppress(AsnetError), self._speaking():
+            self._client.close()
+        # A client that has lost its scheduler tells of it some time after it was closed.
+        if not self._is_gone:
+            self._unsilence()
 
     def run(self, jobs: Iterable[tuple[T, Binding]]) -> Iterator[tuple[T, Measurement]]:
         """See `Runner`.
@@ -264,6 +267,7 @@ class ClusterRunner:
             raise
         except (Exception, asyncio.CancelledError) as error:
             reason = " ".join(str(error).split())[:120] or type(error).__name__
+            self._is_gone = True
             raise AsnetError(f"{_GONE} ({reason})") from None
 
     def _next(self, done: queue.SimpleQueue[Any]) -> Any:
@@ -284,6 +288,7 @@ class ClusterRunner:
             if future.status == "finished":
                 return self._fetched(future.result)
             if future.status == "cancelled":
+                self._is_gone = True
                 raise AsnetError(_GONE)
             if future.status == "error":
                 error = self._fetched(future.exception)
@@ -320,19 +325,23 @@ class ClusterRunner:
             return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Dask from telling of lost connections: what matters, this program says."""
+def _silence() -> Callable[[], None]:
+    """Keep Dask from telling of lost connections: what matters, this program says.
+
+    Returns:
+      What makes it speak again.
+    """
     names = [n for n in logging.root.manager.loggerDict if n.startswith(("distributed", "tornado"))]
     loggers = [logging.getLogger(name) for name in (*names, "asyncio")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
+
+    def unsilence() -> None:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+    return unsilence
 
 
 def _portable(compiled: CompiledNetwork) -> Network:
