@@ -45,3 +45,14 @@ def test_wheel_goes_the_whole_way(tmp_path):
     assert (value["samples"], value["mismatches"]) == (3, 0)
     assert "approx-bind-instances" in run(fresh / "asnet-opt", "--help")
     assert "hw" in run(fresh / "asnet-hw-opt", "--help")
+
+    # Without a compiler, what to install is said.
+    done = subprocess.run(
+        [asnet, "cores", "check", "fmul_trunc:P=3"],
+        env={"PATH": str(tmp_path), "HOME": str(tmp_path)},
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "'g++' is not installed; install a C++ compiler (Debian's package g++)" in done.stderr
