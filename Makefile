@@ -92,6 +92,7 @@ lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/check_imports.py
 
 .PHONY: bench
 bench: setup ## figures and ratios, as JSON in benchmarks/results
