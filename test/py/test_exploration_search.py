@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from asnet_mlir import hardware
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration import choose, explore, load_constraints
 from asnet_mlir.exploration.criterion import Criterion
@@ -188,7 +189,19 @@ SPACE = {
 }
 
 
-def test_a_search_by_layer_and_energy(conv, conv_data, tmp_path):
+@pytest.fixture
+def quick_clocks(monkeypatch):
+    """Areas are synthesised; place and route, which test_hardware_synth tries, is a formula."""
+    real = hardware.synthesize
+
+    def synthesize(instance, *, target, route=True):
+        luts = real(instance, target=target, route=False)["luts"]
+        return {"luts": luts, "fmax_mhz": 2e4 / (luts + 100)}
+
+    monkeypatch.setattr(hardware, "synthesize", synthesize)
+
+
+def test_a_search_by_layer_and_energy(conv, conv_data, tmp_path, quick_clocks):
     store = tmp_path / "s.sqlite"
     bound = "accuracy>=0.85 and area<=100000"
     full = explore(conv, conv_data, SPACE, store=store, cost="energy", choose=bound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from functools import partial
 from pathlib import Path
@@ -23,6 +24,8 @@ from asnet_mlir.network import Network
 
 IMAGES = 3
 BRANCH_DELAY = 2
+# `make deep` tries more.
+IS_DEEP = bool(os.environ.get("ASNET_DEEP"))
 
 
 def random_network(rng: np.random.Generator) -> Network:
@@ -155,7 +158,7 @@ def check_program(bundle: Path) -> None:
             assert cycles == programs[0]["cycles"]
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(24 if IS_DEEP else 4))
 def test_random_networks_in_both_styles(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     network, binding = random_network(rng), random_binding(rng)
@@ -167,7 +170,7 @@ def test_random_networks_in_both_styles(tmp_path: Path, seed: int) -> None:
         check_program(tmp_path / style)
 
 
-@pytest.mark.parametrize("seed", range(100, 103))
+@pytest.mark.parametrize("seed", range(100, 108 if IS_DEEP else 101))
 def test_a_register_behind_the_memories(tmp_path: Path, seed: int, monkeypatch: Any) -> None:
     slow = partial(write_bundle, memory_latency=2)
     monkeypatch.setattr(generation, "write_bundle", slow)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -182,17 +183,17 @@ def test_other_weights_in_the_netlist_are_an_error() -> None:
 
 
 def test_truncation_saves_area(tmp_path: Path) -> None:
-    coarse, coarser = (synthesize(core("fmul_trunc", P=p), seeds=(1, 2)) for p in (20, 22))
+    coarse = synthesize(core("fmul_trunc", P=20), seeds=(1, 2))
+    coarser = synthesize(core("fmul_trunc", P=22), route=False)
     assert coarser["luts"] < coarse["luts"]
     clocks = coarse["fmax_mhz_by_seed"]
     assert set(clocks) == {"1", "2"}
     assert coarse["fmax_mhz"] == pytest.approx(sum(clocks.values()) / 2, abs=0.01)
     gates = liberty(tmp_path)
-    for target, key, library in (
-        ("cyclonev", "luts", None),
-        ("xilinx7", "luts", None),
-        ("asic", "area", gates),
-    ):
+    targets = [("cyclonev", "luts", None), ("asic", "area", gates)]
+    if os.environ.get("ASNET_DEEP"):  # reading its library takes 4 s each time
+        targets.append(("xilinx7", "luts", None))
+    for target, key, library in targets:
         coarse, coarser = (
             synthesize(core("fmul_trunc", P=p), target, liberty=library) for p in (20, 22)
         )
