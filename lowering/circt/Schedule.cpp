@@ -580,9 +580,18 @@ LogicalResult Scheduler::collectUnits() {
       used[instance.getInt()] = it->second;
       return WalkResult::advance();
     }
-    if (plainFunction(op).empty())
+    if (plainFunction(op).empty()) {
+      SmallVector<Type> types(op->getOperandTypes());
+      llvm::append_range(types, op->getResultTypes());
+      auto other = llvm::find_if(types, [](Type type) {
+        return type.isIntOrFloat() && !type.isF32() && !type.isInteger(32) && !type.isInteger(1);
+      });
+      if (other != types.end())
+        return error(op, "has no hardware: there are numbers of f32, i32 and i1 only, not of ",
+                     *other, "; leave out the conversion to it");
       return error(op, "has no hardware; supported are approx ops and plain logic of the arith "
                        "dialect on i1 and i32");
+    }
     return WalkResult::advance();
   });
   if (result.wasInterrupted())

@@ -39,6 +39,20 @@ func.func @bytes(%x: memref<4xi8> {approx.role = "input"},
 
 // -----
 
+func.func @half(%x: memref<4xf32> {approx.role = "input"},
+                %y: memref<4xf32> {approx.role = "output"}) {
+  affine.for %i = 0 to 4 {
+    %a = affine.load %x[%i] : memref<4xf32>
+    // expected-error @below {{'arith.truncf' op has no hardware: there are numbers of f32, i32 and i1 only, not of 'bf16'; leave out the conversion to it (layer 'half')}}
+    %b = arith.truncf %a : f32 to bf16
+    %c = arith.extf %b : bf16 to f32
+    affine.store %c, %y[%i] : memref<4xf32>
+  } {approx.layer = "half"}
+  return
+}
+
+// -----
+
 func.func @not_linear(%x: memref<4xf32> {approx.role = "input"},
                       %y: memref<4xf32> {approx.role = "output"}) {
   affine.for %i = 0 to 4 {
