@@ -26,6 +26,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
 import time
@@ -60,9 +61,12 @@ __all__ = [
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _TEMPORARY, _LISTING, _LOCK, _TRIMMED = ".new-", ".checksums", ".lock", ".trimmed"
+_MAKING = ".making"
 _DEFAULT_GIGABYTES = 20.0
 #: How often a cache's size is looked at, and what is left of the limit where it is too large.
 _TRIM_SECONDS, _LEFT = 3600.0, 0.9
+#: How long one waits for another process that makes the same folder.
+_WAIT_SECONDS = 120.0
 #: With less room than this a tool that failed may have failed for want of it.
 _ENOUGH_BYTES = 256 << 20
 #: Modules of the package itself that only call others: no result depends on them.
@@ -387,15 +391,42 @@ def cached_directory(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 def _make_directory(place: _Place, kind: str, key: str, make: Callable[[Path], None]) -> Path:
     folder = place.folder(kind)
     path = folder / key
-    with new_folder(folder, _TEMPORARY) as temporary:
-        make(temporary)
-        listing = json.dumps(_listing(temporary)).encode()
-        (temporary / _LISTING).write_bytes(_sealed(kind, key, listing))
-        temporary.chmod(0o755)
-        sync(temporary)
-        if not _is_whole(kind, key, path):  # another process may have been first
-            put_in_place(temporary, path, _TEMPORARY)
+    with _alone(place, kind, key):
+        if _is_whole(kind, key, path):  # another process was first
+            return path
+        with new_folder(folder, _TEMPORARY) as temporary:
+            make(temporary)
+            listing = json.dumps(_listing(temporary)).encode()
+            (temporary / _LISTING).write_bytes(_sealed(kind, key, listing))
+            temporary.chmod(0o755)
+            sync(temporary)
+            if not _is_whole(kind, key, path):  # it did not wait for this one
+                put_in_place(temporary, path, _TEMPORARY)
     return path
+
+
+@contextlib.contextmanager
+def _alone(place: _Place, kind: str, key: str) -> Iterator[None]:
+    """Hold off others who are about to make the same entry: they wait for it, but not for ever.
+
+    A byte of one file stands for each entry.  Where a file system has no locks, or one who makes it
+    stands still, an entry is made twice.
+    """
+    byte = int(content_hash(kind, key)[:15], 16)
+    lock = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    with open(place.root / _MAKING, "ab") as file:
+        end = time.monotonic() + _WAIT_SECONDS
+        with contextlib.suppress(OSError):
+            while True:
+                try:
+                    # Of the open file, so that threads hold each other off as well.
+                    fcntl.fcntl(file, fcntl.F_OFD_SETLK, lock)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        break
+                time.sleep(0.05)
+        yield
 
 
 def _listing(folder: Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -196,6 +197,33 @@ def test_a_damaged_folder_is_made_again(place, damage):
     assert (path / "deep" / "family.so").read_bytes() == b"code" * 100
     assert cache.cached_directory("verilator", "key", never) == path
     assert [p.name for p in (place / "verilator").iterdir()] == ["key"]
+
+
+def test_a_folder_is_made_once_by_all_who_want_it(place):
+    """Threads here, and processes alike: the lock is that of an open file."""
+    made = []
+
+    def slowly(folder: Path) -> None:
+        made.append(folder)
+        time.sleep(0.2)
+        cache.cached_directory("headers", "inner", fill)  # what it is made from waits for nobody
+        fill(folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        wanted = [pool.submit(cache.cached_directory, "verilator", "key", slowly) for _ in range(4)]
+        assert {path.result() for path in wanted} == {place / "verilator" / "key"}
+    assert len(made) == 1
+
+
+def test_nobody_waits_for_ever(place, monkeypatch):
+    monkeypatch.setattr(cache, "_WAIT_SECONDS", 0.0)
+
+    def outer(folder: Path) -> None:
+        fill(folder)
+        cache.cached_directory("verilator", "key", fill)  # as if the other one stood still
+
+    path = cache.cached_directory("verilator", "key", outer)
+    assert cache.cached_directory("verilator", "key", never) == path
 
 
 def test_a_damaged_model_gives_no_other_bits(place):
