@@ -60,7 +60,8 @@ __all__ = [
 ]
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
-_TEMPORARY, _LISTING, _LOCK, _TRIMMED = ".new-", ".checksums", ".lock", ".trimmed"
+#: The lock's time is when the cache's size was last looked at.
+_TEMPORARY, _LISTING, _LOCK = ".new-", ".checksums", ".lock"
 _MAKING = ".making"
 _DEFAULT_GIGABYTES = 20.0
 #: How often a cache's size is looked at, and what is left of the limit where it is too large.
@@ -160,12 +161,11 @@ class _Place:
             limit = _size_limit()
             if limit is None:
                 return
-            trimmed = self.root / _TRIMMED
-            if trimmed.exists() and 0 <= time.time() - trimmed.stat().st_mtime < _TRIM_SECONDS:
+            if 0 <= time.time() - os.fstat(self._lock).st_mtime < _TRIM_SECONDS:
                 return
             # Another user's lock is shared: it goes on, and looks at the size when it ends.
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            trimmed.touch()
+            os.utime(self._lock)
             found = [
                 (_last_used(entry), _size(entry), entry)
                 for _, entries in _entries(self.root)
