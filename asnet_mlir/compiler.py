@@ -52,8 +52,8 @@ def to_approx(network: Network, batch: int) -> str:
     Raises:
       UnsupportedError: an op that the dialect can't express, named with layer and location.
     """
-    if network.approx is not None:
-        return network.approx(batch)
+    if network.is_approx:
+        return network.lowering.text("approx", batch)
     with module_from_text(network.lower(batch)) as module:
         mark_arguments(module, network.weights)
         _rename(module, network.name)

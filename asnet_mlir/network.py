@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from asnet_mlir.binding import Binding, with_latencies
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 
-__all__ = ["Network", "Weight"]
+__all__ = ["ApproxTexts", "Elsewhere", "Lowering", "Network", "Stage", "Weight", "check_batch"]
+
+Stage = Literal["stablehlo", "linalg", "approx"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,103 @@ class Weight:
         return f"Weight({self.name!r}, {self.value.dtype}{list(self.value.shape)})"
 
 
+class Lowering(Protocol):
+    """How a network becomes the text of a module.
+
+    Attributes:
+      fixed_batch: the only batch size that it takes, or None for any.
+      computes: whether `compute` gives the framework's own outputs.
+    """
+
+    @property
+    def fixed_batch(self) -> int | None: ...
+
+    @property
+    def computes(self) -> bool: ...
+
+    def text(self, stage: Stage, batch: int) -> str:
+        """Return the module of a stage for a batch size, with one public function `@main`.
+
+        Args:
+          stage: `stablehlo`, as the framework gives it; `linalg` on tensors, `@main(input,
+            *weights)`, locations included (layer names live in them); `approx`.
+
+        Raises:
+          InputError: it does not give that stage, or not for that batch size.
+          UnsupportedError: an op that can't be lowered.
+        """
+        ...
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        """Return the framework's outputs, float32[n, ...], of a batch, float32[n, ...].
+
+        Raises:
+          UnsupportedError: the framework is not here.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ApproxTexts:
+    """The lowering of a network that is an `approx` module already, by batch size.
+
+    Attributes:
+      origin: where it comes from, for messages.
+    """
+
+    origin: str
+    texts: Mapping[int, str]
+    computes: ClassVar[bool] = False
+
+    @property
+    def fixed_batch(self) -> int | None:
+        return next(iter(self.texts)) if len(self.texts) == 1 else None
+
+    def text(self, stage: Stage, batch: int) -> str:
+        if stage != "approx":
+            raise InputError(f"{self.origin}: is past the stages stablehlo and linalg")
+        check_batch(self.origin, batch, self.fixed_batch)
+        return self.texts[batch]
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        raise UnsupportedError(f"{self.origin}: comes from no framework")
+
+
+class Elsewhere:
+    """The lowering of a network whose texts somebody else has: the cache, or another process."""
+
+    def __init__(
+        self,
+        name: str,
+        text: Callable[[Stage, int], str],
+        compute: Callable[[np.ndarray], np.ndarray] | None,
+        fixed_batch: int | None,
+    ) -> None:
+        self._name = name
+        self._text = text
+        self._compute = compute
+        self.fixed_batch = fixed_batch
+        self.computes = compute is not None
+
+    def text(self, stage: Stage, batch: int) -> str:
+        return self._text(stage, batch)
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        if self._compute is None:
+            raise UnsupportedError(f"{self._name}: its framework is not in this process")
+        return self._compute(x)
+
+
+def check_batch(origin: str, batch: int, fixed: int | None) -> None:
+    """Refuse another batch size than the fixed one.
+
+    Raises:
+      InputError: naming `origin`.
+    """
+    if fixed is not None and batch != fixed:
+        raise InputError(f"{origin}: its batch size is fixed at {fixed}, {batch} was asked for")
+
+
 @dataclass(frozen=True)
 class Network:
     """A feed-forward network: float32[batch, *input_shape] -> float32[batch, *output_shape].
@@ -38,15 +137,9 @@ class Network:
       name: for messages and file names.
       input_shape, output_shape: of one sample, without the batch dimension.
       weights: in the order in which the lowered function takes them.
-      stablehlo: batch size -> text of the StableHLO module that the framework gives.
-      lower: batch size -> text of a linalg-on-tensors module with one public function
-        `@main(input, *weights)`, locations included (layer names live in them).
-      fixed_batch: the only batch size that `lower` takes, or None for any.
+      lowering: gives its modules.
       unfolded: the network as the framework gave it, where arithmetic on weights only has been done
-        (`fold_weights`): what `stablehlo` takes are its weights.
-      reference: optional float32[n, ...] -> float32[n, ...], the framework's own evaluation.
-      approx: for a network that is an `approx` module already: batch size -> its text (and
-        `stablehlo` and `lower` raise InputError).
+        (`fold_weights`): what its StableHLO takes are its weights.
       binding: what the ops of a bound module are bound to.
       missing: ops of a bound module whose core's source is unknown: kind, layer, and the message
         for who does not bind them anew.
@@ -56,14 +149,32 @@ class Network:
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
     weights: tuple[Weight, ...]
-    stablehlo: Callable[[int], str]
-    lower: Callable[[int], str]
-    fixed_batch: int | None = None
+    lowering: Lowering
     unfolded: Network | None = field(default=None, compare=False)
-    reference: Callable[[np.ndarray], np.ndarray] | None = field(default=None, compare=False)
-    approx: Callable[[int], str] | None = None
     binding: Binding | None = None
     missing: tuple[tuple[str, str, str], ...] = ()
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The only batch size that it can be lowered for, or None for any."""
+        return self.lowering.fixed_batch
+
+    @property
+    def is_approx(self) -> bool:
+        """Whether it is a module of the approx dialect already."""
+        return isinstance(self.lowering, ApproxTexts)
+
+    def stablehlo(self, batch: int) -> str:
+        """Return the StableHLO module that the framework gives; see `Lowering.text`."""
+        return self.lowering.text("stablehlo", batch)
+
+    def lower(self, batch: int) -> str:
+        """Return the module as linalg on tensors; see `Lowering.text`."""
+        return self.lowering.text("linalg", batch)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        """Return the outputs that the framework computes; see `Lowering.compute`."""
+        return self.lowering.compute(x)
 
     def __repr__(self) -> str:
         shapes = f"{list(self.input_shape)} -> {list(self.output_shape)}"

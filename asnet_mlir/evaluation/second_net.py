@@ -41,7 +41,7 @@ def check_first_samples(compiled: CompiledNetwork, x: np.ndarray) -> None:
         if network.fixed_batch > 1 and not network.missing:
             _check_alone(compiled, x, network.fixed_batch)
         return
-    if network.reference is None:
+    if not network.lowering.computes:
         return
     first = np.ascontiguousarray(x[:_SAMPLES])
     source = network.unfolded or network

@@ -15,8 +15,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import asnet_mlir
@@ -28,7 +28,7 @@ from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration.early_stop import EarlyStop
 from asnet_mlir.exploration.origin import program_version
 from asnet_mlir.exploration.runner import Measurement, measure
-from asnet_mlir.network import Network
+from asnet_mlir.network import ApproxTexts, Network
 from asnet_mlir.support.cache import content_hash
 
 __all__ = ["ClusterRunner", "connect"]
@@ -122,16 +122,6 @@ def _check_workers(client: Any, address: str) -> None:
 
 def _version() -> str:
     return f"{asnet_mlir.__version__} (code {program_version()})"
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """A network's modules by batch size: what `Network.approx` returns, as a value."""
-
-    texts: Mapping[int, str]
-
-    def __call__(self, batch: int) -> str:
-        return self.texts[batch]
 
 
 class _Work:
@@ -346,12 +336,6 @@ def _silence() -> Callable[[], None]:
 
 def _portable(compiled: CompiledNetwork) -> Network:
     """Return a network that can travel: the text of its approx module instead of front ends."""
-    network, nothing = compiled.network, _Texts({})
-    return replace(
-        network,
-        approx=_Texts({network.fixed_batch or 1: compiled.lowered}),
-        stablehlo=nothing,
-        lower=nothing,
-        unfolded=None,
-        reference=None,
-    )
+    network = compiled.network
+    texts = {network.fixed_batch or 1: compiled.lowered}
+    return replace(network, lowering=ApproxTexts(network.name, texts), unfolded=None)

@@ -17,7 +17,7 @@ from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
 from asnet_mlir.ir import main_function, module_from_text, run_passes
-from asnet_mlir.network import Network
+from asnet_mlir.network import ApproxTexts, Network
 
 __all__ = ["from_approx_file"]
 
@@ -61,23 +61,12 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
         raise InputError(f"{path}: @main takes no weights; leave out '{weights}'")
     values = assign_weights(str(beside), read_weights(beside), named) if named else ()
 
-    def fixed(size: int) -> str:
-        if size != batch:
-            raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
-        return text
-
-    def past(_: int) -> str:
-        raise InputError(f"{path}: is past the stages stablehlo and linalg")
-
     return Network(
         path.stem,
         arguments[0][1][1:],
         output[1:],
         values,
-        stablehlo=past,
-        lower=past,
-        fixed_batch=batch,
-        approx=fixed,
+        ApproxTexts(str(path), {batch: text}),
         binding=binding,
         missing=missing,
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from asnet_mlir import dialects
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.native.objects import native_key
-from asnet_mlir.network import Network, Weight
+from asnet_mlir.network import Elsewhere, Network, Stage, Weight
 from asnet_mlir.support.cache import cached_bytes, code_version, content_hash
 
 __all__ = ["cached_network", "file_key", "pack", "unpack"]
@@ -71,31 +71,29 @@ def cached_network(find_key: Callable[[], str], name: str, make: Callable[[], Ne
             network = made()
             if stage == "unfolded":
                 return (network.unfolded or network).lower(batch).encode()
-            result: str = getattr(network, stage)(batch)
-            return result.encode()
+            return network.lowering.text(cast(Stage, stage), batch).encode()
 
         entry = content_hash(key, stage, str(batch))
         return cached_bytes(_KIND, entry, make_text).decode()
 
-    def reference(x: np.ndarray) -> np.ndarray:
-        compute = made().reference
-        if compute is None:
+    def compute(x: np.ndarray) -> np.ndarray:
+        if not made().lowering.computes:
             raise UnsupportedError(f"{name}: its framework is not in this process")
-        return compute(x)
+        return made().lowering.compute(x)
 
     def make_entry() -> bytes:
         network = made()
         if network.fixed_batch is not None:
             # All that it will ever be asked for, so that its file is not needed again.
-            for stage in ("stablehlo", "lower", "unfolded"):
+            for stage in ("stablehlo", "linalg", "unfolded"):
                 text(stage, network.fixed_batch)
         return pack(network)
 
     return unpack(
         cached_bytes(_KIND, content_hash(key, "network"), make_entry),
         name,
-        functools.partial(functools.partial, text),
-        reference,
+        text,
+        compute,
     )
 
 
@@ -113,7 +111,7 @@ def pack(network: Network) -> bytes:
         "input_shape": network.input_shape,
         "output_shape": network.output_shape,
         "fixed_batch": network.fixed_batch,
-        "has_reference": network.reference is not None,
+        "computes": network.lowering.computes,
         "weights": [place(weight) for weight in network.weights],
         "unfolded": network.unfolded and [place(weight) for weight in network.unfolded.weights],
     }
@@ -125,33 +123,35 @@ def pack(network: Network) -> bytes:
 def unpack(
     data: bytes,
     name: str,
-    text: Callable[[str], Callable[[int], str]],
-    reference: Callable[[np.ndarray], np.ndarray] | None = None,
+    text: Callable[[str, int], str],
+    compute: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Network:
     """Return the network of which `pack` made `data`, with a name and functions given anew.
 
     Args:
-      text: gives, for `stablehlo`, `lower` and `unfolded` (the lowering before weights were
-        folded), the function that takes the batch size.
-      reference: is left out where the network had none.
+      text: gives, for a batch size, the stages `stablehlo`, `linalg` and `unfolded` (linalg before
+        weights were folded).
+      compute: is left out where the network's framework computed nothing.
     """
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         header = json.loads(str(archive["header"]))
         arrays = {key: archive[key] for key in archive.files if key != "header"}
 
-    def network(weights: Any, lower: str) -> Network:
+    def network(weights: Any, linalg: str) -> Network:
         return Network(
             name,
             tuple(header["input_shape"]),
             tuple(header["output_shape"]),
             tuple(Weight(label, arrays[key]) for label, key in weights),
-            stablehlo=text("stablehlo"),
-            lower=text(lower),
-            fixed_batch=header["fixed_batch"],
-            reference=reference if header["has_reference"] else None,
+            Elsewhere(
+                name,
+                lambda stage, batch: text(linalg if stage == "linalg" else stage, batch),
+                compute if header["computes"] else None,
+                header["fixed_batch"],
+            ),
         )
 
-    whole = network(header["weights"], "lower")
+    whole = network(header["weights"], "linalg")
     if header["unfolded"] is None:
         return whole
     return replace(whole, unfolded=network(header["unfolded"], "unfolded"))

@@ -20,7 +20,7 @@ from asnet_mlir.support import processes
 __all__ = ["FAILED", "ChildModel"]
 
 _TIMEOUT_SECONDS = 900.0
-_WRITTEN = ("network", "stablehlo", "lower")
+_WRITTEN = ("network", "stablehlo", "linalg")
 FAILED = 3  # the exit status that says that standard output holds an error of ours
 
 
@@ -45,11 +45,11 @@ class ChildModel:
         return unpack(
             self._exported(1)["network"],
             self._path.stem,
-            functools.partial(functools.partial, self.text),
+            self.text,
         )
 
     def text(self, stage: str, batch: int) -> str:
-        """Return the text of a stage: `stablehlo` or `lower`."""
+        """Return the text of a stage: `stablehlo` or `linalg`."""
         return self._exported(batch)[stage].decode()
 
     def _export(self, batch: int) -> dict[str, bytes]:

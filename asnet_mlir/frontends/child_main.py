@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         if network.fixed_batch is not None:
             batch = network.fixed_batch
         (Path(folder) / "stablehlo").write_text(network.stablehlo(batch))
-        (Path(folder) / "lower").write_text(network.lower(batch))
+        (Path(folder) / "linalg").write_text(network.lower(batch))
         (Path(folder) / "network").write_bytes(pack(network))
     except AsnetError as error:
         print(json.dumps({"kind": type(error).__name__, "message": str(error)}), file=answers)

@@ -16,7 +16,7 @@ from asnet_mlir.compiler import _TO_APPROX, mark_arguments
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.weights import as_float32
 from asnet_mlir.ir import module_from_text, run_passes
-from asnet_mlir.network import Network, Weight
+from asnet_mlir.network import Network, Stage, Weight
 from asnet_mlir.reference import to_native
 
 __all__ = ["fold_weights"]
@@ -55,7 +55,7 @@ def fold_weights(network: Network) -> Network:
     A network that can't be lowered is returned as it is: the error belongs to who lowers it.  So is
     one in a process that can't hold MLIR: the worker that runs the public functions folds it.
     """
-    if network.unfolded is not None or network.approx is not None or not dialects.can_load():
+    if network.unfolded is not None or network.is_approx or not dialects.can_load():
         return network
     batch = network.fixed_batch or 1
     try:
@@ -66,20 +66,38 @@ def fold_weights(network: Network) -> Network:
     if split.folding is not None:
         values |= _evaluate(split.folding, split, values)
 
-    def lower(size: int) -> str:
-        again = split if size == batch else _split(network.lower(size), network)
-        if again.weights != split.weights:
-            raise UnsupportedError(
-                f"{network.name}: what it computes of its weights depends on the batch size"
-            )
-        return again.main
-
     return replace(
         network,
         weights=tuple(Weight(name, values[name]) for name, _ in split.weights),
-        lower=lower,
+        lowering=_Folded(network, split, batch),
         unfolded=network,
     )
+
+
+class _Folded:
+    """The lowering of a network without what has been folded."""
+
+    def __init__(self, network: Network, split: _Split, batch: int) -> None:
+        self._network = network
+        self._split = split
+        self._batch = batch
+        self.fixed_batch = network.fixed_batch
+        self.computes = network.lowering.computes
+
+    def text(self, stage: Stage, batch: int) -> str:
+        if stage != "linalg":
+            return self._network.lowering.text(stage, batch)
+        again = self._split
+        if batch != self._batch:
+            again = _split(self._network.lower(batch), self._network)
+        if again.weights != self._split.weights:
+            raise UnsupportedError(
+                f"{self._network.name}: what it computes of its weights depends on the batch size"
+            )
+        return again.main
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        return self._network.lowering.compute(x)
 
 
 def _split(text: str, network: Network) -> _Split:

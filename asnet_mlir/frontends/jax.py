@@ -13,7 +13,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.folding import fold_weights
-from asnet_mlir.frontends.module import LoweredModule, check_samples, lower_module
+from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
 from asnet_mlir.frontends.weights import as_float32, unique_name
 from asnet_mlir.network import Network, Weight
 
@@ -103,9 +103,7 @@ def from_jax_function(
             tuple(x_shape[1:]),
             tuple(result.shape[1:]),
             (*arguments, *first.constants),
-            stablehlo=lambda batch: lowered(batch).stablehlo,
-            lower=lambda batch: lowered(batch).linalg,
-            reference=reference,
+            Traced(name, lowered, compute=reference),
         )
     )
 

@@ -15,7 +15,7 @@ from asnet_mlir.frontends.locations import named_text, shorten_locations
 from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_sizes
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 from asnet_mlir.frontends.xla import run_by_xla
-from asnet_mlir.network import Weight
+from asnet_mlir.network import Elsewhere, Stage, Weight, check_batch
 
 __all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "check_samples", "lower_module"]
 
@@ -81,6 +81,40 @@ class LoweredModule:
           UnsupportedError: see `analyze_samples`.
         """
         return analyze_samples(name, self._module, [weight.value for weight in self._weights])
+
+
+class Traced:
+    """The lowering of what lies in this process as StableHLO: a framework's function, or a file."""
+
+    def __init__(
+        self,
+        name: str,
+        modules: Callable[[int], LoweredModule],
+        *,
+        compute: Callable[[np.ndarray], np.ndarray] | None = None,
+        fixed_batch: int | None = None,
+    ) -> None:
+        """Lower `modules(batch)`; `compute` is the framework's own evaluation."""
+        self._name = name
+        self._modules = modules
+        self._compute = compute
+        self.fixed_batch = fixed_batch
+        self.computes = compute is not None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # In another process, it is this one that is asked (`asnet_mlir.worker`).
+        compute = self.compute if self.computes else None
+        return Elsewhere, (self._name, self.text, compute, self.fixed_batch)
+
+    def text(self, stage: Stage, batch: int) -> str:
+        check_batch(self._name, batch, self.fixed_batch)
+        module = self._modules(batch)
+        return module.stablehlo if stage == "stablehlo" else module.linalg
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        if self._compute is None:
+            raise UnsupportedError(f"{self._name}: comes from no framework")
+        return self._compute(x)
 
 
 def lower_module(

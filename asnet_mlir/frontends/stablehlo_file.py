@@ -8,7 +8,7 @@ from typing import Any
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.locations import walk
-from asnet_mlir.frontends.module import WEIGHT_ATTRIBUTE, lower_module
+from asnet_mlir.frontends.module import WEIGHT_ATTRIBUTE, Traced, lower_module
 from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
 from asnet_mlir.network import Network, Weight
 
@@ -47,23 +47,16 @@ def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
         arguments = list(zip(_argument_names(main), given[1:], strict=True))
         values = _weights(path, weights, arguments)
         lowered = lower_module(module, values)
-        linalg = lowered.linalg
+        _ = lowered.linalg  # what can't be lowered is no network
         lowered.analyze(str(path))
     batch = given[0][0]
-
-    def fixed(size: int, text: str) -> str:
-        if size != batch:
-            raise InputError(f"{path}: its batch size is fixed at {batch}, {size} was asked for")
-        return text
 
     return Network(
         path.stem,
         given[0][1:],
         results[0][1:],
         (*values, *lowered.constants),
-        stablehlo=lambda size: fixed(size, lowered.stablehlo),
-        lower=lambda size: fixed(size, linalg),
-        fixed_batch=batch,
+        Traced(str(path), lambda _: lowered, fixed_batch=batch),
     )
 
 

@@ -18,7 +18,7 @@ from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.locations import first_name, rename_locations, walk
-from asnet_mlir.frontends.module import LoweredModule, check_samples, lower_module
+from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
 from asnet_mlir.frontends.weights import as_float32, unique_name
 from asnet_mlir.network import Network, Weight
@@ -138,9 +138,7 @@ def from_tensorflow_function(
         shape,
         tuple(output.shape.as_list()[1:]),
         (*weights, *first.constants),
-        stablehlo=lambda batch: lowered(batch).stablehlo,
-        lower=lambda batch: lowered(batch).linalg,
-        reference=reference,
+        Traced(name, lowered, compute=reference),
     )
     return fold_weights(network)
 

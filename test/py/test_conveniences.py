@@ -14,7 +14,7 @@ from asnet_mlir.compiler import STAGES
 from asnet_mlir.cores import load_core, parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration, Result
-from asnet_mlir.network import Network, Weight
+from asnet_mlir.network import ApproxTexts, Network, Weight
 
 
 def test_the_verbs_are_listed():
@@ -82,9 +82,10 @@ def test_what_is_no_data(data):
 def test_representations_fit_on_a_line():
     weight = Weight("dense/kernel", np.zeros((784, 10), np.float32))
     binding = Binding.of("mulf@fc 1=fmul_trunc:P=20")
+    network = Network("n", (784,), (10,), (weight,), ApproxTexts("n", {}))
     things = {
         "Weight('dense/kernel', float32[784, 10])": weight,
-        "Network('n', [784] -> [10], 1 weights)": Network("n", (784,), (10,), (weight,), str, str),
+        "Network('n', [784] -> [10], 1 weights)": network,
         "Binding('mulf@\"fc 1\"=fmul_trunc:P=20')": binding,
         "Rule('mulf@\"fc 1\"=fmul_trunc:P=20')": binding.rules[0],
         "Instance('fmul_trunc:P=20')": binding.rules[0].instance,

@@ -15,6 +15,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration import cluster, explore
 from asnet_mlir.exploration.store import Store
+from asnet_mlir.network import ApproxTexts
 
 SPACE = {
     "scope": "layer",
@@ -73,7 +74,7 @@ def test_searches_and_early_stops_on_a_cluster_take_the_same_way(workers, conv, 
 
 def test_an_evaluation_that_fails_on_a_worker_is_one_error(workers, conv, conv_data, monkeypatch):
     def without_texts(compiled):
-        return dataclasses.replace(portable(compiled), approx=cluster._Texts({}))
+        return dataclasses.replace(portable(compiled), lowering=ApproxTexts("none", {}))
 
     portable = cluster._portable
     monkeypatch.setattr(cluster, "_portable", without_texts)
