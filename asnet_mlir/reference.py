@@ -58,7 +58,6 @@ def to_native(
         ):
             run_passes(module, pipeline, "lowering to LLVM")
         compiled = CompiledModule(module, shapes={"main": shapes}, callbacks=callbacks)
-    compiled.prepare("main")
     return compiled
 
 

@@ -21,7 +21,7 @@ from asnet_mlir.cores.models.model import Model, Strategy
 from asnet_mlir.errors import ToolError
 from asnet_mlir.evaluation.stages import ADD_LANES, Stage, split_stages
 from asnet_mlir.ir import module_from_text, run_passes
-from asnet_mlir.native.jit import LOWER_LOOPS_TO_LLVM
+from asnet_mlir.native.jit import LOWER_LOOPS_TO_LLVM, block_libraries
 from asnet_mlir.native.objects import (
     Argument,
     LoadedObject,
@@ -376,14 +376,11 @@ def _compile_block(model: Model) -> bytes:
 
 
 def _libraries(model: Model) -> dict[str, tuple[Any, int]]:
-    """Load what `llvm.func`s with the attribute `approx.library` are implemented by."""
+    """Load what a simulated model calls, with the address of each function, by its name."""
     if "approx.library" not in model.text:
         return {}
-    found = {}
     with module_from_text(model.text) as module:
-        for op in module.body.operations:
-            if "approx.library" in op.attributes:
-                library = ctypes.CDLL(op.attributes["approx.library"].value)
-                address = ctypes.cast(library.asnet_block, ctypes.c_void_p).value or 0
-                found[op.attributes["sym_name"].value] = library, address
-    return found
+        return {
+            name: (library, ctypes.cast(library.asnet_block, ctypes.c_void_p).value or 0)
+            for name, library in block_libraries(module)
+        }

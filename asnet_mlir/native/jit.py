@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from asnet_mlir.errors import AsnetError, InputError, ToolError
+from asnet_mlir.native.objects import LoadedObject, compile_object
 
-__all__ = ["CompiledModule", "LOWER_LOOPS_TO_LLVM", "assert_default_rounding"]
+__all__ = [
+    "LOWER_LOOPS_TO_LLVM",
+    "CompiledModule",
+    "assert_default_rounding",
+    "block_libraries",
+]
 
 
 #: Passes that take functions on memrefs, loops and arith to the LLVM dialect.
@@ -23,10 +28,6 @@ LOWER_LOOPS_TO_LLVM = (
     "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,"
     "convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse"
 )
-
-
-# Division of more than 64 bits is a call into the C compiler's runtime.
-_COMPILER_RUNTIME = "libgcc_s.so.1"
 
 
 def assert_default_rounding() -> None:
@@ -67,7 +68,6 @@ class CompiledModule:
         self,
         module: Any,
         opt_level: int = 3,
-        shared_libraries: Sequence[str] = (),
         shapes: Mapping[str, Sequence[tuple[int, ...]]] | None = None,
         callbacks: Mapping[str, Any] | None = None,
     ) -> None:
@@ -77,26 +77,24 @@ class CompiledModule:
           shapes: shapes of a function's arguments by its name; calls are checked against them.
           callbacks: functions of ctypes that the module declares, by name; kept alive with it.
         """
-        from mlir.execution_engine import ExecutionEngine
-
-        ctypes.CDLL(
-            _COMPILER_RUNTIME, mode=ctypes.RTLD_GLOBAL
-        )  # where the engine looks for symbols
-        self._engine = ExecutionEngine(
-            module, opt_level=opt_level, shared_libs=list(shared_libraries)
-        )
-        self._callbacks = dict(callbacks or {})
-        for name, callback in self._callbacks.items():
-            self._engine.raw_register_runtime(name, ctypes.cast(callback, ctypes.c_void_p))
-        self._libraries = list(_register_libraries(self._engine, module))
+        libraries = dict(block_libraries(module))
+        self._libraries = list(libraries.values())
         self._names = {
             operation.attributes["sym_name"].value.removeprefix("_mlir_ciface_")
             for operation in module.body.operations
             if "sym_name" in operation.attributes
         }
-        self._functions: dict[str, Any] = {}
+        given = {
+            **{name: library.asnet_block for name, library in libraries.items()},
+            **(callbacks or {}),
+        }
+        symbols = {
+            name: ctypes.cast(function, ctypes.c_void_p).value or 0
+            for name, function in given.items()
+        }
+        code = compile_object(module, opt_level)
+        self._loaded = LoadedObject(code, symbols, [*self._libraries, *given.values()])
         self._shapes = dict(shapes or {})
-        self._lock = threading.Lock()
 
     def __call__(self, name: str, *arrays: np.ndarray) -> None:
         """Call function `name` on `arrays`, each a memref of the array's rank.
@@ -123,17 +121,12 @@ class CompiledModule:
         if expected is not None and given != list(expected):
             raise InputError(f"{name}: takes arrays of shapes {list(expected)}, got {given}")
         descriptors = [_descriptor(name, position, a) for position, a in enumerate(arrays)]
-        # The engine's packed interface: an array of addresses of arguments, where an argument is
-        # itself the address of a descriptor.
-        vector = ctypes.c_void_p * len(arrays)
-        arguments = vector(*(ctypes.addressof(descriptor) for descriptor in descriptors))
-        start = ctypes.addressof(arguments)
-        size = ctypes.sizeof(ctypes.c_void_p)
-        packed = vector(*(start + position * size for position in range(len(arrays))))
-        function = self._function(name)
+        addresses = (ctypes.addressof(descriptor) for descriptor in descriptors)
+        arguments = (ctypes.c_void_p * len(arrays))(*addresses)
+        function = self.function(name)
 
-        def call(_keep: Any = (self, arrays, descriptors, arguments)) -> None:
-            function(packed)
+        def call(_keep: Any = (self, arrays, descriptors)) -> None:
+            function(arguments)
             for library in self._libraries:
                 if library.asnet_block_failures():
                     raise ToolError(
@@ -142,33 +135,25 @@ class CompiledModule:
 
         return call
 
-    def prepare(self, name: str) -> None:
-        """Generate the native code of function `name` now rather than at its first call."""
-        self._function(name)
+    def function(self, name: str) -> Any:
+        """Return function `name`, which takes an array of the addresses of its arguments.
 
-    def _function(self, name: str) -> Any:
-        function = self._functions.get(name)
-        if function is None:
-            with self._lock:
-                address = self._engine.raw_lookup(f"_mlir_ciface_{name}")
-                if not address and name in self._names:
-                    raise ToolError(f"LLVM did not compile '{name}'; see standard error above")
-                if not address:
-                    raise InputError(f"the compiled module has no function '{name}'")
-                # A prototype from CFUNCTYPE gives up the global lock for the length of the call.
-                function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address)
-                self._functions[name] = function
-        return function
+        Raises:
+          InputError: the module has none of that name.
+          ToolError: it refers to what is nowhere.
+        """
+        if name not in self._names:
+            raise InputError(f"the compiled module has no function '{name}'")
+        # A prototype from CFUNCTYPE gives up the global lock for the length of the call.
+        return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._loaded.address(f"asnet_{name}"))
 
 
-def _register_libraries(engine: Any, module: Any) -> Iterator[ctypes.CDLL]:
-    """Load what `llvm.func`s with the attribute `approx.library` are implemented by."""
+def block_libraries(module: Any) -> Iterator[tuple[str, ctypes.CDLL]]:
+    """Load what `llvm.func`s with the attribute `approx.library` are implemented by, by name."""
     for operation in module.body.operations:
         if "approx.library" in operation.attributes:
             library = ctypes.CDLL(operation.attributes["approx.library"].value)
-            address = ctypes.cast(library.asnet_block, ctypes.c_void_p)
-            engine.raw_register_runtime(operation.attributes["sym_name"].value, address)
-            yield library
+            yield operation.attributes["sym_name"].value, library
 
 
 _DESCRIPTORS: dict[int, type[ctypes.Structure]] = {}

@@ -6,6 +6,7 @@ a machine, not once in a process.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ __all__ = ["Argument", "LoadedObject", "Plan", "aligned", "compile_object", "hos
 
 #: Bytes to which memory of native code is aligned: a vector register of AVX-512.
 ALIGNMENT = 64
+
+# Division of more than 64 bits is a call into the C compiler's runtime.
+_COMPILER_RUNTIME = "libgcc_s.so.1"
 
 
 def _library() -> Any:
@@ -72,6 +76,8 @@ class LoadedObject:
     ) -> None:
         """Load `data`, with the addresses of functions that it refers to."""
         self._keep = tuple(keep)
+        # Where native code finds what is not among `symbols`.
+        ctypes.CDLL(_COMPILER_RUNTIME, mode=ctypes.RTLD_GLOBAL)
         try:
             self._object = _library().load(data, dict(symbols or {}))
         except RuntimeError as error:

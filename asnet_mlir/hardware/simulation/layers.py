@@ -217,7 +217,6 @@ def machine_layers(
         shapes = [tuple(ir.ShapedType(kind).shape) for kind in inputs]
         run_passes(module, _LOOPS_TO_LLVM, "lowering to LLVM")
         compiled = CompiledModule(module, shapes={"main": shapes})
-    compiled.prepare("main")
     arrays = [np.empty(value.shape, np.float32 if value.is_float else np.int32) for value in values]
     results = [np.empty(shape, np.float32) for shape in shapes[1 + len(weights) :]]
     results = results[: len(results) - len(arrays)]
