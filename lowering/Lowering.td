@@ -324,6 +324,47 @@ def RegisterBlock : Pass<"approx-register-block"> {
                            "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
 }
 
+def WidenFloats : Pass<"approx-widen-floats"> {
+  let summary = "Compute bf16 and f16 in f32 and round every result once";
+  let description = [{
+    `arith.{addf,subf,mulf,divf,maximumf,minimumf}` on bf16 and f16 become the op on f32 between
+    conversions: `arith.extf`, which is exact, and rounding to nearest, ties to even, by integer logic.
+    That is the operation's own result (`docs/semantics.md`, section 3), which processors have no
+    instruction for, or one that flushes subnormals.
+
+    - Before: models are inlined.
+    - After: no arithmetic on bf16 or f16; they are loaded, stored, compared and moved.
+
+    ```mlir
+    %0 = arith.mulf %a, %b : bf16
+    ==>
+    %1 = arith.extf %a : bf16 to f32
+    %2 = arith.extf %b : bf16 to f32
+    %3 = arith.mulf %1, %2 : f32
+    ...   // the upper 16 bits of %3, rounded
+    %0 = arith.bitcast %rounded : i16 to bf16
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def EntryPoints : Pass<"approx-entry-points", "::mlir::ModuleOp"> {
+  let summary = "Make @main and @prepare functions to be called with arrays of the caller's";
+  let description = [{
+    `@main` and `@prepare` get an interface for C (`llvm.emit_c_interface`), and bufferization may not
+    compute in place in what they take (`bufferization.writable = false`).
+
+    ```mlir
+    func.func @main(%x: tensor<4xf32>)
+    ==>
+    func.func @main(%x: tensor<4xf32> {bufferization.writable = false})
+        attributes {llvm.emit_c_interface}
+    ```
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+                           "::mlir::LLVM::LLVMDialect"];
+}
+
 def UseArena : Pass<"approx-use-arena", "::mlir::ModuleOp"> {
   let summary = "Take the memory of local buffers from an argument";
   let description = [{
@@ -350,7 +391,9 @@ def BlockCalls : Pass<"approx-block-calls", "::mlir::ModuleOp"> {
     operands of an op are written to buffers, `@F` is called once, and the rest of the body reads its
     results.
 
-    - Before: linalg on memrefs of static shape, elements f32 or vectors of f32 (`approx-add-lanes`);
+    `@F` may take the bits of floats, as integers; a NaN is then the canonical one.
+
+    - Before: linalg on memrefs of static shape, elements floats or vectors of them (`approx-add-lanes`);
       bound ops of other models are gone (`convert-approx-to-calls{keep-blocks=true}`).
     - After: no approx op. A tile spans several steps of a reduction only where no call depends on
       the accumulated output, so that each output's reduction stays in the order of

@@ -1,5 +1,7 @@
 #include "passes/Passes.h"
 
+#include "dialects/approx/Instances.h"
+
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
 
@@ -18,11 +20,15 @@ struct Binding {
   StringRef text, kind;
   std::string layer;
   uint32_t id;
+  StringRef format; // of the ops that it is about; empty for all
+
+  bool fits(approx::ArithmeticOpInterface op, StringRef opLayer) const {
+    return kind == op.getOpKind() && fitsLayer(opLayer) &&
+           (format.empty() || format == op.getOperandFormat().getName());
+  }
 
   /// A layer is bound by its name and by every scope that holds it.
-  bool fits(StringRef opKind, StringRef opLayer) const {
-    if (kind != opKind)
-      return false;
+  bool fitsLayer(StringRef opLayer) const {
     return layer.empty() || opLayer == layer ||
            (opLayer.starts_with(layer) && opLayer[layer.size()] == '/');
   }
@@ -35,7 +41,7 @@ struct BindInstances : impl::BindInstancesBase<BindInstances> {
     SmallVector<Binding> parsed;
     for (const std::string &text : bindings) {
       FailureOr<Binding> binding = parse(text);
-      if (failed(binding) || failed(checkDeclared(*binding)) ||
+      if (failed(binding) || failed(findFormat(*binding)) ||
           failed(checkUnique(*binding, parsed)))
         return signalPassFailure();
       parsed.push_back(*binding);
@@ -79,13 +85,14 @@ private:
     if (binding.kind.empty() || (hasLayer && binding.layer.empty()) ||
         id.getAsInteger(10, binding.id) || binding.id > INT32_MAX)
       return emitError(text) << "is malformed; expected OP=ID or OP@LAYER=ID with ID at least 0";
-    if (!llvm::is_contained(approx::getOpKinds(), binding.kind))
+    if (!approx::lookupOpKind(binding.kind))
       return emitError(text) << "unknown op kind '" << binding.kind << "'; known are "
-                             << llvm::join(approx::getOpKinds(), ", ");
+                             << approx::listOpKinds();
     return binding;
   }
 
-  LogicalResult checkDeclared(const Binding &binding) {
+  /// Finds the format of the instance, which must be declared.
+  LogicalResult findFormat(Binding &binding) {
     if (binding.id == 0)
       return success();
     auto libraries = getOperation().getOps<approx::LibraryOp>();
@@ -101,27 +108,38 @@ private:
     if (core.getOp() != binding.kind)
       return emitError(binding.text) << "instance " << binding.id << " computes \"" << core.getOp()
                                      << "\", not \"" << binding.kind << "\"";
+    binding.format = approx::getFormat(core);
     return success();
   }
 
   LogicalResult checkUnique(const Binding &binding, ArrayRef<Binding> others) {
     for (const Binding &other : others)
-      if (other.kind == binding.kind && other.layer == binding.layer && other.id != binding.id)
+      if (other.kind == binding.kind && other.layer == binding.layer && other.id != binding.id &&
+          (other.format == binding.format || other.format.empty() || binding.format.empty()))
         return emitError(binding.text) << "contradicts '" << other.text << "'; keep one of them";
     return success();
   }
 
   LogicalResult checkOccurs(const Binding &binding, ArrayRef<approx::ArithmeticOpInterface> ops) {
-    if (binding.layer.empty())
-      return success();
     llvm::SetVector<StringRef> layers; // with an op of the kind, in the network's order
+    std::string otherFormat;           // of such an op where the binding looks for it
     for (approx::ArithmeticOpInterface op : ops) {
       StringRef layer = layerOf(op);
-      if (binding.fits(op.getOpKind(), layer))
+      if (binding.fits(op, layer))
         return success();
-      if (op.getOpKind() == binding.kind && !layer.empty())
+      if (op.getOpKind() != binding.kind)
+        continue;
+      if (binding.fitsLayer(layer))
+        otherFormat = op.getOperandFormat().getName();
+      if (!layer.empty())
         layers.insert(layer);
     }
+    if (!otherFormat.empty())
+      return emitError(binding.text) << "instance " << binding.id << " computes on "
+                                     << binding.format << ", but " << binding.kind << " is on "
+                                     << otherFormat << " here";
+    if (binding.layer.empty())
+      return success();
     InFlightDiagnostic diag = emitError(binding.text);
     diag << "layer '" << binding.layer << "' has no " << binding.kind;
     if (layers.empty())
@@ -158,7 +176,7 @@ private:
   static const Binding *find(ArrayRef<Binding> all, approx::ArithmeticOpInterface op) {
     const Binding *best = nullptr;
     for (const Binding &binding : all)
-      if (binding.fits(op.getOpKind(), layerOf(op)) &&
+      if (binding.fits(op, layerOf(op)) &&
           (!best || binding.layer.size() > best->layer.size()))
         best = &binding;
     return best;

@@ -1,7 +1,8 @@
 #include "passes/Passes.h"
 
+#include "dialects/approx/Instances.h"
+
 #include "mlir/IR/PatternMatch.h"
-#include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
 
@@ -10,21 +11,6 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
-constexpr StringLiteral kBlock = "approx.block";
-
-/// The arith op that an exact approx op stands for.
-Operation *createExact(OpBuilder &b, approx::ArithmeticOpInterface op) {
-  Location loc = op.getLoc();
-  Value lhs = op->getOperand(0), rhs = op->getOperand(1);
-  return TypeSwitch<Operation *, Operation *>(op)
-      .Case<approx::AddFOp>([&](auto) { return arith::AddFOp::create(b, loc, lhs, rhs); })
-      .Case<approx::SubFOp>([&](auto) { return arith::SubFOp::create(b, loc, lhs, rhs); })
-      .Case<approx::MulFOp>([&](auto) { return arith::MulFOp::create(b, loc, lhs, rhs); })
-      .Case<approx::DivFOp>([&](auto) { return arith::DivFOp::create(b, loc, lhs, rhs); })
-      .Case<approx::MaxFOp>([&](auto) { return arith::MaximumFOp::create(b, loc, lhs, rhs); })
-      .Case<approx::MinFOp>([&](auto) { return arith::MinimumFOp::create(b, loc, lhs, rhs); });
-}
-
 struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCalls> {
   using Base::Base;
 
@@ -34,16 +20,16 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
     bool keepsOps = false;
     WalkResult result = getOperation().walk([&](approx::ArithmeticOpInterface op) {
       if (FlatSymbolRefAttr block = keepBlocks ? getBlock(symbols, op) : FlatSymbolRefAttr()) {
-        op->setAttr(kBlock, block); // counts as a use, which the instance's number does not
+        op->setAttr(approx::kBlockAttrName, block); // counts as a use, which the instance's number does not
         keepsOps = true;
         return WalkResult::advance();
       }
       rewriter.setInsertionPoint(op);
-      Operation *replacement = op.getInstance() ? createCall(rewriter, symbols, op)
-                                                : createExact(rewriter, op);
+      Value replacement = op.getInstance() ? createCall(rewriter, symbols, op)
+                                           : op.createExact(rewriter);
       if (!replacement)
         return WalkResult::interrupt();
-      replacement->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+      replacement.getDefiningOp()->setDiscardableAttrs(op->getDiscardableAttrDictionary());
       rewriter.replaceOp(op, replacement);
       return WalkResult::advance();
     });
@@ -62,22 +48,20 @@ private:
   /// The function over arrays of the op's model, if it has one.
   static FlatSymbolRefAttr getBlock(SymbolTable &symbols, approx::ArithmeticOpInterface op) {
     Operation *model = op.getInstance() ? symbols.lookup(modelName(op)) : nullptr;
-    return model ? model->getAttrOfType<FlatSymbolRefAttr>(kBlock) : FlatSymbolRefAttr();
+    return model ? model->getAttrOfType<FlatSymbolRefAttr>(approx::kBlockAttrName) : FlatSymbolRefAttr();
   }
 
   /// The call of the instance's model; null, with an error, if it cannot be called.
-  Operation *createCall(OpBuilder &b, SymbolTable &symbols, approx::ArithmeticOpInterface op) {
-    Type type = op->getResult(0).getType();
-    if (!type.isF32()) {
-      InFlightDiagnostic diag = op->emitError();
-      diag << "bound '" << op->getName() << "' on " << type
-           << " cannot be a call, which takes f32";
-      if (isa<ShapedType>(type))
-        diag << "; run 'convert-elementwise-to-linalg' first and vectorise after inlining";
+  Value createCall(OpBuilder &b, SymbolTable &symbols, approx::ArithmeticOpInterface op) {
+    Type operand = op->getOperand(0).getType(), result = op->getResult(0).getType();
+    if (isa<ShapedType>(operand)) {
+      op->emitError() << "bound '" << op->getName() << "' on " << operand
+                      << " cannot be a call, which takes scalars; run "
+                         "'convert-elementwise-to-linalg' first and vectorise after inlining";
       return nullptr;
     }
     std::string name = modelName(op);
-    FunctionType modelType = b.getFunctionType({type, type}, {type});
+    FunctionType modelType = b.getFunctionType({operand, operand}, {result});
     Operation *symbol = symbols.lookup(name);
     if (!symbol) {
       OpBuilder::InsertionGuard guard(b);
@@ -88,6 +72,16 @@ private:
       symbol = model;
     }
     auto model = dyn_cast<func::FuncOp>(symbol);
+    Location loc = op.getLoc();
+    auto bits = [&](Type type) -> Type { return b.getIntegerType(type.getIntOrFloatBitWidth()); };
+    if (model && isa<FloatType>(operand) &&
+        model.getFunctionType() ==
+            b.getFunctionType({bits(operand), bits(operand)}, {bits(result)})) {
+      Value lhs = approx::createBits(b, loc, op->getOperand(0));
+      Value rhs = approx::createBits(b, loc, op->getOperand(1));
+      auto call = func::CallOp::create(b, loc, model, ValueRange{lhs, rhs});
+      return arith::BitcastOp::create(b, loc, result, call.getResult(0));
+    }
     if (!model || model.getFunctionType() != modelType) {
       InFlightDiagnostic diag = symbol->emitError("symbol '")
                                 << name << "' must be a function of type " << modelType;
@@ -95,7 +89,7 @@ private:
         diag << ", got " << model.getFunctionType();
       return nullptr;
     }
-    return func::CallOp::create(b, op.getLoc(), model, op->getOperands());
+    return func::CallOp::create(b, loc, model, op->getOperands()).getResult(0);
   }
 };
 } // namespace

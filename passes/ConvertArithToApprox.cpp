@@ -2,7 +2,6 @@
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
 #include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/WalkPatternRewriteDriver.h"
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -12,23 +11,18 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
-constexpr StringLiteral kSupported =
-    "arith.{addf,subf,mulf,divf,maximumf,minimumf} on f32 and what approx-expand-math expands";
+constexpr StringLiteral kSupported = "arith.{addf,subf,mulf,divf,maximumf,minimumf} on f32, bf16 or "
+                                     "f16 and what approx-expand-math expands";
 
-template <typename ArithOp, typename ApproxOp> struct ToApprox : OpRewritePattern<ArithOp> {
-  using OpRewritePattern<ArithOp>::OpRewritePattern;
-
-  LogicalResult matchAndRewrite(ArithOp op, PatternRewriter &rewriter) const override {
-    if (!getElementTypeOrSelf(op.getType()).isF32())
-      return rewriter.notifyMatchFailure(op, "not f32");
-    if (op.getFastmath() != arith::FastMathFlags::none)
-      return rewriter.notifyMatchFailure(op, "has fast-math flags");
-    auto result = ApproxOp::create(rewriter, op.getLoc(), op.getLhs(), op.getRhs());
-    result->setDiscardableAttrs(op->getDiscardableAttrDictionary());
-    rewriter.replaceOp(op, result);
-    return success();
-  }
-};
+/// The kind of float ops whose exact op this is, or null.  Integers stay what they are: they count
+/// and address, unless a front end says otherwise.
+const approx::OpKind *getKind(Operation *op) {
+  StringRef name = op->getName().getStringRef();
+  for (const approx::OpKind *kind : approx::getOpKinds())
+    if (kind->isFloat && kind->exact == name)
+      return kind;
+  return nullptr;
+}
 
 bool isFloat(Type type) {
   Type element = getElementTypeOrSelf(type);
@@ -50,9 +44,12 @@ InFlightDiagnostic reject(Operation *op, const Twine &what) {
 
 /// Whether a conversion from an integer of this width can never round.
 bool isExactFromInteger(Operation *op) {
-  return isa<arith::SIToFPOp, arith::UIToFPOp>(op) &&
-         getElementTypeOrSelf(op->getResult(0).getType()).isF32() &&
-         getElementTypeOrSelf(op->getOperand(0).getType()).getIntOrFloatBitWidth() <= 24;
+  if (!isa<arith::SIToFPOp, arith::UIToFPOp>(op))
+    return false;
+  const approx::FloatFormat *format =
+      approx::getFloatFormat(getElementTypeOrSelf(op->getResult(0).getType()));
+  return format && getElementTypeOrSelf(op->getOperand(0).getType()).getIntOrFloatBitWidth() <=
+                       format->fractionBits + 1;
 }
 
 /// Dialects whose ops move, compare or hold floats but do not compute them.
@@ -93,13 +90,12 @@ LogicalResult check(Operation *op) {
           arith::ExtFOp>(op) ||
       isExactFromInteger(op))
     return checkFastMath(op);
-  if (isa<arith::AddFOp, arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::MaximumFOp,
-          arith::MinimumFOp>(op)) {
+  if (getKind(op)) {
     Type element = getElementTypeOrSelf(op->getResult(0).getType());
-    if (!element.isF32()) {
+    if (!approx::getFloatFormat(element)) {
       std::string type;
       llvm::raw_string_ostream(type) << element;
-      return reject(op, "on " + type + " is not supported") << "; only f32 is";
+      return reject(op, "on " + type + " is not supported") << "; f32, bf16 and f16 are";
     }
     return checkFastMath(op);
   }
@@ -119,12 +115,20 @@ struct ConvertArithToApprox : impl::ConvertArithToApproxBase<ConvertArithToAppro
     if (!ok)
       return signalPassFailure();
 
-    RewritePatternSet patterns(&getContext());
-    patterns.add<ToApprox<arith::AddFOp, approx::AddFOp>, ToApprox<arith::SubFOp, approx::SubFOp>,
-                 ToApprox<arith::MulFOp, approx::MulFOp>, ToApprox<arith::DivFOp, approx::DivFOp>,
-                 ToApprox<arith::MaximumFOp, approx::MaxFOp>,
-                 ToApprox<arith::MinimumFOp, approx::MinFOp>>(&getContext());
-    walkAndApplyPatterns(getOperation(), std::move(patterns));
+    SmallVector<Operation *> ops;
+    getOperation()->walk([&](Operation *op) {
+      if (getKind(op))
+        ops.push_back(op);
+    });
+    IRRewriter rewriter(&getContext());
+    for (Operation *op : ops) {
+      rewriter.setInsertionPoint(op);
+      OperationState state(op->getLoc(), getKind(op)->getOperation(), op->getOperands(),
+                           op->getResultTypes());
+      Operation *converted = rewriter.create(state);
+      converted->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+      rewriter.replaceOp(op, converted);
+    }
   }
 };
 } // namespace

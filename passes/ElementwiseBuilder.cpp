@@ -4,21 +4,67 @@ using namespace mlir;
 
 namespace asnet {
 ElementwiseBuilder::ElementwiseBuilder(OpBuilder &builder, Location loc, Type type)
-    : b(loc, builder), floatType(type), intType(b.getI32Type()) {
+    : b(loc, builder), type(type), floatType(b.getF32Type()), intType(b.getI32Type()) {
   assert(supports(type));
-  if (auto shaped = dyn_cast<ShapedType>(type))
+  if (auto shaped = dyn_cast<ShapedType>(type)) {
+    floatType = shaped.clone(floatType);
     intType = shaped.clone(intType);
+  }
 }
 
 bool ElementwiseBuilder::supports(Type type) {
-  if (!getElementTypeOrSelf(type).isF32())
+  if (!approx::getFloatFormat(getElementTypeOrSelf(type)))
     return false;
   // A constant needs a static shape.
   if (auto vector = dyn_cast<VectorType>(type))
     return !vector.isScalable();
   if (auto tensor = dyn_cast<RankedTensorType>(type))
     return tensor.hasStaticShape();
-  return type.isF32();
+  return !isa<ShapedType>(type);
+}
+
+Value ElementwiseBuilder::widen(Value value) {
+  return value.getType() == floatType ? value : arith::ExtFOp::create(b, floatType, value);
+}
+
+Value ElementwiseBuilder::narrow(Value value) {
+  using arith::CmpIPredicate;
+  const approx::FloatFormat &format = *approx::getFloatFormat(getElementTypeOrSelf(type));
+  if (type == floatType)
+    return value;
+  // Not by `arith.truncf`: x86's instruction for bf16 flushes subnormals.
+  unsigned cut = approx::kF32.fractionBits - format.fractionBits;
+  auto roundedShift = [&](Value number, Value amount) {
+    // To nearest, ties to even: half a unit less one, and one more where the unit's bit is set.
+    Value half = shli(i32(1), subi(amount, i32(1)));
+    Value tie = andi(shrui(number, amount), i32(1));
+    return shrui(addi(addi(number, subi(half, i32(1))), tie), amount);
+  };
+  Value bits = arith::BitcastOp::create(b, intType, value);
+  Value magnitude = andi(bits, i32(0x7FFFFFFF));
+  // A carry runs from the fraction into the exponent, and at its end into infinity.
+  Value result;
+  if (format.exponentBits == approx::kF32.exponentBits) {
+    result = roundedShift(magnitude, i32(cut));
+  } else {
+    unsigned rebias = 127 - ((1u << (format.exponentBits - 1)) - 1);
+    uint32_t infinity = ((1u << format.exponentBits) - 1) << format.fractionBits;
+    result = roundedShift(subi(magnitude, i32(rebias << 23)), i32(cut));
+    result = select(cmpi(CmpIPredicate::ugt, result, i32(infinity)), i32(infinity), result);
+    // Below the format's normal numbers: units of the smallest one, 2^(rebias - 126 - fraction).
+    Value exponent = shrui(magnitude, i32(23));
+    Value significand = ori(andi(magnitude, i32(0x007FFFFF)), i32(0x00800000));
+    Value shift = subi(i32(rebias + 1 + cut), exponent);
+    Value subnormal = roundedShift(significand, minsi(maxsi(shift, i32(1)), i32(25)));
+    result = select(cmpi(CmpIPredicate::ule, exponent, i32(rebias)), subnormal, result);
+    result = select(cmpi(CmpIPredicate::uge, magnitude, i32(0x7F800000)), i32(infinity), result);
+  }
+  Value sign = shrui(andi(bits, i32(0x80000000)), i32(16));
+  result = select(isNan(value), i32(format.getCanonicalNan()), ori(result, sign));
+  Type half = b.getI16Type();
+  if (auto shaped = dyn_cast<ShapedType>(type))
+    half = shaped.clone(half);
+  return arith::BitcastOp::create(b, type, arith::TruncIOp::create(b, half, result));
 }
 
 Value ElementwiseBuilder::constant(TypedAttr element, Type type) {
@@ -34,8 +80,8 @@ Value ElementwiseBuilder::i32(uint32_t value) {
 }
 
 Value ElementwiseBuilder::nan() {
-  return constant(b.getFloatAttr(b.getF32Type(), APFloat(APFloat::IEEEsingle(), APInt(32, 0x7FC00000))),
-                  floatType);
+  APFloat value(APFloat::IEEEsingle(), APInt(32, approx::kCanonicalNan));
+  return constant(b.getFloatAttr(b.getF32Type(), value), floatType);
 }
 
 Value ElementwiseBuilder::addf(Value lhs, Value rhs) { return approx::AddFOp::create(b, lhs, rhs); }
@@ -45,7 +91,7 @@ Value ElementwiseBuilder::divf(Value lhs, Value rhs) { return approx::DivFOp::cr
 
 Value ElementwiseBuilder::toBits(Value value) {
   Value isNan = cmpf(arith::CmpFPredicate::UNO, value, value);
-  return select(isNan, i32(0x7FC00000), arith::BitcastOp::create(b, intType, value));
+  return select(isNan, i32(approx::kCanonicalNan), arith::BitcastOp::create(b, intType, value));
 }
 
 Value ElementwiseBuilder::fromBits(Value bits) {

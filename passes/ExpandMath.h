@@ -13,14 +13,20 @@
 namespace asnet {
 
 /// Builds elementwise code on f32 values of one shape: arithmetic as unbound approx ops, and plain
-/// logic on bits.  Only ops that hardware has as plain logic, and none that can give poison.
+/// logic on bits.  Only ops that hardware has as plain logic, and none that can give poison.  Values
+/// of the narrower formats are widened before and rounded once behind.
 class ElementwiseBuilder {
 public:
-  /// `type` is f32, or a vector or static tensor of f32.
+  /// `type` is f32, bf16 or f16, or a vector or static tensor of these.
   ElementwiseBuilder(mlir::OpBuilder &builder, mlir::Location loc, mlir::Type type);
 
   /// Whether code on this type can be built.
   static bool supports(mlir::Type type);
+
+  /// A value of any format as f32, which holds it exactly.
+  mlir::Value widen(mlir::Value value);
+  /// An f32 as a value of the builder's type, rounded to nearest, ties to even; a NaN is canonical.
+  mlir::Value narrow(mlir::Value value);
 
   // Constants of the shape.
   mlir::Value f32(float value);
@@ -88,7 +94,7 @@ private:
   mlir::Value constant(mlir::TypedAttr element, mlir::Type type);
 
   mlir::ImplicitLocOpBuilder b;
-  mlir::Type floatType, intType;
+  mlir::Type type, floatType, intType;
 };
 
 // The functions that others are made of.
@@ -97,16 +103,16 @@ mlir::Value emitLog(ElementwiseBuilder &b, mlir::Value input);
 mlir::Value emitSqrt(ElementwiseBuilder &b, mlir::Value input);
 mlir::Value emitRsqrt(ElementwiseBuilder &b, mlir::Value input);
 
-/// `Op` on f32 of a static shape becomes what `emit` makes of its operand.
+/// `Op` on floats of a static shape becomes what `emit` makes of its operand.
 template <typename Op, mlir::Value (*emit)(ElementwiseBuilder &, mlir::Value)>
 struct ExpandUnary : mlir::OpRewritePattern<Op> {
   using mlir::OpRewritePattern<Op>::OpRewritePattern;
 
   mlir::LogicalResult matchAndRewrite(Op op, mlir::PatternRewriter &rewriter) const override {
     if (!ElementwiseBuilder::supports(op.getType()))
-      return rewriter.notifyMatchFailure(op, "not f32 of a static shape");
+      return rewriter.notifyMatchFailure(op, "not floats of a static shape");
     ElementwiseBuilder b(rewriter, op.getLoc(), op.getType());
-    rewriter.replaceOp(op, emit(b, op.getOperand()));
+    rewriter.replaceOp(op, b.narrow(emit(b, b.widen(op.getOperand()))));
     return mlir::success();
   }
 };

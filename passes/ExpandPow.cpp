@@ -32,18 +32,20 @@ struct ExpandPow : OpRewritePattern<math::PowFOp> {
 
   LogicalResult matchAndRewrite(math::PowFOp op, PatternRewriter &rewriter) const override {
     if (!ElementwiseBuilder::supports(op.getType()))
-      return rewriter.notifyMatchFailure(op, "not f32 of a static shape");
+      return rewriter.notifyMatchFailure(op, "not floats of a static shape");
     APFloat constant(0.0f);
     if (!matchPattern(op.getRhs(), m_ConstantFloat(&constant)))
       return rewriter.notifyMatchFailure(op, "the exponent is not constant");
+    bool losesInfo;
+    constant.convert(APFloat::IEEEsingle(), APFloat::rmNearestTiesToEven, &losesInfo);
     float exponent = constant.convertToFloat(), magnitude = std::fabs(exponent);
     if (!(magnitude <= kMaxExponent) || magnitude * 2 != std::floor(magnitude * 2))
       return rewriter.notifyMatchFailure(op, "the exponent is no small multiple of 1/2");
 
     ElementwiseBuilder b(rewriter, op.getLoc(), op.getType());
-    Value x = op.getLhs();
+    Value x = b.widen(op.getLhs());
     if (magnitude == 0) {
-      rewriter.replaceOp(op, b.f32(1.0f)); // of a NaN too (IEEE 754-2019, 9.2.1)
+      rewriter.replaceOp(op, b.narrow(b.f32(1.0f))); // of a NaN too (IEEE 754-2019, 9.2.1)
       return success();
     }
     unsigned whole = unsigned(magnitude);
@@ -62,7 +64,7 @@ struct ExpandPow : OpRewritePattern<math::PowFOp> {
     }
     if (exponent < 0)
       result = b.divf(b.f32(1.0f), result);
-    rewriter.replaceOp(op, result);
+    rewriter.replaceOp(op, b.narrow(result));
     return success();
   }
 };

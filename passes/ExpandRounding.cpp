@@ -1,4 +1,4 @@
-// Exact functions of f32 that are plain logic on bits: absf, copysign, floor, ceil, trunc, round,
+// Exact functions of floats that are plain logic on bits: absf, copysign, floor, ceil, trunc, round,
 // roundeven. No core takes part in them.
 
 #include "passes/ExpandMath.h"
@@ -65,12 +65,12 @@ struct ExpandCopySign : OpRewritePattern<math::CopySignOp> {
 
   LogicalResult matchAndRewrite(math::CopySignOp op, PatternRewriter &rewriter) const override {
     if (!ElementwiseBuilder::supports(op.getType()))
-      return rewriter.notifyMatchFailure(op, "not f32 of a static shape");
+      return rewriter.notifyMatchFailure(op, "not floats of a static shape");
     ElementwiseBuilder b(rewriter, op.getLoc(), op.getType());
-    // A NaN's sign is not defined: as everywhere, a NaN is 0x7FC00000.
-    Value sign = b.andi(b.toBits(op.getRhs()), b.i32(0x80000000));
-    Value magnitude = b.andi(b.toBits(op.getLhs()), b.i32(0x7FFFFFFF));
-    rewriter.replaceOp(op, b.fromBits(b.ori(magnitude, sign)));
+    // A NaN's sign is not defined: as everywhere, a NaN is the canonical one.
+    Value sign = b.andi(b.toBits(b.widen(op.getRhs())), b.i32(0x80000000));
+    Value magnitude = b.andi(b.toBits(b.widen(op.getLhs())), b.i32(0x7FFFFFFF));
+    rewriter.replaceOp(op, b.narrow(b.fromBits(b.ori(magnitude, sign))));
     return success();
   }
 };

@@ -21,12 +21,11 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
-constexpr StringLiteral kWeight = "approx.weight";
 constexpr StringLiteral kOutlined = "folded_weights";
 
-bool isStaticF32Tensor(Type type) {
+bool isStaticFloatTensor(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && tensor.hasStaticShape() && tensor.getElementType().isF32();
+  return tensor && tensor.hasStaticShape() && approx::getFloatFormat(tensor.getElementType());
 }
 
 /// Values from outside that an op uses, those in its regions included.
@@ -207,7 +206,7 @@ public:
     constant.clear();
     holdsArithmetic.clear();
     for (BlockArgument argument : main.getArguments())
-      if (main.getArgAttr(argument.getArgNumber(), kWeight))
+      if (main.getArgAttr(argument.getArgNumber(), approx::kWeightAttrName))
         constant.insert(argument);
     for (Operation &op : block) {
       SmallVector<Value> used = usedValues(&op);
@@ -237,7 +236,7 @@ public:
       Operation *op = value.getDefiningOp();
       if (!op || !holdsArithmetic.contains(value))
         return;
-      if (computesFloats(op) && isStaticF32Tensor(value.getType())) {
+      if (computesFloats(op) && isStaticFloatTensor(value.getType())) {
         roots.insert(value);
         return;
       }
@@ -266,7 +265,7 @@ public:
 
     SmallVector<unsigned> weights;
     for (BlockArgument argument : main.getArguments())
-      if (main.getArgAttr(argument.getArgNumber(), kWeight))
+      if (main.getArgAttr(argument.getArgNumber(), approx::kWeightAttrName))
         weights.push_back(argument.getArgNumber());
     SmallVector<Type> inputs, results;
     for (unsigned index : weights)
@@ -282,7 +281,7 @@ public:
     IRMapping mapping;
     for (auto [index, argument] : llvm::zip_equal(weights, function.getArguments())) {
       mapping.map(main.getArgument(index), argument);
-      function.setArgAttr(argument.getArgNumber(), kWeight, main.getArgAttr(index, kWeight));
+      function.setArgAttr(argument.getArgNumber(), approx::kWeightAttrName, main.getArgAttr(index, approx::kWeightAttrName));
     }
     for (Operation &op : block)
       if (needed.contains(&op))
@@ -297,8 +296,8 @@ public:
       wasUsed.push_back(!main.getArgument(index).use_empty());
     for (auto [position, root] : llvm::enumerate(roots)) {
       auto name = StringAttr::get(main.getContext(), makeName(root));
-      function.setResultAttr(position, kWeight, name);
-      auto attributes = DictionaryAttr::get(main.getContext(), NamedAttribute(kWeight, name));
+      function.setResultAttr(position, approx::kWeightAttrName, name);
+      auto attributes = DictionaryAttr::get(main.getContext(), NamedAttribute(approx::kWeightAttrName, name));
       unsigned index = main.getNumArguments();
       (void)main.insertArgument(index, root.getType(), attributes, root.getLoc());
       Value(root).replaceAllUsesWith(main.getArgument(index));
@@ -319,7 +318,7 @@ private:
   std::string makeName(Value root) {
     llvm::StringSet<> taken;
     for (BlockArgument argument : main.getArguments())
-      if (auto name = main.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kWeight))
+      if (auto name = main.getArgAttrOfType<StringAttr>(argument.getArgNumber(), approx::kWeightAttrName))
         taken.insert(name.getValue());
     std::string base = "folded";
     if (StringAttr layer = approx::getLayer(root.getDefiningOp()))

@@ -32,7 +32,7 @@ def AnnotateLayers : Pass<"approx-annotate-layers"> {
 }
 
 def ExpandMath : Pass<"approx-expand-math"> {
-  let summary = "Expand elementary functions on f32 into approx ops and integer logic";
+  let summary = "Expand elementary functions into approx ops and integer logic";
   let description = [{
     Functions of the math dialect on f32, scalar or elementwise on vectors and tensors, become code
     of unbound `approx.mulf`, `addf` and `divf`, so that a binding reaches the arithmetic inside of
@@ -50,10 +50,14 @@ def ExpandMath : Pass<"approx-expand-math"> {
     | `absf`, `copysign`, `floor`, `ceil`, `trunc`, `round`, `roundeven` | plain logic, exact |
     | `arith.fptosi`, `fptoui` to at most 32 bits | plain logic; saturates, a NaN gives 0 |
     | `arith.sitofp`, `uitofp` from 1 or 25..32 bits | plain logic; nearest, ties to even |
+    | `arith.truncf` to bf16 or f16 | plain logic; nearest, ties to even, a NaN canonical |
+
+    On bf16 and f16 they are the functions of f32 between conversions: the operand is extended, the
+    result rounded. Integers whose conversion could round twice (25..32 bits) are left alone.
 
     - Before: any IR. Functions that are not listed here and other types are left alone; it is
       `convert-arith-to-approx` that reports them.
-    - After: none of these on f32.
+    - After: none of these on f32, bf16 or f16.
 
     ```mlir
     %0 = math.exp %x : f32
@@ -119,20 +123,20 @@ def WidenBooleans : Pass<"approx-widen-booleans"> {
 }
 
 def ConvertArithToApprox : Pass<"convert-arith-to-approx", "::mlir::ModuleOp"> {
-  let summary = "Convert f32 arithmetic to approx ops and reject every other float computation";
+  let summary = "Convert float arithmetic to approx ops and reject every other float computation";
   let description = [{
-    `arith.{addf,subf,mulf,divf,maximumf,minimumf}` on f32, scalar or elementwise, become unbound
-    approx ops, operand for operand. From here on the order of the arithmetic is fixed.
+    `arith.{addf,subf,mulf,divf,maximumf,minimumf}` on f32, bf16 or f16, scalar or elementwise, become
+    unbound approx ops, operand for operand. From here on the order of the arithmetic is fixed.
 
     Afterwards, nothing else computes floats: any other op that does is an error at its location,
     wherever in the module it is. Allowed beside approx ops are data movement and the exact
-    `arith.{constant,bitcast,select,cmpf,negf,extf}` and `arith.{sitofp,uitofp}` from at most 24
-    bits; their fast-math flags must be none, like those of the converted ops.
+    `arith.{constant,bitcast,select,cmpf,negf,extf}` and `arith.{sitofp,uitofp}` from at most as
+    many bits as the format's significand has (24 of f32); their fast-math flags must be none, like those of the converted ops.
 
     - Before: no named linalg op that computes (`linalg-generalize-named-ops`): its body is not
       printed, so that approx ops in there would be lost. No function that this pass would reject
       (`approx-expand-math`).
-    - After: f32 arithmetic is approx ops only; no float arithmetic of another type.
+    - After: float arithmetic is approx ops only.
 
     ```mlir
     %1 = arith.mulf %a, %b : f32
@@ -152,7 +156,8 @@ def BindInstances : Pass<"approx-bind-instances", "::mlir::ModuleOp"> {
     those in a layer: the op's own `approx.layer` or its nearest ancestor's, or a scope that holds
     it (`encoder` holds `encoder/dense`). Layers are written as in URLs, `fc%201` for `fc 1`, as
     their names may hold what separates options. Of several that fit, the most specific wins, whatever
-    their order. ID 0 makes the ops exact. Ops that no binding fits keep what they have.
+    their order. An instance binds the ops of its own format only: one on bf16 leaves those on f32,
+    inside of functions, as they are. ID 0 makes the ops exact. Ops that no binding fits keep what they have.
 
     It is an error when an ID is not declared, declared for another op kind, or given twice
     differently for the same ops; when no op of the kind is in the layer; and when there is no
@@ -252,8 +257,9 @@ def ConvertApproxToCalls : Pass<"convert-approx-to-calls", "::mlir::ModuleOp"> {
     shape, becomes the `arith` op without fast-math flags, which the LLVM back end keeps as it is.
     The `approx.library` is erased. Upstream's `inline` then inlines the models.
 
-    - Before: bound ops are scalars of f32 (`convert-elementwise-to-linalg`); a model, where the
-      module has one, has type `(f32, f32) -> f32`.
+    - Before: bound ops are scalars (`convert-elementwise-to-linalg`); a model, where the module has
+      one, has the ops' type, such as `(f32, f32) -> f32`, or takes and gives the bits of its floats,
+      `(i16, i16) -> i16`: then a NaN is the canonical one.
     - After: no approx op.
 
     ```mlir

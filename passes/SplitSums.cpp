@@ -48,7 +48,7 @@ std::optional<Sum> matchSum(linalg::GenericOp op) {
     return std::nullopt;
   BlockArgument accumulator = op.getMatchingBlockArgument(op.getDpsInitOperand(0));
   auto add = op.getBody()->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
-  if (!add || !add.getType().isF32() || add.getLhs() != accumulator || !accumulator.hasOneUse())
+  if (!add || !approx::getFloatFormat(add.getType()) || add.getLhs() != accumulator || !accumulator.hasOneUse())
     return std::nullopt;
   return Sum{*dim, add};
 }
@@ -68,7 +68,7 @@ AffineMap splitDim(AffineMap map, unsigned dim, int64_t block) {
 
 Value fillZeros(OpBuilder &b, Location loc, RankedTensorType type) {
   Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), type.getElementType());
-  Value zero = arith::ConstantOp::create(b, loc, b.getF32FloatAttr(0.0f));
+  Value zero = arith::ConstantOp::create(b, loc, b.getFloatAttr(type.getElementType(), 0.0));
   SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
   auto scalar = AffineMap::get(type.getRank(), 0, b.getContext());
   return linalg::GenericOp::create(b, loc, type, zero, empty,

@@ -6,6 +6,7 @@
 
 #include "dialects/approx/Approx.h"
 #include "lowering/Lowering.h"
+#include "lowering/Pipelines.h"
 #include "passes/Passes.h"
 
 #include "mlir-c/IR.h"
@@ -253,5 +254,6 @@ PyModuleDef module = {
 PyMODINIT_FUNC PyInit__asnet() {
   registerApproxPasses();
   registerApproxLoweringPasses();
+  registerApproxPipelines();
   return PyModule_Create(&module);
 }

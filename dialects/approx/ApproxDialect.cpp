@@ -1,6 +1,7 @@
 #include "dialects/approx/Approx.h"
 
 #include "mlir/Transforms/InliningUtils.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace asnet::approx;
@@ -26,10 +27,36 @@ void ApproxDialect::initialize() {
   addInterfaces<ApproxInlinerInterface>();
 }
 
-ArrayRef<StringRef> asnet::approx::getOpKinds() {
-  static const StringRef kinds[] = {AddFOp::getOpKind(), SubFOp::getOpKind(), MulFOp::getOpKind(),
-                                    DivFOp::getOpKind(), MaxFOp::getOpKind(), MinFOp::getOpKind()};
+/// The kinds of those among `Ops` that a hardware instance can compute.
+template <typename... Ops> static SmallVector<const OpKind *> collectKinds() {
+  SmallVector<const OpKind *> kinds;
+  auto add = [&](auto *op) {
+    using Op = std::remove_pointer_t<decltype(op)>;
+    if constexpr (std::is_base_of_v<ArithmeticOpInterface::Trait<Op>, Op>)
+      kinds.push_back(&Op::getKind());
+  };
+  (add(static_cast<Ops *>(nullptr)), ...);
+  llvm::sort(kinds, [](const OpKind *a, const OpKind *b) { return a->order < b->order; });
   return kinds;
+}
+
+ArrayRef<const OpKind *> asnet::approx::getOpKinds() {
+  static const SmallVector<const OpKind *> kinds = collectKinds<
+#define GET_OP_LIST
+#include "dialects/approx/ApproxOps.cpp.inc"
+      >();
+  return kinds;
+}
+
+const OpKind *asnet::approx::lookupOpKind(StringRef name) {
+  const auto *found =
+      llvm::find_if(getOpKinds(), [&](const OpKind *kind) { return kind->name == name; });
+  return found == getOpKinds().end() ? nullptr : *found;
+}
+
+std::string asnet::approx::listOpKinds() {
+  return llvm::join(
+      llvm::map_range(getOpKinds(), [](const OpKind *kind) { return kind->name.str(); }), ", ");
 }
 
 StringAttr asnet::approx::getLayer(Operation *op) {

@@ -1,4 +1,4 @@
-#include "dialects/approx/Approx.h"
+#include "dialects/approx/Instances.h"
 
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -12,54 +12,69 @@ using namespace asnet::approx;
 // Arithmetic
 //===----------------------------------------------------------------------===//
 
-static constexpr StringLiteral kInstance = "instance";
+static constexpr StringLiteral kInstance = "instance", kIsUnsigned = "is_unsigned";
 
-/// `lhs, rhs {instance = 31} : type`.  The instance is an i32 but reads and prints without a type.
-static ParseResult parseArithmetic(OpAsmParser &parser, OperationState &result) {
-  OpAsmParser::UnresolvedOperand lhs, rhs;
-  Type type;
-  SMLoc attrLoc;
-  if (parser.parseOperand(lhs) || parser.parseComma() || parser.parseOperand(rhs) ||
-      parser.getCurrentLocation(&attrLoc) || parser.parseOptionalAttrDict(result.attributes) ||
-      parser.parseColonType(type) || parser.resolveOperands({lhs, rhs}, type, result.operands))
+/// `{instance = 31}`: an i32 that reads and prints without a type.
+static ParseResult parseAttributes(OpAsmParser &parser, NamedAttrList &attributes) {
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseOptionalAttrDict(attributes))
     return failure();
-  if (Attribute instance = result.attributes.get(kInstance)) {
+  if (attributes.get(kIsUnsigned))
+    return parser.emitError(loc) << "'" << kIsUnsigned
+                                 << "' is written as 'unsigned' before the operands";
+  if (Attribute instance = attributes.get(kInstance)) {
     auto id = dyn_cast<IntegerAttr>(instance);
     if (!id || !id.getType().isSignlessInteger() || !id.getValue().isSignedIntN(32))
-      return parser.emitError(attrLoc)
-             << "'instance' must be a 32-bit integer, got " << instance;
-    result.attributes.set(kInstance, parser.getBuilder().getI32IntegerAttr(
-                                         static_cast<int32_t>(id.getValue().getSExtValue())));
+      return parser.emitError(loc) << "'instance' must be a 32-bit integer, got " << instance;
+    attributes.set(kInstance, parser.getBuilder().getI32IntegerAttr(
+                                  static_cast<int32_t>(id.getValue().getSExtValue())));
   }
-  result.addTypes(type);
   return success();
 }
 
-static void printArithmetic(OpAsmPrinter &printer, Operation *op) {
-  printer << ' ' << op->getOperand(0) << ", " << op->getOperand(1);
-  if (!op->getAttrs().empty()) {
-    printer << " {";
-    llvm::interleaveComma(op->getAttrs(), printer, [&](NamedAttribute attr) {
-      if (attr.getName() == kInstance)
-        printer << kInstance << " = " << cast<IntegerAttr>(attr.getValue()).getInt();
-      else
-        printer.printNamedAttribute(attr);
-    });
-    printer << '}';
-  }
-  printer << " : " << op->getResult(0).getType();
+static void printAttributes(OpAsmPrinter &printer, Operation *, DictionaryAttr attributes) {
+  auto shown = llvm::to_vector(llvm::make_filter_range(
+      attributes, [](NamedAttribute attribute) { return attribute.getName() != kIsUnsigned; }));
+  if (shown.empty())
+    return;
+  printer << " {";
+  llvm::interleaveComma(shown, printer, [&](NamedAttribute attribute) {
+    if (attribute.getName() == kInstance)
+      printer << kInstance << " = " << cast<IntegerAttr>(attribute.getValue()).getInt();
+    else
+      printer.printNamedAttribute(attribute);
+  });
+  printer << '}';
 }
 
-static LogicalResult verifyArithmetic(Operation *op, IntegerAttr instance) {
-  if (instance && instance.getInt() < 1)
+/// `i8`, or `i8 -> i16` where the result is wider.
+static ParseResult parseOperandAndResultTypes(OpAsmParser &parser, Type &operand, Type &result) {
+  if (parser.parseType(operand))
+    return failure();
+  result = operand;
+  return failed(parser.parseOptionalArrow()) ? ParseResult(success()) : parser.parseType(result);
+}
+
+static void printOperandAndResultTypes(OpAsmPrinter &printer, Operation *, Type operand,
+                                       Type result) {
+  printer << operand;
+  if (result != operand)
+    printer << " -> " << result;
+}
+
+LogicalResult asnet::approx::detail::verifyArithmetic(Operation *op) {
+  auto arithmetic = cast<ArithmeticOpInterface>(op);
+  if (auto instance = op->getAttrOfType<IntegerAttr>(kInstance); instance && instance.getInt() < 1)
     return op->emitOpError("'instance' must be at least 1, got ")
            << instance.getInt() << "; leave it out for exact arithmetic";
+  NumberFormat operand = arithmetic.getOperandFormat(), result = arithmetic.getResultFormat();
+  if (result.width < operand.width)
+    return op->emitOpError("result must be at least as wide as the operands, got ")
+           << result.getName() << " of " << operand.getName();
   return success();
 }
 
-/// Ties a bound op to its declaration.  Called when the enclosing module is verified, not when the
-/// op is: a pass on a function must not read what lies outside it.
-static LogicalResult verifyBinding(ArithmeticOpInterface op) {
+LogicalResult asnet::approx::detail::verifyBinding(ArithmeticOpInterface op) {
   std::optional<uint32_t> id = op.getInstance();
   if (!id)
     return success();
@@ -79,24 +94,61 @@ static LogicalResult verifyBinding(ArithmeticOpInterface op) {
                                          << "\", but this op is \"" << op.getOpKind() << "\"")
                .attachNote(core.getLoc())
            << "instance is declared here";
+  std::string format = op.getOperandFormat().getName();
+  if (StringRef own = getFormat(core); !own.empty() && own != format)
+    return (op->emitOpError("instance ") << *id << " computes on " << own << ", but this op is on "
+                                         << format)
+               .attachNote(core.getLoc())
+           << "instance is declared here";
   return success();
 }
 
-#define ARITHMETIC_OP(OP)                                                                          \
-  ParseResult OP::parse(OpAsmParser &parser, OperationState &result) {                             \
-    return parseArithmetic(parser, result);                                                        \
-  }                                                                                                \
-  void OP::print(OpAsmPrinter &printer) { printArithmetic(printer, *this); }                       \
-  LogicalResult OP::verify() { return verifyArithmetic(*this, getInstanceAttr()); }                \
-  LogicalResult OP::verifySymbolUses(SymbolTableCollection &) { return verifyBinding(*this); }
+Value asnet::approx::detail::extend(OpBuilder &builder, Value value, Type type, bool isUnsigned) {
+  if (value.getType() == type)
+    return value;
+  if (isUnsigned)
+    return arith::ExtUIOp::create(builder, value.getLoc(), type, value);
+  return arith::ExtSIOp::create(builder, value.getLoc(), type, value);
+}
 
-ARITHMETIC_OP(AddFOp)
-ARITHMETIC_OP(SubFOp)
-ARITHMETIC_OP(MulFOp)
-ARITHMETIC_OP(DivFOp)
-ARITHMETIC_OP(MaxFOp)
-ARITHMETIC_OP(MinFOp)
-#undef ARITHMETIC_OP
+/// x / 0 has all bits set, and the least integer divided by -1 is itself, as in StableHLO.
+template <typename DivOp>
+static Value createDivision(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
+  using arith::CmpIPredicate;
+  unsigned width = getElementTypeOrSelf(lhs.getType()).getIntOrFloatBitWidth();
+  auto constant = [&](const APInt &value) -> Value {
+    Type type = lhs.getType();
+    TypedAttr attribute = builder.getIntegerAttr(getElementTypeOrSelf(type), value);
+    if (auto shaped = dyn_cast<ShapedType>(type))
+      attribute = DenseElementsAttr::get(shaped, cast<Attribute>(attribute));
+    return arith::ConstantOp::create(builder, loc, attribute);
+  };
+  auto isEqual = [&](Value value, Value other) -> Value {
+    return arith::CmpIOp::create(builder, loc, CmpIPredicate::eq, value, other);
+  };
+  auto select = [&](Value condition, Value value, Value other) -> Value {
+    return arith::SelectOp::create(builder, loc, condition, value, other);
+  };
+  Value zero = constant(APInt(width, 0)), one = constant(APInt(width, 1));
+  Value ones = constant(APInt::getAllOnes(width));
+  Value isZero = isEqual(rhs, zero), divisor = select(isZero, one, rhs);
+  if (std::is_same_v<DivOp, arith::DivSIOp>) {
+    Value least = constant(APInt::getSignedMinValue(width));
+    Value overflows = arith::AndIOp::create(builder, loc, isEqual(lhs, least), isEqual(rhs, ones));
+    divisor = select(overflows, one, divisor);
+  }
+  return select(isZero, ones, DivOp::create(builder, loc, lhs, divisor));
+}
+
+template <>
+Value asnet::approx::detail::createExact<arith::DivSIOp>(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
+  return createDivision<arith::DivSIOp>(builder, loc, lhs, rhs);
+}
+
+template <>
+Value asnet::approx::detail::createExact<arith::DivUIOp>(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
+  return createDivision<arith::DivUIOp>(builder, loc, lhs, rhs);
+}
 
 //===----------------------------------------------------------------------===//
 // LibraryOp
@@ -177,12 +229,28 @@ static void printParameters(OpAsmPrinter &printer, CoreOp, DictionaryAttr parame
   printer << '}';
 }
 
+/// Whether `format` names one that ops of a kind have.
+static bool isFormat(Attribute format, const OpKind *kind) {
+  auto name = dyn_cast<StringAttr>(format);
+  if (!name)
+    return false;
+  if (kind->isFloat)
+    return llvm::any_of(kFloatFormats, [&](const FloatFormat &f) { return f.name == name.getValue(); });
+  StringRef digits = name.getValue();
+  unsigned width;
+  return (digits.consume_front("i") || digits.consume_front("u")) &&
+         !digits.getAsInteger(10, width) && width >= kLeastIntegerBits && width <= kMostIntegerBits;
+}
+
 LogicalResult CoreOp::verify() {
   if (int64_t id = getIdAttr().getInt(); id < 1)
     return emitOpError("'id' must be at least 1, got ") << id;
-  if (!llvm::is_contained(getOpKinds(), getOp()))
-    return emitOpError("'op' must be one of ")
-           << llvm::join(getOpKinds(), ", ") << ", got \"" << getOp() << "\"";
+  if (!lookupOpKind(getOp()))
+    return emitOpError("'op' must be one of ") << listOpKinds() << ", got \"" << getOp() << "\"";
+  if (Attribute format = (*this)->getAttr("format"); format && !isFormat(format, lookupOpKind(getOp())))
+    return emitOpError("'format' must be ")
+           << (lookupOpKind(getOp())->isFloat ? "f32, bf16 or f16" : "iN or uN with N from 2 to 32")
+           << ", got " << format;
   for (NamedAttribute parameter : getParameters())
     if (auto value = dyn_cast<IntegerAttr>(parameter.getValue());
         !value || !value.getType().isSignlessInteger(64))

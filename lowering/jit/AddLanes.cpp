@@ -12,7 +12,6 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kValue = "approx.value";
 
 class LaneAdder {
 public:
@@ -21,7 +20,7 @@ public:
 
   LogicalResult run() {
     for (BlockArgument argument : function.getArguments())
-      if (function.getArgAttr(argument.getArgNumber(), kValue))
+      if (function.getArgAttr(argument.getArgNumber(), approx::kValueAttrName))
         argument.setType(withLanes(argument.getType()));
     for (Operation &op : llvm::make_early_inc_range(function.getBody().front()))
       if (failed(convert(&op)))
@@ -189,7 +188,7 @@ struct AddLanes : impl::AddLanesBase<AddLanes> {
     }
     for (auto function : getOperation().getOps<func::FuncOp>()) {
       bool hasValues = llvm::any_of(llvm::seq(function.getNumArguments()), [&](unsigned position) {
-        return static_cast<bool>(function.getArgAttr(position, kValue));
+        return static_cast<bool>(function.getArgAttr(position, approx::kValueAttrName));
       });
       if (hasValues && !function.isExternal() && failed(LaneAdder(function, lanes).run()))
         return signalPassFailure();

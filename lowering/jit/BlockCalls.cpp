@@ -1,5 +1,7 @@
 #include "lowering/Lowering.h"
 
+#include "dialects/approx/Instances.h"
+
 #include "mlir/Analysis/TopologicalSortUtils.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/IRMapping.h"
@@ -17,7 +19,7 @@ constexpr double kCallCost = 4;
 
 /// The function over arrays that computes an op of a body.
 FlatSymbolRefAttr getBlock(approx::ArithmeticOpInterface op) {
-  return op->getAttrOfType<FlatSymbolRefAttr>("approx.block");
+  return op->getAttrOfType<FlatSymbolRefAttr>(approx::kBlockAttrName);
 }
 
 /// Samples in a value of a body.
@@ -157,10 +159,20 @@ private:
     choose(0, 1, true);
   }
 
-  /// One memory, seen by the body as elements of its own type and by models as an array of f32.
+  /// One memory, seen by the body as one element for each of its numbers, or vectors of them, and by
+  /// models as an array of numbers.
   struct Buffer {
     Value elements, array;
   };
+
+  /// What the memory holds for values of `type` where a model takes or gives `array`: the same, or a
+  /// float's bits.
+  static Type storedType(Type type, Type array) {
+    Type number = cast<MemRefType>(array).getElementType();
+    if (auto vector = dyn_cast<VectorType>(type))
+      return vector.clone(number);
+    return number;
+  }
 
   void createBuffers() {
     elements = 1;
@@ -168,24 +180,32 @@ private:
       elements *= size;
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(&op->getParentOfType<func::FuncOp>().getBody().front());
-    auto create = [&](Type type) -> Buffer {
-      int64_t bytes = elements * lanesOf(type) * 4;
-      Value memory = memref::AllocOp::create(b, loc, MemRefType::get({bytes}, b.getI8Type()),
+    auto create = [&](Type type, Type array) -> Buffer {
+      type = storedType(type, array);
+      Type number = getElementTypeOrSelf(type);
+      int64_t count = elements * lanesOf(type), size = number.getIntOrFloatBitWidth() / 8;
+      Value memory = memref::AllocOp::create(b, loc, MemRefType::get({count * size}, b.getI8Type()),
                                              b.getI64IntegerAttr(64));
       Value zero = arith::ConstantIndexOp::create(b, loc, 0);
-      Value count = arith::ConstantIndexOp::create(b, loc, bytes / 4);
+      Value extent = arith::ConstantIndexOp::create(b, loc, count);
       Value view = memref::ViewOp::create(b, loc, MemRefType::get({elements}, type), memory, zero,
                                           ValueRange());
-      Value array = memref::ViewOp::create(
-          b, loc, MemRefType::get({ShapedType::kDynamic}, b.getF32Type()), memory, zero, count);
-      return {view, array};
+      Value numbers = memref::ViewOp::create(
+          b, loc, MemRefType::get({ShapedType::kDynamic}, number), memory, zero, extent);
+      return {view, numbers};
     };
+    auto module = op->getParentOfType<ModuleOp>();
     for (auto &[call, block] : calls) {
+      TypeRange arrays = module.lookupSymbol<func::FuncOp>(block).getArgumentTypes();
       // Operands are dead after their call; results may be read by all that follow.
-      for (auto [position, operand] : llvm::enumerate(call->getOperands()))
-        if (operandBuffers.size() <= position)
-          operandBuffers.push_back(create(operand.getType()));
-      resultBuffers[call->getResult(0)] = create(call->getResult(0).getType());
+      for (auto [position, operand] : llvm::enumerate(call->getOperands())) {
+        auto [buffer, isNew] = operandBuffers.try_emplace({position, arrays[position]});
+        if (isNew)
+          buffer->second = create(operand.getType(), arrays[position]);
+        callBuffers[call].push_back(buffer->second);
+      }
+      Value result = call->getResult(0);
+      callBuffers[call].push_back(resultBuffers[result] = create(result.getType(), arrays.back()));
     }
   }
 
@@ -214,13 +234,17 @@ private:
     for (auto &[call, block] : calls) {
       emitElements(outer, [&](ArrayRef<Value> at, Value position) {
         IRMapping values = evaluate(call->getOperands(), at, position);
-        for (auto [operand, buffer] : llvm::zip(call->getOperands(), operandBuffers))
-          memref::StoreOp::create(b, loc, values.lookupOrDefault(operand), buffer.elements, position);
+        for (auto [operand, buffer] : llvm::zip(call->getOperands(), callBuffers[call])) {
+          Value value = values.lookupOrDefault(operand);
+          Type stored = cast<MemRefType>(buffer.elements.getType()).getElementType();
+          if (value.getType() != stored)
+            value = approx::createBits(b, loc, value);
+          memref::StoreOp::create(b, loc, value, buffer.elements, position);
+        }
       });
       SmallVector<Value> arrays;
-      for (Buffer &buffer : MutableArrayRef(operandBuffers).take_front(call->getNumOperands()))
+      for (Buffer &buffer : callBuffers[call])
         arrays.push_back(buffer.array);
-      arrays.push_back(resultBuffers[call->getResult(0)].array);
       func::CallOp::create(b, loc, block, TypeRange(), arrays);
     }
     emitElements(outer, [&](ArrayRef<Value> at, Value position) {
@@ -285,7 +309,10 @@ private:
                                 b, loc, operand->get(),
                                 subscripts(op.getMatchingIndexingMap(operand), at)));
       } else if (auto buffer = resultBuffers.find(value); buffer != resultBuffers.end()) {
-        values.map(value, memref::LoadOp::create(b, loc, buffer->second.elements, position));
+        Value loaded = memref::LoadOp::create(b, loc, buffer->second.elements, position);
+        if (loaded.getType() != value.getType())
+          loaded = arith::BitcastOp::create(b, loc, value.getType(), loaded);
+        values.map(value, loaded);
       }
     }
     for (Operation *needing : needed) {
@@ -304,7 +331,8 @@ private:
   SmallVector<int64_t> tile;
   int64_t elements = 1;
   SmallVector<std::pair<approx::ArithmeticOpInterface, FlatSymbolRefAttr>> calls;
-  SmallVector<Buffer> operandBuffers;
+  DenseMap<std::pair<unsigned, Type>, Buffer> operandBuffers;
+  DenseMap<Operation *, SmallVector<Buffer>> callBuffers;
   DenseMap<Value, Buffer> resultBuffers;
 };
 

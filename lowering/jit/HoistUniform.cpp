@@ -12,7 +12,6 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kValue = "approx.value";
 /// A weight that is taken apart into more values than this costs more loads than it saves work.
 constexpr size_t kMostParts = 8;
 
@@ -39,7 +38,7 @@ private:
 
   void findVarying() {
     for (BlockArgument argument : main.getArguments())
-      if (main.getArgAttr(argument.getArgNumber(), kValue))
+      if (main.getArgAttr(argument.getArgNumber(), approx::kValueAttrName))
         varying.insert(argument);
     for (Operation &op : main.getBody().front()) {
       bool depends = false;
@@ -226,9 +225,9 @@ private:
     for (auto [index, result] : llvm::enumerate(results)) {
       unsigned position = main.getNumArguments();
       auto attributes = b.getDictionaryAttr(
-          b.getNamedAttr("approx.prepared", b.getI64IntegerAttr(index)));
+          b.getNamedAttr(approx::kPreparedAttrName, b.getI64IntegerAttr(index)));
       (void)main.insertArgument(position, result.getType(), attributes, loc);
-      prepare.setResultAttr(index, "approx.prepared", b.getI64IntegerAttr(index));
+      prepare.setResultAttr(index, approx::kPreparedAttrName, b.getI64IntegerAttr(index));
       // Only what computes with the input reads the new argument.
       Value(result).replaceUsesWithIf(main.getArgument(position), [&](OpOperand &use) {
         Operation *user = body.findAncestorOpInBlock(*use.getOwner());

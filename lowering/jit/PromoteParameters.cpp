@@ -9,7 +9,6 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kParameter = "approx.parameter";
 
 /// A model's constants that its caller shall supply.
 struct PromotedModel {
@@ -41,7 +40,7 @@ struct PromoteParameters : impl::PromoteParametersBase<PromoteParameters> {
     for (auto function : module.getOps<func::FuncOp>()) {
       PromotedModel model{function, {}};
       for (auto constant : function.getOps<arith::ConstantOp>()) {
-        if (!constant->hasAttr(kParameter))
+        if (!constant->hasAttr(approx::kParameterAttrName))
           continue;
         if (constant.getType() != i32) {
           constant.emitOpError("is marked 'approx.parameter' but is not of type i32");
@@ -59,7 +58,7 @@ struct PromoteParameters : impl::PromoteParametersBase<PromoteParameters> {
     auto type = MemRefType::get({count}, i32);
     unsigned position = main.getNumArguments();
     auto attributes = DictionaryAttr::get(
-        &getContext(), {NamedAttribute(StringAttr::get(&getContext(), "approx.parameters"),
+        &getContext(), {NamedAttribute(StringAttr::get(&getContext(), approx::kParametersAttrName),
                                        UnitAttr::get(&getContext()))});
     if (failed(main.insertArgument(position, type, attributes, loc))) {
       main.emitError("cannot take the parameters");

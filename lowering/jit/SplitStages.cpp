@@ -11,8 +11,6 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kStage = "approx.stage", kValue = "approx.value", kWeight = "approx.weight",
-                        kCut = "approx.cut";
 
 /// Consecutive ops of one layer.
 struct Stage {
@@ -42,10 +40,10 @@ public:
     for (OpOperand &result : terminator->getOpOperands())
       result.set(called.lookupOrDefault(result.get()));
     for (auto [number, argument] : llvm::enumerate(inputs))
-      main.setArgAttr(cast<BlockArgument>(argument).getArgNumber(), kValue,
+      main.setArgAttr(cast<BlockArgument>(argument).getArgNumber(), approx::kValueAttrName,
                       b.getI64IntegerAttr(number));
     for (auto [position, result] : llvm::enumerate(terminator->getOperands()))
-      main.setResultAttr(position, kValue, b.getI64IntegerAttr(numbersOfCalled.lookup(result)));
+      main.setResultAttr(position, approx::kValueAttrName, b.getI64IntegerAttr(numbersOfCalled.lookup(result)));
     // From the last to the first, so that uses are gone before definitions.
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(main.getBody().front())))
       if (&op != terminator && !isa<func::CallOp>(op) && op.use_empty())
@@ -56,7 +54,7 @@ public:
 private:
   void findVarying() {
     for (BlockArgument argument : main.getArguments())
-      if (!main.getArgAttr(argument.getArgNumber(), kWeight)) {
+      if (!main.getArgAttr(argument.getArgNumber(), approx::kWeightAttrName)) {
         inputs.push_back(argument);
         varying.insert(argument);
       }
@@ -77,7 +75,7 @@ private:
         continue; // computed in the stages that need it
       auto layer = op.getAttrOfType<StringAttr>(approx::kLayerAttrName);
       // What moves data between layers, such as a reshape, carries no name.
-      if (stages.empty() || op.hasAttr(kCut) ||
+      if (stages.empty() || op.hasAttr(approx::kCutAttrName) ||
           (layer && stages.back().layer && layer != stages.back().layer))
         stages.push_back({layer, {}});
       if (!stages.back().layer)
@@ -133,21 +131,21 @@ private:
     auto function = func::FuncOp::create(loc, ("stage_" + Twine(index)).str(), type);
     if (stage.layer)
       // Not `approx.layer`: that would name the ops inside that have no layer.
-      function->setAttr(kStage, stage.layer);
+      function->setAttr(approx::kStageAttrName, stage.layer);
     main->getParentOfType<ModuleOp>().insert(main, function);
     Block *body = function.addEntryBlock();
     IRMapping mapping;
     for (auto [position, argument] : llvm::enumerate(sorted)) {
       mapping.map(argument, body->getArgument(position));
       if (varying.contains(argument))
-        function.setArgAttr(position, kValue, b.getI64IntegerAttr(numbers.lookup(argument)));
+        function.setArgAttr(position, approx::kValueAttrName, b.getI64IntegerAttr(numbers.lookup(argument)));
       else
-        function.setArgAttr(position, kWeight,
-                            main.getArgAttr(cast<BlockArgument>(argument).getArgNumber(), kWeight));
+        function.setArgAttr(position, approx::kWeightAttrName,
+                            main.getArgAttr(cast<BlockArgument>(argument).getArgNumber(), approx::kWeightAttrName));
     }
     OpBuilder inside = OpBuilder::atBlockEnd(body);
     for (Operation *op : ops)
-      inside.clone(*op, mapping)->removeDiscardableAttr(kCut);
+      inside.clone(*op, mapping)->removeDiscardableAttr(approx::kCutAttrName);
     SmallVector<Value> returned;
     for (Value result : results)
       returned.push_back(mapping.lookup(result));
@@ -162,7 +160,7 @@ private:
       numbers[result] = number;
       numbersOfCalled[call.getResult(position)] = number;
       called.map(result, call.getResult(position));
-      function.setResultAttr(position, kValue, b.getI64IntegerAttr(number));
+      function.setResultAttr(position, approx::kValueAttrName, b.getI64IntegerAttr(number));
     }
   }
 

@@ -45,7 +45,7 @@ public:
     unsigned position = function.getNumArguments();
     auto type = MemRefType::get({size}, b.getI8Type());
     (void)function.insertArgument(
-        position, type, b.getDictionaryAttr(b.getNamedAttr("approx.arena", b.getUnitAttr())),
+        position, type, b.getDictionaryAttr(b.getNamedAttr(approx::kArenaAttrName, b.getUnitAttr())),
         function.getLoc());
     Value arena = function.getArgument(position);
     for (Buffer &buffer : buffers) {

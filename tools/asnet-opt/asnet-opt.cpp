@@ -2,6 +2,7 @@
 
 #include "dialects/approx/Approx.h"
 #include "lowering/Lowering.h"
+#include "lowering/Pipelines.h"
 #include "passes/Passes.h"
 
 #include "mlir/InitAllDialects.h"
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
   registry.insert<asnet::approx::ApproxDialect>();
   asnet::registerApproxPasses();
   asnet::registerApproxLoweringPasses();
+  asnet::registerApproxPipelines();
   return mlir::asMainReturnCode(
       mlir::MlirOptMain(argc, argv, "asnet-opt: the approx dialect's optimizer\n", registry));
 }

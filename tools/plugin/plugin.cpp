@@ -5,6 +5,7 @@
 
 #include "dialects/approx/Approx.h"
 #include "lowering/Lowering.h"
+#include "lowering/Pipelines.h"
 #include "passes/Passes.h"
 
 #include "mlir/Tools/Plugins/DialectPlugin.h"
@@ -24,5 +25,6 @@ mlirGetPassPluginInfo() {
   return {MLIR_PLUGIN_API_VERSION, "approx", LLVM_VERSION_STRING, []() {
             asnet::registerApproxPasses();
             asnet::registerApproxLoweringPasses();
+            asnet::registerApproxPipelines();
           }};
 }

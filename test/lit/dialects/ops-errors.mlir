@@ -58,7 +58,7 @@ func.func @too_large(%a: f32) {
 // -----
 
 func.func @integers(%a: i32) {
-  // expected-error @below {{operand #0 must be floating-point-like, but got 'i32'}}
+  // expected-error @below {{operand #0 must be f32, bf16 or f16, or a vector or tensor of these, but got 'i32'}}
   %0 = approx.mulf %a, %a : i32
   return
 }
@@ -89,8 +89,46 @@ approx.library {
 // -----
 
 approx.library {
-  // expected-error @below {{'op' must be one of addf, subf, mulf, divf, maxf, minf, got "mul"}}
+  // expected-error @below {{'op' must be one of addf, subf, mulf, divf, maxf, minf, addi, subi, muli, divi, maxi, mini, got "mul"}}
   approx.core 1 "mul" @m {} latency 1 interval 1
+}
+
+// -----
+
+approx.library {
+  // expected-error @below {{'format' must be f32, bf16 or f16, got "i8"}}
+  approx.core 1 "mulf" @m {} latency 1 interval 1 {format = "i8"}
+}
+
+// -----
+
+approx.library {
+  // expected-error @below {{'format' must be iN or uN with N from 2 to 32, got "i33"}}
+  approx.core 1 "muli" @m {} latency 1 interval 1 {format = "i33"}
+}
+
+// -----
+
+approx.library {
+  // expected-note @below {{instance is declared here}}
+  approx.core 7 "mulf" @m {} latency 1 interval 1
+}
+func.func @format(%a: bf16) {
+  // expected-error @below {{instance 7 computes on f32, but this op is on bf16}}
+  %0 = approx.mulf %a, %a {instance = 7} : bf16
+  return
+}
+
+// -----
+
+approx.library {
+  // expected-note @below {{instance is declared here}}
+  approx.core 7 "muli" @m {} latency 1 interval 1 {format = "u8"}
+}
+func.func @sign(%a: i8) {
+  // expected-error @below {{instance 7 computes on u8, but this op is on i8}}
+  %0 = approx.muli %a, %a {instance = 7} : i8 -> i16
+  return
 }
 
 // -----

@@ -7,6 +7,8 @@
 approx.library @cores {
   // CHECK-NEXT: approx.core 12 "addf" @fadd {} latency 0 interval 1
   approx.core 12 "addf" @fadd {} latency 0 interval 1
+  // CHECK-NEXT: approx.core 13 "addf" @bf16_add {} latency 0 interval 1 {format = "bf16"}
+  approx.core 13 "addf" @bf16_add {} latency 0 interval 1 {format = "bf16"}
   // CHECK-NEXT: approx.core 31 "mulf" @fmul_trunc {LATENCY = 4, P = 20} latency 4 interval 1
   approx.core 31 "mulf" @fmul_trunc {P = 20, LATENCY = 4} latency 4 interval 1
   // CHECK-NEXT: approx.core 7 "divf" @fdiv {WIDTH = -1} latency 26 interval 13 {note = "slow"}
@@ -32,12 +34,12 @@ func.func @exact(%a: f32, %b: f32) {
 }
 
 // CHECK-LABEL: func.func @bound
-func.func @bound(%a: f32, %v: vector<4xf32>, %t: tensor<?x2xf64>) {
+func.func @bound(%a: f32, %v: vector<4xf32>, %t: tensor<?x2xbf16>) {
   // CHECK: approx.mulf %{{.*}}, %{{.*}} {instance = 31} : f32
   %0 = approx.mulf %a, %a {instance = 31} : f32
   // CHECK: approx.divf %{{.*}}, %{{.*}} {approx.layer = "dense", instance = 7} : vector<4xf32>
   %1 = approx.divf %v, %v {instance = 7 : i32, approx.layer = "dense"} : vector<4xf32>
-  // CHECK: approx.addf %{{.*}}, %{{.*}} {instance = 12} : tensor<?x2xf64>
-  %2 = approx.addf %t, %t {instance = 12} : tensor<?x2xf64>
+  // CHECK: approx.addf %{{.*}}, %{{.*}} {instance = 13} : tensor<?x2xbf16>
+  %2 = approx.addf %t, %t {instance = 13} : tensor<?x2xbf16>
   return
 }

@@ -58,3 +58,18 @@ func.func @allowed(%a: f32, %i: i32, %c: i1, %n: i8, %t: tensor<4xf32>, %h: f16)
   %9 = linalg.fill ins(%a : f32) outs(%t : tensor<4xf32>) -> tensor<4xf32>
   return
 }
+
+// Every format, and integers left alone.
+
+// CHECK-LABEL: func.func @formats(
+func.func @formats(%a: bf16, %b: vector<4xf16>, %i: i8) {
+  // CHECK: approx.mulf %{{.*}}, %{{.*}} : bf16
+  %0 = arith.mulf %a, %a : bf16
+  // CHECK: approx.maxf %{{.*}}, %{{.*}} : vector<4xf16>
+  %1 = arith.maximumf %b, %b : vector<4xf16>
+  // CHECK: arith.sitofp %{{.*}} : i8 to bf16
+  %2 = arith.sitofp %i : i8 to bf16
+  // CHECK: arith.addi %{{.*}}, %{{.*}} : i8
+  %3 = arith.addi %i, %i : i8
+  return
+}

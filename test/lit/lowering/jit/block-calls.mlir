@@ -144,3 +144,28 @@ func.func @plain(%x: memref<40xf32>, %y: memref<f32>) {
   }
   return
 }
+
+// -----
+
+approx.library { approx.core 1 "mulf" @m {} latency 0 interval 1 {format = "bf16"} }
+func.func private @m_block(memref<?xi16>, memref<?xi16>, memref<?xi16>)
+
+// Another format, and a model that takes its bits.
+
+// CHECK-LABEL: func.func @narrow
+// CHECK-COUNT-3: memref.alloc() {alignment = 64 : i64} : memref<{{32|16}}xi8>
+// CHECK:         %[[SEEN:.*]] = arith.select %{{.*}} : vector<2xi1>, vector<2xi16>
+// CHECK:         memref.store %[[SEEN]], %{{.*}} : memref<{{.*}}xvector<2xi16>>
+// CHECK:         call @m_block(%{{.*}}) : (memref<?xi16>, memref<?xi16>, memref<?xi16>) -> ()
+// CHECK:         %[[R:.*]] = memref.load %{{.*}} : memref<{{.*}}xvector<2xi16>>
+// CHECK:         arith.bitcast %[[R]] : vector<2xi16> to vector<2xbf16>
+func.func @narrow(%x: memref<8xvector<2xbf16>>, %y: memref<8xvector<2xbf16>>) {
+  linalg.generic {indexing_maps = [affine_map<(n) -> (n)>, affine_map<(n) -> (n)>],
+                  iterator_types = ["parallel"]}
+      ins(%x : memref<8xvector<2xbf16>>) outs(%y : memref<8xvector<2xbf16>>) {
+  ^bb0(%a: vector<2xbf16>, %out: vector<2xbf16>):
+    %0 = approx.mulf %a, %a {approx.block = @m_block, instance = 1} : vector<2xbf16>
+    linalg.yield %0 : vector<2xbf16>
+  }
+  return
+}
