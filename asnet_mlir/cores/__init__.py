@@ -2,7 +2,7 @@
 
 from asnet_mlir.cores.checks.check import CheckReport, check, check_core
 from asnet_mlir.cores.checks.registration import ensure_checked
-from asnet_mlir.cores.core import INTEGER_OPS, OPS, Core, Instance, Parameter, Ports, Unit
+from asnet_mlir.cores.core import EXACT_CORES, Core, Instance, Parameter, Ports, Unit
 from asnet_mlir.cores.models.derive import derive_models
 from asnet_mlir.cores.models.model import Model
 from asnet_mlir.cores.models.native import native_masks
@@ -10,8 +10,7 @@ from asnet_mlir.cores.reading.from_verilog import core_from_verilog
 from asnet_mlir.cores.reading.library import library_cores, load_core, parse_instance
 
 __all__ = [
-    "INTEGER_OPS",
-    "OPS",
+    "EXACT_CORES",
     "CheckReport",
     "Core",
     "Instance",

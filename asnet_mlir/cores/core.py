@@ -19,31 +19,16 @@ from asnet_mlir.cores.sources.memory_files import DATA_FILE, without_folder
 from asnet_mlir.cores.sources.source import Source, dependencies, include_folders
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.support.cache import content_hash
+from asnet_mlir.support.formats import FLOAT_OPS, OP_KINDS
 
 __all__ = [
     "Core",
-    "FORMAT_WIDTHS",
-    "INTEGER_OPS",
     "Instance",
-    "OPS",
     "Parameter",
     "UNIT_OPS",
     "Unit",
     "checked_parameter",
 ]
-
-
-#: The floating-point operations a core can stand for; operands and result are of `Core.format`.
-OPS = ("addf", "subf", "mulf", "divf", "maxf", "minf")
-
-
-#: The integer operations a core can be compared with, on integers of the ports' widths.
-INTEGER_OPS = ("addi", "subi", "muli", "divi")
-
-
-#: Bits of each floating-point format's operands and results.
-FORMAT_WIDTHS = {"f32": 32, "bf16": 16, "f16": 16}
-
 
 Align = Literal["right", "left"]
 
@@ -112,9 +97,9 @@ class Core:
     """A Verilog module and its contract.
 
     Attributes:
-      op: one of `OPS`, one of `INTEGER_OPS`, or None for an integer function that is not compared
-        with any operation.
-      format: a key of `FORMAT_WIDTHS` for floating-point cores; None: operands and result are
+      op: a key of `OP_KINDS`, or None for an integer function that is not compared with any
+        operation.
+      format: a key of `FLOAT_FORMATS` for floating-point cores; None: operands and result are
         integers of the ports' widths.
       latency_cycles: clock cycles from operands to result, or the name of the parameter that gives
         them; for a handshake, the most that it may take.
@@ -379,11 +364,4 @@ def checked_parameter(core: str, parameter: Parameter, value: object) -> int:
 
 
 #: Instances of the exact library cores that hardware binds to ops without a rule.
-EXACT_CORES = {
-    "addf": "fadd",
-    "subf": "fsub",
-    "mulf": "fmul",
-    "divf": "fdiv",
-    "maxf": "fmax",
-    "minf": "fmin",
-}
+EXACT_CORES = {op: f"f{OP_KINDS[op].stem}" for op in FLOAT_OPS}

@@ -1,16 +1,15 @@
-"""Operands on which cores are tried, and number formats with their exact operations."""
+"""Operands on which cores are tried, and the exact operations on them."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from asnet_mlir.support.formats import F32, FLOAT_FORMATS, NumberFormat
+
 __all__ = [
-    "FORMATS",
-    "NumberFormat",
     "corner_pairs",
     "corner_values",
     "exact_float",
@@ -23,100 +22,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class NumberFormat:
-    """A binary floating-point format as IEEE 754 lays it out; arrays hold bits in `dtype`."""
-
-    name: str
-    exponent_bits: int
-    fraction_bits: int
-    dtype: np.dtype
-
-    @property
-    def bias(self) -> int:
-        """What is added to an exponent."""
-        return (1 << self.exponent_bits - 1) - 1
-
-    @property
-    def sign(self) -> int:
-        """The sign bit."""
-        return 1 << self.exponent_bits + self.fraction_bits
-
-    @property
-    def infinity(self) -> int:
-        """Bits of positive infinity; those of a NaN's magnitude are greater."""
-        return ((1 << self.exponent_bits) - 1) << self.fraction_bits
-
-    @property
-    def canonical_nan(self) -> int:
-        """The NaN that a core sees and that an exact core gives."""
-        return self.infinity | 1 << self.fraction_bits - 1
-
-    def is_nan(self, bits: np.ndarray) -> np.ndarray:
-        """Return where bits are a NaN's."""
-        return (bits & self.dtype.type(self.sign - 1)) > self.dtype.type(self.infinity)
-
-    def is_normal(self, bits: np.ndarray) -> np.ndarray:
-        """Return where bits are a normal number's."""
-        exponents = bits & self.dtype.type(self.infinity)
-        return (exponents != 0) & (exponents != self.dtype.type(self.infinity))
-
-    def is_signalling(self, bits: np.ndarray) -> np.ndarray:
-        """Return where bits are a signalling NaN's."""
-        quiet = self.dtype.type(1 << self.fraction_bits - 1)
-        return self.is_nan(bits) & (bits & quiet == 0)
-
-    def canonical(self, bits: np.ndarray) -> np.ndarray:
-        """Return bits with every NaN as the canonical one."""
-        return np.where(self.is_nan(bits), self.dtype.type(self.canonical_nan), bits)
-
-    def to_float64(self, bits: np.ndarray) -> np.ndarray:
-        """Return the values, exactly."""
-        with np.errstate(all="ignore"):
-            if self.name == "f16":
-                return bits.view(np.float16).astype(np.float64)
-            if self.name == "bf16":
-                bits = bits.astype(np.uint32) << np.uint32(16)
-            return bits.view(np.float32).astype(np.float64)
-
-    def round(self, values: np.ndarray) -> np.ndarray:
-        """Return the bits of float64 values rounded once to nearest, ties to even (NaN canonical).
-
-        Only for values that stay normal numbers of float64 when scaled by the format's range.
-        """
-        least = 1 - self.bias
-        with np.errstate(all="ignore"):
-            _, exponents = np.frexp(values)
-            steps = np.maximum(exponents - 1, least) - self.fraction_bits
-            rounded = np.ldexp(np.rint(np.ldexp(values, -steps)), steps)
-            limit = float(2.0 ** (self.bias + 1))
-            rounded = np.where(np.abs(rounded) >= limit, np.copysign(np.inf, values), rounded)
-            rounded = np.where(np.isfinite(values), rounded, values)
-            # Every value of the formats here is one of float32.
-            bits = rounded.astype(np.float32).view(np.uint32)
-            if self.name == "f16":
-                bits = rounded.astype(np.float32).astype(np.float16).view(np.uint16)
-            elif self.name == "bf16":
-                bits = (bits >> np.uint32(16)).astype(np.uint16)
-        nan = self.dtype.type(self.canonical_nan)
-        return np.where(np.isnan(values), nan, bits).astype(self.dtype)
-
-
-#: The number formats of floating-point cores by name.
-FORMATS = {
-    "f32": NumberFormat("f32", 8, 23, np.dtype(np.uint32)),
-    "bf16": NumberFormat("bf16", 8, 7, np.dtype(np.uint16)),
-    "f16": NumberFormat("f16", 5, 10, np.dtype(np.uint16)),
-}
-
-
 def ieee_reference(op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the bits of the exact operation on f32 bits (uint32), every NaN as 0x7FC00000.
+    """Return the bits of the exact operation on f32 bits (uint32), every NaN canonical.
 
     The four basic operations are the host's own (IEEE 754-2019, 5.4.1); maximum and minimum (9.6)
     are found by comparing integers, because hosts disagree on signed zeros.
     """
-    return exact_float(FORMATS["f32"], op, a, b)
+    return exact_float(F32, op, a, b)
 
 
 def exact_float(kind: NumberFormat, op: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -128,12 +40,12 @@ def exact_float(kind: NumberFormat, op: str, a: np.ndarray, b: np.ndarray) -> np
     """
     if op in ("maxf", "minf"):
         # Sign and magnitude to an order in which -0 is below +0.
-        sign = kind.dtype.type(kind.sign)
-        keys = [np.where(v & sign, ~v, v | sign).astype(kind.dtype) for v in (a, b)]
+        sign = kind.bits_dtype.type(kind.sign)
+        keys = [np.where(v & sign, ~v, v | sign).astype(kind.bits_dtype) for v in (a, b)]
         first = (keys[0] >= keys[1]) == (op == "maxf")
         nan = kind.is_nan(a) | kind.is_nan(b)
-        canonical = kind.dtype.type(kind.canonical_nan)
-        return np.where(nan, canonical, np.where(first, a, b)).astype(kind.dtype)
+        canonical = kind.bits_dtype.type(kind.canonical_nan)
+        return np.where(nan, canonical, np.where(first, a, b)).astype(kind.bits_dtype)
     operation = {
         "addf": np.add,
         "subf": np.subtract,
@@ -177,7 +89,13 @@ def exact_integer(
             else:
                 result = x // divisor
         else:
-            operation = {"addi": np.add, "subi": np.subtract, "muli": np.multiply}[op]
+            operation = {
+                "addi": np.add,
+                "subi": np.subtract,
+                "muli": np.multiply,
+                "maxi": np.maximum,
+                "mini": np.minimum,
+            }[op]
             result = operation(x, y)
     mask = np.uint64((1 << widths[2]) - 1)
     return result.view(np.uint64) & mask, defined
@@ -186,7 +104,7 @@ def exact_integer(
 @functools.cache
 def corner_values(name: str = "f32") -> np.ndarray:
     """Return the bits of special values of a format, both signs of each."""
-    kind = FORMATS[name]
+    kind = FLOAT_FORMATS[name]
     if name != "f32":
         # Special fractions at special exponents, infinities and NaNs among them.
         width, top = kind.fraction_bits, (1 << kind.exponent_bits) - 1
@@ -197,7 +115,7 @@ def corner_values(name: str = "f32") -> np.ndarray:
         exponents |= {bias + 1, bias + 2, bias + width, bias + width + 1, top - 2, top - 1, top}
         exponents |= {(bias + 1) // 2, bias + bias // 2}
         every = sorted(e << width | f for e in exponents for f in fractions)
-        return np.array([m | s for m in every for s in (0, kind.sign)], kind.dtype)
+        return np.array([m | s for m in every for s in (0, kind.sign)], kind.bits_dtype)
     magnitudes = [
         0x00000000,  # zero
         *(0x00000001, 0x00000002, 0x00000003, 0x00400000, 0x007FFFFE, 0x007FFFFF),  # subnormal
@@ -211,7 +129,7 @@ def corner_values(name: str = "f32") -> np.ndarray:
         *(0x4B000000, 0x4B7FFFFF, 0x4B800000, 0x4B800001, 0x5F000000, 0x5F800000),
         *(0x7E800000, 0x7EFFFFFF, 0x7F000000, 0x7F7FFFFE, 0x7F7FFFFF),  # greatest
         0x7F800000,  # infinity
-        *(0x7FC00000, 0x7FC00001, 0x7FFFFFFF),  # quiet NaNs
+        *(kind.canonical_nan, kind.canonical_nan + 1, 0x7FFFFFFF),  # quiet NaNs
         *(0x7F800001, 0x7FA00000, 0x7FBFFFFF),  # signalling NaNs
     ]
     return np.array([m | s for m in magnitudes for s in (0, 1 << 31)], np.uint32)
@@ -259,17 +177,17 @@ def random_pairs(
     around the subnormals and around overflow; few significant bits (exact results, ties); long runs
     of ones; a subnormal operand.
     """
-    kind = FORMATS[number_format]
+    kind = FLOAT_FORMATS[number_format]
     fraction, bias, top = kind.fraction_bits, kind.bias, (1 << kind.exponent_bits) - 2
-    unsigned = kind.dtype.type
+    unsigned = kind.bits_dtype.type
     rest = unsigned(kind.sign | (1 << fraction) - 1)
     rng = np.random.default_rng(seed)
 
     def bits(n: int) -> np.ndarray:
-        return rng.integers(0, kind.sign << 1, n, dtype=kind.dtype)
+        return rng.integers(0, kind.sign << 1, n, dtype=kind.bits_dtype)
 
     def with_exponents(n: int, low: int, high: int) -> np.ndarray:
-        exponents = rng.integers(low, high + 1, n).clip(0, top).astype(kind.dtype)
+        exponents = rng.integers(low, high + 1, n).clip(0, top).astype(kind.bits_dtype)
         return (bits(n) & rest) | (exponents << unsigned(fraction))
 
     sizes = [count // 8 + (index < count % 8) for index in range(8)]
@@ -291,7 +209,7 @@ def random_pairs(
             exponents + rng.integers(-3, 4, n),
         ][distance]
         b = with_exponents(n, 0, 0) | (
-            partner.clip(0, top).astype(kind.dtype) << unsigned(fraction)
+            partner.clip(0, top).astype(kind.bits_dtype) << unsigned(fraction)
         )
         pairs.append((a, b))
     # Half of the significand's bits, and down to a few.
@@ -301,11 +219,11 @@ def random_pairs(
         (
             with_exponents(sizes[5], bias - span, bias + span) & short,
             with_exponents(sizes[5], bias - span, bias + span)
-            & (short << rng.integers(0, fraction // 2 - 2, sizes[5], dtype=kind.dtype)),
+            & (short << rng.integers(0, fraction // 2 - 2, sizes[5], dtype=kind.bits_dtype)),
         )
     )
-    shifts = rng.integers(0, fraction + 1, sizes[6], dtype=kind.dtype)
-    ones = ((unsigned(1) << shifts) - unsigned(1)).astype(kind.dtype)
+    shifts = rng.integers(0, fraction + 1, sizes[6], dtype=kind.bits_dtype)
+    ones = ((unsigned(1) << shifts) - unsigned(1)).astype(kind.bits_dtype)
     span = min(36, bias - 2)
     pairs.append(
         (
@@ -332,13 +250,13 @@ def typical_pairs(
 
     Errors are measured on these, so that figures of different cores can be compared.
     """
-    kind = FORMATS[number_format]
-    unsigned = kind.dtype.type
+    kind = FLOAT_FORMATS[number_format]
+    unsigned = kind.bits_dtype.type
     rest = unsigned(kind.sign | (1 << kind.fraction_bits) - 1)
     rng = np.random.default_rng(seed)
     a, b = (
-        rng.integers(0, kind.sign << 1, count, dtype=kind.dtype) & rest
-        | rng.integers(kind.bias - 8, kind.bias + 8, count, dtype=kind.dtype)
+        rng.integers(0, kind.sign << 1, count, dtype=kind.bits_dtype) & rest
+        | rng.integers(kind.bias - 8, kind.bias + 8, count, dtype=kind.bits_dtype)
         << unsigned(kind.fraction_bits)
         for _ in range(2)
     )

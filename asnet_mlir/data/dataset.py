@@ -19,7 +19,7 @@ class Dataset:
     Attributes:
       name: what the user called it.
       x: float32[n, ...], n >= 1, one sample a row, C order; any real numbers are converted, what
-        float32 can't hold becomes infinite, NaNs become canonical (0x7FC00000), as the hardware's
+        float32 can't hold becomes infinite, NaNs become canonical, as the hardware's
         input stage makes them (docs/semantics.md).
       y: int64[n], class indices, none negative.
 

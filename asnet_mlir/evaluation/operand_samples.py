@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.cores.core import OPS
 from asnet_mlir.cores.metrics.subject import Histogram
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.operands import record_operands
+from asnet_mlir.support.formats import FLOAT_OPS
 
 __all__ = ["operand_samples"]
 
@@ -21,7 +21,7 @@ def operand_samples(
 
     Args:
       model, data: as for `evaluate`; every op is exact.
-      op: the ops' kind, one of `OPS`.
+      op: the ops' kind, one of `FLOAT_OPS`.
       layer: the ops' layer; by default all.
       samples: pairs at most; all where fewer occur.
       seed: of the draw.
@@ -29,8 +29,8 @@ def operand_samples(
     Raises:
       InputError: an unknown op or layer, or a network without such an op.
     """
-    if op not in OPS:
-        raise InputError(f"networks compute floats, with {', '.join(OPS)}, not {op}")
+    if op not in FLOAT_OPS:
+        raise InputError(f"networks compute floats, with {', '.join(FLOAT_OPS)}, not {op}")
     a, b = record_operands(model, data, op, layer, samples=samples, seed=seed)
     network = model if isinstance(model, str) else getattr(model, "name", "network")
     place = f"{network}, layer {layer}" if layer else network

@@ -13,11 +13,11 @@ from typing import Any
 
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cores import Instance, library_cores
-from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
 from asnet_mlir.ir import main_function, module_from_text, run_passes
 from asnet_mlir.network import ApproxTexts, Network
+from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = ["from_approx_file"]
 
@@ -155,7 +155,7 @@ def _unbind(path: Path, module: Any) -> tuple[Binding | None, tuple[tuple[str, s
     ops = [
         (op, layer)
         for op, layer in _with_layers(module.operation, "")
-        if op.name.startswith("approx.") and op.name.removeprefix("approx.") in EXACT_CORES
+        if op.name.startswith("approx.") and op.name.removeprefix("approx.") in OP_KINDS
     ]
     bound: dict[tuple[str, str], set[int | None]] = {}
     for op, layer in ops:

@@ -8,17 +8,10 @@ from pathlib import Path
 from asnet_mlir.cores import Instance
 from asnet_mlir.exploration import Exploration
 from asnet_mlir.reports.save import save_figure
+from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = ["accuracy_table", "plot_accuracy"]
 
-_TITLES = {
-    "addf": "adder",
-    "subf": "subtractor",
-    "mulf": "multiplier",
-    "divf": "divider",
-    "maxf": "maximum",
-    "minf": "minimum",
-}
 # Told apart by shape as well as by hue, and in grey.
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
@@ -55,7 +48,7 @@ def accuracy_table(exploration: Exploration) -> str:
         f"{exploration.network} on {exploration.data}: exact "
         f"{100 * exploration.exact.accuracy:.2f} %",
         "",
-        "  ".join(f"{_TITLES[op] + ' alone':>28}" for op in series),
+        "  ".join(f"{OP_KINDS[op].unit + ' alone':>28}" for op in series),
     ]
     for row in range(max(map(len, series.values()))):
         cells = [
@@ -84,7 +77,7 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
         numbers = [_single_number(text) for text, _ in points]
         known = [number for number in numbers if number is not None]
         x = known if len(known) == len(points) else list(range(len(points)))
-        axes.plot(x, [value for _, value in points], marker=marker, ms=5, label=_TITLES[op])
+        axes.plot(x, [value for _, value in points], marker=marker, ms=5, label=OP_KINDS[op].unit)
     exact = 100 * exploration.exact.accuracy
     axes.axhline(exact, color="0.6", lw=1, ls="--", zorder=0)
     axes.annotate(

@@ -20,10 +20,10 @@ from asnet_mlir.exploration.store import (
     StudyResult,
 )
 from asnet_mlir.reports.paper import PaperPoint, paper_points
+from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = [
     "COST_UNITS",
-    "OP_TITLES",
     "Curve",
     "Group",
     "PaperRow",
@@ -31,21 +31,19 @@ __all__ = [
     "Sensitivity",
     "Study",
     "collect",
+    "op_title",
     "percent",
 ]
 
-OP_TITLES = {
-    "addf": "adder",
-    "subf": "subtractor",
-    "mulf": "multiplier",
-    "divf": "divider",
-    "maxf": "maximum",
-    "minf": "minimum",
-}
 COST_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT4 ns", "steps": "steps to go"}
 """Costs and their units.  `steps` stands in where no cost was measured: how many steps along the
 constraints' lists, 1 for a whole list, a configuration of the study with the most results is away
 from the end of all of them."""
+
+
+def op_title(op: str) -> str:
+    """Return what a reader calls an op kind; studies of other versions may name others."""
+    return OP_KINDS[op].unit if op in OP_KINDS else op
 
 
 @dataclass(frozen=True)
@@ -358,7 +356,7 @@ def _curves(points: Sequence[Point]) -> list[Curve]:
             for rest, line in lines.items():
                 if len(line) < 2:
                     continue
-                title = OP_TITLES.get(op, op)
+                title = op_title(op)
                 title += f" {_short(core)}" if several_cores else ""
                 title += "".join(f", {name}={value}" for name, value in rest)
                 curves.append(Curve(parameter, op, title, tuple(sorted(line.items()))))

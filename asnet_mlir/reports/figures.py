@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.reports.collect import OP_TITLES, Group, Sensitivity
+from asnet_mlir.reports.collect import Group, Sensitivity, op_title
 from asnet_mlir.reports.save import save_figure
 from asnet_mlir.support.files import unwritable
 
@@ -179,7 +179,7 @@ def _draw_sensitivity(group: Group, table: Sensitivity) -> Any:
     labels = [_plain(column) for column in table.columns]
     turned = {"rotation": 40, "ha": "right"} if max(map(len, labels)) > 5 else {}
     axes.set_xticks(range(len(labels)), labels, fontsize=8, **turned)
-    what = OP_TITLES.get(table.op, table.op)
+    what = op_title(table.op)
     figure.colorbar(image, label="points of accuracy lost", pad=0.02)
     axes.set_xlabel(f"{what} of one layer alone")
     return figure

@@ -9,21 +9,10 @@ import numpy as np
 
 from asnet_mlir.cores.metrics.characterize import DISTRIBUTIONS, Characterization, ErrorMap
 from asnet_mlir.reports.save import save_figure
+from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = ["plot_errors"]
 
-_OPERATIONS = {
-    "addf": "a + b",
-    "subf": "a − b",
-    "mulf": "a · b",
-    "divf": "a / b",
-    "addi": "a + b",
-    "subi": "a − b",
-    "muli": "a · b",
-    "divi": "a / b",
-    "maxf": "max(a, b)",
-    "minf": "min(a, b)",
-}
 # Where the greatest mean is this many times the median, colours are logarithmic.
 _LINEAR_UP_TO = 30
 # Bars of a decade on a logarithmic axis of errors.
@@ -45,7 +34,7 @@ def plot_errors(characterization: Characterization, errors: ErrorMap, path: Path
     _draw_map(figure, plane, characterization, errors)
     _draw_histogram(histogram, characterization, errors)
     figure.suptitle(
-        f"{characterization.label}: {_OPERATIONS[characterization.op]}\n",
+        f"{characterization.label}: {OP_KINDS[characterization.op].formula}\n",
         fontsize=13,
         fontweight="bold",
     )

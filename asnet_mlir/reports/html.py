@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import asnet_mlir
-from asnet_mlir.reports.collect import COST_UNITS, OP_TITLES, Group, Sensitivity, Study, percent
+from asnet_mlir.reports.collect import COST_UNITS, Group, Sensitivity, Study, op_title, percent
 from asnet_mlir.reports.paper import SOURCE
 
 __all__ = ["embedded_data", "render"]
@@ -182,7 +182,7 @@ def _facts(group: Group) -> str:
         ]
         for layer in group.network.layers
     ]
-    layers = _table(["Layer", *(OP_TITLES.get(op, op) for op in kinds)], rows) if rows else ""
+    layers = _table(["Layer", *(op_title(op) for op in kinds)], rows) if rows else ""
     return (
         f'<dl class="facts">{cells}</dl>'
         f"<details><summary>Operations a sample, by layer</summary>{layers}</details>"
@@ -268,7 +268,7 @@ def _sensitivity(group: Group, table: Sensitivity) -> str:
             )
         rows.append(f'<tr><th scope="row">{_e(layer or "(no name)")}</th>{"".join(cells)}</tr>')
     head = "".join(f'<th scope="col">{_e(column)}</th>' for column in table.columns)
-    what = OP_TITLES.get(table.op, table.op)
+    what = op_title(table.op)
     cores = ", ".join(dict.fromkeys(label.partition(":")[0] for label in table.instances))
     unit = "points of accuracy against exact" if base is not None else "accuracy in per cent"
     return (
@@ -291,7 +291,7 @@ def _paper(group: Group) -> str:
     rows = []
     for row in group.paper:
         what = ", ".join(
-            f"{OP_TITLES.get(op, op)} " + " ".join(f"{n}={v}" for n, v in parameters.items())
+            f"{op_title(op)} " + " ".join(f"{n}={v}" for n, v in parameters.items())
             for op, parameters in row.point.rules.items()
         )
         ours = percent(group.points[row.ours].accuracy) if row.ours is not None else "not evaluated"

@@ -23,8 +23,7 @@ from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, MismatchError
 from asnet_mlir.evaluation.operand_samples import operand_samples
 from asnet_mlir.reports import plot_errors
-
-INTEGER_OPS = ("addi", "subi", "muli", "divi")
+from asnet_mlir.support.formats import INTEGER_OPS
 
 
 def brute_force(op, widths, signed, table, pairs=None, weights=None, overflow="plain"):
@@ -34,7 +33,7 @@ def brute_force(op, widths, signed, table, pairs=None, weights=None, overflow="p
     def twos(value, width):
         return value - (1 << width) if signed and value >> (width - 1) else value
 
-    needed = {"muli": wa + wb, "divi": wa + signed}.get(op, max(wa, wb) + 1)
+    needed = {"muli": wa + wb, "divi": wa + signed}.get(op, max(wa, wb) + (op in ("addi", "subi")))
     result_signed = signed or (op == "subi" and wr >= needed)
     errors, exacts, counts, undefined, overflowing = [], [], [], 0, 0
     every = itertools.product(range(1 << wa), range(1 << wb)) if pairs is None else pairs
@@ -48,6 +47,8 @@ def brute_force(op, widths, signed, table, pairs=None, weights=None, overflow="p
             "subi": lambda x=x, y=y: x - y,
             "muli": lambda x=x, y=y: x * y,
             "divi": lambda x=x, y=y: math.trunc(x / y),
+            "maxi": lambda x=x, y=y: max(x, y),
+            "mini": lambda x=x, y=y: min(x, y),
         }[op]()
         wraps = wr < needed
         if wraps:  # what the port can hold of it

@@ -20,21 +20,22 @@ from hypothesis import strategies as st
 from asnet_mlir.cores import Core, core_from_verilog, derive_models, load_core
 from asnet_mlir.cores.checks.check import check, corner_values, ieee_reference, random_pairs
 from asnet_mlir.cores.models.kernel import compile_elementwise
-from asnet_mlir.cores.reading.significand import FORMATS, wrap
+from asnet_mlir.cores.reading.significand import wrap
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.support.formats import FLOAT_FORMATS
 
 # ---- The reference.
 
 
 def decode(bits: int, format: str) -> tuple[int, int, int]:
     """Return sign, exponent field and fraction."""
-    e, f = FORMATS[format].exponent, FORMATS[format].fraction
+    e, f = FLOAT_FORMATS[format].exponent_bits, FLOAT_FORMATS[format].fraction_bits
     return bits >> (e + f), bits >> f & ((1 << e) - 1), bits & ((1 << f) - 1)
 
 
 def encode(sign: int, magnitude: int, weight: int, format: str) -> int:
     """Return magnitude * 2^weight rounded to nearest even."""
-    e, f = FORMATS[format].exponent, FORMATS[format].fraction
+    e, f = FLOAT_FORMATS[format].exponent_bits, FLOAT_FORMATS[format].fraction_bits
     bias = (1 << (e - 1)) - 1
     top = (1 << e) - 1 << f
     if magnitude == 0:
@@ -53,7 +54,7 @@ def encode(sign: int, magnitude: int, weight: int, format: str) -> int:
 
 def special(a: int, b: int, op: str, format: str) -> int | None:
     """Return the result where an operand is infinite or NaN."""
-    e, f = FORMATS[format].exponent, FORMATS[format].fraction
+    e, f = FLOAT_FORMATS[format].exponent_bits, FLOAT_FORMATS[format].fraction_bits
     top = (1 << e) - 1
     nan = top << f | 1 << (f - 1)
     (sa, ea, fa), (sb, eb, fb) = decode(a, format), decode(b, format)
@@ -75,8 +76,8 @@ def multiply(unit: Unit, format: str, align: str, a: int, b: int) -> int:
     found = special(a, b, "mulf", format)
     if found is not None:
         return found
-    f, n = FORMATS[format].fraction, unit.bits
-    bias = (1 << (FORMATS[format].exponent - 1)) - 1
+    f, n = FLOAT_FORMATS[format].fraction_bits, unit.bits
+    bias = (1 << (FLOAT_FORMATS[format].exponent_bits - 1)) - 1
     (sa, ea, fa), (sb, eb, fb) = decode(a, format), decode(b, format)
     words = [s | (1 << f if x else 0) for x, s in ((ea, fa), (eb, fb))]
     up = n - (f + 1) if n <= f + 1 or align == "left" else 0
@@ -92,8 +93,8 @@ def add(unit: Unit, format: str, align: str, a: int, b: int, subtract: bool = Fa
     found = special(a, b, "subf" if subtract else "addf", format)
     if found is not None:
         return found
-    f, n, r = FORMATS[format].fraction, unit.bits, unit.result
-    e = FORMATS[format].exponent
+    f, n, r = FLOAT_FORMATS[format].fraction_bits, unit.bits, unit.result
+    e = FLOAT_FORMATS[format].exponent_bits
     bias = (1 << (e - 1)) - 1
     room = min(n, r - 1)
     w = room if align == "left" else min(room, f + 4)
@@ -265,7 +266,7 @@ def corners(format: str) -> np.ndarray:
         values = corner_values()
         # The models read any NaN as the canonical one.
         return np.where((values & 0x7FFFFFFF) > 0x7F800000, np.uint32(0x7FC00000), values)
-    f, e = FORMATS[format].fraction, FORMATS[format].exponent
+    f, e = FLOAT_FORMATS[format].fraction_bits, FLOAT_FORMATS[format].exponent_bits
     bias, top, one = (1 << (e - 1)) - 1, (1 << e) - 1, 1 << f
     magnitudes = {0, 1, 2, 3, one - 1, one, one + 1, top << f, top << f | one >> 1, (top << f) - 1}
     for exponent in (0, 1, f, bias // 2, bias - f, bias - 1, bias, bias + 1, bias + f, top - 1):
@@ -342,9 +343,7 @@ def test_exact_units_give_ieee_754_in_16_bits(evaluate, case: Case) -> None:
         narrow = wide.astype(np.float32)
         sure = (np.abs(wide) >= 2.0**-120) | (wide == 0) | nan
         want = narrow.astype(dtype).view(np.uint16)
-    mantissa = FORMATS[case.format].fraction
-    canonical = ((1 << FORMATS[case.format].exponent) - 1) << mantissa | 1 << (mantissa - 1)
-    want = np.where(nan, canonical, want)
+    want = np.where(nan, FLOAT_FORMATS[case.format].canonical_nan, want)
     got = evaluate(case, a, b)
     assert np.count_nonzero(sure) > 100_000
     assert_bits(case, a[sure], b[sure], got[sure], want[sure])

@@ -20,7 +20,6 @@ from asnet_mlir import cpp
 from asnet_mlir.cores import Core, Instance, Parameter, Ports, parse_instance
 from asnet_mlir.cores.checks.check import check
 from asnet_mlir.cores.operands import (
-    FORMATS,
     corner_pairs,
     corner_values,
     exact_float,
@@ -39,6 +38,7 @@ from asnet_mlir.cores.simulation.simulation import (
 )
 from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+from asnet_mlir.support.formats import FLOAT_FORMATS
 
 EIGHT = Widths(8, 8, 8)
 
@@ -156,7 +156,7 @@ def test_the_simulators_compute(simulator) -> None:
     a, b = random_pairs(3000, 1)
     family = [parse_instance(f"fmul_trunc:P={p},LATENCY={p // 5}") for p in (0, 10)]
     results = simulate_pairs(family, a, b, simulator=simulator)
-    kind = FORMATS["f32"]
+    kind = FLOAT_FORMATS["f32"]
     for row, mask in zip(results, (0xFFFFFFFF, 0xFFFFFC00), strict=True):
         x, y = (kind.canonical(v) & np.uint32(mask) for v in (a, b))
         np.testing.assert_array_equal(row, exact_float(kind, "mulf", x, y))
@@ -357,7 +357,7 @@ def test_blocks() -> None:
 
 @pytest.mark.parametrize("name", ["bf16", "f16"])
 def test_narrow_formats_are_rounded_once(name: str) -> None:
-    kind = FORMATS[name]
+    kind = FLOAT_FORMATS[name]
     host = {"bf16": ml_dtypes.bfloat16, "f16": np.float16}[name]
     corners = corner_pairs(kind)
     drawn = random_pairs(100_000, 3, name)
@@ -374,7 +374,7 @@ def test_narrow_formats_are_rounded_once(name: str) -> None:
 def test_narrow_quotients_are_the_nearest(a: int, b: int, name: str) -> None:
     from fractions import Fraction
 
-    kind = FORMATS[name]
+    kind = FLOAT_FORMATS[name]
     x, y = (np.array([v], np.uint16) for v in (a, b))
     values = [float(kind.to_float64(v)[0]) for v in (x, y)]
     got = int(exact_float(kind, "divf", x, y)[0])

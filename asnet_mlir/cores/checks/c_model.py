@@ -17,7 +17,6 @@ import numpy as np
 
 from asnet_mlir.cores.core import Instance
 from asnet_mlir.cores.operands import (
-    FORMATS,
     corner_pairs,
     integer_corner_pairs,
     random_operands,
@@ -26,6 +25,7 @@ from asnet_mlir.cores.simulation.family import Widths
 from asnet_mlir.cores.simulation.simulation import port_widths, run_library, simulate_pairs
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.support import processes
+from asnet_mlir.support.formats import F32, FLOAT_FORMATS
 
 __all__ = ["CFunction", "CModelReport", "check_c_model", "find_functions"]
 
@@ -208,7 +208,7 @@ def check_c_model(
     for got in results:
         same = got == verilog
         if is_float:
-            same |= FORMATS["f32"].is_nan(got) & FORMATS["f32"].is_nan(verilog)
+            same |= F32.is_nan(got) & F32.is_nan(verilog)
         equal.append(same)
     as_given, swapped = (bool(same.all()) for same in equal)
     orders: dict[tuple[bool, bool], Order] = {
@@ -320,7 +320,7 @@ def _operands(
         a, b = pairs >> np.uint32(widths.b), pairs & np.uint32((1 << widths.b) - 1)
         return a.astype(kinds[0]), b.astype(kinds[1])
     if core.format is not None:
-        corners = corner_pairs(FORMATS[core.format])
+        corners = corner_pairs(FLOAT_FORMATS[core.format])
     else:
         corners = integer_corner_pairs(widths.a, widths.b)
     drawn = random_operands(core.format, widths.a, widths.b, count, (seed, 0))
@@ -329,7 +329,7 @@ def _operands(
         for corner, values, kind in zip(corners, drawn, kinds[:2], strict=True)
     )
     if core.format is not None:
-        a, b = FORMATS[core.format].canonical(a), FORMATS[core.format].canonical(b)
+        a, b = FLOAT_FORMATS[core.format].canonical(a), FLOAT_FORMATS[core.format].canonical(b)
     return a, b
 
 

@@ -26,14 +26,15 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.cores.checks import fit
-from asnet_mlir.cores.core import INTEGER_OPS, Core, Instance
+from asnet_mlir.cores.core import (
+    Core,
+    Instance,
+)
 from asnet_mlir.cores.models.derive import derive_models, models_version
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.models.model import Model, Strategy
 from asnet_mlir.cores.models.native import at_exact_parameters
 from asnet_mlir.cores.operands import (
-    FORMATS,
-    NumberFormat,
     corner_pairs,
     corner_values,
     exact_float,
@@ -60,6 +61,7 @@ from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_texts, content_hash
+from asnet_mlir.support.formats import F32, FLOAT_FORMATS, INTEGER_OPS, NumberFormat
 from asnet_mlir.support.verilator import version as simulator_version
 from asnet_mlir.worker import in_mlir_process
 
@@ -77,7 +79,7 @@ __all__ = [
 ]
 
 #: The NaN that an f32 core sees and that an exact core gives.
-CANONICAL_NAN = FORMATS["f32"].canonical_nan
+CANONICAL_NAN = F32.canonical_nan
 
 #: Random operand pairs tried besides the corners.
 DEFAULT_VECTORS = 1_000_000
@@ -240,7 +242,7 @@ def differing(left: np.ndarray, right: np.ndarray, *, nan_equals_nan: bool) -> n
     """
     unequal = left != right
     if nan_equals_nan:
-        unequal &= ~(FORMATS["f32"].is_nan(left) & FORMATS["f32"].is_nan(right))
+        unequal &= ~(F32.is_nan(left) & F32.is_nan(right))
     return np.flatnonzero(unequal)
 
 
@@ -513,7 +515,7 @@ class _FamilyCheck:
         self._random_vectors = random_vectors
         self._seed = seed
         self._pool = pool
-        self._format = FORMATS[self._core.format] if self._core.format else None
+        self._format = FLOAT_FORMATS[self._core.format] if self._core.format else None
         self._exact = [
             self._core.exact and at_exact_parameters(self._core, member.instance)
             for member in members

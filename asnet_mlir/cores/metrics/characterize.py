@@ -14,7 +14,10 @@ from typing import Any, Literal
 
 from asnet_mlir.cores.checks.check import CheckReport, check
 from asnet_mlir.cores.checks.registration import vectors_before_use
-from asnet_mlir.cores.core import INTEGER_OPS, Core, Instance
+from asnet_mlir.cores.core import (
+    Core,
+    Instance,
+)
 from asnet_mlir.cores.metrics.floats import characterize_floats, float_map
 from asnet_mlir.cores.metrics.integers import characterize_integers, integer_map
 from asnet_mlir.cores.metrics.subject import (
@@ -30,6 +33,7 @@ from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.cores.reading.library import parse_instance
 from asnet_mlir.errors import InputError, MismatchError
 from asnet_mlir.support.cache import cached_text, content_hash
+from asnet_mlir.support.formats import INTEGER_OPS
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Characterization", "characterize", "characterize_core", "compared", "error_map"]

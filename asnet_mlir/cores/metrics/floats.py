@@ -22,13 +22,12 @@ from asnet_mlir.cores.metrics.subject import (
     run_tasks,
 )
 from asnet_mlir.cores.operands import (
-    FORMATS,
-    NumberFormat,
     corner_pairs,
     exact_float,
     typical_pairs,
 )
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import FLOAT_FORMATS, NumberFormat
 
 __all__ = ["characterize_floats", "float_map"]
 
@@ -50,7 +49,7 @@ class _FloatCore:
     def of(cls, subject: Subject) -> _FloatCore:
         core = subject.instance.core
         assert core.op is not None and core.format is not None
-        return cls(subject, core.op, FORMATS[core.format])
+        return cls(subject, core.op, FLOAT_FORMATS[core.format])
 
     @property
     def least_normal(self) -> float:
@@ -277,7 +276,9 @@ def float_map(subject: Subject, distribution: Distribution, seed: int) -> ErrorM
         np.random.default_rng((seed, 1)), (cells, cells), (fractions // cells,) * 2
     )
     one = np.uint64(kind.bias << kind.fraction_bits)
-    errors = _relative_errors(core, *((one + fraction).astype(kind.dtype) for fraction in points))
+    errors = _relative_errors(
+        core, *((one + fraction).astype(kind.bits_dtype) for fraction in points)
+    )
     borders = 1 + np.arange(cells + 1) / cells
     seen, weights = [], []
     for make in core.blocks(distribution, _MAP_SAMPLES, seed):

@@ -29,7 +29,7 @@ from asnet_mlir.cores.metrics.subject import (
 )
 from asnet_mlir.cores.simulation.family import storage
 from asnet_mlir.errors import InputError
-from asnet_mlir.native.jit import LOWER_LOOPS_TO_LLVM, CompiledModule
+from asnet_mlir.native.jit import CompiledModule
 
 __all__ = ["characterize_integers", "integer_map"]
 
@@ -69,6 +69,8 @@ class _Contract:
             "addi": widest + 1,
             "subi": widest + 1,
             "divi": self.a + self.signed,
+            "maxi": widest,
+            "mini": widest,
         }[self.op]
 
     @property
@@ -131,6 +133,10 @@ class _Contract:
             value = a - b
         elif self.op == "muli":
             value = a * b
+        elif self.op == "maxi":
+            value = np.maximum(a, b)
+        elif self.op == "mini":
+            value = np.minimum(a, b)
         else:
             undefined = (b == 0).astype(bool)
             divisor = np.where(undefined, 1, b)
@@ -235,9 +241,7 @@ class _CompiledSums:
         self._contract = contract
         with ir.Context(), ir.Location.unknown():
             module = ir.Module.parse(_reduction_text(contract))
-            PassManager.parse(f"builtin.module(canonicalize,cse,{LOWER_LOOPS_TO_LLVM})").run(
-                module.operation
-            )
+            PassManager.parse("builtin.module(asnet-models-to-llvm)").run(module.operation)
             self._compiled = CompiledModule(module, opt_level=3)
 
     def __call__(self, a: np.ndarray, b: np.ndarray, result: np.ndarray) -> _IntegerSums:
@@ -617,6 +621,8 @@ def _integer_errors(
             "subi": lambda: x - y,
             "muli": lambda: x * y,
             "divi": lambda: np.trunc(x / divisor).astype(np.int64),
+            "maxi": lambda: np.maximum(x, y),
+            "mini": lambda: np.minimum(x, y),
         }[contract.op]()
         if contract.wraps:
             held = number(exact, contract.result, contract.result_signed)

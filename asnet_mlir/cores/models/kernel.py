@@ -9,7 +9,7 @@ import numpy as np
 
 from asnet_mlir.cores.models.model import Model
 from asnet_mlir.errors import InputError
-from asnet_mlir.native.jit import LOWER_LOOPS_TO_LLVM, CompiledModule
+from asnet_mlir.native.jit import CompiledModule
 from asnet_mlir.native.ternary import use_ternary_logic
 
 __all__ = ["ElementwiseKernel", "compile_elementwise"]
@@ -117,8 +117,7 @@ def compile_elementwise(models: Mapping[str, Model | str], opt_level: int = 3) -
                 func.ReturnOp([])
         use_ternary_logic(module)
         module.operation.verify()
-        passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"
-        PassManager.parse(f"builtin.module({passes})").run(module.operation)
+        PassManager.parse("builtin.module(asnet-models-to-llvm)").run(module.operation)
         return ElementwiseKernel(CompiledModule(module, opt_level), dtypes)
 
 

@@ -11,23 +11,14 @@ from asnet_mlir.cores.reading.library import library_cores
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.errors import AsnetError
+from asnet_mlir.support.formats import F32, OP_KINDS
 
 __all__ = ["QUIET_NAN_BITS", "at_exact_parameters", "contains", "native_masks", "native_model"]
 
 
 # The quiet-NaN pattern of the exponent and bit 22: a mask that keeps them keeps every quiet NaN a
 # NaN, so that the native operation needs no canonical operands.
-QUIET_NAN_BITS = 0x7FC00000
-
-
-_NATIVE_OPERATIONS = {
-    "addf": "arith.addf",
-    "subf": "arith.subf",
-    "mulf": "arith.mulf",
-    "divf": "arith.divf",
-    "maxf": "arith.maximumf",
-    "minf": "arith.minimumf",
-}
+QUIET_NAN_BITS = F32.canonical_nan
 
 
 _REACHES_ELSEWHERE = re.compile(
@@ -150,7 +141,7 @@ def _match_wrapper(instance: Instance, hierarchy: Netlist, other: Core) -> tuple
 
 
 def native_model(instance: Instance, masks: tuple[int, int]) -> dict[str, Any]:
-    operation = _NATIVE_OPERATIONS[str(instance.core.op)]
+    operation = OP_KINDS[str(instance.core.op)].exact
     return {
         "text": native_text(operation, masks),
         "strategy": "native",

@@ -30,11 +30,11 @@ from asnet_mlir.cores.circuits import aig
 from asnet_mlir.cores.circuits import terms as smt
 from asnet_mlir.cores.operands import corner_values, integer_corner_pairs, random_operands
 from asnet_mlir.errors import AsnetError
+from asnet_mlir.support.formats import F32
 
 __all__ = ["insensitive", "main", "prove", "prove_native"]
 
-_CANONICAL_NAN = 0x7FC00000
-_QUIET_NAN_BITS = 0x7FC00000
+_CANONICAL_NAN = F32.canonical_nan
 _RANDOM_PAIRS = 1 << 15
 _MASK_PAIRS = 1 << 11  # a proof that fails finds bits that these miss
 _CORNERS = 64  # of each operand
@@ -372,7 +372,7 @@ def prove_native(one: smt.Function, references: list[smt.Function], seconds: flo
     answer = _answer("unknown", "")
     for number, reference in enumerate(references):
         for _ in range(_ATTEMPTS):
-            if any(mask & _QUIET_NAN_BITS != _QUIET_NAN_BITS for mask in masks):
+            if any(mask & _CANONICAL_NAN != _CANONICAL_NAN for mask in masks):
                 return _answer("refuted", "a needed operand bit is ignored")
             budget = (end - time.monotonic()) / (len(references) - number)
             if budget < 0.5:

@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from asnet_mlir.cores.core import (
-    FORMAT_WIDTHS,
-    INTEGER_OPS,
-    OPS,
     UNIT_OPS,
     Align,
     Core,
@@ -35,6 +32,7 @@ from asnet_mlir.cores.sources.source import (
 from asnet_mlir.cores.verilog.interface import ModuleInterface, PortInterface, read_interface
 from asnet_mlir.cores.verilog.latency import check_stateful, measure_latency
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
+from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS, INTEGER_OPS, OP_KINDS
 
 __all__ = ["core_from_verilog", "measured_latency"]
 
@@ -62,7 +60,7 @@ def core_from_verilog(
     Args:
       files: Verilog or SystemVerilog sources, packages in any order.
       top: module; by default the only one that no other instantiates.
-      op: what the core stands for (one of `OPS` or `INTEGER_OPS`), or None for a function on
+      op: what the core stands for (a key of `OP_KINDS`), or None for a function on
         integers.
       ports: names by role (`PORT_ROLES`), `reset_active` ("low" or "high"), and `constant`, the
         values of further inputs by their names (`constant.NAME` says one).  What is missing is
@@ -80,7 +78,7 @@ def core_from_verilog(
         for a floating-point op is a significand one where its ports' widths are a unit's and not
         the format's.
       align: for a significand core, see `Unit`.
-      format: of a floating-point op, a key of `FORMAT_WIDTHS`.
+      format: of a floating-point op, a key of `FLOAT_FORMATS`.
       signed: whether operands are two's complement; by default as the ports are declared.
 
     Raises:
@@ -176,21 +174,21 @@ def _check_request(
     """Check the arguments of `core_from_verilog` that need no file."""
     if isinstance(files, str | Path) or not files:
         raise InputError("give a list of Verilog files" if files else "no Verilog files given")
-    known = (*OPS, *INTEGER_OPS)
+    known = OP_KINDS
     if op is not None and op not in known:
         raise InputError(f"unknown operation '{op}'; one of {', '.join(known)}")
     for name, value, legal in (
         ("level", level, (None, "float", "significand", "integer")),
         ("align", align, ("right", "left")),
-        ("format", format, tuple(FORMAT_WIDTHS)),
+        ("format", format, tuple(FLOAT_FORMATS)),
     ):
         if value not in legal:
             raise InputError(f"{name} is '{value}'; one of {', '.join(filter(None, legal))}")
-    if level in ("float", "significand") and op not in OPS:
+    if level in ("float", "significand") and op not in FLOAT_OPS:
         raise InputError(
-            f"a {level} core needs a floating-point operation; one of {', '.join(OPS)}"
+            f"a {level} core needs a floating-point operation; one of {', '.join(FLOAT_OPS)}"
         )
-    if level == "integer" and op in OPS:
+    if level == "integer" and op in FLOAT_OPS:
         raise InputError(f"an integer core can't compute '{op}'; one of {', '.join(INTEGER_OPS)}")
     if not isinstance(interval, int) or isinstance(interval, bool) or interval < 1:
         raise InputError(f"the initiation interval is {interval!r}; it must be an integer >= 1")
@@ -269,9 +267,9 @@ def _find_level(
                 f"{module.name}: port {port.name} has {port.width} bits; at most {_MAX_PORT_BITS} "
                 f"are supported ({module.location})"
             )
-    if op not in OPS:
+    if op not in FLOAT_OPS:
         return "integer"
-    width = FORMAT_WIDTHS[format]
+    width = FLOAT_FORMATS[format].width
     wrong = [port for port in (a, b, result) if port.width != width]
     is_signed = a.signed or b.signed if signed is None else signed
     if level is None and wrong and op in UNIT_OPS and not is_signed:
@@ -296,7 +294,7 @@ def _what_fits(
     have = ", ".join(f"{port.name}[{port.width}]" for port in ports)
     says = []
     widths = {port.width for port in ports}
-    formats = [name for name, width in FORMAT_WIDTHS.items() if widths == {width}]
+    formats = [name for name, kind in FLOAT_FORMATS.items() if widths == {kind.width}]
     if formats:
         says.append(f"these are the widths of --format {' or '.join(formats)}")
     if op in UNIT_OPS and level != "float":

@@ -10,13 +10,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from asnet_mlir.cores.core import FORMAT_WIDTHS, INTEGER_OPS, OPS, UNIT_OPS, Core, Parameter
+from asnet_mlir.cores.core import (
+    UNIT_OPS,
+    Core,
+    Parameter,
+)
 from asnet_mlir.cores.ports import PORT_ROLES, Ports
 from asnet_mlir.cores.reading import significand
 from asnet_mlir.cores.sources import text as verilog_text
 from asnet_mlir.cores.sources.memory_files import with_placed_files
 from asnet_mlir.cores.sources.source import Source, read_source
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS, OP_KINDS
 
 __all__ = ["read_manifest"]
 
@@ -84,18 +89,18 @@ def _parse_manifest_cached(
         raise InputError(f"{path}: unknown key '{key}'{hint}")
     name = get(table, "name", str)
     op = get(table, "op", str, "") or None
-    if op is not None and op not in (*OPS, *INTEGER_OPS):
-        raise InputError(f"{path}: key 'op' is '{op}'; one of {', '.join((*OPS, *INTEGER_OPS))}")
-    number_format = get(table, "format", str, "f32" if op in OPS else "") or None
-    if number_format is not None and number_format not in FORMAT_WIDTHS:
+    if op is not None and op not in OP_KINDS:
+        raise InputError(f"{path}: key 'op' is '{op}'; one of {', '.join(OP_KINDS)}")
+    number_format = get(table, "format", str, "f32" if op in FLOAT_OPS else "") or None
+    if number_format is not None and number_format not in FLOAT_FORMATS:
         raise InputError(
-            f"{path}: key 'format' is '{number_format}'; one of {', '.join(FORMAT_WIDTHS)}"
+            f"{path}: key 'format' is '{number_format}'; one of {', '.join(FLOAT_FORMATS)}"
         )
-    if (number_format is not None) != (op in OPS):
-        raise InputError(f"{path}: key 'format' is for the operations {', '.join(OPS)}")
-    usual = "float" if op in OPS else "integer"
+    if (number_format is not None) != (op in FLOAT_OPS):
+        raise InputError(f"{path}: key 'format' is for the operations {', '.join(FLOAT_OPS)}")
+    usual = "float" if op in FLOAT_OPS else "integer"
     level, align = get(table, "level", str, usual), get(table, "align", str, "right")
-    if level not in (("float", "significand") if op in OPS else ("integer",)):
+    if level not in (("float", "significand") if op in FLOAT_OPS else ("integer",)):
         raise InputError(f"{path}: key 'level' is '{level}', which does not go with op '{op}'")
     if align not in ("right", "left"):
         raise InputError(f"{path}: key 'align' is '{align}'; right or left")

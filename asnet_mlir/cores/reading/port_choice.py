@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from asnet_mlir.cores.core import (
-    FORMAT_WIDTHS,
-    OPS,
     UNIT_OPS,
     Parameter,
     checked_parameter,
@@ -21,6 +19,7 @@ from asnet_mlir.cores.core import (
 from asnet_mlir.cores.ports import HANDSHAKE_OUTPUTS, OUTPUT_ROLES, PORT_ROLES, Ports
 from asnet_mlir.cores.verilog.interface import ModuleInterface, PortInterface
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS
 
 __all__ = ["choose_ports"]
 
@@ -350,10 +349,12 @@ def _result_widths(choice: _Choice, level: str | None, format: str) -> set[int]:
     a, b = (choice.ports[choice.roles[role]].width for role in ("a", "b"))
     if op is None:
         return set()
-    if op not in OPS:
-        return {"muli": {a + b}, "divi": {a}}.get(op, {max(a, b), max(a, b) + 1})
+    if op not in FLOAT_OPS:
+        widest = max(a, b)
+        known = {"muli": {a + b}, "divi": {a}, "maxi": {widest}, "mini": {widest}}
+        return known.get(op, {widest, widest + 1})
     found = set()
-    if level != "significand" and a == b == FORMAT_WIDTHS[format]:
+    if level != "significand" and a == b == FLOAT_FORMATS[format].width:
         found.add(a)
     if level != "float" and op in UNIT_OPS and a == b:
         found |= {2 * a} if op == "mulf" else {a, a + 1}

@@ -8,32 +8,27 @@ not exact is defined in `docs/significand.md`: the rounded value of the number t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Literal
 
-from asnet_mlir.cores.core import Align, Core, Instance, Parameter, Ports, Unit
+from asnet_mlir.cores.core import (
+    UNIT_OPS,
+    Align,
+    Core,
+    Instance,
+    Parameter,
+    Ports,
+    Unit,
+)
 from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+from asnet_mlir.support.formats import FLOAT_FORMATS
 from asnet_mlir.support.resources import hdl_library_directory
 
-__all__ = ["FORMATS", "UNIT_OPS", "Format", "exponent_width", "wrap"]
+__all__ = ["exponent_width", "wrap"]
 
 FormatName = Literal["f32", "bf16", "f16"]
 
-
-@dataclass(frozen=True)
-class Format:
-    """An IEEE-754 binary format: bits of its exponent and of its fraction."""
-
-    exponent: int
-    fraction: int
-
-
-FORMATS = {"f32": Format(8, 23), "bf16": Format(8, 7), "f16": Format(5, 10)}
-
-#: What a unit computes on integers, by the operation that it stands for inside the wrapper.
-UNIT_OPS = {"mulf": "muli", "addf": "addi", "subf": "addi"}
 
 _CUTS = {"mulf": 5, "addf": 6, "subf": 6}
 _UNIT_BITS = range(2, 33)
@@ -52,7 +47,7 @@ def exponent_width(format: FormatName) -> int:
     They hold the sum of two exponents, and what units of up to 32 bits and a shift by up to 64
     positions add to it: -188..430 with 8 exponent bits, -76..89 with 5.
     """
-    exponent = FORMATS[format].exponent
+    exponent = FLOAT_FORMATS[format].exponent_bits
     return exponent + (2 if exponent >= 8 else 3)
 
 
@@ -141,8 +136,8 @@ def _check_request(unit: Core, op: str, format: str, align: str, latency: int) -
         raise UnsupportedError(
             f"{where}: no significand wrapper for '{op}'; one of {', '.join(UNIT_OPS)}"
         )
-    if format not in FORMATS:
-        raise InputError(f"{where}: unknown format '{format}'; one of {', '.join(FORMATS)}")
+    if format not in FLOAT_FORMATS:
+        raise InputError(f"{where}: unknown format '{format}'; one of {', '.join(FLOAT_FORMATS)}")
     if align not in ("right", "left"):
         raise InputError(f"{where}: align is '{align}'; right or left")
     if not 0 <= latency <= _CUTS[op]:
@@ -224,8 +219,8 @@ def _top_module(
 ) -> tuple[str, Ports]:
     """Return the text of the generated module and its ports."""
     taken = {parameter.name for parameter in free} | {latency_name}
-    shape = FORMATS[format]
-    e, f, exponent = shape.exponent, shape.fraction, exponent_width(format)
+    shape = FLOAT_FORMATS[format]
+    e, f, exponent = shape.exponent_bits, shape.fraction_bits, exponent_width(format)
     last = e + f
     names = []
     for name in (

@@ -18,8 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from asnet_mlir.cores.core import (
-    INTEGER_OPS,
-    OPS,
+    UNIT_OPS,
     Align,
     Core,
     Level,
@@ -31,6 +30,7 @@ from asnet_mlir.cores.reading import significand
 from asnet_mlir.cores.sources.source import Source, user_path
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.cache import cached_directory, content_hash
+from asnet_mlir.support.formats import FLOAT_OPS, OP_KINDS
 
 __all__ = ["core_from_table", "is_table", "read_table"]
 
@@ -312,7 +312,9 @@ def _result_bits(path: Path, table: np.ndarray, op: str | None, wide: tuple[int,
     fewest = max(high.bit_length() + signed, (~low).bit_length() + 1 if signed else 1)
     bits = fewest
     if op is not None:
-        bits = {"muli": sum(wide), "divi": wide[0]}.get(op, max(wide) + 1)
+        widest = max(wide)
+        known = {"muli": sum(wide), "divi": wide[0], "maxi": widest, "mini": widest}
+        bits = known.get(op, widest + 1)
     if fewest > bits:
         value = low if (~low).bit_length() + 1 > bits else high
         row, column = (int(k[0]) for k in np.nonzero(table == value))
@@ -337,8 +339,8 @@ def core_from_table(
 
     Args:
       name: a file with a suffix of `TABLE_SUFFIXES`.
-      op: one of `OPS` (the table multiplies or adds significands), one of `INTEGER_OPS`, or None.
-      parameters: `SIGNED` and `ROW_B`, and for one of `OPS` those of the wrapper.
+      op: one of `FLOAT_OPS` (the table multiplies or adds significands) or `INTEGER_OPS`, or None.
+      parameters: `SIGNED` and `ROW_B`, and for one of `FLOAT_OPS` those of the wrapper.
       level, align, format: as in `core_from_verilog`.
       signed: the same as `SIGNED=1` or `SIGNED=0`.
 
@@ -348,16 +350,14 @@ def core_from_table(
     """
     path = user_path(name)
     table = read_table(path)
-    if op is not None and op not in (*OPS, *INTEGER_OPS):
-        raise InputError(f"unknown operation '{op}'; one of {', '.join((*OPS, *INTEGER_OPS))}")
-    is_unit = op in OPS
-    if op in OPS and op not in significand.UNIT_OPS:
-        raise InputError(
-            f"{path}: no table of integers computes {op}; {', '.join(significand.UNIT_OPS)} do"
-        )
+    if op is not None and op not in OP_KINDS:
+        raise InputError(f"unknown operation '{op}'; one of {', '.join(OP_KINDS)}")
+    is_unit = op in FLOAT_OPS
+    if op in FLOAT_OPS and op not in UNIT_OPS:
+        raise InputError(f"{path}: no table of integers computes {op}; {', '.join(UNIT_OPS)} do")
     if level not in (None, "significand" if is_unit else "integer"):
         raise InputError(f"{path}: level is '{level}'; a table is an integer circuit")
-    own = significand.UNIT_OPS[str(op)] if is_unit else op
+    own = UNIT_OPS[str(op)] if is_unit else op
     stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
     module = f"table_{stem}"
     stated, others = {}, {}

@@ -19,7 +19,11 @@ from typing import Literal
 import numpy as np
 
 from asnet_mlir.cores.core import Instance
-from asnet_mlir.cores.operands import FORMATS, corner_pairs, integer_corner_pairs, random_operands
+from asnet_mlir.cores.operands import (
+    corner_pairs,
+    integer_corner_pairs,
+    random_operands,
+)
 from asnet_mlir.cores.simulation import by_cxxrtl as cxxrtl
 from asnet_mlir.cores.simulation import by_verilator as verilator
 from asnet_mlir.cores.simulation.family import DONE_LIMIT, Family, Widths, make_family
@@ -28,6 +32,7 @@ from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 from asnet_mlir.support import cpp, processes
 from asnet_mlir.support.cache import cached_directory, cached_texts, code_version, content_hash
+from asnet_mlir.support.formats import FLOAT_FORMATS
 
 __all__ = [
     "SIMULATORS",
@@ -396,7 +401,7 @@ def _varied_operands(
     a, b = random_operands(core.format, widths.a, widths.b, count, (0, 1))
     if corners:
         if core.format is not None:
-            first, second = corner_pairs(FORMATS[core.format])
+            first, second = corner_pairs(FLOAT_FORMATS[core.format])
         else:
             first, second = integer_corner_pairs(widths.a, widths.b)
         a, b = np.concatenate([a, first]), np.concatenate([b, second])

@@ -11,10 +11,14 @@ from typing import Any
 
 from asnet_mlir.cores.circuits import rom, unseen
 from asnet_mlir.cores.circuits.gates import BITWISE, LATCHES, split_bitwise
-from asnet_mlir.cores.core import FORMAT_WIDTHS, Core, Instance
+from asnet_mlir.cores.core import (
+    Core,
+    Instance,
+)
 from asnet_mlir.cores.ports import OUTPUT_ROLES
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.support.formats import FLOAT_FORMATS
 from asnet_mlir.support.guard import processor_time
 
 __all__ = [
@@ -288,7 +292,7 @@ def _check_ports(netlist: Netlist, instance: Instance) -> dict[str, list[Any]]:
     tied = dict(core.ports.tied)
     if core.is_stateful:
         tied.pop(core.ports.reset or "", None)
-    width = FORMAT_WIDTHS[core.format] if core.format else None
+    width = FLOAT_FORMATS[core.format].width if core.format else None
     found = {}
     roles = {role: name for role, name in core.ports.roles.items() if name not in tied}
     for role, name in roles.items():

@@ -16,6 +16,7 @@ import numpy as np
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
 from asnet_mlir.reference import to_native
+from asnet_mlir.support.formats import F32
 
 __all__ = [
     "CLOCK_PERIOD_NS",
@@ -103,7 +104,7 @@ def stimuli(words: int) -> np.ndarray:
     x[3] = sign[3] | (exponent << np.uint32(23)) | fraction[3]
     x[4] = unit[4].view(np.uint32)
     x[4, words // 3] = 0x7F800000
-    x[4, 2 * words // 3] = 0x7FC00000
+    x[4, 2 * words // 3] = F32.canonical_nan
     return x
 
 

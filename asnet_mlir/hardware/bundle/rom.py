@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import F32
 
 __all__ = ["RomPart", "array_words", "rom_files", "rom_image", "rom_text"]
 
 #: A file, its first word and how many, the lowest bit of a word that it holds and how many.
 RomPart = tuple[str, int, int, int, int]
-
-_CANONICAL_NAN = 0x7FC00000
 
 
 def array_words(array: np.ndarray, name: str) -> np.ndarray:
@@ -23,7 +22,7 @@ def array_words(array: np.ndarray, name: str) -> np.ndarray:
     array = np.ascontiguousarray(array)
     if array.dtype == np.float32:
         bits = array.reshape(-1).view(np.uint32).copy()
-        bits[np.isnan(array.reshape(-1))] = _CANONICAL_NAN
+        bits[np.isnan(array.reshape(-1))] = F32.canonical_nan
         return bits
     if array.dtype in (np.int32, np.uint32):
         return array.reshape(-1).view(np.uint32)

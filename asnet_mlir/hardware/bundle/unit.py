@@ -19,7 +19,7 @@ class CoreFiles:
       sources: file name and text of each Verilog source.
       parameters: parameters of the module.
       latency: clock cycles from operands to result.
-      canonical_nan: its only NaN result is 0x7FC00000; otherwise the machine forces it.
+      canonical_nan: its only NaN result is the canonical one; otherwise the machine forces it.
       a, b, result, clock: port names; `clock` is None for a combinational core.
       widths: bits of `a`, `b` and `result`; those of a network's cores are 32.
       tied: inputs that are held at a value, each with its width and the value.

@@ -1,0 +1,281 @@
+"""Number formats and kinds of operations: the dialect's own tables, as values.
+
+`_tables.py`, beside this file, is written from the dialect's C++ when the package is built, so that
+no list of formats or op kinds stands anywhere else, and no process needs MLIR to know them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+import asnet_mlir.support._tables as _tables
+from asnet_mlir.errors import InputError
+
+__all__ = [
+    "ATTRIBUTES",
+    "BF16",
+    "F16",
+    "F32",
+    "FLOAT_FORMATS",
+    "FLOAT_OPS",
+    "INTEGER_OPS",
+    "OP_KINDS",
+    "NumberFormat",
+    "OpKind",
+    "Quantization",
+    "parse_format",
+]
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How real numbers are held as integers: `value = scale * (code - zero_point)`.
+
+    Attributes:
+      scales: one number for a whole tensor, or one for each channel.
+      zero_point: the code of 0.
+      axis: the dimension of the channels; None where there is one scale.
+    """
+
+    scales: tuple[float, ...]
+    zero_point: int = 0
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
+            raise InputError(f"scales must be positive and finite, got {self.scales}")
+        if self.axis is None and len(self.scales) != 1:
+            raise InputError(f"{len(self.scales)} scales need the axis that they belong to")
+
+
+@dataclass(frozen=True)
+class NumberFormat:
+    """What bits mean: a floating-point format as IEEE 754 lays it out, or an integer.
+
+    Attributes:
+      name: `f32`, `bf16`, `f16`; `iN` in two's complement, `uN` without a sign.
+      width: bits.
+      exponent_bits, fraction_bits: of a float; 0 of an integer.
+      is_signed: whether values may be negative.
+      quantization: how an integer stands for real numbers, if it does.
+    """
+
+    name: str
+    width: int
+    exponent_bits: int = 0
+    fraction_bits: int = 0
+    is_signed: bool = True
+    quantization: Quantization | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_float(self) -> bool:
+        """Whether this is a floating-point format."""
+        return self.exponent_bits > 0
+
+    @property
+    def bias(self) -> int:
+        """What is added to an exponent."""
+        return (1 << self.exponent_bits - 1) - 1
+
+    @property
+    def sign(self) -> int:
+        """The sign bit."""
+        return 1 << self.width - 1
+
+    @property
+    def infinity(self) -> int:
+        """Bits of positive infinity; those of a NaN's magnitude are greater."""
+        return ((1 << self.exponent_bits) - 1) << self.fraction_bits
+
+    @property
+    def canonical_nan(self) -> int:
+        """The NaN that a core sees and that an exact core gives."""
+        return self.infinity | 1 << self.fraction_bits - 1
+
+    @property
+    def range(self) -> tuple[float, float] | tuple[int, int]:
+        """The least and the greatest finite value."""
+        if self.is_float:
+            greatest = (2 - 2.0**-self.fraction_bits) * 2.0**self.bias
+            return -greatest, greatest
+        if self.is_signed:
+            return -(1 << self.width - 1), (1 << self.width - 1) - 1
+        return 0, (1 << self.width) - 1
+
+    @functools.cached_property
+    def bits_dtype(self) -> np.dtype[Any]:
+        """The unsigned dtype that holds the bits: the next of 8, 16 and 32."""
+        return np.dtype(f"uint{self._storage}")
+
+    @functools.cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the values; narrow integers lie in the next wider one, extended."""
+        if self.name == "bf16":
+            import ml_dtypes  # only where there are such arrays
+
+            return np.dtype(ml_dtypes.bfloat16)
+        kind = "float" if self.is_float else "int" if self.is_signed else "uint"
+        return np.dtype(f"{kind}{self._storage}")
+
+    @property
+    def _storage(self) -> int:
+        return next(bits for bits in (8, 16, 32) if self.width <= bits)
+
+    def quantized(self, quantization: Quantization | None) -> NumberFormat:
+        """Return this integer format as codes of real numbers, or without a meaning."""
+        if quantization is not None:
+            if self.is_float:
+                raise InputError(f"{self.name} holds real numbers itself; quantise to integers")
+            least, greatest = self.range
+            if not least <= quantization.zero_point <= greatest:
+                raise InputError(
+                    f"zero point {quantization.zero_point} is no {self.name}: "
+                    f"give one from {least} to {greatest}"
+                )
+        return dataclasses.replace(self, quantization=quantization)
+
+    def is_nan(self, bits: np.ndarray) -> np.ndarray:
+        """Return where bits are a NaN's."""
+        return (bits & self.bits_dtype.type(self.sign - 1)) > self.bits_dtype.type(self.infinity)
+
+    def is_normal(self, bits: np.ndarray) -> np.ndarray:
+        """Return where bits are a normal number's."""
+        exponents = bits & self.bits_dtype.type(self.infinity)
+        return (exponents != 0) & (exponents != self.bits_dtype.type(self.infinity))
+
+    def is_signalling(self, bits: np.ndarray) -> np.ndarray:
+        """Return where bits are a signalling NaN's."""
+        quiet = self.bits_dtype.type(1 << self.fraction_bits - 1)
+        return self.is_nan(bits) & (bits & quiet == 0)
+
+    def canonical(self, bits: np.ndarray) -> np.ndarray:
+        """Return bits with every NaN as the canonical one."""
+        return np.where(self.is_nan(bits), self.bits_dtype.type(self.canonical_nan), bits)
+
+    def to_float64(self, bits: np.ndarray) -> np.ndarray:
+        """Return the values of a float's bits, exactly."""
+        with np.errstate(all="ignore"):
+            if self.name == "f16":
+                return bits.view(np.float16).astype(np.float64)
+            if self.name == "bf16":
+                bits = bits.astype(np.uint32) << np.uint32(16)
+            return bits.view(np.float32).astype(np.float64)
+
+    def round(self, values: np.ndarray) -> np.ndarray:
+        """Return the bits of float64 values rounded once to nearest, ties to even (NaN canonical).
+
+        Only for values that stay normal numbers of float64 when scaled by the format's range.
+        """
+        least = 1 - self.bias
+        with np.errstate(all="ignore"):
+            _, exponents = np.frexp(values)
+            steps = np.maximum(exponents - 1, least) - self.fraction_bits
+            rounded = np.ldexp(np.rint(np.ldexp(values, -steps)), steps)
+            limit = float(2.0 ** (self.bias + 1))
+            rounded = np.where(np.abs(rounded) >= limit, np.copysign(np.inf, values), rounded)
+            rounded = np.where(np.isfinite(values), rounded, values)
+            # Every value of the formats here is one of float32.
+            bits = rounded.astype(np.float32).view(np.uint32)
+            if self.name == "f16":
+                bits = rounded.astype(np.float32).astype(np.float16).view(np.uint16)
+            elif self.name == "bf16":
+                bits = (bits >> np.uint32(16)).astype(np.uint16)
+        nan = self.bits_dtype.type(self.canonical_nan)
+        return np.where(np.isnan(values), nan, bits).astype(self.bits_dtype)
+
+
+#: The floating-point formats by name.
+FLOAT_FORMATS: Mapping[str, NumberFormat] = MappingProxyType(
+    {
+        name: NumberFormat(name, 1 + exponent + fraction, exponent, fraction)
+        for name, exponent, fraction in _tables.FLOAT_FORMATS
+    }
+)
+F32, BF16, F16 = (FLOAT_FORMATS[name] for name in ("f32", "bf16", "f16"))
+
+
+@functools.cache
+def parse_format(name: str) -> NumberFormat:
+    """Return the format of a name.
+
+    Raises:
+      InputError: there is no such format.
+    """
+    if name in FLOAT_FORMATS:
+        return FLOAT_FORMATS[name]
+    fewest, most = _tables.INTEGER_BITS
+    found = re.fullmatch(r"[iu]([1-9][0-9]?)", name)
+    if found and fewest <= int(found[1]) <= most:
+        return NumberFormat(name, int(found[1]), is_signed=name[0] == "i")
+    raise InputError(
+        f"unknown format '{name}'; give one of {', '.join(FLOAT_FORMATS)}, "
+        f"i{fewest}..i{most} or u{fewest}..u{most}"
+    )
+
+
+@dataclass(frozen=True)
+class OpKind:
+    """A kind of operation that a core can compute, named as the dialect's op is.
+
+    Attributes:
+      exact, exact_unsigned: the ops of `arith` that it stands for; of integers, in two's complement
+        or without a sign.
+      is_float: on floats of one format; otherwise on integers.
+      is_commutative: where it is exact; a core may tell its operands apart.
+      unit: what a reader calls something that computes it.
+      formula: of the operands a and b, for a reader.
+    """
+
+    name: str
+    exact: str
+    exact_unsigned: str
+    is_float: bool
+    is_commutative: bool
+    unit: str
+    formula: str
+
+    @property
+    def stem(self) -> str:
+        """The name without the letter for its operands: `add`."""
+        return self.name[:-1]
+
+
+# What readers call the kinds, on floats and on integers alike.
+_WORDS = {
+    "add": ("adder", "a + b"),
+    "sub": ("subtractor", "a − b"),
+    "mul": ("multiplier", "a · b"),
+    "div": ("divider", "a / b"),
+    "max": ("maximum", "max(a, b)"),
+    "min": ("minimum", "min(a, b)"),
+}
+
+
+def _op_kind(
+    name: str, exact: str, exact_unsigned: str, is_float: bool, is_commutative: bool
+) -> OpKind:
+    unit, formula = _WORDS[name[:-1]]
+    return OpKind(name, exact, exact_unsigned, is_float, is_commutative, unit, formula)
+
+
+#: Every kind by its name, those on floats first.
+OP_KINDS: Mapping[str, OpKind] = MappingProxyType(
+    {row[0]: _op_kind(*row) for row in _tables.OP_KINDS}
+)
+#: The kinds on floats, and those on integers.
+FLOAT_OPS = tuple(kind.name for kind in OP_KINDS.values() if kind.is_float)
+INTEGER_OPS = tuple(kind.name for kind in OP_KINDS.values() if not kind.is_float)
+
+#: The dialect's discardable attributes: name, what it holds, what it stands on.
+ATTRIBUTES: tuple[tuple[str, str, str], ...] = _tables.ATTRIBUTES
