@@ -37,11 +37,7 @@ STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "
 #: The stages whose modules are models again, with their weights beside them.
 MODEL_STAGES = ("stablehlo", "approx", "bound")
 
-_TO_APPROX = (
-    "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
-    "func.func(approx-annotate-layers,approx-fuse-elementwise,approx-split-sums),canonicalize,cse,"
-    "approx-widen-booleans,approx-expand-math,convert-arith-to-approx,canonicalize,cse)"
-)
+TO_APPROX = "builtin.module(asnet-to-approx)"
 
 
 def to_approx(network: Network, batch: int) -> str:
@@ -57,7 +53,7 @@ def to_approx(network: Network, batch: int) -> str:
     with module_from_text(network.lower(batch)) as module:
         mark_arguments(module, network.weights)
         _rename(module, network.name)
-        run_passes(module, _TO_APPROX, network.name)
+        run_passes(module, TO_APPROX, network.name)
         return str(module)
 
 

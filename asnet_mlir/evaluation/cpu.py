@@ -19,9 +19,9 @@ from asnet_mlir.compiler import bind
 from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.models.model import Model, Strategy
 from asnet_mlir.errors import ToolError
-from asnet_mlir.evaluation.stages import ADD_LANES, Stage, split_stages
+from asnet_mlir.evaluation.stages import Stage, split_stages
 from asnet_mlir.ir import module_from_text, run_passes
-from asnet_mlir.native.jit import LOWER_LOOPS_TO_LLVM, block_libraries
+from asnet_mlir.native.jit import block_libraries
 from asnet_mlir.native.objects import (
     Argument,
     LoadedObject,
@@ -54,41 +54,8 @@ def to_llvm(approx: str, binding: Binding) -> str:
     return "// -----\n".join(compiler.lowered_text(stage, binding) for stage in split.stages)
 
 
-_CALL_MODELS = "builtin.module(convert-approx-to-calls{keep-blocks=true})"
-
-
-_PROMOTE_PARAMETERS = "builtin.module(approx-promote-parameters)"
-
-
-# Models that compute arrays stay as they are: approx-block-calls looks for them.
-_INLINE_MODELS = "builtin.module(inline,canonicalize,cse)"
-
-
-_HOIST = "builtin.module(approx-hoist-uniform,canonicalize,cse)"
-
-
-_BUFFERIZE = (
-    "builtin.module(approx-protect-weights,approx-distinct-results,"
-    "one-shot-bufferize{bufferize-function-boundaries=true "
-    "function-boundary-type-conversion=identity-layout-map},"
-    "buffer-results-to-out-params{hoist-static-allocs=true modify-public-functions=true},"
-    "fold-memref-alias-ops,canonicalize,cse)"
-)
-
-
-_BLOCK = (
-    "builtin.module(approx-block-calls,symbol-dce,func.func(approx-register-block{{registers={registers}}}),"
-    "approx-linalg-to-loops,canonicalize,cse,loop-invariant-code-motion,approx-use-arena)"
-)
-
-
-# No pass here forms an FMA or reorders floating-point operations.
-TO_LLVM = (
-    "builtin.module(lower-affine,convert-scf-to-cf,expand-strided-metadata,lower-affine,"
-    "convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,"
-    "convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,"
-    "canonicalize,cse)"
-)
+_LOOPS = "builtin.module(asnet-cpu-loops{{lanes={lanes} registers={registers}}})"
+TO_LLVM = "builtin.module(asnet-to-llvm)"
 
 
 @contextlib.contextmanager
@@ -114,21 +81,14 @@ def _lowered(
             parsed = ir.Module.parse(text)
             for op in list(parsed.body.operations):
                 module.body.append(op)
-        run_passes(module, _CALL_MODELS, "calling models")
-        run_passes(module, _PROMOTE_PARAMETERS, "calling models")
-        run_passes(module, _INLINE_MODELS, "inlining models")
-        run_passes(module, _HOIST, "preparing weights")
-        if lanes > 1:
-            run_passes(module, ADD_LANES.format(lanes=lanes), f"layer '{stage.layer}'")
-        run_passes(module, _BUFFERIZE, "bufferizing")
-        run_passes(module, _BLOCK.format(registers=_registers()), "blocking")
+        layer = f"layer '{stage.layer}'"
+        run_passes(module, _LOOPS.format(lanes=lanes, registers=_registers()), layer)
         signature = {}
         for op in module.body.operations:
             name = op.attributes["sym_name"].value
             if name in ("main", "prepare"):
-                op.attributes["llvm.emit_c_interface"] = ir.UnitAttr.get()
                 signature[name] = _signature(op)
-        run_passes(module, TO_LLVM, "lowering to LLVM")
+        run_passes(module, TO_LLVM, layer)
         yield module, signature
 
 
@@ -370,8 +330,7 @@ def _compile_block(model: Model) -> bytes:
             if op.attributes["sym_name"].value == f"{model.symbol}_block":
                 del op.attributes["sym_visibility"]
         use_ternary_logic(module)
-        passes = f"inline,symbol-dce,canonicalize,cse,{LOWER_LOOPS_TO_LLVM}"
-        run_passes(module, f"builtin.module({passes})", "lowering a model")
+        run_passes(module, "builtin.module(asnet-models-to-llvm)", "lowering a model")
         return compile_object(module, 3)
 
 

@@ -19,13 +19,11 @@ from asnet_mlir.ir import module_from_text, run_passes
 from asnet_mlir.native.objects import native_key
 from asnet_mlir.support.cache import cached_text
 
-__all__ = ["ADD_LANES", "Split", "Stage", "split_stages"]
+__all__ = ["Split", "Stage", "split_stages"]
 
 
 _SPLIT = "builtin.module(approx-split-stages)"
-
-
-ADD_LANES = "builtin.module(approx-add-lanes{{lanes={lanes}}},canonicalize,cse)"
+_ADD_LANES = "builtin.module(approx-add-lanes{lanes=2})"
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def _sites(op: Any, layer: str = "") -> set[tuple[str, str]]:
 def _has_lanes(text: str) -> bool:
     with module_from_text(text) as module:
         try:
-            run_passes(module, ADD_LANES.format(lanes=2), "vectorizing")
+            run_passes(module, _ADD_LANES, "vectorizing")
         except UnsupportedError:
             return False
     return True

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir import dialects
-from asnet_mlir.compiler import _TO_APPROX, mark_arguments
+from asnet_mlir.compiler import TO_APPROX, mark_arguments
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.weights import as_float32
 from asnet_mlir.ir import module_from_text, run_passes
@@ -21,10 +21,7 @@ from asnet_mlir.reference import to_native
 
 __all__ = ["fold_weights"]
 
-_FOLD = (
-    "builtin.module(inline,symbol-dce,linalg-generalize-named-ops,"
-    "func.func(approx-annotate-layers),cse,approx-fold-weights)"
-)
+_FOLD = "builtin.module(asnet-fold-weights)"
 _OUTLINED = "folded_weights"
 
 
@@ -150,7 +147,7 @@ def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[
 def _evaluate(folding: str, split: _Split, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the folded values by name, computed as scalar loops in the defined order."""
     with module_from_text(folding) as module:
-        run_passes(module, _TO_APPROX, "folding weights")
+        run_passes(module, TO_APPROX, "folding weights")
         text = str(module)
     results = {name: np.empty(shape, np.float32) for name, shape in split.results}
     compiled = to_native(text, "")

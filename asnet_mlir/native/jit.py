@@ -14,20 +14,7 @@ import numpy as np
 from asnet_mlir.errors import AsnetError, InputError, ToolError
 from asnet_mlir.native.objects import LoadedObject, compile_object
 
-__all__ = [
-    "LOWER_LOOPS_TO_LLVM",
-    "CompiledModule",
-    "assert_default_rounding",
-    "block_libraries",
-]
-
-
-#: Passes that take functions on memrefs, loops and arith to the LLVM dialect.
-LOWER_LOOPS_TO_LLVM = (
-    "convert-scf-to-cf,expand-strided-metadata,lower-affine,convert-vector-to-llvm,"
-    "finalize-memref-to-llvm,convert-arith-to-llvm,convert-index-to-llvm,convert-ub-to-llvm,"
-    "convert-func-to-llvm,convert-cf-to-llvm,reconcile-unrealized-casts,canonicalize,cse"
-)
+__all__ = ["CompiledModule", "assert_default_rounding", "block_libraries"]
 
 
 def assert_default_rounding() -> None:

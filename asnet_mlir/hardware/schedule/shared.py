@@ -23,17 +23,6 @@ __all__ = ["STAGES", "asnet_hw_opt", "emit", "hw_opt", "schedule"]
 #: What `emit` can return.
 STAGES = ("scheduled", "microcode", "hw", "sv")
 
-# Nothing here changes the order of a reduction, fuses into an FMA, or vectorizes.  Views of buffers
-# stay: the scheduler resolves them, and folding a reshape into indices would divide.
-_PIPELINE = (
-    "builtin.module(symbol-dce,approx-protect-weights,"
-    "one-shot-bufferize{bufferize-function-boundaries=true "
-    "function-boundary-type-conversion=identity-layout-map},"
-    "buffer-results-to-out-params{add-result-attr=true hoist-static-allocs=true "
-    "modify-public-functions=true},"
-    "approx-linalg-to-loops,canonicalize,cse,approx-schedule{memory-latency=%d})"
-)
-
 
 def _asnet_opt() -> Path:
     # ASNET_OPT: a build of one's own, for work on the passes.
@@ -54,7 +43,7 @@ def schedule(network: str, memory_latency: int = 1) -> str:
     """
     command: list[str | os.PathLike[str]] = [
         _asnet_opt(),
-        "--pass-pipeline=" + _PIPELINE % memory_latency,
+        f"--asnet-schedule=memory-latency={memory_latency}",
         "--mlir-print-op-generic",
     ]
     result = processes.run(

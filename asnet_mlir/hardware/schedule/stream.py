@@ -18,10 +18,7 @@ __all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
 
 #: Between the modules of a text, as `--split-input-file` of MLIR's tools has it.
 SPLIT = "\n// -----\n"
-_STAGES = (
-    "builtin.module(symbol-dce,approx-cut-engines{{lanes={lanes}}},approx-split-stages,"
-    "canonicalize,cse)"
-)
+_STAGES = "builtin.module(asnet-split-stream{{lanes={lanes}}})"
 _SCHEDULE = "builtin.module(approx-schedule-engines{{lanes={lanes}}})"
 
 

@@ -37,14 +37,6 @@ _OTHER_VERSION = (
     "this version of the compiler makes other hardware of the network than the bundle has; "
     "generate the bundle anew"
 )
-# From affine loops with calls of models to native code; nothing that would move arithmetic.
-_LOOPS_TO_LLVM = (
-    "builtin.module(convert-approx-to-calls,inline,symbol-dce,canonicalize,cse,"
-    "buffer-deallocation-pipeline,lower-affine,convert-scf-to-cf,expand-strided-metadata,"
-    "lower-affine,convert-vector-to-llvm,finalize-memref-to-llvm,convert-arith-to-llvm,"
-    "convert-index-to-llvm,convert-ub-to-llvm,convert-func-to-llvm,convert-cf-to-llvm,"
-    "reconcile-unrealized-casts,canonicalize,cse)"
-)
 
 
 @dataclass(frozen=True)
@@ -215,7 +207,7 @@ def machine_layers(
         for op in list(parsed.body.operations):
             module.body.append(op)
         shapes = [tuple(ir.ShapedType(kind).shape) for kind in inputs]
-        run_passes(module, _LOOPS_TO_LLVM, "lowering to LLVM")
+        run_passes(module, "builtin.module(asnet-loops-to-llvm)", "lowering to LLVM")
         compiled = CompiledModule(module, shapes={"main": shapes})
     arrays = [np.empty(value.shape, np.float32 if value.is_float else np.int32) for value in values]
     results = [np.empty(shape, np.float32) for shape in shapes[1 + len(weights) :]]
