@@ -16,8 +16,8 @@ import asnet_mlir
 from asnet_mlir.cores import CheckReport, core_from_verilog, library_cores, parse_instance
 from asnet_mlir.cores.checks.registration import vectors_before_use
 from asnet_mlir.cores.metrics import integers
-from asnet_mlir.cores.metrics.characterize import Histogram, characterize, error_map
-from asnet_mlir.cores.metrics.subject import Subject
+from asnet_mlir.cores.metrics.characterize import characterize, error_map
+from asnet_mlir.cores.metrics.subject import Histogram, Subject
 from asnet_mlir.cores.simulation.family import storage
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, MismatchError

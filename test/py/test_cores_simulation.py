@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asnet_mlir import cpp
 from asnet_mlir.cores import Core, Instance, Parameter, Ports, parse_instance
 from asnet_mlir.cores.checks.check import check
 from asnet_mlir.cores.operands import (
@@ -38,6 +37,7 @@ from asnet_mlir.cores.simulation.simulation import (
 )
 from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
+from asnet_mlir.support import cpp
 from asnet_mlir.support.formats import FLOAT_FORMATS
 
 EIGHT = Widths(8, 8, 8)
@@ -173,7 +173,7 @@ def test_their_headers_are_parsed_once(
         command = [cpp.COMPILER, *arguments, "-H", "-fsyntax-only"]
         said.append(subprocess.run(command, cwd=cwd, capture_output=True, text=True).stderr)
 
-    module = importlib.import_module(f"asnet_mlir.cores.{simulator}")
+    module = importlib.import_module(f"asnet_mlir.cores.simulation.by_{simulator}")
     family = make_family([combinational("a ^ b")], EIGHT)
     module.build(family)  # the dump is there
     monkeypatch.setattr(cpp, "compile", spy)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asnet_mlir.hardware.bundle.write import generate
+from asnet_mlir.hardware.bundle.write import write_bundle
 from asnet_mlir.hardware.simulation.simulate import simulate
 
 NAN = 0x7FC00000
@@ -169,7 +169,7 @@ func.func @main(%x: tensor<1x{2 * WORDS}xf32> {{approx.role = "input"}}) -> ({ty
 
 def test_every_function_is_that_of_its_operation(tmp_path: Path) -> None:
     cases = bodies()
-    manifest = generate(
+    manifest = write_bundle(
         network([text for text, _ in cases]), {}, {}, tmp_path / "bundle", name="plain"
     )
     assert manifest["memories"]["weights"]["words"] == 0

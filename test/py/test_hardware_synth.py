@@ -16,7 +16,7 @@ from asnet_mlir.cli import main as cli
 from asnet_mlir.cores import load_core
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle.unit import CoreFiles
-from asnet_mlir.hardware.bundle.write import generate
+from asnet_mlir.hardware.bundle.write import write_bundle
 from asnet_mlir.hardware.synthesis.synth import synthesize
 from asnet_mlir.hardware.synthesis.targets import ecp5_device, leakage_power
 
@@ -57,7 +57,7 @@ func.func @main(%x: tensor<1x40xf32> {approx.role = "input"},
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synth") / "bundle"
     bias = np.random.default_rng(5).standard_normal(40).astype(np.float32)
-    generate(NETWORK, {"bias": bias}, {1: XOR}, folder, name="tiny")
+    write_bundle(NETWORK, {"bias": bias}, {1: XOR}, folder, name="tiny")
     return folder
 
 
