@@ -21,6 +21,7 @@ from typing import Any
 import asnet_mlir as asnet
 from asnet_mlir.cores import derive_models, library_cores
 from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.evaluation.evaluate import prepare_data
 
 NETWORKS = {
     "classification_mnist": "mnist:test",
@@ -67,7 +68,7 @@ def fingerprint(images: int) -> dict[str, str]:
     for name, model in derive_models(exact).items():
         found[f"model of {name}"] = digest(model.text)
     for network, data in NETWORKS.items():
-        x = asnet.load_data(data).x[:images]
+        x = prepare_data(data, asnet.load_model(network)).x[:images]
         for label, rules in BINDINGS.items():
             binding = asnet.Binding.parse(rules)
             words = Evaluator(asnet.load_model(network), binding).outputs(x)

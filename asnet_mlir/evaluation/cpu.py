@@ -197,6 +197,18 @@ class BoundStage:
     parameters: np.ndarray
     key: str
 
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of the weights that it computes with."""
+        arguments = (*self.native.main, *self.native.prepare)
+        names = (a["name"] for a in arguments if a["role"] == "weight")
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def value_bytes(self) -> dict[int, int]:
+        """Bytes of a block of each value that it reads or writes, by number."""
+        return {a["name"]: a["bytes"] for a in self.native.main if a["role"] == "value"}
+
 
 @dataclass(frozen=True)
 class _Request:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,13 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, to_approx
 from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.cpu import BoundStage, StageCompiler
+from asnet_mlir.evaluation.backend import Backend, Compiled, Rows, Weights
+from asnet_mlir.evaluation.cpu_backend import CpuBackend
 from asnet_mlir.evaluation.stages import split_stages
-from asnet_mlir.evaluation.transpose import transposer
 from asnet_mlir.frontends import load_model
-from asnet_mlir.native.objects import Argument, Plan
 from asnet_mlir.network import Network
 
 __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
-
-_MOST_THREADS = 256
-#: Bytes of values and scratch memory that all threads of a run together may take.
-_MOST_MEMORY = 512 << 20
-#: Configurations whose prepared weights are kept.
-_KEPT_PREPARED = 256
 
 
 def default_threads() -> int:
@@ -45,30 +37,34 @@ class CompiledNetwork:
       network: what was compiled.
       lowered: it in the approx dialect, unbound.
       stages: its layers, in the order of computation.
+      weights: the network's own.
+      backend: compiles and runs the stages.
       lanes: samples that native code computes at once, each in a lane of a vector.
       block: samples in a block: `lanes` times the batch for which the network was lowered.
       sizes: bytes of a block of each value, by number.  Values of stages have a sample in each
         lane; the last two are rows: the input as the user has it, and the output.
     """
 
-    def __init__(self, model: Any, *, strategy: Strategy | None = None) -> None:
+    def __init__(
+        self, model: Any, *, strategy: Strategy | None = None, backend: Backend | None = None
+    ) -> None:
         """Lower `model`, whatever `load_model` takes.
 
         Args:
           strategy: force one for the models of all cores; by default each core's fastest.
+          backend: runs the stages; by default this machine's processor.
         """
         self.network: Network = load_model(model)
         batch = self.network.fixed_batch or 1
         self.lowered = to_approx(self.network, batch)
         split = split_stages(self.lowered)
         self.stages = split.stages
-        self._compiler = StageCompiler.for_host(split.has_lanes, strategy)
-        self.lanes = self._compiler.lanes
+        self.backend: Backend = backend or CpuBackend(split.has_lanes, strategy)
+        self.lanes = self.backend.lanes
         self.block = self.lanes * batch
         self._inputs = batch * math.prod(self.network.input_shape)
         self._outputs = batch * math.prod(self.network.output_shape)
-        self._weights = {weight.name: weight.value for weight in self.network.weights}
-        self._prepared: OrderedDict[str, dict[int, np.ndarray]] = OrderedDict()
+        self.weights = Weights({weight.name: weight.value for weight in self.network.weights})
         self.output = self.stages[-1].outputs[-1] if self.stages else 0
         self.sizes: dict[int, int] = {}
 
@@ -80,9 +76,9 @@ class CompiledNetwork:
     @property
     def native_stages(self) -> int:
         """How many stages native code was made of, or loaded from the cache, so far."""
-        return self._compiler.count
+        return self.backend.compiled
 
-    def bind(self, binding: Binding) -> tuple[BoundStage, ...]:
+    def bind(self, binding: Binding) -> tuple[Compiled, ...]:
         """Return the stages under `binding` (see `Network.complete`), compiled.
 
         Raises:
@@ -94,81 +90,43 @@ class CompiledNetwork:
             for rule in binding.rules
         ):
             bind(self.lowered, binding)  # raises, and names the nearest layers
-        bound = self._compiler.compile(self.stages, binding)
+        bound = self.backend.compile(self.stages, binding)
         if not self.sizes:
             self.sizes = self._find_sizes(bound)
         return bound
 
-    def _find_sizes(self, bound: Iterable[BoundStage]) -> dict[int, int]:
+    def _find_sizes(self, bound: Iterable[Compiled]) -> dict[int, int]:
         row_bytes = 4 * self.lanes
         sizes = {0: self._inputs * row_bytes}
         for stage in bound:
-            for argument in stage.native.main:
-                if argument["role"] == "value":
-                    sizes[argument["name"]] = argument["bytes"]
+            sizes.update(stage.value_bytes)
         for number, elements in zip(self.rows, (self._inputs, self._outputs), strict=True):
             sizes[number] = elements * row_bytes
         return sizes
 
-    def plan(self, stages: Iterable[BoundStage], *, enter: bool, leave: bool) -> Plan:
+    def plan(
+        self,
+        stages: Sequence[Compiled],
+        weights: Weights | None = None,
+        *,
+        enter: bool,
+        leave: bool,
+    ) -> Any:
         """Return the plan that runs `stages`, in the order of computation.
 
         Args:
+          weights: by default the network's own.
           enter: begin with the input's rows, not with values that are there already.
           leave: end with the output's rows.
         """
-        functions, keep, arena = [], [], 0
         rows_in, rows_out = self.rows
-        if enter:
-            functions.append(self._moved(rows_in, 0, self.lanes, self._inputs))
-        for stage in stages:
-            prepared = self._prepare(stage)
-            keep += [stage.native, stage.parameters, prepared, self._weights]
-            arguments = []
-            for argument in stage.native.main:
-                role, name = argument["role"], argument["name"]
-                if role == "value":
-                    arguments.append(Argument("value", name))
-                elif role == "arena":
-                    arguments.append(Argument("arena"))
-                    arena = max(arena, argument["bytes"])
-                else:
-                    constants: dict[str, Any] = {
-                        "weight": self._weights,
-                        "prepared": prepared,
-                        "parameters": {None: stage.parameters},
-                    }
-                    array = constants[role][name]
-                    arguments.append(Argument("constant", array.ctypes.data))
-            functions.append((stage.native.entry, arguments))
-        if leave:
-            functions.append(self._moved(self.output, rows_out, self._outputs, self.lanes))
-        return Plan(functions, [self.sizes[number] for number in range(rows_out + 1)], arena, keep)
-
-    def _moved(
-        self, source: int, target: int, rows: int, columns: int
-    ) -> tuple[int, list[Argument]]:
-        arguments = [Argument("value", source), Argument("value", target)]
-        return transposer(rows, columns, max(self.lanes, 1)), arguments
-
-    def _prepare(self, stage: BoundStage) -> dict[int, np.ndarray]:
-        if stage.key not in self._prepared:
-            self._prepared[stage.key] = stage.native.prepared(self._weights, stage.parameters)
-            if len(self._prepared) > _KEPT_PREPARED:
-                self._prepared.popitem(last=False)
-        self._prepared.move_to_end(stage.key)
-        return self._prepared[stage.key]
-
-    def run(self, plan: Plan, arrays: Mapping[int, np.ndarray], blocks: int, threads: int) -> None:
-        """Run a plan; see `Plan.run`.
-
-        Raises:
-          ToolError: a simulated core failed.
-        """
-        # A thread more takes as much memory as one.
-        memory = sum(size for number, size in self.sizes.items() if number not in arrays)
-        threads = max(1, min(threads, _MOST_THREADS, _MOST_MEMORY // max(memory, 1)))
-        plan.run(arrays, blocks, threads, self._compiler.check)
+        return self.backend.plan(
+            stages,
+            weights or self.weights,
+            self.sizes,
+            enter=Rows(rows_in, 0, self.lanes, self._inputs) if enter else None,
+            leave=Rows(rows_out, self.output, self.lanes, self._outputs) if leave else None,
+        )
 
 
 class Evaluator:
@@ -198,15 +156,19 @@ class Evaluator:
         self._compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.network = self._compiled.network
         self.binding = self.network.complete(binding)
-        self._plan = self._compiled.plan(self._compiled.bind(self.binding), enter=True, leave=True)
+        self._bound = self._compiled.bind(self.binding)
+        self._plan = self._compiled.plan(self._bound, enter=True, leave=True)
 
-    def outputs(self, x: np.ndarray) -> np.ndarray:
+    def outputs(self, x: np.ndarray, weights: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Return float32[n, *output_shape] for float32[n, *input_shape].
 
         NaNs in `x` must be quiet (numpy's own are); a `Dataset` makes them so.
 
+        Args:
+          weights: other values of some of the network's weights, for this run.
+
         Raises:
-          InputError: `x` has another shape or dtype.
+          InputError: `x` or a weight has another shape or dtype, or there is no such weight.
         """
         network, compiled = self.network, self._compiled
         if x.dtype != np.float32 or x.shape[1:] != network.input_shape:
@@ -214,24 +176,28 @@ class Evaluator:
                 f"{network.name}: takes float32 samples of shape {network.input_shape}, got "
                 f"{x.dtype} of {x.shape[1:]}"
             )
+        plan = self._plan
+        if weights:
+            changed = compiled.weights.replaced(weights)
+            plan = compiled.plan(self._bound, changed, enter=True, leave=True)
         x = np.ascontiguousarray(x)
         result = np.empty((len(x), *network.output_shape), np.float32)
         whole = len(x) // compiled.block
         if whole:
-            self._run(x, result, whole)
+            self._run(plan, x, result, whole)
         done = whole * compiled.block
         if done < len(x):
             # The rest is filled up with zeros, whose outputs are dropped.
             padded = np.zeros((compiled.block, *network.input_shape), np.float32)
             padded[: len(x) - done] = x[done:]
             last = np.empty((compiled.block, *network.output_shape), np.float32)
-            self._run(padded, last, 1)
+            self._run(plan, padded, last, 1)
             result[done:] = last[: len(x) - done]
         return result
 
-    def _run(self, x: np.ndarray, y: np.ndarray, blocks: int) -> None:
+    def _run(self, plan: Any, x: np.ndarray, y: np.ndarray, blocks: int) -> None:
         rows_in, rows_out = self._compiled.rows
-        self._compiled.run(self._plan, {rows_in: x, rows_out: y}, blocks, self.threads)
+        self._compiled.backend.run(plan, {rows_in: x, rows_out: y}, blocks, self.threads)
 
 
 def checked_threads(threads: int | None) -> int:

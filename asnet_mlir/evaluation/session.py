@@ -11,7 +11,7 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.data import Dataset
 from asnet_mlir.evaluation.accuracy import right_samples
-from asnet_mlir.evaluation.cpu import BoundStage
+from asnet_mlir.evaluation.backend import Compiled, Weights
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, checked_threads
 from asnet_mlir.native.objects import aligned
 from asnet_mlir.support.cache import content_hash
@@ -55,16 +55,22 @@ class Session:
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def outputs(
-        self, binding: Binding | None = None, start: int = 0, stop: int | None = None
+        self,
+        binding: Binding | None = None,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        weights: Weights | None = None,
     ) -> np.ndarray:
         """Return float32[stop - start, *output_shape] of samples `start` to `stop`.
 
-        Equal, bit for bit, to what `Evaluator` gives.
+        Equal, bit for bit, to what `Evaluator` gives.  `weights` are by default the network's own.
         """
         compiled = self.compiled
         stop = len(self.dataset) if stop is None else min(stop, len(self.dataset))
         stages = compiled.bind(binding or Binding())
-        keys = self._keys(stages)
+        weights = weights or compiled.weights
+        keys = self._keys(stages, weights)
         first, last = start // compiled.block, -(-stop // compiled.block)
         is_whole = first == 0 and last == self._blocks
         needed, sources, frontier = self._needed(stages, keys)
@@ -77,8 +83,9 @@ class Session:
         if is_whole:
             for number in self._worth_keeping(frontier, keys, sources):
                 kept[number] = arrays[number] = aligned(self._blocks * compiled.sizes[number])
-        plan = compiled.plan(needed, enter=0 not in sources and 0 in frontier, leave=True)
-        compiled.run(plan, arrays, last - first, self.threads)
+        enter = 0 not in sources and 0 in frontier
+        plan = compiled.plan(needed, weights, enter=enter, leave=True)
+        compiled.backend.run(plan, arrays, last - first, self.threads)
         for number, array in kept.items():
             self._kept[keys[number]] = array
         for key in keys.values():
@@ -100,18 +107,19 @@ class Session:
         """Return the share of all samples that are right."""
         return float(np.mean(self.right(binding)))
 
-    def _keys(self, stages: Iterable[BoundStage]) -> dict[int, str]:
+    def _keys(self, stages: Iterable[Compiled], weights: Weights) -> dict[int, str]:
         """Return a hash of what decides each value, by number."""
         keys = {0: "input"}
         for bound in stages:
             inputs = [keys[number] for number in bound.stage.inputs]
+            own = weights.key(bound.weights)
             for number in bound.stage.outputs:
-                keys[number] = content_hash(bound.key, str(number), *inputs)
+                keys[number] = content_hash(bound.key, own, str(number), *inputs)
         return keys
 
     def _needed(
-        self, stages: tuple[BoundStage, ...], keys: dict[int, str]
-    ) -> tuple[list[BoundStage], dict[int, np.ndarray], set[int]]:
+        self, stages: tuple[Compiled, ...], keys: dict[int, str]
+    ) -> tuple[list[Compiled], dict[int, np.ndarray], set[int]]:
         """Return the stages to run, the kept values that they start from, and all they read."""
         makers = {number: bound for bound in stages for number in bound.stage.outputs}
         pending, run, sources, read = [self.compiled.output], [], {}, set()

@@ -129,7 +129,7 @@ class Plan:
           keep: kept alive: objects and arrays whose addresses are used.
         """
         self._keep = tuple(keep)
-        self._count = len(value_sizes)
+        self.sizes = tuple(value_sizes)
         self._plan = _library().plan(
             [
                 (address, [_KINDS[a.kind] for a in arguments], [a.payload for a in arguments])
@@ -157,7 +157,7 @@ class Plan:
           MemoryError: no memory for the threads.
           KeyboardInterrupt: Ctrl-C came, and was answered between two blocks.
         """
-        bases = [0] * self._count
+        bases = [0] * len(self.sizes)
         for number, array in arrays.items():
             if not array.flags.c_contiguous or array.ctypes.data % array.itemsize:
                 raise AsnetError("a plan takes contiguous, aligned arrays")

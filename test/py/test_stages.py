@@ -2,6 +2,7 @@
 
 import itertools
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from test_evaluation import same_bits
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import to_approx
 from asnet_mlir.data import Dataset
-from asnet_mlir.errors import ToolError
+from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator, Session, cpu, stages
 from asnet_mlir.evaluation.stages import split_stages
 from asnet_mlir.evaluation.transpose import transposer
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.native import objects as native
+from asnet_mlir.network import Weight
 from asnet_mlir.support.cache import cache_directory, cached_bytes
 
 
@@ -103,9 +105,9 @@ def test_layers_before_the_first_change_are_not_computed_again(network, dataset,
     ran = []
     plan = session.compiled.plan
 
-    def spy(stages, **options):
+    def spy(stages, *rest, **options):
         ran.append([bound.stage.layer for bound in stages])
-        return plan(stages, **options)
+        return plan(stages, *rest, **options)
 
     monkeypatch.setattr(session.compiled, "plan", spy)
     for p in (5, 9, 13, 17):
@@ -116,6 +118,38 @@ def test_layers_before_the_first_change_are_not_computed_again(network, dataset,
     ran.clear()
     session.outputs(binding_of([("mulf@first", 3), ("mulf@third", 17)]))
     assert ran == [everything]
+
+
+def test_weights_may_change_between_runs(network, dataset):
+    """Of one compiled network and one session, nothing is stale, and nothing compiled again."""
+    binding = binding_of([("mulf@second", 14)])
+    session = Session(network, dataset)
+    compiled = session.compiled
+    evaluator = Evaluator(compiled, binding)
+    own = session.outputs(binding)
+    count = compiled.native_stages
+    rng = np.random.default_rng(2)
+    names = [weight.name for weight in network.weights]
+    for changed in ([names[0]], [names[2], names[5]], [names[3]], names):
+        others = {
+            name: rng.standard_normal(compiled.weights.arrays[name].shape).astype(np.float32)
+            for name in changed
+        }
+        renewed = tuple(
+            Weight(weight.name, others.get(weight.name, weight.value)) for weight in network.weights
+        )
+        expected = Evaluator(replace(network, weights=renewed), binding).outputs(dataset.x)
+        assert not same_bits(expected, own)
+        assert same_bits(evaluator.outputs(dataset.x, others), expected)
+        weights = compiled.weights.replaced(others)
+        for _ in range(3):
+            assert same_bits(session.outputs(binding, weights=weights), expected)
+        assert same_bits(evaluator.outputs(dataset.x), own)
+        assert same_bits(session.outputs(binding), own)
+    assert compiled.native_stages == count
+    for wrong in ({"w": own}, {names[0]: own}, {names[5]: np.zeros(3)}):
+        with pytest.raises(InputError, match="weights:"):
+            evaluator.outputs(dataset.x, wrong)
 
 
 def test_what_a_session_keeps_is_bounded(network, dataset, monkeypatch):

@@ -1,0 +1,114 @@
+"""The back end of this machine's processor: code of LLVM, a sample in each lane of a vector."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores.models.model import Strategy
+from asnet_mlir.evaluation.backend import Rows, Weights
+from asnet_mlir.evaluation.cpu import BoundStage, StageCompiler
+from asnet_mlir.evaluation.stages import Stage
+from asnet_mlir.evaluation.transpose import transposer
+from asnet_mlir.native.objects import Argument, Plan
+from asnet_mlir.support.cache import content_hash
+
+__all__ = ["CpuBackend"]
+
+_MOST_THREADS = 256
+#: Bytes of values and scratch memory that all threads of a run together may take.
+_MOST_MEMORY = 512 << 20
+#: Configurations whose prepared weights are kept.
+_KEPT_PREPARED = 256
+
+
+class CpuBackend:
+    """Runs stages on this processor (`asnet_mlir.evaluation.backend.Backend`)."""
+
+    name = "cpu"
+    formats = frozenset({"f32"})
+
+    def __init__(self, has_lanes: bool = True, strategy: Strategy | None = None) -> None:
+        """Make one.
+
+        Args:
+          has_lanes: False for scalar code: some op of the network has none for vectors.
+          strategy: force one for the models of all cores; by default each core's fastest.
+        """
+        self._compiler = StageCompiler.for_host(has_lanes, strategy)
+        self._prepared: OrderedDict[str, dict[int, np.ndarray]] = OrderedDict()
+
+    @property
+    def lanes(self) -> int:
+        return self._compiler.lanes
+
+    @property
+    def compiled(self) -> int:
+        return self._compiler.count
+
+    def compile(self, stages: Sequence[Stage], binding: Binding) -> tuple[BoundStage, ...]:
+        return self._compiler.compile(stages, binding)
+
+    def plan(
+        self,
+        stages: Sequence[BoundStage],
+        weights: Weights,
+        sizes: Mapping[int, int],
+        *,
+        enter: Rows | None,
+        leave: Rows | None,
+    ) -> Plan:
+        functions, arena = [], 0
+        keep: list[Any] = [weights]
+        if enter is not None:
+            move = transposer(enter.rows, enter.columns, max(self.lanes, 1))
+            functions.append((move, [_value(enter.number), _value(enter.value)]))
+        for stage in stages:
+            prepared = self._prepare(stage, weights)
+            keep += [stage.native, stage.parameters, prepared]
+            arguments = []
+            for argument in stage.native.main:
+                role, name = argument["role"], argument["name"]
+                if role == "value":
+                    arguments.append(_value(name))
+                elif role == "arena":
+                    arguments.append(Argument("arena"))
+                    arena = max(arena, argument["bytes"])
+                else:
+                    constants: dict[str, Any] = {
+                        "weight": weights.arrays,
+                        "prepared": prepared,
+                        "parameters": {None: stage.parameters},
+                    }
+                    arguments.append(Argument("constant", constants[role][name].ctypes.data))
+            functions.append((stage.native.entry, arguments))
+        if leave is not None:
+            move = transposer(leave.columns, leave.rows, max(self.lanes, 1))
+            functions.append((move, [_value(leave.value), _value(leave.number)]))
+        return Plan(functions, [sizes[number] for number in range(len(sizes))], arena, keep)
+
+    def run(self, plan: Plan, arrays: Mapping[int, np.ndarray], blocks: int, threads: int) -> None:
+        # A thread more takes as much memory as one.
+        memory = sum(size for number, size in enumerate(plan.sizes) if number not in arrays)
+        threads = max(1, min(threads, _MOST_THREADS, _MOST_MEMORY // max(memory, 1)))
+        plan.run(arrays, blocks, threads, self._compiler.check)
+
+    def _prepare(self, stage: BoundStage, weights: Weights) -> dict[int, np.ndarray]:
+        """Return what the stage computes of weights alone; kept for those of the last plans."""
+        if not stage.native.prepare:
+            return {}
+        key = content_hash(stage.key, weights.key(stage.weights))
+        if key not in self._prepared:
+            self._prepared[key] = stage.native.prepared(weights.arrays, stage.parameters)
+            if len(self._prepared) > _KEPT_PREPARED:
+                self._prepared.popitem(last=False)
+        self._prepared.move_to_end(key)
+        return self._prepared[key]
+
+
+def _value(number: int) -> Argument:
+    return Argument("value", number)
