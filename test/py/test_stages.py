@@ -142,6 +142,11 @@ def test_weights_may_change_between_runs(network, dataset):
         assert not same_bits(expected, own)
         assert same_bits(evaluator.outputs(dataset.x, others), expected)
         weights = compiled.weights.replaced(others)
+        for p in (5, 9, 13):  # the session keeps what the third layer reads
+            session.outputs(binding_of([("mulf@third", p)]))
+        other = binding_of([("mulf@third", 17)])
+        of_other = Evaluator(replace(network, weights=renewed), other).outputs(dataset.x)
+        assert same_bits(session.outputs(other, weights=weights), of_other)
         for _ in range(3):
             assert same_bits(session.outputs(binding, weights=weights), expected)
         assert same_bits(evaluator.outputs(dataset.x), own)
