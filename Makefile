@@ -81,7 +81,7 @@ deep: setup ## checks that take long: 10 million vectors a core, wheel in a fres
 	ASNET_FUZZ_FUNCTIONS=60 ASNET_FUZZ_SEED=1 $(BIN)/python -m pytest -q test/py/test_cores_random_verilog.py
 	ASNET_DEEP=1 $(BIN)/python -m pytest -q \
 	  test/py/test_hardware_kit.py test/py/test_hardware_clock.py test/py/test_hardware_overlap.py \
-	  test/py/test_hardware_synth.py \
+	  test/py/test_hardware_synth.py test/py/test_ops.py \
 	  -k "cocotb or other_depths or random_networks or register_behind or truncation"
 	$(BIN)/python -m pytest -q test/deep
 
