@@ -20,8 +20,6 @@ from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
 from asnet_mlir.network import Network, Weight
 
 __all__ = [
-    "MODEL_STAGES",
-    "STAGES",
     "bind",
     "bind_for_hardware",
     "mark_arguments",
@@ -29,13 +27,6 @@ __all__ = [
     "to_approx",
 ]
 
-
-#: What `compile` can emit; `scheduled`, `hw` and `sv` are the hardware's.
-STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "hw", "sv")
-
-
-#: The stages whose modules are models again, with their weights beside them.
-MODEL_STAGES = ("stablehlo", "approx", "bound")
 
 TO_APPROX = "builtin.module(asnet-to-approx)"
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asnet_mlir.compiler import STAGES, bind, to_approx
+from asnet_mlir.compiler import bind, to_approx
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.cpu import to_llvm
 from asnet_mlir.frontends import load_model
 from asnet_mlir.hardware import emit_hardware
+from asnet_mlir.support.stage_names import STAGES
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["compile"]

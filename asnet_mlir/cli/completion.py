@@ -10,9 +10,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-__all__ = ["SHELLS", "completed", "shell_code"]
+from asnet_mlir.cli.arguments import Verbs, add_verb
+from asnet_mlir.support.stage_names import STAGES
 
-SHELLS = ("bash", "zsh", "fish")
+__all__ = ["add", "completed"]
+
+_SHELLS = ("bash", "zsh", "fish")
 
 _NETWORKS = ("classification_mnist", "convolutional_mnist", "convolutional_svhn")
 _DATA = ("mnist", "svhn_synthetic", "fashion_mnist")
@@ -27,11 +30,17 @@ _WORDS = {
 }
 
 
-def shell_code(shell: str) -> str:
-    """Return the script that makes a shell complete `asnet`."""
+def add(verbs: Verbs) -> None:
+    """Add the verb with its arguments."""
+    command = add_verb(verbs, "completion", run, "a script by which a shell completes asnet")
+    command.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=" or ".join(_SHELLS))
+
+
+def run(options: Any) -> None:
+    """Print the script that makes a shell complete `asnet`."""
     import argcomplete
 
-    return str(argcomplete.shellcode(["asnet"], shell=shell))
+    print(argcomplete.shellcode(["asnet"], shell=options.shell))
 
 
 def completed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
@@ -58,8 +67,6 @@ def _actions(parser: argparse.ArgumentParser) -> Iterable[argparse.Action]:
 def _words(destination: str) -> Callable[..., Sequence[str]] | None:
     """Return what completes an argument: words, and files where those are meant as well."""
     from argcomplete.completers import FilesCompleter
-
-    from asnet_mlir.compiler import STAGES
 
     def words(prefix: str, **_: Any) -> list[str]:
         known = _WORDS | {"emit": STAGES}

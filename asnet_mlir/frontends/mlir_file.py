@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from asnet_mlir.compiler import MODEL_STAGES
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.frontends.weights import weights_file_of
 from asnet_mlir.network import Network
+from asnet_mlir.support.stage_names import MODEL_STAGES
 
 __all__ = ["from_mlir_file"]
 

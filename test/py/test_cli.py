@@ -236,6 +236,19 @@ def test_data_of_the_wrong_shape(capfd, tmp_path):
     assert status == 2 and "samples have the shape 5, the network takes 784" in err
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["explore", "--help"], ["cores", "nosuch"]])
+def test_what_needs_no_compiler_loads_none(arguments):
+    """Help and errors of the command line load neither a framework nor NumPy nor the compiler."""
+    script = (
+        "import contextlib, sys\n"
+        "from asnet_mlir.cli.main import main\n"
+        f"with contextlib.suppress(SystemExit): main({arguments})\n"
+        "heavy = {'jax', 'mlir', 'numpy', 'asnet_mlir.cores', 'asnet_mlir.binding'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
 def test_import_is_light_and_works_in_any_order():
     """`import asnet_mlir` loads no framework; JAX before or after it makes no difference."""
     script = (

@@ -10,11 +10,11 @@ import pytest
 import asnet_mlir
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.cli import main as cli
-from asnet_mlir.compiler import STAGES
 from asnet_mlir.cores import load_core, parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration, Result
 from asnet_mlir.network import ApproxTexts, Network, Weight
+from asnet_mlir.support.stage_names import STAGES
 
 
 def test_the_verbs_are_listed():
@@ -112,13 +112,13 @@ def test_representations_fit_on_a_line():
 )
 @pytest.mark.parametrize("lanes", [["--lanes", "2", "a=b=3"], ["--lanes", "2", "--lanes", "a=b=3"]])
 def test_lists_end_where_the_model_begins(arguments, lanes):
-    options = cli._parser().parse_args(cli._spread(["compile", *lanes, *arguments]))
+    options = cli.make_parser().parse_args(cli.spread(["compile", *lanes, *arguments]))
     assert options.model == "MODEL"
     assert options.bind == ["mulf=A", "mulf@fc 1=B"] and options.lanes == ["2", "a=b=3"]
 
 
 def test_every_argument_has_a_help_text(capsys):
-    parser = cli._parser()
+    parser = cli.make_parser()
     verbs = next(a for a in parser._actions if a.dest == "verb").choices
     cores = next(a for a in verbs["cores"]._actions if a.dest == "core_verb").choices
     for name, verb in {**verbs, **cores}.items():

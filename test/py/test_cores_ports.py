@@ -136,13 +136,13 @@ def test_strobes_of_a_stream() -> None:
     ],
 )
 def test_lists_of_ports_and_parameters_end_where_the_core_begins(line: str) -> None:
-    options = cli._parser().parse_args(cli._spread(["cores", "check", *line.split()]))
+    options = cli.make_parser().parse_args(cli.spread(["cores", "check", *line.split()]))
     assert (options.core, options.port, options.param) == (
         ["mul.v"],
         ["a=x", "b=y"],
         ["N=4", "K=2"],
     )
-    options = cli._parser().parse_args(
-        cli._spread(["cores", "check", "--param", "N=4", "drum:K=4"])
+    options = cli.make_parser().parse_args(
+        cli.spread(["cores", "check", "--param", "N=4", "drum:K=4"])
     )
     assert (options.core, options.param) == (["drum:K=4"], ["N=4"])

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import asnet_mlir
-from asnet_mlir.compiler import STAGES
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.weights import weights_file_of, write_weights
+from asnet_mlir.support.stage_names import STAGES
 
 RULES = {
     "classification_mnist": "mulf@dense=fmul_trunc:P=20",

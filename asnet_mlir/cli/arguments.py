@@ -1,0 +1,144 @@
+"""Arguments that several verbs have, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import asnet_mlir
+from asnet_mlir.errors import InputError
+
+__all__ = [
+    "DATA",
+    "Parser",
+    "THREADS",
+    "Verbs",
+    "add_style",
+    "add_verb",
+    "binding_arguments",
+    "binding_of",
+    "bundle_arguments",
+    "integer",
+    "model_of",
+    "network_arguments",
+    "number",
+]
+
+_MODEL = (
+    "classification_mnist, convolutional_mnist or convolutional_svhn; FILE.keras; the folder of a "
+    "SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet compile -o' wrote); or "
+    "MODULE:FUNCTION, which returns a function of JAX or TensorFlow and example arguments"
+)
+DATA = (
+    "mnist:test, svhn_synthetic:test, svhn:FOLDER or fashion_mnist:test (or :train; :N takes the "
+    "first N samples), or FILE.npz with the arrays x and y"
+)
+THREADS = "by default one a core"
+
+#: What `add_subparsers` returns.
+type Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are the program's."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see '{self.prog} --help')")
+
+
+def add_verb(
+    verbs: Verbs, name: str, run: Callable[[Any], int | None], help: str, *parents: Parser
+) -> argparse.ArgumentParser:
+    """Add a verb, which `run` carries out, with the arguments of `parents` and of every verb."""
+    common = Parser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print one JSON object")
+    common.add_argument("--debug", action="store_true", help="show the trace of an error")
+    command = verbs.add_parser(name, help=help, description=help, parents=[common, *parents])
+    command.set_defaults(run=run)
+    return command
+
+
+def network_arguments() -> Parser:
+    """Return the arguments that name a network."""
+    network = Parser(add_help=False)
+    network.add_argument("model", metavar="MODEL", help=_MODEL)
+    network.add_argument(
+        "--weights",
+        metavar="FILE.npz",
+        help="of a .mlir or .mlirbc file; by default NAME.weights.npz beside NAME.mlir",
+    )
+    return network
+
+
+def binding_arguments() -> Parser:
+    """Return the arguments that give a binding."""
+    bound = Parser(add_help=False)
+    bound.add_argument(
+        "--bind",
+        action="append",
+        default=[],
+        metavar="OP[@LAYER]=CORE[:P=20,M=3] ..",
+        help="compute ops of a kind by a core; a list, or repeated",
+    )
+    bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
+    return bound
+
+
+def bundle_arguments() -> Parser:
+    """Return the argument of verbs that read a bundle."""
+    bundled = Parser(add_help=False)
+    bundled.add_argument(
+        "--modified",
+        action="store_true",
+        help="go on, with a warning, with a bundle that was changed since it was generated",
+    )
+    return bundled
+
+
+def add_style(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the hardware's style."""
+    command.add_argument(
+        "--style",
+        default="shared",
+        metavar="S",
+        help="shared: one machine, least area (default); stream: an engine a layer",
+    )
+    command.add_argument(
+        "--lanes",
+        action="append",
+        default=[],
+        metavar="[LAYER=]N ..",
+        help="of --style stream: outputs at once, in all layers or in one; a list, or repeated",
+    )
+
+
+def integer(text: str) -> int:
+    """Return the integer that a command line names; only ASCII digits are digits here."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{text}' is not an integer")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Return the decimal number that a command line names."""
+    if not re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return float(text)
+
+
+def binding_of(options: Any) -> Any:
+    """Return the binding that the arguments give."""
+    from asnet_mlir.binding import Binding
+
+    if options.bind and options.binding is not None:
+        raise InputError("give either --bind or --binding, not both")
+    if options.binding is not None:
+        return Binding.load(options.binding)
+    return Binding.parse(options.bind)
+
+
+def model_of(name: str, weights: str | None) -> Any:
+    """Return a network's name, or the network where its weights are in a file of their own."""
+    return name if weights is None else asnet_mlir.load_model(name, weights)

@@ -1,0 +1,51 @@
+"""`asnet evaluate`: the accuracy of one configuration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asnet_mlir
+from asnet_mlir.cli.arguments import (
+    DATA,
+    THREADS,
+    Verbs,
+    add_verb,
+    binding_arguments,
+    binding_of,
+    model_of,
+    network_arguments,
+)
+from asnet_mlir.cli.printing import print_json
+
+__all__ = ["add"]
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb with its arguments."""
+    command = add_verb(
+        verbs,
+        "evaluate",
+        run,
+        "accuracy of one configuration",
+        network_arguments(),
+        binding_arguments(),
+    )
+    command.add_argument("--data", required=True, metavar="DATA", help=DATA)
+    command.add_argument("--threads", type=int, metavar="N", help=THREADS)
+
+
+def run(options: Any) -> None:
+    """Carry the verb out."""
+    result = asnet_mlir.evaluate(
+        model_of(options.model, options.weights),
+        options.data,
+        binding_of(options),
+        threads=options.threads,
+    )
+    if options.json:
+        print_json(result.to_json())
+        return
+    print(
+        f"accuracy {result.accuracy:.4f} on {result.samples} samples in {result.seconds:.3f} s "
+        f"(compiled in {result.compile_seconds:.2f} s), binding: {result.binding.label}"
+    )

@@ -1,0 +1,186 @@
+"""`asnet explore`: the accuracy of every configuration of a design space."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import asnet_mlir
+from asnet_mlir.cli.arguments import (
+    DATA,
+    THREADS,
+    Verbs,
+    add_verb,
+    integer,
+    model_of,
+    network_arguments,
+    number,
+)
+from asnet_mlir.cli.printing import print_json, write_new
+from asnet_mlir.errors import InputError
+
+__all__ = ["add"]
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb with its arguments."""
+    command = add_verb(
+        verbs,
+        "explore",
+        run,
+        "accuracy of every configuration of a design space",
+        network_arguments(),
+    )
+    command.add_argument("--data", required=True, metavar="DATA", help=DATA)
+    command.add_argument(
+        "--constraints", required=True, metavar="FILE.json", help="the design space"
+    )
+    command.add_argument("--store", metavar="FILE.sqlite", help="keep results; continue a sweep")
+    command.add_argument("--axes", action="store_true", help="approximate one op kind at a time")
+    command.add_argument(
+        "--strategy",
+        default="exhaustive",
+        metavar="S",
+        help="exhaustive (default), greedy or nsga2",
+    )
+    command.add_argument(
+        "--budget", type=integer, metavar="N", help="measure at most N configurations"
+    )
+    command.add_argument(
+        "--seed", type=integer, default=0, metavar="N", help="of the strategy (default: 0)"
+    )
+    command.add_argument(
+        "--cost",
+        default="none",
+        metavar="C",
+        help="area, delay or energy of the instances from synthesis, or none (default)",
+    )
+    command.add_argument(
+        "--choose",
+        metavar="'accuracy>=0.9'",
+        help="pick the cheapest configuration within bounds, several joined by 'and'",
+    )
+    command.add_argument("--minimize", metavar="COST", help="what the choice goes by")
+    command.add_argument("--maximize", metavar="accuracy", help="what the choice goes by")
+    command.add_argument("--save", metavar="FILE.json", help="where the chosen binding goes")
+    command.add_argument(
+        "--plot", metavar="FILE.png", help="draw accuracy against parameters, or the front"
+    )
+    command.add_argument(
+        "--early-stop",
+        type=number,
+        metavar="0.999",
+        help="stop evaluations that are below the bound with this confidence",
+    )
+    command.add_argument(
+        "--scheduler", metavar="HOST:PORT", help="evaluate on the workers of a Dask scheduler"
+    )
+    command.add_argument("--threads", type=int, metavar="N", help=THREADS)
+
+
+def run(options: Any) -> None:
+    """Carry the verb out."""
+    from asnet_mlir.exploration import choose
+    from asnet_mlir.exploration.criterion import Criterion
+    from asnet_mlir.exploration.sweep_progress import ProgressDisplay
+    from asnet_mlir.reports import exploration_table, has_axes, plot_accuracy, plot_front
+
+    if options.store == "":
+        raise InputError("--store needs a file name")
+    picks = options.choose is not None or options.minimize or options.maximize
+    if options.save and not picks:
+        raise InputError("--save needs --choose: it saves the chosen binding")
+    criterion = Criterion.parse(options.choose) if options.choose is not None else Criterion("", ())
+    display = ProgressDisplay(criterion if picks else None, options.cost)
+    quiet = options.json and not sys.stderr.isatty()
+    try:
+        exploration = asnet_mlir.explore(
+            model_of(options.model, options.weights),
+            options.data,
+            options.constraints,
+            store=options.store,
+            strategy=options.strategy,
+            budget=options.budget,
+            seed=options.seed,
+            cost=options.cost,
+            choose=options.choose,
+            minimize=options.minimize,
+            maximize=options.maximize,
+            only_axes=options.axes,
+            early_stop=options.early_stop,
+            scheduler=options.scheduler,
+            threads=options.threads,
+            progress=None if quiet else display,
+            cost_progress=None if quiet else display.costs,
+            command=_repeats(options),
+        )
+    finally:
+        display.close()
+    chosen = None
+    if picks:
+        chosen = choose(
+            exploration, criterion, minimize=options.minimize, maximize=options.maximize
+        )
+    if chosen and options.save:
+        write_new(options.save, json.dumps(chosen.binding.to_json(), indent=2) + "\n")
+    if options.plot and has_axes(exploration) and options.cost == "none":
+        plot_accuracy(exploration, Path(options.plot))
+    elif options.plot:
+        plot_front(exploration, Path(options.plot), chosen)
+    if options.json:
+        print_json(exploration.to_json() | ({"chosen": chosen.to_json()} if chosen else {}))
+        return
+    print(exploration_table(exploration))
+    _print_result(exploration, chosen, options.choose)
+
+
+def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:
+    """Say below the table what was run and what was chosen."""
+    if exploration.replaced:
+        print(
+            f"{exploration.replaced} results in the store came from other models of these cores "
+            "than this program makes; they were measured again"
+        )
+    print(
+        f"{len(exploration.results)} configurations ({exploration.evaluated} run) on "
+        f"{exploration.samples} samples in {exploration.seconds:.1f} s"
+    )
+    if chosen:
+        bound = f" for {bounds}" if bounds else ""
+        print(
+            f"chosen{bound}: {chosen.binding.label}, "
+            + ", ".join(_figure(name, value) for name, value in chosen.figures.items())
+        )
+
+
+def _figure(name: str, value: float) -> str:
+    """Return a figure for people."""
+    units = {"accuracy": "", "area": " LUT4", "delay": " ns", "energy": " LUT ns"}
+    return f"{name} {value:.4f}" if name == "accuracy" else f"{name} {value:,.0f}{units[name]}"
+
+
+def _repeats(options: Any) -> str:
+    """Return the command that repeats an exploration."""
+    words = ["asnet", "explore", options.model, "--data", options.data]
+    words += ["--constraints", options.constraints]
+    if options.axes:
+        words.append("--axes")
+    for name, default in (
+        ("weights", None),
+        ("strategy", "exhaustive"),
+        ("budget", None),
+        ("seed", 0),
+        ("cost", "none"),
+        ("choose", None),
+        ("minimize", None),
+        ("maximize", None),
+        ("early_stop", None),
+        ("store", None),
+    ):
+        value = getattr(options, name)
+        if value != default:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)

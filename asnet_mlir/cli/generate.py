@@ -1,0 +1,95 @@
+"""`asnet generate`: a network as a bundle of SystemVerilog."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import asnet_mlir
+from asnet_mlir.cli.arguments import (
+    Verbs,
+    add_style,
+    add_verb,
+    binding_arguments,
+    binding_of,
+    model_of,
+    network_arguments,
+    number,
+)
+from asnet_mlir.cli.printing import print_json, show_stage
+
+__all__ = ["add"]
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb with its arguments."""
+    command = add_verb(
+        verbs,
+        "generate",
+        run,
+        "the network as a bundle of SystemVerilog",
+        network_arguments(),
+        binding_arguments(),
+    )
+    add_style(command)
+    command.add_argument("-o", "--output", required=True, metavar="DIR", help="a new folder")
+    command.add_argument("--force", action="store_true", help="replace an existing folder")
+    command.add_argument(
+        "--prefix",
+        metavar="NAME",
+        help="name of the top module, with which all other names begin (default: the network's)",
+    )
+    command.add_argument(
+        "--clock-mhz",
+        type=number,
+        metavar="F",
+        help="give each core the fewest pipeline stages with which it reaches F MHz alone on ECP5",
+    )
+    command.add_argument(
+        "--predict-area",
+        action="store_true",
+        help="say roughly how many LUT4 of ECP5 it takes; maps each core alone",
+    )
+
+
+def run(options: Any) -> None:
+    """Carry the verb out."""
+    manifest = asnet_mlir.generate(
+        model_of(options.model, options.weights),
+        binding_of(options),
+        output=options.output,
+        force=options.force,
+        style=options.style,
+        lanes=options.lanes,
+        clock_mhz=options.clock_mhz,
+        prefix=options.prefix,
+        predict_area=options.predict_area,
+        progress=show_stage if sys.stderr.isatty() else None,
+    )
+    if options.json:
+        print_json(manifest)
+    else:
+        _print_manifest(manifest, options)
+
+
+def _print_manifest(manifest: Any, options: Any) -> None:
+    """Say what a bundle holds."""
+    print(f"bundle written to {options.output}")
+    print(f"{manifest['predicted_cycles_per_sample']} cycles per image predicted")
+    if options.predict_area:
+        luts = manifest["predicted_luts"]
+        print(f"about {luts['total']} LUT4 on ECP5, {luts['cores']} of them in cores")
+    if options.clock_mhz is not None:
+        for entry in manifest["instances"]:
+            print(
+                f"  {entry['op']}: {entry['core']}, {entry['latency']} cycles"
+                + (f", {entry['fmax_mhz']} MHz alone" if entry["fmax_mhz"] else "")
+            )
+    for entry in manifest["layers"]:
+        if entry.get("kind") == "engine":
+            print(
+                f"  {entry['layer']}: {entry['cycles']} cycles, the order of the sums demands "
+                f"{entry['bound']}; {entry['lanes']} lanes, {entry['interleave']} outputs in turn"
+            )
+        elif entry.get("kind") == "machine":
+            print(f"  {entry['layer']}: {entry['cycles']} cycles, by the sequential machine")
