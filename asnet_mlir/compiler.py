@@ -27,7 +27,6 @@ __all__ = [
     "to_approx",
 ]
 
-
 TO_APPROX = "builtin.module(asnet-to-approx)"
 
 

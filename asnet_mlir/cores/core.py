@@ -31,8 +31,6 @@ __all__ = [
 ]
 
 Align = Literal["right", "left"]
-
-
 Level = Literal["float", "significand", "integer"]
 
 

@@ -21,7 +21,6 @@ from asnet_mlir.support.cache import cached_text
 
 __all__ = ["Split", "Stage", "split_stages"]
 
-
 _SPLIT = "builtin.module(approx-split-stages)"
 _ADD_LANES = "builtin.module(approx-add-lanes{lanes=2})"
 

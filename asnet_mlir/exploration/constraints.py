@@ -23,7 +23,6 @@ from asnet_mlir.support.json_input import check_schema, read_json
 
 __all__ = ["Constraints", "load_constraints"]
 
-
 _MAX_INSTANCES = 10_000
 
 

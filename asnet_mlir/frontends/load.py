@@ -13,7 +13,6 @@ from asnet_mlir.support.resources import data_directory
 
 __all__ = ["builtin_models", "load_model"]
 
-
 _LONGEST_NAME = 1000
 _MODULE_SUFFIXES = (".mlir", ".mlirbc")
 

@@ -22,7 +22,6 @@ from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Comparison", "compare_words", "simulate"]
 
-
 _SHOWN_DIFFERENCES = 10
 
 

@@ -25,7 +25,6 @@ from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["emit_hardware", "generate"]
 
-
 #: What `generate` can build.
 STYLES = ("shared", "stream")
 

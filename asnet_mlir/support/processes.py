@@ -19,8 +19,6 @@ __all__ = ["Group", "run"]
 _GIB = 1 << 30
 #: Poll counts milliseconds in 31 bits: two weeks.
 _LONGEST = 14 * 24 * 3600.0
-
-
 _threads = threading.local()
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 __all__ = ["data_directory", "hdl_library_directory", "how_to_install", "lowering_directory"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-
-
 #: Programs that no Python package brings, and Debian's packages that do.
 _SYSTEM = {"g++": "g++", "make": "make", "sta": "opensta"}
 

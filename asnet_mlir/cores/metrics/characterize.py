@@ -38,7 +38,6 @@ from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Characterization", "characterize", "characterize_core", "compared", "error_map"]
 
-
 _MAX_SAMPLES = 1 << 33
 
 
@@ -154,7 +153,6 @@ _NOTES = {
     "MRE": "of all pairs, where the exact result is 0 against 1",
     "MRE_nonzero": "without pairs whose exact result is 0",
 }
-
 
 _OVERFLOW_NOTES = {
     "plain": "errors are between the words that the port holds, also across a wrap",

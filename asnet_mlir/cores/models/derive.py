@@ -52,26 +52,15 @@ from asnet_mlir.support.resources import hdl_library_directory, lowering_directo
 
 __all__ = ["convert", "derive_models", "models_version"]
 
-
 #: Operand bits of the largest table: 65,536 results stay in the second-level cache.
 _WIDEST_TABLE = 16
-
-
 #: Above this many gates word-level code takes LLVM long and is never the fastest; from this many on
 #: a netlist is one of gates.
 _MOST_GATES_IN_WORDS, _FEWEST_GATES = 1500, 128
-
-
 #: Bounds on proofs about a user's core; what is not proved in that time is not used.
 _PROOF_SECONDS = 10.0
-
-
 _LONGEST_PROOF = 100_000
-
-
 _TIMED_PAIRS = 1 << 15
-
-
 _TIMED_RUNS = 7
 
 

@@ -12,7 +12,6 @@ from asnet_mlir.cores.verilog.netlist import Netlist
 
 __all__ = ["external_text", "simulated_model", "with_library"]
 
-
 _LIBRARY = "__asnet_library__"
 
 

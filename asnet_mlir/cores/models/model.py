@@ -8,14 +8,9 @@ from typing import Literal, get_args
 
 __all__ = ["Model", "PLACEHOLDER", "STRATEGIES", "Strategy", "native_text"]
 
-
 Strategy = Literal["native", "word", "bitslice", "table", "simulated"]
-
-
 #: All strategies, in the order in which they are documented.
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-
-
 PLACEHOLDER = "__asnet_core__"
 
 

@@ -15,11 +15,9 @@ from asnet_mlir.support.formats import F32, OP_KINDS
 
 __all__ = ["QUIET_NAN_BITS", "at_exact_parameters", "contains", "native_masks", "native_model"]
 
-
 # The quiet-NaN pattern of the exponent and bit 22: a mask that keeps them keeps every quiet NaN a
 # NaN, so that the native operation needs no canonical operands.
 QUIET_NAN_BITS = F32.canonical_nan
-
 
 _REACHES_ELSEWHERE = re.compile(
     r"`\s*(define|undef|undefineall|include|resetall)\b|\b(bind|defparam)\b"

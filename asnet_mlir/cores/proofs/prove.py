@@ -19,10 +19,7 @@ from asnet_mlir.cores.proofs import prove_worker, solver
 
 __all__ = ["Proof", "insensitive_masks", "prove_equal", "prove_native", "run"]
 
-
 Status = Literal["proved", "refuted", "unknown"]
-
-
 Kernel = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

@@ -36,7 +36,6 @@ from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS, INTEGER_OPS, OP
 
 __all__ = ["core_from_verilog", "measured_latency"]
 
-
 _MAX_PORT_BITS = 64
 
 

@@ -25,7 +25,6 @@ from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS, OP_KINDS
 
 __all__ = ["read_manifest"]
 
-
 _MANIFEST_KEYS = {
     "name",
     "module",

@@ -28,8 +28,6 @@ from asnet_mlir.support.resources import hdl_library_directory
 __all__ = ["exponent_width", "wrap"]
 
 FormatName = Literal["f32", "bf16", "f16"]
-
-
 _CUTS = {"mulf": 5, "addf": 6, "subf": 6}
 _UNIT_BITS = range(2, 33)
 _COMMON = ("asnet_clz.sv", "asnet_delay.sv", "asnet_pipe_reg.sv", "asnet_sig_pack.sv")

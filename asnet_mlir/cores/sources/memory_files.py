@@ -13,7 +13,6 @@ from asnet_mlir.errors import InputError
 
 __all__ = ["DATA_FILE", "memory_files", "with_placed_files", "without_folder"]
 
-
 DATA_FILE = re.compile(r'(\$readmem[hb]\s*\(\s*")([^"\n]+)"')
 
 

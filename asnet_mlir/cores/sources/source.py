@@ -11,7 +11,6 @@ from asnet_mlir.errors import InputError
 
 __all__ = ["Source", "in_order", "include_folder", "read_source"]
 
-
 _MAX_SOURCE_BYTES = 64 << 20
 
 
@@ -27,8 +26,6 @@ class Source:
 
 
 _PACKAGE = re.compile(r"\bpackage\s+(?:automatic\s+|static\s+)?([A-Za-z_]\w*)\s*;")
-
-
 _USES = re.compile(r"\b([A-Za-z_]\w*)\s*::")
 
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 __all__ = ["Netlist"]
 
-
 Reader = Literal["yosys", "slang"]
 
 

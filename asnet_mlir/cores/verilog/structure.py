@@ -31,30 +31,16 @@ __all__ = [
     "unroll",
 ]
 
-
 #: For what is done here with a netlist.
 OWN_CPU_SECONDS = 30.0
-
-
 _PLAIN_REGISTERS = {"$dff": "CLK", "$_DFF_P_": "C", "$_DFF_N_": "C"}
-
-
 REGISTERS = re.compile(r"\$(a|s|al)?dff|\$_[A-Z]*DFF|\$ff$|\$_FF_")
-
-
 _LATCHES = re.compile(r"\$(a?dlatch|_DLATCH|dlatchsr|sr$|_SR_)")
-
-
 # What takes an area, and LLVM a time, that grows with the square of the width.
 _MAX_BITS = {"$mul": 512, "$div": 256, "$mod": 256, "$divfloor": 256, "$modfloor": 256, "$pow": 128}
-
-
 _MAX_BITS_ELSEWHERE = 8192
-
-
 #: Registers on a path from operands to result.
 _MAX_DEPTH = 256
-
 
 _HOW_STATEFUL = (
     "name its start and done ports, or give its initiation interval "

@@ -24,16 +24,9 @@ from asnet_mlir.support.cache import code_version, content_hash
 
 __all__ = ["INTERFACE_PORT", "Job", "reader_version", "run_jobs", "signed_value", "slang_readers"]
 
-
 _WORKER = Path(__file__).with_name("read_worker.py")
-
-
 _MEMORY_BYTES = 4 << 30
-
-
 _CPU_SECONDS = 15.0  # for one reader on one core; two readers are tried at most after a blow-up
-
-
 _MAX_NETLIST_BYTES = 256 << 20
 
 

@@ -23,11 +23,9 @@ __all__ = [
     "verify_files",
 ]
 
-
 #: What the machine adds to a run: one cycle to leave the receiving phase, two to fill the fetch
 #: pipeline.
 _START_CYCLES = 2
-
 
 _MANIFEST_KINDS: dict[str, type] = {
     "top": str,
@@ -39,11 +37,8 @@ _MANIFEST_KINDS: dict[str, type] = {
     "files": dict,
 }
 
-
 #: Of files in a message.
 _MOST_LISTED = 5
-
-
 HELPERS = ("fifo", "ram", "register_file", "rom")
 
 

@@ -74,8 +74,6 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 _BLOCKS = ("module", "macromodule", "package", "interface", "primitive", "program")
 _BODIES = ("function", "task", "class")
 _DEFINES = ("module", "macromodule", "package", "interface", "primitive")
-
-
 #: Of an identifier made of a name, which becomes part of others and of files' names.
 _LONGEST_IDENTIFIER = 60
 _LONGEST_FILE = 120
