@@ -283,7 +283,7 @@ def test_refusals_name_the_op_the_layer_and_the_place():
         (lambda x: lax.linalg.cholesky(x), "stablehlo.custom_call"),
         (lambda x: lax.sin(x), "math.sin"),
         (lambda x: lax.rem(x, jnp.float32(3)), "arith.remf"),
-        (lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), "arith.truncf"),
+        (lambda x: x.astype(jnp.int32).astype(jnp.bfloat16).astype(jnp.float32), "arith.sitofp"),
         (lambda x: lax.pow(x, x), "math.powf"),
     ):
         message = refused(function, 3, 3)
