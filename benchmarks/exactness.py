@@ -81,8 +81,8 @@ def _wide_number(match: re.Match[str]) -> str:
 def float64_outputs(network: Network, x: np.ndarray) -> np.ndarray:
     """Return float64[n, *output_shape] of the framework's module, run by XLA in float64."""
     import jax
-    from jax._src.interpreters.mlir import make_ir_context
     from jax.extend.backend import get_backend
+    from jax.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
 
     original = network.unfolded or network

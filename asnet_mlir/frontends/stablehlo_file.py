@@ -66,7 +66,7 @@ def parse_stablehlo(where: Path | str, content: bytes) -> Any:
     Raises:
       InputError: it is none of them, or of a later version than this program reads.
     """
-    from jax._src.interpreters.mlir import make_ir_context
+    from jax.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import stablehlo
 

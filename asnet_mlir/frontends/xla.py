@@ -33,14 +33,12 @@ def _execute(name: str, text: str, arguments: Sequence[np.ndarray]) -> np.ndarra
 
     os.environ["JAX_PLATFORMS"] = "cpu"
     import jax
-    from jax._src.lib import xla_client
-    from jaxlib._jax import JaxRuntimeError
+    from jax.errors import JaxRuntimeError
+    from jax.extend.backend import get_backend
 
     (device,) = jax.local_devices(backend="cpu")[:1]
     try:
-        executable = device.client.compile_and_load(
-            text, xla_client.DeviceList((device,)), xla_client.CompileOptions()
-        )
+        executable = get_backend("cpu").compile_and_load(text, [device])
         (result,) = executable.execute_sharded(
             [jax.device_put(argument, device) for argument in arguments]
         ).disassemble_into_single_device_arrays()

@@ -136,7 +136,7 @@ def test_moderate_numbers_agree_with_the_interpreter(case):
 
 def interpreted(network, x: np.ndarray) -> np.ndarray:
     """What StableHLO's reference interpreter makes of the framework's module."""
-    from jax._src.interpreters.mlir import make_ir_context
+    from jax.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir, passmanager
     from jaxlib.mlir.dialects import stablehlo
 
