@@ -2,7 +2,7 @@
 
 | name | what |
 |---|---|
-| `mnist:train\\|test[:N]` | the shipped MNIST database (LeCun, Cortes, Burges) |
+| `mnist:[FOLDER:]train\\|test[:N]` | MNIST (LeCun, Cortes, Burges), shipped or from a folder |
 | `svhn_synthetic:train\\|test[:N]` | painted house numbers, a synthetic stand-in for SVHN |
 | `svhn:FOLDER[:train\\|test\\|extra][:N]` | the real SVHN's cropped digits, from a user's files |
 | `fashion_mnist:[FOLDER:]train\\|test[:N]` | Fashion-MNIST, from its Debian package or a folder |
@@ -17,6 +17,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,12 @@ _IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-_FASHION_PACKAGE = "dataset-fashion-mnist"
-_FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where that package puts its files
+_FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where its Debian package puts them
+_FASHION_HINT = (
+    "install Debian's package dataset-fashion-mnist, or name the folder of the files: "
+    "fashion_mnist:FOLDER:test"
+)
+_MNIST_HINT = "name the folder of MNIST's four files: mnist:FOLDER:train"
 
 
 def load_data(name: str | Path | Dataset | tuple[Any, Any]) -> Dataset:
@@ -92,14 +97,32 @@ def _part(name: str, rest: str, title: str) -> tuple[str, str | None]:
     return part, limit if colon else None
 
 
-def _mnist(name: str, rest: str) -> Dataset:
-    part, limit = _part(name, rest, "MNIST")
-    images, labels = (_shipped_idx(file) for file in _IDX_FILES[part])
+def _idx_data(
+    name: str, rest: str, title: str, hint: str, own: Callable[[str], np.ndarray]
+) -> Dataset:
+    """Read `[FOLDER:]PART[:N]`; without a folder, `own` reads a file by its name."""
+    match = re.fullmatch(r"(.+):((?:train|test)(?::[^:]*)?)", rest, re.DOTALL)
+    part, limit = _part(name, match[2] if match else rest, title)
+    read = partial(_idx_of, Path(match[1]), hint) if match else own
+    images, labels = map(read, _IDX_FILES[part])
     return _bytes_to_unit(name, labelled_images(images, labels, name), limit)
+
+
+def _idx_of(folder: Path, hint: str, file: str) -> np.ndarray:
+    for path in (folder / f"{file}.gz", folder / file):
+        if path.is_file():
+            return read_idx(path)
+    raise InputError(f"{folder / file}.gz: no such file; {hint}")
+
+
+def _mnist(name: str, rest: str) -> Dataset:
+    return _idx_data(name, rest, "MNIST", _MNIST_HINT, _shipped_idx)
 
 
 def _shipped_idx(name: str) -> np.ndarray:
     folder = data_directory() / "mnist"
+    if not (folder / f"{name}.gz").is_file():  # a wheel has the test images only
+        raise InputError(f"{name}.gz is not in the installed package; {_MNIST_HINT}")
     content = gzip.decompress((folder / f"{name}.gz").read_bytes())
     sums = dict(line.split()[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     if hashlib.sha256(content).hexdigest() != sums[name]:
@@ -124,22 +147,8 @@ def _svhn(name: str, rest: str) -> Dataset:
 
 
 def _fashion_mnist(name: str, rest: str) -> Dataset:
-    match = re.fullmatch(r"(.+):((?:train|test)(?::[^:]*)?)", rest, re.DOTALL)
-    folder = Path(match[1]) if match else None
-    part, limit = _part(name, match[2] if match else rest, "Fashion-MNIST")
-    images, labels = (_user_idx(folder, file) for file in _IDX_FILES[part])
-    return _bytes_to_unit(name, labelled_images(images, labels, name), limit)
-
-
-def _user_idx(folder: Path | None, file: str) -> np.ndarray:
-    place = folder or _FASHION_FOLDER
-    for path in (place / f"{file}.gz", place / file):
-        if path.is_file():
-            return read_idx(path)
-    raise InputError(
-        f"{place / file}.gz: no such file; install Debian's package {_FASHION_PACKAGE}, or name "
-        "the folder of the files: fashion_mnist:FOLDER:test"
-    )
+    own = partial(_idx_of, _FASHION_FOLDER, _FASHION_HINT)
+    return _idx_data(name, rest, "Fashion-MNIST", _FASHION_HINT, own)
 
 
 _READERS: dict[str, Callable[[str, str], Dataset]] = {

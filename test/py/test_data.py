@@ -46,6 +46,10 @@ def test_samples_may_be_flattened_or_lose_unit_dimensions():
         ("mnist:test:" + "9" * 5000, "must be in 1..10000"),
         ("mnist:test:many", "must be in 1..10000"),
         ("mnist:test:1:2", "must be in 1..10000"),
+        (
+            "mnist:/nowhere:train",
+            "train-images-idx3-ubyte.gz: no such file; name the",
+        ),
         ("svhn_synthetic:extra", "synthetic SVHN has the parts 'train' and 'test', not 'extra'"),
         ("svhn", "names no folder"),
         ("svhn:", "names no folder"),
@@ -187,14 +191,20 @@ def fashion_folder(tmp_path, suffix=".gz"):
     return folder, images
 
 
-@pytest.mark.parametrize("suffix", [".gz", ""])
-def test_fashion_mnist_from_a_folder(tmp_path, suffix):
+@pytest.mark.parametrize(("kind", "suffix"), [("fashion_mnist", ".gz"), ("mnist", "")])
+def test_idx_files_of_a_folder(tmp_path, kind, suffix):
     folder, images = fashion_folder(tmp_path, suffix)
-    data = load_data(f"fashion_mnist:{folder}:test")
+    data = load_data(f"{kind}:{folder}:test")
     expected = images[..., np.newaxis].astype(np.float32) / np.float32(255)
     np.testing.assert_array_equal(data.x, expected)
     assert data.y.tolist() == [9, 0, 4]
-    assert load_data(f"fashion_mnist:{folder}:test:2").y.tolist() == [9, 0]
+    assert load_data(f"{kind}:{folder}:test:2").y.tolist() == [9, 0]
+
+
+def test_a_wheel_lacks_the_training_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets, "data_directory", lambda: tmp_path)
+    with pytest.raises(InputError, match="not in the installed package; name the folder of MNIST"):
+        load_data("mnist:train")
 
 
 def test_fashion_mnist_where_its_package_is_absent(tmp_path, monkeypatch):
