@@ -131,8 +131,12 @@ cores-table: setup ## docs/cores.md: every core with its strategy, check, errors
 ops-table: setup ## docs/ops.md: every op of StableHLO and layer of Keras, tried
 	$(BIN)/python tools/ops_table.py
 
+.PHONY: references
+references: setup ## docs/dialect.md, docs/passes.md: of the .td files, with examples from lit tests
+	$(BIN)/python tools/references.py
+
 .PHONY: docs
-docs: ops-table cores-table ## the pages that are made by programs
+docs: ops-table cores-table references ## the pages that are made by programs
 
 .PHONY: exactness
 exactness: setup ## errors of the exact networks against float64, beside the framework's
