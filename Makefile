@@ -7,6 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 CPP := $(shell find dialects passes lowering tools asnet_mlir -name '*.cpp' -o -name '*.h' \
          -o -name '*.td' -o -name CMakeLists.txt)
+# verible takes `inf` for a keyword (of Verilog-AMS), so that it cannot read the files that have a signal
+# of this name; Verilator's warnings are tested for all (test/py/test_hdl_lib.py).
+VERILOG := $(shell grep -Lw inf hdl_lib/*/*.sv lowering/circt/rtl/*.sv examples/cores/*.sv)
+BASE := main
 # An editable install knows the modules by name: a new file, not a changed one, needs it again.
 PYTHON_FILES := $(sort $(shell find asnet_mlir lowering -name '*.py'))
 FILE_LIST := build/python-files.txt
@@ -90,11 +94,24 @@ prove: setup ## the truncating cores, as hardware has them, are exact ones behin
 	$(BIN)/python -m asnet_mlir.cores.proofs.formal
 
 .PHONY: lint
-lint: setup ## style and types
+lint: setup ## style, types, the contract of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
+	$(BIN)/clang-format --dry-run --Werror $(filter %.cpp %.h,$(CPP))
+	$(BIN)/verible-verilog-lint --rules_config .verible-lint $(VERILOG)
+
+.PHONY: format
+format: setup ## what tools can do for the style of Python and C++
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(filter %.cpp %.h,$(CPP))
+
+.PHONY: tidy
+tidy: setup ## clang-tidy on FILES, by default the C++ that differs from BASE (main)
+	files="$(or $(FILES),$(shell git diff --name-only --diff-filter=d $(BASE) -- '*.cpp'))"; \
+	  [ -z "$$files" ] || $(BIN)/clang-tidy --quiet -p $(dir $(wildcard build/*/compile_commands.json)) $$files
 
 .PHONY: bench
 bench: setup ## figures and ratios, as JSON in benchmarks/results

@@ -72,10 +72,11 @@ def _example(test: Path) -> str:
     """Return the RUN lines and the first function of a lit test, with the comments above it."""
     lines = test.read_text().splitlines()
     runs = [line for line in lines if line.startswith("// RUN:")]
-    label = next(i for i, line in enumerate(lines) if "-LABEL:" in line and "func" in line)
-    start = max((i + 1 for i in range(label) if not lines[i].startswith("//")), default=label)
-    start = max(start, *(i + 1 for i in range(label) if lines[i].startswith("// RUN:")))
-    end = next(i for i in range(label, len(lines)) if lines[i] == "}")
+    first = next(i for i, line in enumerate(lines) if line.startswith(("func.func", "module")))
+    # Down to the last line above it that is no comment on it.
+    others = (i for i in range(first) if not lines[i].startswith("//") or lines[i] in runs)
+    start = max(others, default=-1) + 1
+    end = next(i for i in range(first, len(lines)) if lines[i] == "}")
     block = "\n".join([*runs, "", *lines[start : end + 1]])
     name = test.relative_to(ROOT).as_posix()
     return (
