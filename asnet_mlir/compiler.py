@@ -8,7 +8,8 @@ and fed back (`asnet compile --emit STAGE`, `asnet-opt`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from asnet_mlir.binding import Binding
@@ -22,6 +23,7 @@ from asnet_mlir.network import Network, Weight
 __all__ = [
     "bind",
     "bind_for_hardware",
+    "bound_module",
     "mark_arguments",
     "model_texts",
     "to_approx",
@@ -68,9 +70,16 @@ def bind(approx: str, binding: Binding) -> str:
     Raises:
       InputError: a rule names a layer that the network does not have.
     """
+    with bound_module(approx, binding) as module:
+        return str(module)
+
+
+@contextlib.contextmanager
+def bound_module(approx: str, binding: Binding) -> Iterator[Any]:
+    """Yield what `bind` returns as an open module, in whose context the block runs."""
     with module_from_text(approx) as module:
         _apply(module, binding)
-        return str(module)
+        yield module
 
 
 def bind_for_hardware(
@@ -89,10 +98,9 @@ def bind_for_hardware(
     Returns:
       The module, in which every op is bound, and all instances by ID.
     """
-    with module_from_text(approx) as module:
+    with bound_module(approx, binding) as module:
         from mlir import ir
 
-        _apply(module, binding)
         run_passes(module, "builtin.module(approx-subf-to-addf)", "binding")
         instances = dict(binding.instances)
         ids = {instance.content_hash: number for number, instance in instances.items()}

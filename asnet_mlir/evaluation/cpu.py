@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind
+from asnet_mlir.compiler import bound_module
 from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.models.model import Model, Strategy
 from asnet_mlir.errors import ToolError
@@ -73,7 +73,7 @@ def _lowered(
     Yields:
       `(module, signature)`; the signature says what `@main` and `@prepare` take, see `_signature`.
     """
-    with module_from_text(bind(stage.text, binding)) as module:
+    with bound_module(stage.text, binding) as module:
         from mlir import ir
 
         for model in models.values():
