@@ -19,11 +19,16 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.support.json_input import check_keys, check_schema, read_json
 
-__all__ = ["Binding", "Rule", "layer_option"]
+__all__ = ["Binding", "Rule", "is_within", "layer_option"]
 
 _FORMAT_VERSION = 1
 #: What would end a layer's name in a rule, a label or a list of labels.
 _QUOTED_LAYERS = re.compile(r"[\s,=\"\x00-\x1f\x7f]")
+
+
+def is_within(layer: str, scope: str | None) -> bool:
+    """Say whether a layer is `scope` or inside it, as `a/b` is inside `a`; None is the network."""
+    return scope is None or layer == scope or layer.startswith(f"{scope}/")
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,7 @@ class Rule:
 
     def fits(self, kind: str, layer: str) -> bool:
         """Say whether it is about ops of a kind in a layer: that one, or one in its scope."""
-        own = self.layer
-        return self.op == kind and (own is None or layer == own or layer.startswith(f"{own}/"))
+        return self.op == kind and is_within(layer, self.layer)
 
     def __repr__(self) -> str:
         return f"Rule({self.label!r})"
@@ -75,7 +79,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Binding:
-    """A set of rules; a rule with a layer wins over one without, ops without a rule are exact."""
+    """A set of rules; the one with the longest layer wins, ops without a rule are exact."""
 
     rules: tuple[Rule, ...] = ()
 
@@ -223,6 +227,13 @@ class Binding:
             where = f"{rule.op}@{layer_option(rule.layer)}" if rule.layer else rule.op
             numbered[f"{where}={ids[rule.instance.content_hash]}"] = rule
         return numbered
+
+    def rule_for(self, kind: str, layer: str) -> Rule | None:
+        """Return the rule that decides about ops of a kind in a layer: of those that fit, the one
+        with the longest layer.  The pass `approx-bind-instances` decides alike.
+        """
+        fitting = (rule for rule in self.rules if rule.fits(kind, layer))
+        return max(fitting, key=lambda rule: len(rule.layer or ""), default=None)
 
     def over(self, other: Binding) -> Binding:
         """Return these rules on top of those of `other`: where both say something, these count."""

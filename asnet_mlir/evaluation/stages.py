@@ -45,24 +45,12 @@ class Stage:
 
     def restrict(self, binding: Binding) -> Binding:
         """Return the rules of `binding` that decide about this stage, with IDs of their own."""
-        deciding = [
-            # The most specific rule wins (approx-bind-instances).
-            max(rules, key=lambda rule: len(rule.layer or ""))
-            for site in self.sites
-            if (rules := [rule for rule in binding.rules if _fits(rule, *site)])
-        ]
+        deciding = [binding.rule_for(*site) for site in self.sites]
         return Binding(tuple(rule for rule in binding.rules if rule in deciding))
 
     def is_reached_by(self, rule: Rule) -> bool:
         """Return whether a rule fits an op of this stage."""
-        return any(_fits(rule, *site) for site in self.sites)
-
-
-def _fits(rule: Rule, kind: str, layer: str) -> bool:
-    """Return whether a rule fits an op of a layer, as `approx-bind-instances` sees it."""
-    return rule.op == kind and (
-        rule.layer is None or rule.layer == layer or layer.startswith(f"{rule.layer}/")
-    )
+        return any(rule.fits(*site) for site in self.sites)
 
 
 @dataclass(frozen=True)

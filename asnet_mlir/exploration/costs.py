@@ -25,7 +25,6 @@ from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import default_threads
 from asnet_mlir.exploration.criterion import COSTS
-from asnet_mlir.exploration.keys import deciding_rule
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import InstanceCost, Store
@@ -74,7 +73,7 @@ class CostModel:
             for op, count in layer.ops.items():
                 variable = variables.get((op, layer.name if space.scope == "layer" else None))
                 choices = (None,) if variable is None else space.variables[variable].choices
-                rule = deciding_rule(bound, op, layer.name) if bound else None
+                rule = bound.rule_for(op, layer.name) if bound else None
                 own = exact.get(op) if rule is None else rule.instance
                 used = [own if choice is None else choice for choice in choices]
                 if own is not None:

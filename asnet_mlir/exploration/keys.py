@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import asnet_mlir
-from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.binding import Binding
 from asnet_mlir.cores import load_core
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.data import Dataset
@@ -19,7 +19,6 @@ from asnet_mlir.support.cache import content_hash
 __all__ = [
     "assignment",
     "dataset_key",
-    "deciding_rule",
     "evaluation_key",
     "exact_hashes",
     "network_key",
@@ -60,21 +59,10 @@ def assignment(
     result = []
     for layer in layers:
         for op in sorted(layer.ops):
-            rule = deciding_rule(binding, op, layer.name)
+            rule = binding.rule_for(op, layer.name)
             if rule is not None and rule.instance.content_hash != exact.get(op):
                 result.append((layer.name, op, rule.instance.content_hash))
     return tuple(result)
-
-
-def deciding_rule(binding: Binding, op: str, layer: str) -> Rule | None:
-    """Return the rule that decides: the one with the longest layer, as `approx-bind-instances`."""
-    fitting = [
-        rule
-        for rule in binding.rules
-        if rule.op == op
-        and (rule.layer is None or layer == rule.layer or layer.startswith(f"{rule.layer}/"))
-    ]
-    return max(fitting, key=lambda rule: len(rule.layer or ""), default=None)
 
 
 def evaluation_key(network: str, dataset: str, assigned: tuple[tuple[str, str, str], ...]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.binding import Binding, Rule, is_within
 from asnet_mlir.cores import Instance, load_core
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError
@@ -86,7 +86,9 @@ class DesignSpace:
             index: tuple(
                 other
                 for other, scope in enumerate(variables)
-                if scope.op == inner.op and (inner.layer or "").startswith(f"{scope.layer}/")
+                if other != index
+                and scope.op == inner.op
+                and is_within(inner.layer or "", scope.layer)
             )
             for index, inner in enumerate(variables)
         }
@@ -149,7 +151,7 @@ def _choices_in(constraints: Constraints, op: str, layer: str) -> tuple[Instance
 
     def allowed(instance: Instance | None) -> bool:
         only = constraints.layers.get((op, instance.content_hash)) if instance else None
-        return only is None or any(_inside(layer, name) for name in only)
+        return only is None or any(is_within(layer, name) for name in only)
 
     return tuple(choice for choice in constraints.choices[op] if allowed(choice))
 
@@ -159,7 +161,7 @@ def _check_layers(constraints: Constraints, layers: Sequence[Layer]) -> None:
     for (op, _), names in constraints.layers.items():
         having = [layer.name for layer in layers if layer.name and op in layer.ops]
         for name in names:
-            if any(_inside(layer, name) for layer in having):
+            if any(is_within(layer, name) for layer in having):
                 continue
             near = difflib.get_close_matches(name, having, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ";"
@@ -167,7 +169,3 @@ def _check_layers(constraints: Constraints, layers: Sequence[Layer]) -> None:
                 f"constraints: no layer '{name}' with {op} in the network{hint} layers with {op}: "
                 + (", ".join(having) or "none has a name")
             )
-
-
-def _inside(layer: str, scope: str) -> bool:
-    return layer == scope or layer.startswith(f"{scope}/")

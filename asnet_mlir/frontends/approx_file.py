@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.binding import Binding, Rule
+from asnet_mlir.binding import Binding, Rule, is_within
 from asnet_mlir.cores import Instance, library_cores
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
@@ -169,7 +169,7 @@ def _unbind(path: Path, module: Any) -> tuple[Binding | None, tuple[tuple[str, s
         if any(
             values != {number}
             for (other, place), values in bound.items()
-            if other == kind and (place == layer or not layer or place.startswith(f"{layer}/"))
+            if other == kind and is_within(place, layer or None)
         ):
             layer = f"{layer}/{kind}_{number}" if layer else f"{kind}_{number}"
             op.attributes[_LAYER] = ir.StringAttr.get(layer)

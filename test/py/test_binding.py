@@ -5,12 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import asnet_mlir
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.compiler import bind, bind_for_hardware, to_approx
 from asnet_mlir.cores import library_cores, parse_instance
 from asnet_mlir.errors import InputError
+from asnet_mlir.ir import module_from_text, walk
 
 
 def test_text_and_json_round_trip(tmp_path):
@@ -240,3 +243,36 @@ def test_a_parameter_that_leaves_a_constant_is_refused(tmp_path: Path) -> None:
     assert parse_instance(f"{tmp_path}/m.v:K=40", op="mulf").core.level == "significand"
     with pytest.raises(InputError, match="no operand reaches p, which is constant, with K=60"):
         parse_instance(f"{tmp_path}/m.v:K=60", op="mulf")
+
+
+_PLACES = st.lists(st.sampled_from(["a", "aa", "b 1", "é", "%41"]), max_size=3).map("/".join)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(_PLACES, min_size=1, max_size=8), st.randoms(use_true_random=False))
+def test_the_pass_decides_as_the_binding_does(layers: list[str], random) -> None:
+    """Which rule wins is stated twice, in Python and in C++, and is the same."""
+    kinds = {"mulf": "fmul_trunc", "divf": "fdiv_trunc"}
+    sites = [(random.choice(list(kinds)), layer) for layer in layers]
+    scopes = [layer[: random.randint(1, len(layer))] for layer in layers if layer]
+    places = {(kind, layer or None) for kind, layer in sites}
+    places |= {(kind, scope) for kind in kinds for scope in [None, *scopes]}
+    places = sorted((p for p in places if random.random() < 0.6), key=str)
+    rules = [
+        Rule(kind, parse_instance(f"{kinds[kind]}:P={number}"), layer)
+        for number, (kind, layer) in enumerate(places)
+    ]
+    # The pass refuses layers that do not occur.
+    binding = Binding(tuple(r for r in rules if r.layer is None or any(r.fits(*s) for s in sites)))
+    ops = "".join(
+        f"  %{n} = approx.{kind} %a, %a "
+        + (f'{{approx.layer = "{layer}"}} : f32\n' if layer else ": f32\n")
+        for n, (kind, layer) in enumerate(sites)
+    )
+    text = bind(f"func.func @main(%a: f32) {{\n{ops}  return\n}}\n", binding)
+    with module_from_text(text) as module:
+        found = [op for op in walk(module.operation) if op.name in ("approx.mulf", "approx.divf")]
+        for op, site in zip(found, sites, strict=True):
+            rule, attributes = binding.rule_for(*site), op.attributes
+            number = attributes["instance"].value if "instance" in attributes else None
+            assert (number and binding.instances[number]) == (rule and rule.instance), site
