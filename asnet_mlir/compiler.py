@@ -15,6 +15,7 @@ from typing import Any
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance, derive_models, load_core
 from asnet_mlir.cores.core import EXACT_CORES
+from asnet_mlir.cores.models.model import model_symbol
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
@@ -122,7 +123,7 @@ def bind_for_hardware(
 
 def model_texts(instances: Mapping[int, Instance]) -> str:
     """Return the models of instances, functions named after their IDs, as one module's text."""
-    models = derive_models({f"approx_core_{key}": value for key, value in instances.items()})
+    models = derive_models({model_symbol(key): value for key, value in instances.items()})
     return "\n".join(model.text for model in models.values())
 
 

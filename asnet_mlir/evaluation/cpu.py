@@ -17,7 +17,7 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bound_module
 from asnet_mlir.cores import Instance, derive_models
-from asnet_mlir.cores.models.model import Model, Strategy
+from asnet_mlir.cores.models.model import Model, Strategy, model_symbol
 from asnet_mlir.errors import ToolError
 from asnet_mlir.evaluation.stages import Stage, split_stages
 from asnet_mlir.ir import module_from_text, run_passes
@@ -66,7 +66,7 @@ def _lowered(
 
     Args:
       stage: unbound.
-      models: of the instances of `binding`, by ID; `approx_core_<ID>` is their symbol.
+      models: of the instances of `binding`, by ID; with their symbols.
       binding: restricted to the stage.
       lanes: 1 for scalar code.
 
@@ -301,9 +301,9 @@ class StageCompiler:
         return NativeStage(code, symbols, keep)
 
     def _models(self, binding: Binding) -> dict[int, Model]:
-        """Return the models of a binding's instances by ID; `approx_core_<ID>` is their symbol."""
+        """Return the models of a binding's instances by ID."""
         wanted = {
-            (f"approx_core_{number}", instance.content_hash): instance
+            (model_symbol(number), instance.content_hash): instance
             for number, instance in binding.instances.items()
         }
         missing = {key: value for key, value in wanted.items() if key not in self._known}

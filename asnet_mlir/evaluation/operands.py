@@ -12,6 +12,7 @@ from asnet_mlir.compiler import bind, to_approx
 from asnet_mlir.cores import load_core
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.cores.models.external import external_text
+from asnet_mlir.cores.models.model import model_symbol
 from asnet_mlir.cores.operands import ieee_reference
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.evaluate import prepare_data
@@ -63,7 +64,7 @@ def record_operands(
     binding = Binding((Rule(op, load_core(EXACT_CORES[op]).instance(), layer),))
     draw = _Draw(op, samples, seed)
     # It computes the exact operation, in Python, block by block.
-    recorder = external_text("approx_core_1", "asnet_record", _F32, _F32)
+    recorder = external_text(model_symbol(1), "asnet_record", _F32, _F32)
     weights = [weight.value for weight in network.weights]
     batch = network.fixed_batch or min(_BATCH, len(x))
     for start in range(0, len(x), batch):

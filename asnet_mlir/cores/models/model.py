@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-__all__ = ["Model", "PLACEHOLDER", "STRATEGIES", "Strategy", "native_text"]
+__all__ = ["Model", "PLACEHOLDER", "STRATEGIES", "Strategy", "model_symbol", "native_text"]
 
 Strategy = Literal["native", "word", "bitslice", "table", "simulated"]
 #: All strategies, in the order in which they are documented.
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 PLACEHOLDER = "__asnet_core__"
+
+
+def model_symbol(number: int) -> str:
+    """Return the symbol of an instance's model, as `convert-approx-to-calls` calls it."""
+    return f"approx_core_{number}"
 
 
 @dataclass(frozen=True)
