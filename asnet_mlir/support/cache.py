@@ -99,12 +99,14 @@ def code_version(*packages: str) -> str:
       packages: folders of the package (`cores`, `evaluation`, ..; `_mlir_libs`, which holds the
         native library), and `lowering`, whose Python part runs in CIRCT's process.
     """
-    own = Path(__file__).resolve().parents[1]
+    always = {"": [Path(__file__).resolve().parents[1]]} | {
+        name: _folders(name) for name in _ALWAYS
+    }
     parts: list[str | bytes] = []
-    for folder in (own, *(own / name for name in _ALWAYS)):
-        for path in sorted(folder.glob("*.py")):
+    for name, folders in always.items():
+        for path in sorted(path for folder in folders for path in folder.glob("*.py")):
             if path.name not in _NO_CODE:
-                parts += [str(path.relative_to(own)), path.read_bytes()]
+                parts += [f"{name}/{path.name}", path.read_bytes()]
     for package in sorted(packages):
         for folder in _folders(package):
             files = (p for p in folder.rglob("*") if "__pycache__" not in p.parts and p.is_file())
