@@ -6,9 +6,10 @@ import dataclasses
 import difflib
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from asnet_mlir.cores.core import (
     UNIT_OPS,
@@ -53,6 +54,11 @@ def _without_testbenches(
 
 
 def read_manifest(path: Path, *, in_library: bool = False) -> Core:
+    """Read the core that a `core.toml` describes.
+
+    Raises:
+      InputError: it can't be read, or says something that can't be meant; names file and key.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -62,166 +68,204 @@ def read_manifest(path: Path, *, in_library: bool = False) -> Core:
     return _parse_manifest(path.resolve(), text, in_library)
 
 
+@dataclass(frozen=True)
+class _Table:
+    """A table of a manifest; its errors name the file, and a key with the tables around it."""
+
+    path: Path
+    values: Mapping[str, Any]
+    prefix: str = ""
+
+    def inner(self, key: str, values: Mapping[str, Any]) -> _Table:
+        """Return the table that a key holds."""
+        return _Table(self.path, values, f"{self.prefix}{key}.")
+
+    def get(self, key: str, kind: type, default: Any = None) -> Any:
+        """Return the value of a key, or the default; without one the key must be there."""
+        if key not in self.values:
+            if default is None:
+                raise InputError(f"{self.path}: key '{self.prefix}{key}' is missing")
+            return default
+        value = self.values[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.error(key, f"must be {_KIND_NAMES[kind]}, not {type(value).__name__}")
+        return value
+
+    def integers(self, key: str) -> tuple[tuple[str, int], ...]:
+        """Return names and values of the table of integers that a key holds."""
+        values = self.get(key, dict, {})
+        inner = self.inner(key, values)
+        return tuple((name, inner.get(name, int)) for name in values)
+
+    def check_keys(self, known: Collection[str]) -> None:
+        """Refuse keys that mean nothing here."""
+        for key in self.values.keys() - known:
+            near = difflib.get_close_matches(key, known, n=1) if not self.prefix else ()
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise InputError(f"{self.path}: unknown key '{self.prefix}{key}'{hint}")
+
+    def error(self, key: str, text: str) -> InputError:
+        """Return what is wrong with the value of a key."""
+        return InputError(f"{self.path}: key '{self.prefix}{key}' {text}")
+
+
 @functools.lru_cache(maxsize=256)
 def _parse_manifest_cached(
     path: Path, text: str, in_library: bool, sources: tuple[Source, ...]
 ) -> Core:
-    table = tomllib.loads(text)
-
-    def get(section: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
-        name = key if section is table else f"{prefix}.{key}"
-        if key not in section:
-            if default is None:
-                raise InputError(f"{path}: key '{name}' is missing")
-            return default
-        value = section[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise InputError(
-                f"{path}: key '{name}' must be {_KIND_NAMES[kind]}, not {type(value).__name__}"
-            )
-        return value
-
-    prefix = ""
-    for key in table.keys() - _MANIFEST_KEYS:
-        near = difflib.get_close_matches(key, _MANIFEST_KEYS, n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise InputError(f"{path}: unknown key '{key}'{hint}")
-    name = get(table, "name", str)
-    op = get(table, "op", str, "") or None
-    if op is not None and op not in OP_KINDS:
-        raise InputError(f"{path}: key 'op' is '{op}'; one of {', '.join(OP_KINDS)}")
-    number_format = get(table, "format", str, "f32" if op in FLOAT_OPS else "") or None
-    if number_format is not None and number_format not in FLOAT_FORMATS:
-        raise InputError(
-            f"{path}: key 'format' is '{number_format}'; one of {', '.join(FLOAT_FORMATS)}"
-        )
-    if (number_format is not None) != (op in FLOAT_OPS):
-        raise InputError(f"{path}: key 'format' is for the operations {', '.join(FLOAT_OPS)}")
-    usual = "float" if op in FLOAT_OPS else "integer"
-    level, align = get(table, "level", str, usual), get(table, "align", str, "right")
-    if level not in (("float", "significand") if op in FLOAT_OPS else ("integer",)):
-        raise InputError(f"{path}: key 'level' is '{level}', which does not go with op '{op}'")
-    if align not in ("right", "left"):
-        raise InputError(f"{path}: key 'align' is '{align}'; right or left")
-    includes = []
-    for folder in get(table, "includes", list, []):
-        if not isinstance(folder, str) or not (path.parent / folder).is_dir():
-            raise InputError(f"{path}: key 'includes' names '{folder}', which is no folder here")
-        includes.append((path.parent / folder).resolve())
-    port_table = get(table, "ports", dict)
-    prefix = "ports"
-    for key in port_table.keys() - {*PORT_ROLES, "reset_active", "constant", "unspecified"}:
-        raise InputError(f"{path}: unknown key 'ports.{key}'")
-    roles = {
-        role: get(port_table, role, str, None if role in ("a", "b", "result") else "") or None
-        for role in PORT_ROLES
-    }
-    active = get(port_table, "reset_active", str, "high")
-    if active not in ("low", "high") or ("reset_active" in port_table and not roles["reset"]):
-        raise InputError(
-            f"{path}: key 'ports.reset_active' must be low or high, beside ports.reset"
-        )
-    constant = get(port_table, "constant", dict, {})
-    prefix = "ports.constant"
-    held = tuple((key, get(constant, key, int)) for key in constant)
-    if any(value < 0 for _, value in held):
-        raise InputError(f"{path}: key 'ports.constant' must hold integers >= 0")
-    left_open = get(port_table, "unspecified", dict, {})
-    prefix = "ports.unspecified"
-    unspecified = tuple((key, get(left_open, key, int)) for key in left_open)
-    if any(value < 0 or key not in ("a", "b") for key, value in unspecified):
-        raise InputError(f"{path}: key 'ports.unspecified' must hold values of a or b, like b = 0")
-    ports = Ports(
-        **cast(Any, roles),
-        reset_active_low=active == "low",
-        constant=held,
-        unspecified=unspecified,
+    table = _Table(path, tomllib.loads(text))
+    table.check_keys(_MANIFEST_KEYS)
+    name = table.get("name", str)
+    operation = _operation(table)
+    includes = _includes(table)
+    ports = _ports(table.inner("ports", table.get("ports", dict)))
+    parameters = tuple(
+        _parameter(table, key, entry) for key, entry in table.get("parameters", dict, {}).items()
     )
-    if problem := ports.problem():
-        raise InputError(f"{path}: key 'ports': {problem}")
-    named = [*ports.roles.values(), *constant]
-    for port in named:
-        if named.count(port) > 1:
-            raise InputError(f"{path}: key 'ports' gives port '{port}' two roles")
-    parameters = []
-    prefix = "parameters"
-    for key, entry in get(table, "parameters", dict, {}).items():
-        prefix = f"parameters.{key}"
-        if not isinstance(entry, dict):
-            raise InputError(f"{path}: key '{prefix}' must be a table")
-        for other in entry.keys() - {"low", "high", "step", "values", "default", "summary"}:
-            raise InputError(f"{path}: unknown key '{prefix}.{other}'")
-        default, step = get(entry, "default", int), get(entry, "step", int, 1)
-        values = get(entry, "values", list, []) or None
-        if values is not None:
-            if entry.keys() & {"low", "high", "step"}:
-                raise InputError(f"{path}: key '{prefix}' has values or low and high, not both")
-            if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
-                raise InputError(f"{path}: key '{prefix}.values' must be integers")
-            low, high = min(values), max(values)
-        else:
-            low, high = get(entry, "low", int), get(entry, "high", int)
-        if step < 1:
-            raise InputError(f"{path}: key '{prefix}.step' must be at least 1")
-        parameter = Parameter(
-            key,
-            default,
-            low,
-            high,
-            get(entry, "summary", str, ""),
-            step,
-            tuple(values) if values else None,
-        )
-        if not parameter.allows(default):
-            raise InputError(
-                f"{path}: key '{prefix}.default' = {default} is not in {parameter.legal}"
-            )
-        parameters.append(parameter)
-    latency = table.get("latency_cycles")
-    if isinstance(latency, str):
-        if latency not in {parameter.name for parameter in parameters}:
-            raise InputError(f"{path}: key 'latency_cycles' names '{latency}', no parameter")
-    elif not isinstance(latency, int) or isinstance(latency, bool) or latency < 0:
-        raise InputError(
-            f"{path}: key 'latency_cycles' must be an integer >= 0 or a parameter's name"
-        )
-    prefix = ""
-    interval = get(table, "initiation_interval", int, 1)
-    if interval < 1:
-        raise InputError(f"{path}: key 'initiation_interval' = {interval}; it must be at least 1")
-    stateful = interval > 1 or ports.start is not None
-    if (latency != 0 or stateful) and ports.clock is None:
-        why = "iterative" if stateful else "clocked: it has a latency"
-        raise InputError(f"{path}: key 'ports.clock' is missing, but the core is {why}")
-    signed = get(table, "signed", bool, False)
-    prefix = "origin"
-    origin = get(table, "origin", dict, {})
-    prefix = ""
-    is_unit = level == "significand"
+    latency, interval = _timing(table, ports, parameters)
+    signed = table.get("signed", bool, False)
+    origin = table.get("origin", dict, {})
+    op, is_unit = operation.op, operation.level == "significand"
     core = Core(
         name=name,
-        module=get(table, "module", str),
+        module=table.get("module", str),
         op=UNIT_OPS.get(op or "", op) if is_unit else op,
-        format=None if is_unit else number_format,
-        sources=with_placed_files(_without_testbenches(sources, table), includes),
+        format=None if is_unit else operation.format,
+        sources=with_placed_files(_without_testbenches(sources, table.values), includes),
         ports=ports,
-        parameters=tuple(parameters),
+        parameters=parameters,
         latency_cycles=latency,
         initiation_interval=interval,
-        exact=get(table, "exact", bool, False),
-        special_values=get(table, "special_values", str, ""),
-        summary=get(table, "summary", str, ""),
+        exact=table.get("exact", bool, False),
+        special_values=table.get("special_values", str, ""),
+        summary=table.get("summary", str, ""),
         license=str(origin.get("license", "")),
         reference=str(origin.get("reference", "")),
         path=path,
         in_library=in_library and not is_unit,
         signed=signed,
-        includes=tuple(includes),
+        includes=includes,
     )
     if not is_unit:
         return core
-    wrapped = significand.wrap(core, str(op), cast(Any, number_format), cast(Any, align))
+    wrapped = significand.wrap(
+        core, str(op), cast(Any, operation.format), cast(Any, operation.align)
+    )
     return dataclasses.replace(wrapped, name=name, in_library=in_library)
+
+
+class _Operation(NamedTuple):
+    """What a core computes: op kind and format, None where it says none, level and alignment."""
+
+    op: str | None
+    format: str | None
+    level: str
+    align: str
+
+
+def _operation(table: _Table) -> _Operation:
+    op = table.get("op", str, "") or None
+    if op is not None and op not in OP_KINDS:
+        raise table.error("op", f"is '{op}'; one of {', '.join(OP_KINDS)}")
+    number_format = table.get("format", str, "f32" if op in FLOAT_OPS else "") or None
+    if number_format is not None and number_format not in FLOAT_FORMATS:
+        raise table.error("format", f"is '{number_format}'; one of {', '.join(FLOAT_FORMATS)}")
+    if (number_format is not None) != (op in FLOAT_OPS):
+        raise table.error("format", f"is for the operations {', '.join(FLOAT_OPS)}")
+    usual = "float" if op in FLOAT_OPS else "integer"
+    level, align = table.get("level", str, usual), table.get("align", str, "right")
+    if level not in (("float", "significand") if op in FLOAT_OPS else ("integer",)):
+        raise table.error("level", f"is '{level}', which does not go with op '{op}'")
+    if align not in ("right", "left"):
+        raise table.error("align", f"is '{align}'; right or left")
+    return _Operation(op, number_format, level, align)
+
+
+def _includes(table: _Table) -> tuple[Path, ...]:
+    """Return the folders in which included files are looked for."""
+    folders = []
+    for folder in table.get("includes", list, []):
+        if not isinstance(folder, str) or not (table.path.parent / folder).is_dir():
+            raise table.error("includes", f"names '{folder}', which is no folder here")
+        folders.append((table.path.parent / folder).resolve())
+    return tuple(folders)
+
+
+def _ports(table: _Table) -> Ports:
+    table.check_keys({*PORT_ROLES, "reset_active", "constant", "unspecified"})
+    roles = {
+        role: table.get(role, str, None if role in ("a", "b", "result") else "") or None
+        for role in PORT_ROLES
+    }
+    active = table.get("reset_active", str, "high")
+    if active not in ("low", "high") or ("reset_active" in table.values and not roles["reset"]):
+        raise table.error("reset_active", "must be low or high, beside ports.reset")
+    constant = table.integers("constant")
+    if any(value < 0 for _, value in constant):
+        raise table.error("constant", "must hold integers >= 0")
+    unspecified = table.integers("unspecified")
+    if any(value < 0 or key not in ("a", "b") for key, value in unspecified):
+        raise table.error("unspecified", "must hold values of a or b, like b = 0")
+    ports = Ports(
+        **cast(Any, roles),
+        reset_active_low=active == "low",
+        constant=constant,
+        unspecified=unspecified,
+    )
+    if problem := ports.problem():
+        raise InputError(f"{table.path}: key 'ports': {problem}")
+    named = [*ports.roles.values(), *dict(constant)]
+    for port in named:
+        if named.count(port) > 1:
+            raise InputError(f"{table.path}: key 'ports' gives port '{port}' two roles")
+    return ports
+
+
+def _parameter(table: _Table, name: str, entry: Any) -> Parameter:
+    if not isinstance(entry, dict):
+        raise table.error(f"parameters.{name}", "must be a table")
+    whole, table = f"parameters.{name}", table.inner(f"parameters.{name}", entry)
+    table.check_keys({"low", "high", "step", "values", "default", "summary"})
+    default, step = table.get("default", int), table.get("step", int, 1)
+    values = table.get("values", list, []) or None
+    if values is not None:
+        if entry.keys() & {"low", "high", "step"}:
+            raise InputError(f"{table.path}: key '{whole}' has values or low and high, not both")
+        if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            raise table.error("values", "must be integers")
+        low, high = min(values), max(values)
+    else:
+        low, high = table.get("low", int), table.get("high", int)
+    if step < 1:
+        raise table.error("step", "must be at least 1")
+    summary = table.get("summary", str, "")
+    allowed = tuple(values) if values else None
+    parameter = Parameter(name, default, low, high, summary, step, allowed)
+    if not parameter.allows(default):
+        raise InputError(
+            f"{table.path}: key '{whole}.default' = {default} is not in {parameter.legal}"
+        )
+    return parameter
+
+
+def _timing(
+    table: _Table, ports: Ports, parameters: tuple[Parameter, ...]
+) -> tuple[int | str, int]:
+    """Return latency, in cycles or as a parameter's name, and initiation interval in cycles."""
+    latency = table.values.get("latency_cycles")
+    if isinstance(latency, str):
+        if latency not in {parameter.name for parameter in parameters}:
+            raise table.error("latency_cycles", f"names '{latency}', no parameter")
+    elif not isinstance(latency, int) or isinstance(latency, bool) or latency < 0:
+        raise table.error("latency_cycles", "must be an integer >= 0 or a parameter's name")
+    interval = table.get("initiation_interval", int, 1)
+    if interval < 1:
+        raise table.error("initiation_interval", f"= {interval}; it must be at least 1")
+    stateful = interval > 1 or ports.start is not None
+    if (latency != 0 or stateful) and ports.clock is None:
+        why = "iterative" if stateful else "clocked: it has a latency"
+        raise InputError(f"{table.path}: key 'ports.clock' is missing, but the core is {why}")
+    return latency, interval
 
 
 _KIND_NAMES = {
