@@ -77,15 +77,8 @@ def write_bundle(
     out = check_output(out_dir, force)
     check_name(name)
 
-    # Modules that are not cores, those of a stream's stages among them.
-    texts = "\n".join(text for core in cores.values() for _, text in core.sources)
-    taken = ("plain", "observed", *HELPERS, *sorted(set(re.findall(r"\bstage_\w+", texts, re.I))))
-    reserved = [f"{name}_{other}" for other in taken]
-    merged = verilog.merge_sources(
-        {key: (core.module, core.sources) for key, core in sorted(cores.items())},
-        reserved=reserved,
-        prefix=f"{name}_",
-    )
+    reserved = _reserved_names(name, cores)
+    merged = _merged(cores, name, reserved)
     attachments = {
         key: attachment(core, merged.modules[key], merged.renamed[key])
         for key, core in cores.items()
@@ -99,38 +92,13 @@ def write_bundle(
     # How often each core is built: once in the machine, as often as engines have it in a stream.
     counts = entries.pop("counts", {unit["id"]: 1 for unit in units})
 
-    used = {unit["id"] for unit in units}
-    merged = verilog.merge_sources(
-        {key: (core.module, core.sources) for key, core in sorted(cores.items()) if key in used},
-        reserved=reserved,
-        prefix=f"{name}_",
-    )
+    used = {key: core for key, core in cores.items() if key in {unit["id"] for unit in units}}
+    merged = _merged(used, name, reserved)
     files = dict(generated)
-    text = b"".join(data for path, data in files.items() if path.startswith("rtl/"))
-    for helper in HELPERS:
-        if f"{name}_{helper} ".encode() in text:
-            path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
-            source = path.read_text().replace(path.stem, f"{name}_{helper}")
-            files[f"rtl/{name}_{helper}.sv"] = source.encode()
-    data = {
-        file: (contents, core.label or core.module)
-        for key, core in sorted(cores.items())
-        if key in used
-        for file, contents in core.data
-    }
-    for file_name, source in merged.files:
-        files[f"cores/{file_name}"] = data_files.in_design(source, data, name).encode()
-    for file, (contents, label) in data.items():
-        own = data_files.name_in_design(file, name)
-        files[own] = contents.encode()
-        entries["memories"][Path(file).stem] = {"file": own, "core": label}
-    sources = [path for path in files if path.startswith("cores/")]
-    sources += sorted(
-        path
-        for path in files
-        if path.startswith("rtl/") and path.endswith(".sv") and path != f"rtl/{name}.sv"
-    )
-    sources.append(f"rtl/{name}.sv")
+    files |= _helper_files(name, generated)
+    core_files, entries["memories"] = _core_files(used, merged, name, entries["memories"])
+    files |= core_files
+    sources = _file_list(name, files)
     files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
     files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
     files["network.mlir"] = network.encode()
@@ -153,20 +121,11 @@ def write_bundle(
         "clock": "clk",
         "reset": "rst",
         "instances": [
-            {
-                "id": unit["id"],
-                "op": unit["op"],
-                "core": cores[unit["id"]].label or cores[unit["id"]].module,
-                "module": merged.modules[unit["id"]],
-                "parameters": dict(sorted(cores[unit["id"]].parameters.items())),
-                "latency": unit["latency"],
-                "count": counts[unit["id"]],
-                "interval": cores[unit["id"]].interval,
-                **(clocks or {}).get(unit["id"], {}),
-                "licence": cores[unit["id"]].license or "unknown",
-                "reference": cores[unit["id"]].reference,
-            }
+            _instance_entry(
+                unit, cores[key], merged.modules[key], counts[key], (clocks or {}).get(key, {})
+            )
             for unit in units
+            for key in [unit["id"]]
         ],
         "versions": {"asnet-mlir": __version__, "circt": version("circt")},
         "info": details,
@@ -177,6 +136,93 @@ def write_bundle(
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     _write(out, files)
     return manifest
+
+
+def _reserved_names(name: str, cores: Mapping[int, CoreFiles]) -> list[str]:
+    """Return the modules of a design that are not cores, those of a stream's stages among them."""
+    texts = "\n".join(text for core in cores.values() for _, text in core.sources)
+    stages = sorted(set(re.findall(r"\bstage_\w+", texts, re.I)))
+    return [f"{name}_{other}" for other in ("plain", "observed", *HELPERS, *stages)]
+
+
+def _merged(
+    cores: Mapping[int, CoreFiles], name: str, reserved: Sequence[str]
+) -> verilog.MergedSources:
+    """Return the sources of cores such that they can stand in one design."""
+    return verilog.merge_sources(
+        {key: (core.module, core.sources) for key, core in sorted(cores.items())},
+        reserved=reserved,
+        prefix=f"{name}_",
+    )
+
+
+def _helper_files(name: str, generated: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the files of the library's modules that the generated ones instantiate."""
+    files = {}
+    text = b"".join(data for path, data in generated.items() if path.startswith("rtl/"))
+    for helper in HELPERS:
+        if f"{name}_{helper} ".encode() in text:
+            path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
+            source = path.read_text().replace(path.stem, f"{name}_{helper}")
+            files[f"rtl/{name}_{helper}.sv"] = source.encode()
+    return files
+
+
+def _core_files(
+    cores: Mapping[int, CoreFiles],
+    merged: verilog.MergedSources,
+    name: str,
+    memories: Mapping[str, Any],
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the files of cores, and `memories` with what theirs are read from."""
+    data = {
+        file: (contents, core.label or core.module)
+        for _, core in sorted(cores.items())
+        for file, contents in core.data
+    }
+    files = {
+        f"cores/{file_name}": data_files.in_design(source, data, name).encode()
+        for file_name, source in merged.files
+    }
+    described = dict(memories)
+    for file, (contents, label) in data.items():
+        own = data_files.name_in_design(file, name)
+        files[own] = contents.encode()
+        described[Path(file).stem] = {"file": own, "core": label}
+    return files, described
+
+
+def _file_list(name: str, files: Mapping[str, bytes]) -> list[str]:
+    """Return the Verilog files in the order in which tools read them: the top module last."""
+    top = f"rtl/{name}.sv"
+    return [
+        *(path for path in files if path.startswith("cores/")),
+        *sorted(
+            path
+            for path in files
+            if path.startswith("rtl/") and path.endswith(".sv") and path != top
+        ),
+        top,
+    ]
+
+
+def _instance_entry(
+    unit: Mapping[str, Any], core: CoreFiles, module: str, count: int, clock: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the manifest says of an instance."""
+    return {
+        "id": unit["id"],
+        "op": unit["op"],
+        "core": core.label or core.module,
+        "module": module,
+        "parameters": dict(sorted(core.parameters.items())),
+        "latency": unit["latency"],
+        "count": count,
+        "interval": core.interval,
+        **clock,
+        "licence": core.license or "unknown",
+        "reference": core.reference,
+    }
 
 
 def check_output(out_dir: str | Path, force: bool) -> Path:
