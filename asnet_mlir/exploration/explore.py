@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,109 +112,183 @@ def explore(
       AsnetError: the store can't be written; no worker is left.
       KeyboardInterrupt: with a message that says what is stored.
     """
-    run_strategy = strategy_named(strategy)
-    check_cost(cost)
-    if budget is not None and budget < 1:
-        raise InputError(f"the budget must be at least 1 configuration, not {budget}")
-    if only_axes and strategy != "exhaustive":
-        raise InputError(f"--axes goes with the strategy exhaustive, not with {strategy}")
-    criterion = Criterion.parse(choose) if choose is not None else None
-    if criterion:
-        criterion.check_costs(cost)
-    check_objective(cost, minimize, maximize)
-    check_store(store)
-    if budget is None and strategy != "exhaustive":
-        budget = DEFAULT_BUDGET
+    options = _Options(
+        store,
+        strategy,
+        budget,
+        seed,
+        cost,
+        choose,
+        minimize,
+        maximize,
+        only_axes,
+        early_stop,
+        scheduler,
+        threads,
+        command,
+    )
     with Interrupts() as interrupts:
-        network = load_model(model)
-        dataset = prepare_data(data, network)
-        given = _given(constraints)
-        begin = time.perf_counter()
-        compiled = CompiledNetwork(network)
-        check_first_samples(compiled, dataset.x)
-        layers = network_layers(compiled.lowered, network.fixed_batch or 1)
-        space = DesignSpace.of(given, layers)
-        stop = _stopping_rule(early_stop, criterion, len(dataset), seed)
-        with contextlib.ExitStack() as stack:
-            # What may fail comes before the store, which would be left empty.
-            cluster = _connect(scheduler)
-            if cluster is not None:
-                stack.callback(cluster.close)
-            origin = _prepare_cores(space, network.binding)
-            kept = stack.enter_context(Store(store))
-            study = _describe(model, compiled, dataset, space, kept, origin)
-            costs = measure_costs(cost, space, kept, cost_progress, network.binding)
-            record = StudyRecord(
-                key="",
-                network=study.network,
-                dataset=study.dataset,
-                constraints=given.to_json(),
-                scope=given.scope,
-                strategy="axes" if only_axes else strategy,
-                seed=seed,
-                budget=budget,
-                cost=cost,
-                bound=choose,
-                early_stop=early_stop,
-                command=command,
-                size=space.size,
-                variables=_variables(space),
-                stopping_rule=stop.name if stop else None,
+        return _explore(model, data, constraints, options, progress, cost_progress, interrupts)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What `explore` takes, and what follows from it alone; made, it is checked."""
+
+    store: str | Path | None
+    strategy: str
+    given_budget: int | None
+    seed: int
+    cost: str
+    choose: str | None
+    minimize: str | None
+    maximize: str | None
+    only_axes: bool
+    early_stop: float | None
+    scheduler: str | None
+    threads: int | None
+    command: str | None
+
+    def __post_init__(self) -> None:
+        strategy_named(self.strategy)
+        check_cost(self.cost)
+        if self.given_budget is not None and self.given_budget < 1:
+            raise InputError(
+                f"the budget must be at least 1 configuration, not {self.given_budget}"
             )
-            runner = _runner(compiled, dataset, stop, cluster, threads)
-            total = 1 + sum(len(v.choices) - 1 for v in space.variables)
-            total = min(total if only_axes else space.size, budget or space.size)
-            engine = Engine(kept, study, record, costs, runner, stop, total, progress, interrupts)
+        if self.only_axes and self.strategy != "exhaustive":
+            raise InputError(f"--axes goes with the strategy exhaustive, not with {self.strategy}")
+        if self.criterion:
+            self.criterion.check_costs(self.cost)
+        check_objective(self.cost, self.minimize, self.maximize)
+        check_store(self.store)
 
-            def found(chosen: Result | None = None) -> Exploration:
-                return Exploration(
-                    network.name,
-                    dataset.name,
-                    len(dataset),
-                    given,
-                    space,
-                    tuple(engine.results.values()),
-                    time.perf_counter() - begin,
-                    engine.evaluated,
-                    strategy,
-                    cost,
-                    chosen,
-                    engine.key,
-                    engine.replaced,
-                )
+    @cached_property
+    def criterion(self) -> Criterion | None:
+        """The bounds on the choice."""
+        return Criterion.parse(self.choose) if self.choose is not None else None
 
-            state, chosen = "interrupted", None
-            try:
-                with runner, contextlib.suppress(BudgetSpent):
-                    engine.measure([space.exact])
-                    run_strategy(
-                        Task(
-                            space,
-                            costs.minimized,
-                            engine.measure,
-                            engine.results,
-                            budget,
-                            seed,
-                            len(dataset),
-                            criterion,
-                            only_axes,
-                        )
-                    )
-                if criterion or minimize or maximize:
-                    # Where nothing satisfies the bound, the caller asks `choose` for the reason.
-                    with contextlib.suppress(NothingFoundError):
-                        chosen = pick(
-                            found(),
-                            criterion or Criterion("", ()),
-                            minimize=minimize,
-                            maximize=maximize,
-                        )
-                state = "done"
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt(_interrupted(store, engine)) from None
-            finally:
-                engine.end(state, time.perf_counter() - begin, chosen)
-            return found(chosen)
+    @property
+    def budget(self) -> int | None:
+        """Configurations that may be measured; None for all."""
+        if self.given_budget is None and self.strategy != "exhaustive":
+            return DEFAULT_BUDGET
+        return self.given_budget
+
+    def total(self, space: DesignSpace) -> int:
+        """Return how many configurations there will be at most."""
+        axes = 1 + sum(len(v.choices) - 1 for v in space.variables)
+        return min(axes if self.only_axes else space.size, self.budget or space.size)
+
+    def record(self, study: Study, constraints: Constraints, stop: EarlyStop | None) -> StudyRecord:
+        """Return what the store keeps of the question."""
+        return StudyRecord(
+            key="",
+            network=study.network,
+            dataset=study.dataset,
+            constraints=constraints.to_json(),
+            scope=constraints.scope,
+            strategy="axes" if self.only_axes else self.strategy,
+            seed=self.seed,
+            budget=self.budget,
+            cost=self.cost,
+            bound=self.choose,
+            early_stop=self.early_stop,
+            command=self.command,
+            size=study.space.size,
+            variables=_variables(study.space),
+            stopping_rule=stop.name if stop else None,
+        )
+
+
+def _explore(
+    model: Any,
+    data: str | Path | Dataset | tuple[Any, Any],
+    constraints: str | Path | Mapping[str, Any] | Constraints,
+    options: _Options,
+    progress: Progress | None,
+    cost_progress: Callable[[int, int, str], None] | None,
+    interrupts: Interrupts,
+) -> Exploration:
+    """Load what `explore` names, make everything ready, and search."""
+    network = load_model(model)
+    dataset = prepare_data(data, network)
+    given = _given(constraints)
+    begin = time.perf_counter()
+    compiled = CompiledNetwork(network)
+    check_first_samples(compiled, dataset.x)
+    layers = network_layers(compiled.lowered, network.fixed_batch or 1)
+    space = DesignSpace.of(given, layers)
+    stop = _stopping_rule(options.early_stop, options.criterion, len(dataset), options.seed)
+    with contextlib.ExitStack() as stack:
+        # What may fail comes before the store, which would be left empty.
+        cluster = _connect(options.scheduler)
+        if cluster is not None:
+            stack.callback(cluster.close)
+        origin = _prepare_cores(space, network.binding)
+        store = stack.enter_context(Store(options.store))
+        study = _describe(model, compiled, dataset, space, store, origin)
+        costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
+        record = options.record(study, given, stop)
+        runner = _runner(compiled, dataset, stop, cluster, options.threads)
+        total = options.total(space)
+        engine = Engine(store, study, record, costs, runner, stop, total, progress, interrupts)
+
+        def found(chosen: Result | None = None) -> Exploration:
+            return Exploration(
+                network.name,
+                dataset.name,
+                len(dataset),
+                given,
+                space,
+                tuple(engine.results.values()),
+                time.perf_counter() - begin,
+                engine.evaluated,
+                options.strategy,
+                options.cost,
+                chosen,
+                engine.key,
+                engine.replaced,
+            )
+
+        task = Task(
+            space,
+            costs.minimized,
+            engine.measure,
+            engine.results,
+            options.budget,
+            options.seed,
+            len(dataset),
+            options.criterion,
+            options.only_axes,
+        )
+        state, chosen = "interrupted", None
+        try:
+            with runner, contextlib.suppress(BudgetSpent):
+                engine.measure([space.exact])
+                strategy_named(options.strategy)(task)
+            chosen = _choice(found(), options)
+            state = "done"
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_interrupted(options.store, engine)) from None
+        finally:
+            engine.end(state, time.perf_counter() - begin, chosen)
+        return found(chosen)
+
+
+def _choice(found: Exploration, options: _Options) -> Result | None:
+    """Return the result that is asked for; None without a bound or one that satisfies it."""
+    if not (options.criterion or options.minimize or options.maximize):
+        return None
+    # Where nothing satisfies the bound, the caller asks `choose` for the reason.
+    with contextlib.suppress(NothingFoundError):
+        return pick(
+            found,
+            options.criterion or Criterion("", ()),
+            minimize=options.minimize,
+            maximize=options.maximize,
+        )
+    return None
 
 
 def _given(constraints: str | Path | Mapping[str, Any] | Constraints) -> Constraints:
