@@ -346,7 +346,7 @@ def test_a_bundle_without_models_says_that_it_cannot_check(
     text, instances = bind_for_hardware(to_approx(mlp, 1), mlp.complete(None))
     weights = {weight.name: weight.value for weight in mlp.weights}
     cores = {key: core_files(instance) for key, instance in instances.items()}
-    manifest = write.generate(text, weights, cores, tmp_path / "b", name="net")
+    manifest = write.write_bundle(text, weights, cores, tmp_path / "b", name="net")
     assert manifest["vectors"]["samples"] == 0
     done = run(tmp_path / "b", "make", PATH=paths(simulator))
     assert done.returncode != 0 and "made without a software model" in done.stderr

@@ -299,7 +299,7 @@ def make_case(
 ) -> Case:
     cores = exact_cores()
     text = network(cores)
-    manifest = write.generate(text, weights, cores, folder, name="net")
+    manifest = write.write_bundle(text, weights, cores, folder, name="net")
     with np.errstate(all="ignore"):
         expected = np.stack([reference(sample) for sample in inputs])
     return Case(folder, text, cores, weights, inputs, expected, manifest)
@@ -379,7 +379,7 @@ def test_a_frame_ends_at_its_tlast(dense: Case) -> None:
 
 def test_a_slower_memory_changes_nothing_but_time(dense: Case, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
-    manifest = write.generate(
+    manifest = write.write_bundle(
         dense.network, dense.weights, dense.cores, folder, name="net", memory_latency=2
     )
     result = run_simulation(folder, dense.inputs)
@@ -402,7 +402,7 @@ def test_a_flipped_weight_bit_is_seen(dense: Case, tmp_path: Path) -> None:
 def test_another_parameter_of_a_core_is_seen(dense: Case, tmp_path: Path) -> None:
     # The same network and weights on a multiplier that ignores the last bits.
     cores = dense.cores | {IDS["mulf"]: core_files("fmul_trunc", P=1)}
-    write.generate(dense_network(cores), dense.weights, cores, tmp_path / "bundle", name="net")
+    write.write_bundle(dense_network(cores), dense.weights, cores, tmp_path / "bundle", name="net")
     got = run_simulation(tmp_path / "bundle", dense.inputs).outputs
     assert (got != dense.expected).any()
 
@@ -415,7 +415,7 @@ def test_another_order_of_the_sum_is_seen(dense: Case) -> None:
 
 
 def test_equal_input_gives_equal_bytes(dense: Case, tmp_path: Path) -> None:
-    write.generate(dense.network, dense.weights, dense.cores, tmp_path / "again", name="net")
+    write.write_bundle(dense.network, dense.weights, dense.cores, tmp_path / "again", name="net")
     for path in sorted(dense.folder.rglob("*")):
         if path.is_file():
             other = tmp_path / "again" / path.relative_to(dense.folder)
@@ -436,15 +436,15 @@ def test_an_existing_folder_is_not_touched(dense: Case, tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("precious")
     for force in (False, True):
         with pytest.raises(InputError, match="exists"):
-            write.generate(*arguments, folder, name="net", force=force)
+            write.write_bundle(*arguments, folder, name="net", force=force)
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
     made = tmp_path / "made"
-    write.generate(*arguments, made, name="net")
+    write.write_bundle(*arguments, made, name="net")
     (made / "stale").write_text("")
     with pytest.raises(InputError, match="nothing was written"):
-        write.generate(*arguments, made, name="net")
+        write.write_bundle(*arguments, made, name="net")
     assert (made / "stale").exists()
-    write.generate(*arguments, made, name="net", force=True)
+    write.write_bundle(*arguments, made, name="net", force=True)
     assert not (made / "stale").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "mine"]
 
@@ -457,7 +457,7 @@ def test_what_does_not_fit_is_named(dense: Case, tmp_path: Path) -> None:
             "cores": dense.cores,
             **changes,
         }
-        write.generate(out_dir=tmp_path / "bundle", name="net", **given)  # type: ignore[arg-type]
+        write.write_bundle(out_dir=tmp_path / "bundle", name="net", **given)  # type: ignore[arg-type]
 
     with pytest.raises(InputError, match="no weight 'dense/bias'"):
         generate(weights={"dense/kernel": dense.weights["dense/kernel"]})
@@ -516,7 +516,7 @@ func.func @main(%x: tensor<1x64xf32> {approx.role = "input"}) -> tensor<1x63xf32
   return %r : tensor<1x63xf32>
 }
 """
-    write.generate(text, {}, {9: core}, tmp_path / "bundle", name="net")
+    write.write_bundle(text, {}, {9: core}, tmp_path / "bundle", name="net")
     # Signs and exponents that often differ in all bits of the exponent.
     rng = np.random.default_rng(13)
     x = rng.choice(np.array([0x00812345, 0x7F012345, 0xFF000001, 0x3F800000], np.uint32), (20, 64))
