@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from asnet_mlir.cores import Core, core_from_verilog, load_core, parse_instance
 from asnet_mlir.cores.models.derive import derive_models
 from asnet_mlir.cores.reading.description import describe, instance_from_description
+from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.cores.verilog import yosys
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.latency import check_systemverilog, measure_latency
@@ -257,7 +258,11 @@ def test_a_depth_that_follows_a_parameter_is_measured_for_each(tmp_path: Path) -
         "always @(posedge clk) r[g+1] <= r[g]; end endgenerate\nassign y = r[D]; endmodule",
         name="m.sv",
     )
-    assert [core.instance({"D": depth}).latency for depth in (0, 1, 3)] == [0, 1, 3]
+    instances = [core.instance({"D": depth}) for depth in (0, 1, 3)]
+    assert [instance.known_latency for instance in instances] == [None, 1, None]
+    with pytest.raises(AsnetError, match="D=0: its latency has not been measured"):
+        _ = instances[0].latency
+    assert [with_latency(instance).latency for instance in instances] == [0, 1, 3]
     declared = core_from_verilog([tmp_path / "m.sv"], latency="D")
     assert declared.instance({"D": 2}).latency == 2
     with pytest.raises(InputError, match=r"declares a latency of 0 cycles.*structure has 1"):
