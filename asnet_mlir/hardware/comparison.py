@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,27 +125,17 @@ def simulate(
     if not modified:
         check_files(bundle)
     vectors = kit.read_vectors(Path(bundle), manifest)
-    dataset = load_data(data)
-    if samples is not None:
-        if samples < 1:
-            raise InputError(f"the number of samples must be at least 1, not {samples}")
-        dataset = dataset.head(samples)
-    shape = manifest["info"].get("input_shape")
-    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
-        raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
-    x = dataset.shaped(tuple(shape)).x
+    x = _inputs(bundle, manifest, data, samples)
     say = progress or (lambda text, last: None)
-
-    def counted(what: str) -> Callable[[int], None]:
-        return lambda done: say(f"{what}: {done}/{len(x)} images", done == len(x))
-
-    expected = software_outputs(Path(bundle), x, counted("software"))
+    expected = software_outputs(
+        Path(bundle),
+        x,
+        lambda done: say(f"software: {done}/{len(x)} images", done == len(x)),
+    )
     inputs = x.reshape(len(x), -1)
     if vectors is not None:
         inputs = np.concatenate([inputs, vectors.inputs.view(np.float32)])
-    inside = None
-    if layers:
-        inside = _inside(Path(bundle), manifest)
+    inside = _inside(Path(bundle), manifest) if layers else None
     began = time.monotonic()
 
     def simulated(done: int, cycles: int) -> None:
@@ -163,54 +153,83 @@ def simulate(
         trace_cycles=trace_cycles,
         progress=simulated if progress else None,
     )
-    different = compare_words(result.outputs[: len(x)], expected)
-    wrong = [] if vectors is None else compare_words(result.outputs[len(x) :], vectors.outputs)
-    lines = [
-        f"image {image}, output {index}: hardware {result.outputs[image, index]:08x}, software "
-        f"{expected[image, index]:08x}"
-        for image, index in different[:_SHOWN_DIFFERENCES]
-    ]
-    if len(different) > len(lines):
-        lines.append(f"... and {len(different) - len(lines)} more")
+    got, of_vectors = result.outputs[: len(x)], result.outputs[len(x) :]
+    different = compare_words(got, expected)
+    lines = _difference_lines("image", "software", got, expected, different)
+    wrong = []
     if vectors is not None:
-        got = result.outputs[len(x) :]
-        lines += [
-            f"vector {vector}, output {index}: hardware {got[vector, index]:08x}, stated "
-            f"{vectors.outputs[vector, index]:08x}"
-            for vector, index in wrong[:_SHOWN_DIFFERENCES]
-        ]
-        if len(wrong) > _SHOWN_DIFFERENCES:
-            lines.append(f"... and {len(wrong) - _SHOWN_DIFFERENCES} more")
-    engines = simulation.engines(manifest)
-    busy = [
-        cycles + layer.get("interval", 1) - 1
-        for layer, cycles in zip(engines, result.busy_cycles, strict=True)
-    ]
-    used = [
-        {
-            "layer": layer["layer"],
-            "work": layer["work"],
-            "busy_cycles": cycles,
-            "utilisation": layer["work"] / (cycles * layer["lanes"]),
-            "utilisation_bound": layer["utilisation_bound"],
-        }
-        for layer, cycles in zip(engines, busy, strict=True)
-        # Elementwise layers go on as their inputs come.
-        if layer["depth"] > 1
-    ]
+        wrong = compare_words(of_vectors, vectors.outputs)
+        lines += _difference_lines("vector", "stated", of_vectors, vectors.outputs, wrong)
     return Comparison(
         len(x),
         len(different),
         result.cycles_per_sample,
         result.latency_cycles,
         tuple(lines),
-        tuple(used),
+        tuple(_use_of_engines(simulation.engines(manifest), result.busy_cycles)),
         tuple(layer_values.summary(inside.values, result.mismatches)) if inside else (),
         _located(inside, result.first) if inside and result.first else None,
         result.traced_cycles,
         0 if vectors is None else len(vectors.inputs),
         len(wrong),
     )
+
+
+def _inputs(
+    bundle: str | Path,
+    manifest: Mapping[str, Any],
+    data: str | Path | Dataset | tuple[Any, Any],
+    samples: int | None,
+) -> np.ndarray:
+    """Return the samples to simulate, float32[n, ..] of the network's input shape."""
+    dataset = load_data(data)
+    if samples is not None:
+        if samples < 1:
+            raise InputError(f"the number of samples must be at least 1, not {samples}")
+        dataset = dataset.head(samples)
+    shape = manifest["info"].get("input_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
+        raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
+    return dataset.shaped(tuple(shape)).x
+
+
+def _difference_lines(
+    what: str,
+    source: str,
+    got: np.ndarray,
+    expected: np.ndarray,
+    places: Sequence[tuple[int, int]],
+) -> list[str]:
+    """Return lines about the first of the places at which uint32[n, words] differ."""
+    lines = [
+        f"{what} {number}, output {index}: hardware {got[number, index]:08x}, {source} "
+        f"{expected[number, index]:08x}"
+        for number, index in places[:_SHOWN_DIFFERENCES]
+    ]
+    if len(places) > len(lines):
+        lines.append(f"... and {len(places) - len(lines)} more")
+    return lines
+
+
+def _use_of_engines(
+    engines: Sequence[Mapping[str, Any]], busy_cycles: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return how well each engine with a reduction was used; see `Comparison.layers`."""
+    used = []
+    for layer, issuing in zip(engines, busy_cycles, strict=True):
+        if layer["depth"] <= 1:
+            continue  # elementwise layers go on as their inputs come
+        cycles = issuing + layer.get("interval", 1) - 1
+        used.append(
+            {
+                "layer": layer["layer"],
+                "work": layer["work"],
+                "busy_cycles": cycles,
+                "utilisation": layer["work"] / (cycles * layer["lanes"]),
+                "utilisation_bound": layer["utilisation_bound"],
+            }
+        )
+    return used
 
 
 def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_values.Layers:

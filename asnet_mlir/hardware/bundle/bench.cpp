@@ -319,34 +319,44 @@ private:
   static constexpr bool isOpen = false;
 #endif
 };
-} // namespace
 
-int main(int argc, char **argv) {
-  const char *expectedPath = nullptr;
-  if (argc > 2 && !std::strcmp(argv[1], "--expect")) {
-    expectedPath = argv[2];
-    argc -= 2;
-    argv += 2;
-  }
-  if (argc < 9 + kEngines) {
-    std::fprintf(stderr, "bench: %d arguments expected, got %d\n", 8 + kEngines, argc - 1);
-    return 2;
-  }
-  const uint64_t samples = std::strtoull(argv[3], nullptr, 0);
-  const uint64_t inputWords = std::strtoull(argv[4], nullptr, 0);
-  const uint64_t outputWords = std::strtoull(argv[5], nullptr, 0);
-  const uint64_t seed = std::strtoull(argv[6], nullptr, 0);
-  const uint64_t limit = std::strtoull(argv[7], nullptr, 0);
-  const uint64_t resetCycle = std::strtoull(argv[8], nullptr, 0);
+// The command line; `read` says what is wrong with it.
+struct Arguments {
+  const char *expectedPath = nullptr, *inputPath = nullptr, *outputPath = nullptr;
+  uint64_t samples = 0, inputWords = 0, outputWords = 0, seed = 0, limit = 0, resetCycle = 0;
   std::vector<Engine> engines;
-  for (int i = 0; i < kEngines; ++i)
-    engines.push_back({std::strtoull(argv[9 + i], nullptr, 0)});
   bool progress = false;
-  std::vector<uint64_t> lengths(samples, inputWords); // of frames
+  std::vector<uint64_t> lengths; // of frames
   std::string table, layerWords, traceFile;
   uint64_t traceCycles = UINT64_MAX;
-  for (int i = 9 + kEngines; i < argc; ++i) {
-    const std::string option = argv[i], name = option.substr(0, option.find('='));
+
+  bool read(int argc, char **argv) {
+    if (argc > 2 && !std::strcmp(argv[1], "--expect")) {
+      expectedPath = argv[2];
+      argc -= 2;
+      argv += 2;
+    }
+    if (argc < 9 + kEngines) {
+      std::fprintf(stderr, "bench: %d arguments expected, got %d\n", 8 + kEngines, argc - 1);
+      return false;
+    }
+    inputPath = argv[1];
+    outputPath = argv[2];
+    int at = 3;
+    for (uint64_t *number : {&samples, &inputWords, &outputWords, &seed, &limit, &resetCycle})
+      *number = std::strtoull(argv[at++], nullptr, 0);
+    for (int i = 0; i < kEngines; ++i)
+      engines.push_back({std::strtoull(argv[at++], nullptr, 0)});
+    lengths.assign(samples, inputWords);
+    for (; at < argc; ++at)
+      if (!readOption(argv[at]))
+        return false;
+    return true;
+  }
+
+private:
+  bool readOption(const std::string &option) {
+    const std::string name = option.substr(0, option.find('='));
     const std::string value = name == option ? "" : option.substr(name.size() + 1);
     if (option == "--progress") {
       progress = true;
@@ -356,8 +366,8 @@ int main(int argc, char **argv) {
         char *end;
         length = std::strtoull(at, &end, 10);
         if (!length) {
-          std::fprintf(stderr, "bench: '%s' are no %" PRIu64 " lengths\n", argv[i], samples);
-          return 2;
+          std::fprintf(stderr, "bench: '%s' are no %" PRIu64 " lengths\n", option.c_str(), samples);
+          return false;
         }
         at = *end ? end + 1 : end;
       }
@@ -370,49 +380,87 @@ int main(int argc, char **argv) {
     } else if (name == "--trace-cycles") {
       traceCycles = std::strtoull(value.c_str(), nullptr, 0);
     } else {
-      std::fprintf(stderr, "bench: option '%s' is unknown or was not built in\n", argv[i]);
-      return 2;
+      std::fprintf(stderr, "bench: option '%s' is unknown or was not built in\n", option.c_str());
+      return false;
     }
+    return true;
   }
-  Words input;
-  Outputs wanted(outputWords);
-  const uint64_t inputs = samples * inputWords, outputs = samples * outputWords;
-  if (!input.open(argv[1], inputs) || (expectedPath && !wanted.open(expectedPath, outputs)))
-    return 2;
-  std::FILE *file = std::fopen(argv[2], "wb");
-  if (!file) {
-    std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
-    return 2;
-  }
-  Layers layers;
-  if (!table.empty() && !layers.open(table.c_str(), layerWords.c_str(), samples)) {
-    std::fprintf(stderr, "bench: cannot read %s or %s\n", table.c_str(), layerWords.c_str());
-    return 2;
+};
+
+// The hardware between its two streams.
+class Bench {
+public:
+  explicit Bench(const Arguments &given)
+      : given(given), engines(given.engines), wanted(given.outputWords), top(&context),
+        random{given.seed * 0x9E3779B97F4A7C15ull + 1}, starts(given.samples), ends(given.samples) {}
+
+  // Opens the files; says which one it can't.
+  bool open() {
+    const Arguments &g = given;
+    if (!input.open(g.inputPath, g.samples * g.inputWords) ||
+        (g.expectedPath && !wanted.open(g.expectedPath, g.samples * g.outputWords)))
+      return false;
+    file = std::fopen(g.outputPath, "wb");
+    if (!file) {
+      std::fprintf(stderr, "bench: cannot write %s\n", g.outputPath);
+      return false;
+    }
+    if (!g.table.empty() && !layers.open(g.table.c_str(), g.layerWords.c_str(), g.samples)) {
+      std::fprintf(stderr, "bench: cannot read %s or %s\n", g.table.c_str(), g.layerWords.c_str());
+      return false;
+    }
+    if (!g.traceFile.empty()) {
+      trace.open(context, top, g.traceFile);
+      if (!trace.isOpen) {
+        std::fprintf(stderr, "bench: cannot write %s\n", g.traceFile.c_str());
+        return false;
+      }
+    }
+    return true;
   }
 
-  VerilatedContext context;
-  Vtop top(&context);
-  Trace trace;
-  if (!traceFile.empty()) {
-    trace.open(context, top, traceFile);
-    if (!trace.isOpen) {
-      std::fprintf(stderr, "bench: cannot write %s\n", traceFile.c_str());
+  // Streams all samples through; the exit status.
+  int run() {
+    top.s_axis_tlast = top.frame_error_clear = 0;
+    reset();
+    const uint64_t outputs = given.samples * given.outputWords;
+    for (; received < outputs && cycle < given.limit && wrongSignal.empty(); ++cycle) {
+      if (given.resetCycle && cycle == given.resetCycle)
+        startAgain();
+      if (given.progress && cycle % 4096 == 0)
+        showProgress();
+      step();
+    }
+    trace.close();
+    int status = 0;
+    if (!wrongSignal.empty()) {
+      std::fprintf(stderr, "bench: %s with output word %" PRIu64 "\n", wrongSignal.c_str(),
+                   received - 1);
+      status = 4;
+    } else if (received < outputs) {
+      std::fprintf(stderr, "bench: %" PRIu64 " of %" PRIu64 " words after %" PRIu64 " cycles\n",
+                   received, outputs, cycle);
+      status = 3;
+    }
+    if (std::fclose(file) != 0 || failedWrite) {
+      std::fprintf(stderr, "bench: cannot write %s\n", given.outputPath);
       return 2;
     }
+    print();
+    status = checkFrames(status);
+    if (status || !given.expectedPath)
+      return status;
+    return wanted.print() ? 0 : 5;
   }
-  Random random{seed * 0x9E3779B97F4A7C15ull + 1};
-  std::vector<uint64_t> starts(samples), ends(samples);
-  // Words of the frame that is being sent, and how many frames were.
-  uint64_t cycle = 0, sent = 0, frame = 0, received = 0, traced = 0;
-  bool failedWrite = false;
-  std::string wrongSignal; // of the output, and its value
-  auto half = [&](bool clock) {
+
+private:
+  void half(bool clock) {
     top.clk = clock;
     top.eval();
     trace.dump();
-  };
-  top.s_axis_tlast = top.frame_error_clear = 0;
-  auto reset = [&] {
+  }
+
+  void reset() {
     top.rst = 1;
     top.s_axis_tvalid = 0;
     top.m_axis_tready = 0;
@@ -421,56 +469,82 @@ int main(int argc, char **argv) {
       half(true);
     }
     top.rst = 0;
-  };
-  reset();
-  auto shown = std::chrono::steady_clock::now();
-  for (; received < outputs && cycle < limit && wrongSignal.empty(); ++cycle) {
-    if (resetCycle && cycle == resetCycle) {
-      reset();
-      sent = frame = received = 0;
-      std::rewind(file);
-      for (Engine &engine : engines)
-        engine.issued = 0;
-      layers.reset();
-      wanted.reset();
-    }
-    if (progress && cycle % 4096 == 0) {
-      const auto now = std::chrono::steady_clock::now();
-      if (now - shown >= std::chrono::milliseconds(500)) {
-        shown = now;
-        std::fprintf(stderr, "%" PRIu64 " %" PRIu64 "\n", received / outputWords, cycle);
+  }
+
+  // Resets the hardware, and sends all samples again.
+  void startAgain() {
+    reset();
+    sent = frame = received = 0;
+    std::rewind(file);
+    for (Engine &engine : engines)
+      engine.issued = 0;
+    layers.reset();
+    wanted.reset();
+  }
+
+  void showProgress() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - shown < std::chrono::milliseconds(500))
+      return;
+    shown = now;
+    std::fprintf(stderr, "%" PRIu64 " %" PRIu64 "\n", received / given.outputWords, cycle);
+  }
+
+  // One clock cycle.
+  void step() {
+    offer();
+    half(false);
+    const bool in = top.s_axis_tvalid && top.s_axis_tready;
+    if (in && sent == 0)
+      starts[frame] = cycle;
+    if (top.m_axis_tvalid && top.m_axis_tready)
+      take();
+    observe();
+    half(true);
+    if (trace.isOpen && (++traced >= given.traceCycles || received >= given.outputWords))
+      trace.close();
+    if (in) {
+      if (++sent == given.lengths[frame]) {
+        sent = 0;
+        ++frame;
       }
+      top.s_axis_tvalid = 0;
     }
-    // Once offered, a word stays on the bus until it is taken.
-    if (frame < samples) {
+  }
+
+  // Once offered, a word stays on the bus until it is taken.
+  void offer() {
+    if (frame < given.samples) {
       if (!top.s_axis_tvalid)
-        top.s_axis_tvalid = !seed || random.next() % 4 != 0;
-      top.s_axis_tdata = sent < inputWords ? input[frame * inputWords + sent] : ~uint32_t(sent);
-      top.s_axis_tlast = sent == lengths[frame] - 1;
+        top.s_axis_tvalid = !given.seed || random.next() % 4 != 0;
+      top.s_axis_tdata =
+          sent < given.inputWords ? input[frame * given.inputWords + sent] : ~uint32_t(sent);
+      top.s_axis_tlast = sent == given.lengths[frame] - 1;
     } else {
       top.s_axis_tvalid = 0;
     }
-    top.m_axis_tready = !seed || random.next() % 3 != 0;
-    half(false);
-    const bool in = top.s_axis_tvalid && top.s_axis_tready;
-    const bool out = top.m_axis_tvalid && top.m_axis_tready;
-    if (in && sent == 0)
-      starts[frame] = cycle;
-    if (out) {
-      const bool last = received % outputWords == outputWords - 1;
-      const uint64_t length = lengths[received / outputWords];
-      if (last != bool(top.m_axis_tlast))
-        wrongSignal = last ? "tlast is 0" : "tlast is 1";
-      if ((last && length != inputWords) != bool(top.m_axis_tuser))
-        wrongSignal = top.m_axis_tuser ? "tuser is 1" : "tuser is 0";
-      const uint32_t word = top.m_axis_tdata;
-      failedWrite |= std::fwrite(&word, 4, 1, file) != 1;
-      if (expectedPath && length >= inputWords)
-        wanted.word(received, word);
-      if (last)
-        ends[received / outputWords] = cycle;
-      ++received;
-    }
+    top.m_axis_tready = !given.seed || random.next() % 3 != 0;
+  }
+
+  // Takes a word out.
+  void take() {
+    const bool last = received % given.outputWords == given.outputWords - 1;
+    const uint64_t length = given.lengths[received / given.outputWords];
+    if (last != bool(top.m_axis_tlast))
+      wrongSignal = last ? "tlast is 0" : "tlast is 1";
+    if ((last && length != given.inputWords) != bool(top.m_axis_tuser))
+      wrongSignal = top.m_axis_tuser ? "tuser is 1" : "tuser is 0";
+    const uint32_t word = top.m_axis_tdata;
+    failedWrite |= std::fwrite(&word, 4, 1, file) != 1;
+    if (given.expectedPath && length >= given.inputWords)
+      wanted.word(received, word);
+    if (last)
+      ends[received / given.outputWords] = cycle;
+    ++received;
+  }
+
+  // Looks at what engines and layers do in this cycle.
+  void observe() {
 #if ASNET_ENGINES
     for (int i = 0; i < kEngines; ++i) {
       if (!bitAt(top.issue, i))
@@ -494,70 +568,77 @@ int main(int argc, char **argv) {
     if (!layers.empty() && top.ram_write)
       layers.write(top.ram_address, top.ram_word);
 #endif
+  }
+
+  void print() const {
+    const uint64_t samples = given.samples;
+    // From start to start; with one sample, as if the next could start right after its end.
+    double between = samples > 1 ? double(starts[samples - 1] - starts[0]) / double(samples - 1)
+                                 : double(ends[0] + 1 - starts[0]);
+    // A stream takes the first samples in faster than it goes on: what leaves in the second half is
+    // at its pace.
+    const uint64_t middle = samples / 2;
+    if (kEngines && samples > 2)
+      between = double(ends[samples - 1] - ends[middle - 1]) / double(samples - middle);
+    std::printf("{\"cycles\": %" PRIu64 ", \"cycles_per_sample\": %.17g, \"latency_cycles\": %" PRIu64
+                ", \"frame_error\": %d, \"traced_cycles\": %" PRIu64 ", \"busy_cycles\": [",
+                cycle, between, ends[0] + 1 - starts[0], int(top.frame_error), traced);
+    for (int i = 0; i < kEngines; ++i)
+      std::printf("%s%" PRIu64, i ? ", " : "", engines[i].shortest);
+    std::printf("]");
+    if (!layers.empty())
+      layers.print();
+    std::printf("}\n");
+  }
+
+  // Ends the simulation; where nothing else was wrong, 5 if frame_error is or can't be cleared.
+  int checkFrames(int status) {
+    const uint64_t wrong =
+        given.samples - std::count(given.lengths.begin(), given.lengths.end(), given.inputWords);
+    const bool error = top.frame_error;
+    top.s_axis_tvalid = 0;
+    top.frame_error_clear = 1;
+    half(false);
     half(true);
-    if (trace.isOpen && (++traced >= traceCycles || received >= outputWords))
-      trace.close();
-    if (in) {
-      if (++sent == lengths[frame]) {
-        sent = 0;
-        ++frame;
-      }
-      top.s_axis_tvalid = 0;
+    const bool kept = top.frame_error;
+    top.final();
+    if (status)
+      return status;
+    if (wrong && (!error || kept)) {
+      std::fprintf(stderr, "bench: frame_error is %d after %" PRIu64 " frames of a wrong length, %d "
+                   "after it was cleared\n", int(error), wrong, int(kept));
+      return 5;
     }
-  }
-  trace.close();
-  int status = 0;
-  if (!wrongSignal.empty()) {
-    std::fprintf(stderr, "bench: %s with output word %" PRIu64 "\n", wrongSignal.c_str(),
-                 received - 1);
-    status = 4;
-  } else if (received < outputs) {
-    std::fprintf(stderr, "bench: %" PRIu64 " of %" PRIu64 " words after %" PRIu64 " cycles\n",
-                 received, outputs, cycle);
-    status = 3;
-  }
-  if (std::fclose(file) != 0 || failedWrite) {
-    std::fprintf(stderr, "bench: cannot write %s\n", argv[2]);
-    return 2;
-  }
-  // From start to start; with one sample, as if the next could start right after its end.
-  double between = samples > 1 ? double(starts[samples - 1] - starts[0]) / double(samples - 1)
-                               : double(ends[0] + 1 - starts[0]);
-  // A stream takes the first samples in faster than it goes on: what leaves in the second half is at
-  // its pace.
-  const uint64_t middle = samples / 2;
-  if (kEngines && samples > 2)
-    between = double(ends[samples - 1] - ends[middle - 1]) / double(samples - middle);
-  std::printf("{\"cycles\": %" PRIu64 ", \"cycles_per_sample\": %.17g, \"latency_cycles\": %" PRIu64
-              ", \"frame_error\": %d, \"traced_cycles\": %" PRIu64 ", \"busy_cycles\": [",
-              cycle, between, ends[0] + 1 - starts[0], int(top.frame_error), traced);
-  for (int i = 0; i < kEngines; ++i)
-    std::printf("%s%" PRIu64, i ? ", " : "", engines[i].shortest);
-  std::printf("]");
-  if (!layers.empty())
-    layers.print();
-  std::printf("}\n");
-  const uint64_t wrong =
-      samples - std::count(lengths.begin(), lengths.end(), inputWords); // frames
-  const bool error = top.frame_error;
-  top.s_axis_tvalid = 0;
-  top.frame_error_clear = 1;
-  half(false);
-  half(true);
-  const bool kept = top.frame_error;
-  top.final();
-  if (status)
-    return status;
-  if (wrong && (!error || kept)) {
-    std::fprintf(stderr, "bench: frame_error is %d after %" PRIu64 " frames of a wrong length, %d "
-                 "after it was cleared\n", int(error), wrong, int(kept));
-    return 5;
-  }
-  if (!expectedPath)
+    if (given.expectedPath && error && !wrong) {
+      std::printf("FAIL: the hardware reports a wrong tlast, or a core that was too slow\n");
+      return 5;
+    }
     return 0;
-  if (error && !wrong) {
-    std::printf("FAIL: the hardware reports a wrong tlast, or a core that was too slow\n");
-    return 5;
   }
-  return wanted.print() ? 0 : 5;
+
+  const Arguments &given;
+  std::vector<Engine> engines;
+  Words input;
+  Outputs wanted;
+  Layers layers;
+  std::FILE *file = nullptr;
+  VerilatedContext context;
+  Vtop top;
+  Trace trace;
+  Random random;
+  std::vector<uint64_t> starts, ends; // cycles of each sample's first word in and last word out
+  // Words of the frame that is being sent, and how many frames were.
+  uint64_t cycle = 0, sent = 0, frame = 0, received = 0, traced = 0;
+  bool failedWrite = false;
+  std::string wrongSignal; // of the output, and its value
+  std::chrono::steady_clock::time_point shown = std::chrono::steady_clock::now();
+};
+} // namespace
+
+int main(int argc, char **argv) {
+  Arguments given;
+  if (!given.read(argc, argv))
+    return 2;
+  Bench bench(given);
+  return bench.open() ? bench.run() : 2;
 }
