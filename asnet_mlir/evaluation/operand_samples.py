@@ -8,7 +8,7 @@ import numpy as np
 
 from asnet_mlir.cores.metrics.subject import Histogram
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.operands import record_operands
+from asnet_mlir.evaluation.recorded_operands import record_operands
 from asnet_mlir.support.formats import FLOAT_OPS
 
 __all__ = ["operand_samples"]

@@ -23,8 +23,8 @@ from asnet_mlir.exploration.constraints import Constraints, load_constraints
 from asnet_mlir.exploration.costs import check_cost, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.early_stop import EarlyStop
-from asnet_mlir.exploration.engine import BudgetSpent, Engine, Study
 from asnet_mlir.exploration.layers import network_layers
+from asnet_mlir.exploration.measurer import BudgetSpent, Measurer, Study
 from asnet_mlir.exploration.origin import Origin, origin_of
 from asnet_mlir.exploration.results import (
     Exploration,
@@ -232,7 +232,7 @@ def _explore(
         record = options.record(study, given, stop)
         runner = _runner(compiled, dataset, stop, cluster, options.threads)
         total = options.total(space)
-        engine = Engine(store, study, record, costs, runner, stop, total, progress, interrupts)
+        measurer = Measurer(store, study, record, costs, runner, stop, total, progress, interrupts)
 
         def found(chosen: Result | None = None) -> Exploration:
             return Exploration(
@@ -241,21 +241,21 @@ def _explore(
                 len(dataset),
                 given,
                 space,
-                tuple(engine.results.values()),
+                tuple(measurer.results.values()),
                 time.perf_counter() - begin,
-                engine.evaluated,
+                measurer.evaluated,
                 options.strategy,
                 options.cost,
                 chosen,
-                engine.key,
-                engine.replaced,
+                measurer.key,
+                measurer.replaced,
             )
 
         task = Task(
             space,
             costs.minimized,
-            engine.measure,
-            engine.results,
+            measurer.measure,
+            measurer.results,
             options.budget,
             options.seed,
             len(dataset),
@@ -265,14 +265,14 @@ def _explore(
         state, chosen = "interrupted", None
         try:
             with runner, contextlib.suppress(BudgetSpent):
-                engine.measure([space.exact])
+                measurer.measure([space.exact])
                 strategy_named(options.strategy)(task)
             chosen = _choice(found(), options)
             state = "done"
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_interrupted(options.store, engine)) from None
+            raise KeyboardInterrupt(_interrupted(options.store, measurer)) from None
         finally:
-            engine.end(state, time.perf_counter() - begin, chosen)
+            measurer.end(state, time.perf_counter() - begin, chosen)
         return found(chosen)
 
 
@@ -371,10 +371,10 @@ def _runner(
     return LocalRunner(Session(compiled, dataset, threads=threads), stop)
 
 
-def _interrupted(store: str | Path | None, engine: Engine) -> str:
+def _interrupted(store: str | Path | None, measurer: Measurer) -> str:
     if store is None:
-        return f"interrupted after {engine.evaluated} evaluations; without --store none is kept"
-    complete = sum(result.complete for result in engine.results.values())
+        return f"interrupted after {measurer.evaluated} evaluations; without --store none is kept"
+    complete = sum(result.complete for result in measurer.results.values())
     return (
         f"interrupted: {complete} evaluations of this study are stored in {store}; the same "
         "command goes on from there"

@@ -15,7 +15,7 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import kit
 from asnet_mlir.hardware.bundle.manifest import check_files, read_manifest
-from asnet_mlir.hardware.simulation import layers as layer_values
+from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.hardware.simulation import simulate as simulation
 from asnet_mlir.support.progress import duration
 from asnet_mlir.worker import in_mlir_process
@@ -167,7 +167,7 @@ def simulate(
         result.latency_cycles,
         tuple(lines),
         tuple(_use_of_engines(simulation.engines(manifest), result.busy_cycles)),
-        tuple(layer_values.summary(inside.values, result.mismatches)) if inside else (),
+        tuple(layer_words.summary(inside.values, result.mismatches)) if inside else (),
         _located(inside, result.first) if inside and result.first else None,
         result.traced_cycles,
         0 if vectors is None else len(vectors.inputs),
@@ -232,18 +232,18 @@ def _use_of_engines(
     return used
 
 
-def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_values.Layers:
+def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_words.Layers:
     """Return what a bundle's layers should compute."""
     network, models, weights, _ = _software(bundle)
     if manifest.get("kind") != "stream":
-        return layer_values.machine_layers(network, models, weights, manifest.get("buffers", ()))
+        return layer_words.machine_layers(network, models, weights, manifest.get("buffers", ()))
     lanes = manifest.get("lanes")
     if not isinstance(lanes, list):
         raise InputError(f"{bundle}: does not say its lanes; generate the bundle anew")
-    return layer_values.stream_layers(network, models, weights, lanes, manifest["layers"])
+    return layer_words.stream_layers(network, models, weights, lanes, manifest["layers"])
 
 
-def _located(inside: layer_values.Layers, first: simulation.Difference) -> dict[str, Any]:
+def _located(inside: layer_words.Layers, first: simulation.Difference) -> dict[str, Any]:
     value = inside.values[first.value]
     index, coordinates = value.coordinates(first.position)
     return {

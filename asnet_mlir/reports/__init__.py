@@ -1,6 +1,6 @@
 """Results for people: tables, plots and pages."""
 
-from asnet_mlir.reports.accuracy import accuracy_table, plot_accuracy
+from asnet_mlir.reports.accuracy_plot import accuracy_table, plot_accuracy
 from asnet_mlir.reports.exploration_table import exploration_table, has_axes
 from asnet_mlir.reports.front import plot_front
 from asnet_mlir.reports.heatmap import plot_errors

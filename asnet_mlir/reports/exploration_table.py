@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asnet_mlir.exploration import Exploration, Result
-from asnet_mlir.reports.accuracy import accuracy_table
+from asnet_mlir.reports.accuracy_plot import accuracy_table
 
 __all__ = ["exploration_table", "has_axes"]
 

@@ -173,7 +173,7 @@ def test_wrong_verilog(tmp_path: Path, text: str, options: dict, message: str) -
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         core_from_verilog([path], **options).instance()
-        from asnet_mlir.cores.verilog.latency import measure_latency
+        from asnet_mlir.cores.verilog.structural_latency import measure_latency
 
         measure_latency(core_from_verilog([path], **options).instance())
     assert message in str(caught.value)

@@ -15,8 +15,8 @@ from asnet_mlir.cores.models import derive
 from asnet_mlir.cores.models.derive import _graph, derive_models
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.verilog.elaborate import elaborate
-from asnet_mlir.cores.verilog.latency import measure_latency
 from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structural_latency import measure_latency
 from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import InputError, UnsupportedError
 

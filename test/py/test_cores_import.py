@@ -15,8 +15,8 @@ from asnet_mlir.cores.reading.description import describe, instance_from_descrip
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.cores.verilog import yosys
 from asnet_mlir.cores.verilog.elaborate import elaborate
-from asnet_mlir.cores.verilog.latency import check_systemverilog, measure_latency
 from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structural_latency import check_systemverilog, measure_latency
 from asnet_mlir.cores.verilog.yosys import Job, run_jobs
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 

@@ -12,8 +12,8 @@ from asnet_mlir.cores.models.derive import derive_models
 from asnet_mlir.cores.verilog import elaborate as elaborate_module
 from asnet_mlir.cores.verilog import interface, structure
 from asnet_mlir.cores.verilog.elaborate import _Recent, elaborate
-from asnet_mlir.cores.verilog.latency import measure_latency
 from asnet_mlir.cores.verilog.netlist import Netlist
+from asnet_mlir.cores.verilog.structural_latency import measure_latency
 from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.cores.verilog.yosys import run_jobs
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError

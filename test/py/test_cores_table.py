@@ -17,7 +17,7 @@ from asnet_mlir.cores.reading.description import describe, instance_from_descrip
 from asnet_mlir.cores.reading.table import core_from_table, read_table
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import load_constraints
-from asnet_mlir.hardware.bundle.memory_files import placed
+from asnet_mlir.hardware.bundle.core_data import placed
 
 A, B = np.arange(16)[:, None], np.arange(16)[None, :]
 #: a times b without the lowest bit of a: its transpose is another one.

@@ -15,7 +15,7 @@ from asnet_mlir.cores import load_core
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator, Session
-from asnet_mlir.evaluation.operands import record_operands
+from asnet_mlir.evaluation.recorded_operands import record_operands
 from asnet_mlir.exploration import keys, load_constraints
 from asnet_mlir.exploration.costs import CostModel, exact_instances, measure_costs
 from asnet_mlir.exploration.criterion import Criterion

@@ -24,7 +24,7 @@ from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware import compare_words, generate
 from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.comparison import _inside, software_outputs
-from asnet_mlir.hardware.simulation import layers, simulate
+from asnet_mlir.hardware.simulation import layer_words, simulate
 from asnet_mlir.support import processes
 
 hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")
@@ -197,9 +197,9 @@ def test_a_bundle_of_another_version_is_refused(made, data, tmp_path):
 
 def test_values_are_compared_at_their_place():
     places = np.array([2, 0, 5])
-    value = layers.Value("conv", 1, 2, (2, 3), places, True)
+    value = layer_words.Value("conv", 1, 2, (2, 3), places, True)
     assert value.coordinates(0) == (2, (0, 2)) and value.coordinates(2) == (5, (1, 2))
-    inside = layers.Layers((value,), lambda x: [])
+    inside = layer_words.Layers((value,), lambda x: [])
     assert inside.words == 3 and inside.table().tolist() == [1, 1, 3]
 
 

@@ -17,7 +17,7 @@ import stream_networks
 from asnet_mlir.binding import Binding
 from asnet_mlir.cli import main as cli
 from asnet_mlir.hardware import generate
-from asnet_mlir.hardware.bundle import memory_files as data_files
+from asnet_mlir.hardware.bundle import core_data
 from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.synthesis import synth
 from asnet_mlir.support import verilator
@@ -190,9 +190,9 @@ def test_no_file_speaks_of_what_is_not_there(bundles: Path) -> None:
 def test_a_table_of_a_core_has_a_name_of_its_own_and_a_folder() -> None:
     """Without a parameter in the core, a macro names the folder."""
     text = 'module t;\n  initial $readmemh("rom/t_12.hex", words);\nendmodule\n'
-    assert data_files.name_in_design("rom/t_12.hex", "one") == "rom/one_t_12.hex"
-    assert data_files.in_design(text, ["rom/other.hex"], "one") == text
-    assert data_files.in_design(text, ["rom/other.hex", "rom/t_12.hex"], "one") == (
+    assert core_data.name_in_design("rom/t_12.hex", "one") == "rom/one_t_12.hex"
+    assert core_data.in_design(text, ["rom/other.hex"], "one") == text
+    assert core_data.in_design(text, ["rom/other.hex", "rom/t_12.hex"], "one") == (
         '`ifndef one_ROM_FOLDER\n`define one_ROM_FOLDER "rom"\n`endif\nmodule t;\n'
         '  initial $readmemh({`one_ROM_FOLDER, "/one_t_12.hex"}, words);\nendmodule\n'
     )

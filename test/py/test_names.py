@@ -16,7 +16,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.locations import scope_of
-from asnet_mlir.hardware.bundle.rom import rom_text
+from asnet_mlir.hardware.bundle.rom_images import rom_text
 from asnet_mlir.ir import module_from_text, walk
 
 NAMES = [

@@ -11,7 +11,7 @@ import new
 import pytest
 import yaml
 
-from asnet_mlir.cores.reading.manifest import read_manifest
+from asnet_mlir.cores.reading.core_toml import read_manifest
 from asnet_mlir.plugin import mlir_opt_path
 from asnet_mlir.support import verilator
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.operands import record_operands
+from asnet_mlir.evaluation.recorded_operands import record_operands
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from asnet_mlir.cores.sources.source import (
     read_source,
 )
 from asnet_mlir.cores.verilog.interface import ModuleInterface, PortInterface, read_interface
-from asnet_mlir.cores.verilog.latency import check_stateful, measure_latency
+from asnet_mlir.cores.verilog.structural_latency import check_stateful, measure_latency
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS, INTEGER_OPS, OP_KINDS
 

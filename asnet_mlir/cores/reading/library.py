@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cores.core import Core, Instance
+from asnet_mlir.cores.reading.core_toml import read_manifest
 from asnet_mlir.cores.reading.from_verilog import core_from_verilog
-from asnet_mlir.cores.reading.manifest import read_manifest
 from asnet_mlir.cores.reading.table import core_from_table, is_table
 from asnet_mlir.cores.reading.units import instance_for
 from asnet_mlir.cores.sources.source import user_path

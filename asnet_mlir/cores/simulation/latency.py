@@ -6,7 +6,7 @@ import dataclasses
 
 from asnet_mlir.cores.core import Instance
 from asnet_mlir.cores.simulation import simulation
-from asnet_mlir.cores.verilog.latency import measure_latency
+from asnet_mlir.cores.verilog.structural_latency import measure_latency
 from asnet_mlir.support.cache import cached_text, code_version, content_hash
 
 __all__ = ["measured_latency", "with_latency"]

@@ -10,10 +10,9 @@ from typing import Any
 from asnet_mlir.cores import Core, Instance, native_masks
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.cores.verilog.interface import read_interface
-from asnet_mlir.cores.verilog.latency import check_systemverilog
+from asnet_mlir.cores.verilog.structural_latency import check_systemverilog
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.hardware.bundle import iterative
-from asnet_mlir.hardware.bundle import memory_files as data_files
+from asnet_mlir.hardware.bundle import core_data, iterative
 from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.support import verilator
@@ -85,7 +84,7 @@ def _widths(instance: Instance) -> dict[str, int]:
     return {port.name: port.width for port in interface.ports}
 
 
-def _sources(core: Core) -> tuple[tuple[data_files.File, ...], tuple[data_files.File, ...]]:
+def _sources(core: Core) -> tuple[tuple[core_data.File, ...], tuple[core_data.File, ...]]:
     """Return name and text of each of a core's files, such that they can stand beside others.
 
     The second ones are what its memories are read from.
@@ -121,4 +120,4 @@ def _sources(core: Core) -> tuple[tuple[data_files.File, ...], tuple[data_files.
                 f"{path}: {core.name} uses {min(left)}, whose effect would reach other cores of a "
                 "bundle; remove it"
             )
-    return data_files.placed(core, files)
+    return core_data.placed(core, files)

@@ -16,12 +16,10 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import kit, observed
-from asnet_mlir.hardware.bundle import memory_files as data_files
-from asnet_mlir.hardware.bundle import stream as stream_bundle
+from asnet_mlir.hardware.bundle import core_data, kit, observed, stream_bundle
 from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_cycles
-from asnet_mlir.hardware.bundle.rom import rom_files, rom_image
+from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
 from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
 from asnet_mlir.hardware.schedule import shared as stages
 from asnet_mlir.support.files import replacement, restore, unwritable
@@ -181,12 +179,12 @@ def _core_files(
         for file, contents in core.data
     }
     files = {
-        f"cores/{file_name}": data_files.in_design(source, data, name).encode()
+        f"cores/{file_name}": core_data.in_design(source, data, name).encode()
         for file_name, source in merged.files
     }
     described = dict(memories)
     for file, (contents, label) in data.items():
-        own = data_files.name_in_design(file, name)
+        own = core_data.name_in_design(file, name)
         files[own] = contents.encode()
         described[Path(file).stem] = {"file": own, "core": label}
     return files, described

@@ -14,7 +14,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle.manifest import read_manifest
-from asnet_mlir.hardware.simulation.layers import Layers
+from asnet_mlir.hardware.simulation.layer_words import Layers
 from asnet_mlir.support import processes, verilator
 from asnet_mlir.support.cache import cached_directory, content_hash
 

@@ -29,7 +29,7 @@ from asnet_mlir.exploration.sweep_progress import Progress
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.interrupts import Interrupts
 
-__all__ = ["BudgetSpent", "Engine", "Study"]
+__all__ = ["BudgetSpent", "Measurer", "Study"]
 
 
 class BudgetSpent(Exception):
@@ -63,7 +63,7 @@ class Study:
         return keys.evaluation_key(self.network, self.dataset, assigned)
 
 
-class Engine:
+class Measurer:
     """Measures configurations for a strategy: from the store, else by the runner."""
 
     def __init__(

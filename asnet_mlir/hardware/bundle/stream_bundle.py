@@ -12,7 +12,13 @@ import numpy as np
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import observed
 from asnet_mlir.hardware.bundle.manifest import predicted_cycles
-from asnet_mlir.hardware.bundle.rom import RomPart, array_words, rom_files, rom_image, rom_text
+from asnet_mlir.hardware.bundle.rom_images import (
+    RomPart,
+    array_words,
+    rom_files,
+    rom_image,
+    rom_text,
+)
 from asnet_mlir.hardware.schedule import stream as streams
 
 __all__ = ["contents"]
