@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,18 +186,11 @@ def simulate(
     bundle = Path(bundle_dir).resolve()
     manifest = read_manifest(bundle)
     words_in, words_out = manifest["input_words"], manifest["output_words"]
-    data = np.ascontiguousarray(inputs, dtype=np.float32)
-    if data.ndim < 1 or data.size == 0 or data.size != data.shape[0] * words_in:
-        raise InputError(
-            f"{bundle}: takes samples of {words_in} words, got an array of shape {data.shape}"
-        )
+    data, lengths = _checked(bundle, words_in, inputs, frames)
     for what, number in (("stall seed", stall_seed), ("reset cycle", reset_cycle)):
         if not 0 <= number < 1 << 63:
             raise InputError(f"{what} {number} is not in 0..2^63-1")
     samples = data.shape[0]
-    lengths = [words_in] * samples if frames is None else list(frames)
-    if len(lengths) != samples or not all(0 < length < 1 << 32 for length in lengths):
-        raise InputError(f"{bundle}: {samples} samples want as many lengths of frames, 1 or more")
     target = None if trace is None else _trace_file(trace, trace_cycles)
     cycles = samples * manifest["predicted_cycles_per_sample"]
     level = [level for least, level in _LEVELS if cycles >= least][-1]
@@ -245,23 +239,7 @@ def simulate(
             if target is not None:
                 target.unlink(missing_ok=True)
             raise
-        said = " | ".join((result.stderr.strip() or result.stdout.strip()).splitlines()[-5:])
-        try:
-            report: dict[str, Any] = json.loads(result.stdout)
-        except ValueError:
-            raise ToolError(
-                f"simulating {bundle}: the bench ended with status {result.returncode}: "
-                f"{said[:500]}"
-            ) from None
-        first = _first(report)
-        if result.returncode:
-            where = ""
-            if first is not None and layers is not None:
-                layer = layers.values[first.value].layer
-                where = f"; image {first.image}, layer '{layer}' is the first that differs"
-            raise ToolError(
-                f"simulating {bundle}: bench ended with status {result.returncode}: {said}{where}"
-            )
+        report = _report(bundle, result, layers)
         if report["frame_error"] and all(length == words_in for length in lengths):
             raise ToolError(
                 f"simulating {bundle}: the hardware reported a wrong tlast, or that a core took "
@@ -279,8 +257,46 @@ def simulate(
         tuple(report["busy_cycles"]),
         report["traced_cycles"],
         tuple(entry[0] for entry in report.get("layers", ())),
-        first,
+        _first(report),
     )
+
+
+def _checked(
+    bundle: Path, words_in: int, inputs: np.ndarray, frames: Sequence[int] | None
+) -> tuple[np.ndarray, list[int]]:
+    """Return the samples, float32 (samples, ..), and how many words of each are sent."""
+    data = np.ascontiguousarray(inputs, dtype=np.float32)
+    if data.ndim < 1 or data.size == 0 or data.size != data.shape[0] * words_in:
+        raise InputError(
+            f"{bundle}: takes samples of {words_in} words, got an array of shape {data.shape}"
+        )
+    samples = data.shape[0]
+    lengths = [words_in] * samples if frames is None else list(frames)
+    if len(lengths) != samples or not all(0 < length < 1 << 32 for length in lengths):
+        raise InputError(f"{bundle}: {samples} samples want as many lengths of frames, 1 or more")
+    return data, lengths
+
+
+def _report(
+    bundle: Path, result: subprocess.CompletedProcess[str], layers: Layers | None
+) -> dict[str, Any]:
+    """Return what the bench said of a simulation that came to its end."""
+    said = " | ".join((result.stderr.strip() or result.stdout.strip()).splitlines()[-5:])
+    try:
+        report: dict[str, Any] = json.loads(result.stdout)
+    except ValueError:
+        raise ToolError(
+            f"simulating {bundle}: the bench ended with status {result.returncode}: {said[:500]}"
+        ) from None
+    if result.returncode:
+        first, where = _first(report), ""
+        if first is not None and layers is not None:
+            layer = layers.values[first.value].layer
+            where = f"; image {first.image}, layer '{layer}' is the first that differs"
+        raise ToolError(
+            f"simulating {bundle}: bench ended with status {result.returncode}: {said}{where}"
+        )
+    return report
 
 
 def _trace_file(trace: str | Path, cycles: int | None) -> Path:
