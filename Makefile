@@ -107,6 +107,7 @@ format: setup ## what tools can do for the style of Python and C++
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(filter %.cpp %.h,$(CPP))
+	$(BIN)/python tools/spdx.py
 
 .PHONY: tidy
 tidy: setup ## clang-tidy on FILES, by default the C++ that differs from BASE (main)

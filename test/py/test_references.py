@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ import references
 def test_the_pages_are_up_to_date() -> None:
     for path, text in references.pages().items():
         assert path.read_text() == text, f"{path.name} is old: make references"
+
+
+def test_what_the_page_on_asnet_opt_does_in_python(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (references.ROOT / "docs" / "asnet-opt.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], {})
+    printed = capsys.readouterr().out
+    assert "func.func @square_of_sum(" in printed
+    assert "arith.mulf" in printed
 
 
 def test_an_example_is_the_first_function_of_its_lit_test(
