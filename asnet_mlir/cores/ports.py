@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HANDSHAKE_OUTPUTS", "OUTPUT_ROLES", "PORT_ROLES", "Ports"]
+__all__ = ["HANDSHAKE_OUTPUTS", "LIBRARY_PORTS", "OUTPUT_ROLES", "PORT_ROLES", "Ports"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,9 @@ class Ports:
                 return f"a handshake needs the port {needed} too: there is {role} without it"
         return None
 
+
+#: As the library's cores and generated ones name them.
+LIBRARY_PORTS = Ports("a_i", "b_i", "result_o", clock="clk_i")
 
 #: What a port can be, apart from an input held at a value.
 PORT_ROLES = (

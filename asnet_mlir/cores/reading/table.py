@@ -23,9 +23,9 @@ from asnet_mlir.cores.core import (
     Core,
     Level,
     Parameter,
-    Ports,
     checked_parameter,
 )
+from asnet_mlir.cores.ports import LIBRARY_PORTS
 from asnet_mlir.cores.reading import significand
 from asnet_mlir.cores.sources.source import Source, user_path
 from asnet_mlir.errors import InputError
@@ -399,7 +399,7 @@ def core_from_table(
                 _verilog(module, rows, columns, bits, settled, folder / "table.hex"),
             ),
         ),
-        ports=Ports("a_i", "b_i", "result_o", clock="clk_i"),
+        ports=LIBRARY_PORTS,
         parameters=tuple(
             Parameter(key, value, value, value, declared=0) for key, value in settled.items()
         ),

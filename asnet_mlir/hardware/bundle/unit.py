@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asnet_mlir.cores.ports import LIBRARY_PORTS
+
 __all__ = ["CoreFiles", "attachment"]
 
 
@@ -40,10 +42,10 @@ class CoreFiles:
     parameters: Mapping[str, int] = field(default_factory=dict)
     latency: int = 0
     canonical_nan: bool = False
-    a: str = "a_i"
-    b: str = "b_i"
-    result: str = "result_o"
-    clock: str | None = "clk_i"
+    a: str = LIBRARY_PORTS.a
+    b: str = LIBRARY_PORTS.b
+    result: str = LIBRARY_PORTS.result
+    clock: str | None = LIBRARY_PORTS.clock
     widths: tuple[int, int, int] = (32, 32, 32)
     tied: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     label: str = ""
