@@ -111,6 +111,20 @@ def test_integer_functions_keep_their_widths() -> None:
     np.testing.assert_array_equal(result, a.astype(np.uint16) * (b & 0xFE))
 
 
+def test_a_circuit_is_derived_once_whatever_it_is_taken_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of circuits is read without operations, which are inferred in between."""
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
+    path = tmp_path / "m.v"
+    path.write_text("module m(input [2:0] a, b, output [5:0] y); assign y = a * b & 62; endmodule")
+    (bare,) = derive_models({"m": core_from_verilog([path]).instance()}).values()
+    monkeypatch.setattr("asnet_mlir.cores.models.derive._derive", None)
+    for how in ({"op": "muli"}, {"op": "muli", "signed": True}, {"op": "addi"}):
+        (model,) = derive_models({"m": core_from_verilog([path], **how).instance()}).values()
+        assert model == bare
+
+
 def test_tables_are_read(tmp_path: Path) -> None:
     values = np.random.default_rng(0).integers(0, 256, 64)
     (tmp_path / "table.hex").write_text("\n".join(f"{value:02x}" for value in values))

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,9 @@ def derive_models(
       ToolError: Yosys or CIRCT failed.
     """
     instances = {symbol: with_latency(one) for symbol, one in instances.items()}
-    keys = {symbol: _cache_key(one.content_hash, strategy) for symbol, one in instances.items()}
-    by_key = {key: instances[symbol] for symbol, key in keys.items()}
+    circuits = {symbol: _circuit(one) for symbol, one in instances.items()}
+    keys = {symbol: _cache_key(one.content_hash, strategy) for symbol, one in circuits.items()}
+    by_key = {key: circuits[symbol] for symbol, key in keys.items()}
 
     def make(missing: list[str]) -> dict[str, str]:
         derived = _derive([by_key[key] for key in missing], strategy)
@@ -102,6 +104,14 @@ def derive_models(
             version=f"{entry['strategy']} {content_hash(entry['text'])[:16]}",
         )
     return models
+
+
+def _circuit(instance: Instance) -> Instance:
+    """Return what a model is derived of: a circuit of integers, whatever it is taken for."""
+    core = instance.core
+    if core.is_float:
+        return instance
+    return replace(instance, core=replace(core, op=None, signed=False, exact=False))
 
 
 def _derive(instances: Sequence[Instance], strategy: Strategy | None) -> dict[str, dict[str, Any]]:
