@@ -235,7 +235,11 @@ def _derive_netlists(
             word = roms + looped_text(port_types(instance, flat), word) if word else None
             if strategy == "bitslice":
                 raise UnsupportedError(f"{instance.label}: a ROM can't be sliced into bits")
-        if word and (strategy == "word" or (strategy is None and gates <= _MOST_GATES_IN_WORDS)):
+        # Of nothing but gates, planes are 15 to 45 times as fast as words, and 4 times as tables.
+        every = len(flat.module["cells"])
+        is_gates = strategy is None and not roms and _FEWEST_GATES <= gates == every
+        in_words = strategy is None and gates <= _MOST_GATES_IN_WORDS and not is_gates
+        if word and (strategy == "word" or in_words):
             candidates["word"] = {"text": word, **block}
         if not roms and (
             strategy == "bitslice"
@@ -249,7 +253,7 @@ def _derive_netlists(
                 if word:
                     candidates["word"] = {"text": word, **block}
                 refused += f"; as gates: {error}"
-        if strategy in (None, "table"):
+        if strategy in (None, "table") and not (is_gates and "bitslice" in candidates):
             try:
                 table = _table_text(instance, flat, word)
             except UnsupportedError as error:
