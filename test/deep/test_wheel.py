@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,13 @@ def test_wheel_goes_the_whole_way(tmp_path):
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT, PATH=path)
     (wheel,) = wheels.glob("asnet_mlir-*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    # Of C++, what bundles are made of; of MNIST, no training images.
+    assert [n for n in names if Path(n).suffix in {".cpp", ".h", ".td"}] == [
+        "asnet_mlir/hardware/bundle/bench.cpp"
+    ]
+    assert [n for n in names if "train-" in n] == []
+    assert "asnet_mlir/py.typed" in names
 
     venv.create(tmp_path / "venv", with_pip=True)
     fresh = tmp_path / "venv" / "bin"
