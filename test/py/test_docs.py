@@ -26,6 +26,13 @@ def test_every_file_and_link_of_a_page_exists(page):
     assert missing(page) == []
 
 
+def test_the_index_has_every_page():
+    index = ROOT / "docs" / "README.md"
+    found = re.findall(r"\]\(([^)]+)\)", index.read_text())
+    links = {(index.parent / link).resolve() for link in found}
+    assert {page for page in index.parent.rglob("*.md") if page != index} - links == set()
+
+
 def test_every_make_target_of_a_page_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = {
