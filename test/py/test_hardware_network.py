@@ -15,9 +15,8 @@ from asnet_mlir.cli import main as cli
 from asnet_mlir.data import load_data
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator
-from asnet_mlir.hardware import compare_words, generate, synthesize
+from asnet_mlir.hardware import compare_words, generate, simulate, synthesize
 from asnet_mlir.hardware.comparison import software_outputs
-from asnet_mlir.hardware.simulation import simulate
 
 IMAGES = 6
 LOG_MULTIPLIER = Path(__file__).parents[2] / "examples" / "user_core" / "fmul_log.v"

@@ -21,10 +21,10 @@ import stream_networks
 
 from asnet_mlir.cli import main as cli
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.hardware import compare_words, generate
+from asnet_mlir.hardware import compare_words, generate, simulate
 from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.comparison import _inside, software_outputs
-from asnet_mlir.hardware.simulation import layer_words, simulate
+from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.support import processes
 
 hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")

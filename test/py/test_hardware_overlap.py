@@ -15,11 +15,10 @@ import stream_networks
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
-from asnet_mlir.hardware import generate, generation
+from asnet_mlir.hardware import generate, generation, simulate
 from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.bundle.write import write_bundle
 from asnet_mlir.hardware.schedule import shared as stages
-from asnet_mlir.hardware.simulation import simulate
 from asnet_mlir.network import Network
 
 IMAGES = 3

@@ -171,7 +171,7 @@ def test_another_order_of_the_sum_is_seen(tmp_path):
 
 def test_a_machine_in_the_stream(tmp_path):
     """MNIST's dense layer is an engine, its softmax the sequential machine."""
-    from asnet_mlir.hardware.simulation import simulate
+    from asnet_mlir.hardware import simulate
 
     manifest = generate(
         "classification_mnist", output=tmp_path / "b", style="stream", lanes=["dense=5"]

@@ -14,10 +14,9 @@ from asnet_mlir.cores import Instance, core_from_verilog, library_cores, load_co
 from asnet_mlir.cores.sources.source import Source
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends import load_model
-from asnet_mlir.hardware import generate
+from asnet_mlir.hardware import generate, simulate
 from asnet_mlir.hardware.bundle.core_files import core_files
 from asnet_mlir.hardware.bundle.systemverilog import KEYWORDS, directives, identifier, merge_sources
-from asnet_mlir.hardware.simulation import simulate
 
 
 def top(name: str, helper: str = "helper") -> str:
