@@ -9,7 +9,7 @@ CPP := $(shell find dialects passes lowering tools asnet_mlir -name '*.cpp' -o -
          -o -name '*.td' -o -name CMakeLists.txt)
 # verible takes `inf` for a keyword (of Verilog-AMS), so that it cannot read the files that have a signal
 # of this name; Verilator's warnings are tested for all (test/py/test_hdl_lib.py).
-VERILOG := $(shell grep -Lw inf hdl_lib/*/*.sv lowering/circt/rtl/*.sv examples/cores/*.sv)
+VERILOG := $(shell grep -LE '^[^/]*\binf\b' hdl_lib/*/*.sv lowering/circt/rtl/*.sv examples/cores/*.sv)
 BASE := main
 # An editable install knows the modules by name: a new file, not a changed one, needs it again.
 PYTHON_FILES := $(sort $(shell find asnet_mlir lowering -name '*.py'))
