@@ -16,7 +16,7 @@ from asnet_mlir.cli.arguments import (
     network_arguments,
     number,
 )
-from asnet_mlir.cli.printing import print_json, show_stage
+from asnet_mlir.cli.printing import print_json
 
 __all__ = ["add"]
 
@@ -54,18 +54,24 @@ def add(verbs: Verbs) -> None:
 
 def run(options: Any) -> None:
     """Carry the verb out."""
-    manifest = asnet_mlir.generate(
-        model_of(options.model, options.weights),
-        binding_of(options),
-        output=options.output,
-        force=options.force,
-        style=options.style,
-        lanes=options.lanes,
-        clock_mhz=options.clock_mhz,
-        prefix=options.prefix,
-        predict_area=options.predict_area,
-        progress=show_stage if sys.stderr.isatty() else None,
-    )
+    from asnet_mlir.support.progress import ProgressLine
+
+    line = ProgressLine()
+    try:
+        manifest = asnet_mlir.generate(
+            model_of(options.model, options.weights),
+            binding_of(options),
+            output=options.output,
+            force=options.force,
+            style=options.style,
+            lanes=options.lanes,
+            clock_mhz=options.clock_mhz,
+            prefix=options.prefix,
+            predict_area=options.predict_area,
+            progress=None if options.json and not sys.stderr.isatty() else line.show,
+        )
+    finally:
+        line.close()
     if options.json:
         print_json(manifest)
     else:

@@ -51,9 +51,18 @@ def test_many_depths_are_bisected() -> None:
     binding = Binding.parse(["divf=fdiv"])
     found = clock.choose(binding, binding.instances.values(), 135, model_of(10, tried))
     assert found.binding.rules[0].label == "divf=fdiv:LATENCY=12"
-    assert len(tried) <= 7
+    assert len(tried) <= 6
     (entry,) = found.entries.values()
     assert entry == {"fmax_mhz": 140.0, "chosen": {"LATENCY": 12}}
+
+
+def test_depths_that_cannot_reach_it_are_not_tried() -> None:
+    tried: list[str] = []
+    binding = Binding.parse(["mulf=fmul"])
+    found = clock.choose(binding, binding.instances.values(), 105, model_of(10, tried))
+    # 20 MHz in one stage: at best 80 in four, 125 with what placements differ by.
+    assert tried == ["fmul:LATENCY=0", *(f"fmul:LATENCY={depth}" for depth in range(4, 10))]
+    assert found.binding.rules[0].label == "mulf=fmul:LATENCY=9"
 
 
 def test_what_the_binding_says_stays(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from asnet_mlir.cores import load_core
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.bundle.write import write_bundle
+from asnet_mlir.hardware.synthesis import synth
 from asnet_mlir.hardware.synthesis.synth import synthesize
 from asnet_mlir.hardware.synthesis.targets import ecp5_device, leakage_power
 
@@ -334,6 +335,13 @@ def test_what_was_interrupted_goes_on(
     assert len(result["fmax_mhz_by_seed"]) == 2
     # More seeds place, and map nothing.
     synthesize(bundle, seeds=(1,), progress=lambda text: pytest.fail(text))
+    # Another version of the code maps again, and places only what is another netlist.
+    monkeypatch.setattr(synth, "code_version", lambda *_: "another version")
+    again.clear()
+    assert synthesize(bundle, seeds=(1, 2), progress=again.append) | {"seconds": 0} == result | {
+        "seconds": 0
+    }
+    assert again == ["mapping tiny to ecp5 with Yosys"]
 
 
 def test_too_large_a_design_says_by_how_much() -> None:

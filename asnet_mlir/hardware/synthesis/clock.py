@@ -16,6 +16,8 @@ __all__ = ["Choice", "check_clock", "choose"]
 
 # So many depths are tried one by one; of more, those that bisection asks for.
 _FEW = 10
+# By so much a placement may be worse than the best one of the same netlist.
+_SPREAD = 1.25
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class _Chooser:
         found = self.search(instance, depths) if depths else instance
         if found is None or not self.reaches(found):
             tried = [instance.at_depth(depth) for depth in depths] or [instance]
+            tried = [one for one in tried[:-1] if one.content_hash in self.known] + tried[-1:]
             best = max(tried, key=lambda one: self.fmax(one) or 0.0)
             name = str(instance.core.latency_cycles)
             depth = ""
@@ -118,17 +121,26 @@ class _Chooser:
         return found
 
     def search(self, instance: Instance, depths: tuple[int, ...]) -> Instance | None:
-        """Return the shallowest one found that reaches the clock."""
-        if len(depths) > _FEW:
-            low, high = -1, len(depths) - 1
-            if self.reaches(instance.at_depth(depths[high])):
-                while high - low > 1:
-                    middle = (low + high) // 2
-                    if self.reaches(instance.at_depth(depths[middle])):
-                        high = middle
-                    else:
-                        low = middle
-                return instance.at_depth(depths[high])
-            # The clock does not grow evenly: another depth may still reach it.
-        options = map(instance.at_depth, depths)
+        """Return the shallowest one found that reaches the clock.
+
+        What takes t between registers takes t / n, at best, in n stages: depths that cannot reach
+        the clock by that are not tried.
+        """
+        first = instance.at_depth(depths[0])
+        if self.reaches(first):
+            return first
+        stages = self.clock_mhz / ((self.fmax(first) or 0.0) * _SPREAD or math.inf)
+        options = [
+            option for option in map(instance.at_depth, depths[1:]) if option.latency + 1 >= stages
+        ]
+        if len(options) > _FEW and self.reaches(options[-1]):
+            low, high = -1, len(options) - 1
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self.reaches(options[middle]):
+                    high = middle
+                else:
+                    low = middle
+            return options[high]
+        # The clock does not grow evenly: another depth than the last one may still reach it.
         return next((option for option in options if self.reaches(option)), None)

