@@ -1,5 +1,6 @@
-// The passes that leave the dialect: lowering/jit/*.cpp towards the LLVM JIT, lowering/circt/*.cpp
-// towards what lowering/circt/*.py hands to CIRCT.  To add one: a definition here, a .cpp file named
+// The passes that leave the dialect: lowering/jit/*.cpp towards the LLVM JIT, lowering/schedule/*.cpp
+// towards what lowering/circt/*.py hands to CIRCT, lowering/common/*.cpp towards both.  To add one: a
+// definition here, a .cpp file named
 // after it (CMake finds it), test/lit/lowering/<name>.mlir.
 
 #ifndef LOWERING_LOWERING_TD
@@ -8,7 +9,7 @@
 include "mlir/Pass/PassBase.td"
 
 //===----------------------------------------------------------------------===//
-// lowering/circt
+// lowering/common, lowering/schedule
 //===----------------------------------------------------------------------===//
 
 def LinalgToLoops : Pass<"approx-linalg-to-loops"> {

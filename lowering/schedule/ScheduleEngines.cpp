@@ -1,7 +1,7 @@
 // approx-schedule-engines: what each engine of the streaming hardware does when
 // (docs/decisions/0014-streaming-engines.md has the block diagram and the timing).
 
-#include "lowering/circt/Engines.h"
+#include "lowering/schedule/Engines.h"
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/MapVector.h"

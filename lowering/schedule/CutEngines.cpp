@@ -1,4 +1,4 @@
-#include "lowering/circt/Engines.h"
+#include "lowering/schedule/Engines.h"
 
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 

@@ -1,7 +1,7 @@
 // What the passes that make engines of a network's stages share (Engines.cpp).
 
-#ifndef LOWERING_CIRCT_ENGINES_H
-#define LOWERING_CIRCT_ENGINES_H
+#ifndef LOWERING_SCHEDULE_ENGINES_H
+#define LOWERING_SCHEDULE_ENGINES_H
 
 #include "lowering/Lowering.h"
 
@@ -38,4 +38,4 @@ std::string plainName(mlir::Operation *op);
 
 } // namespace asnet
 
-#endif // LOWERING_CIRCT_ENGINES_H
+#endif // LOWERING_SCHEDULE_ENGINES_H
