@@ -1,7 +1,6 @@
 // The passes that leave the dialect: lowering/jit/*.cpp towards the LLVM JIT, lowering/schedule/*.cpp
 // towards what lowering/circt/*.py hands to CIRCT, lowering/common/*.cpp towards both.  To add one: a
-// definition here, a .cpp file named
-// after it (CMake finds it), test/lit/lowering/<name>.mlir.
+// definition here, a .cpp file named after it (CMake finds it), test/lit/lowering/<name>.mlir.
 
 #ifndef LOWERING_LOWERING_TD
 #define LOWERING_LOWERING_TD
@@ -77,11 +76,12 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
     | on | attribute | meaning |
     |---|---|---|
     | function | `approx.memories` | name, role, bank (`ram`, `rom`), base, words of each memory |
-    | | `approx.memory_latency`, `approx.plain_latency` | the pass's options |
+    | | `approx.timing` | what the machine takes, in cycles: `fetch` (from a row's name in pc to its execution, so the rows behind a branch that are executed anyway), `issue_to_use` (from an issue, the latency aside, until the result can be an operand), `memory`, `plain` (the pass's options) |
     | | `approx.units` | id, op, module, parameters and latency of each instance in use; `pad`: registers behind its result, if any |
     | function, loop | `approx.lengths` | cycles of each stretch between nested loops |
     | loop | `approx.trip` | iterations |
     | innermost loop | `approx.ii` | its iterations overlap: cycles from the start of one to that of the next. All times are those of the first iteration; `approx.lengths` is how long each one takes |
+    | | `approx.kernel` | of such a loop: the rows that its branch repeats: `fill` (cycles until all iterations that overlap are under way), `first` row, `rows`, `passes` (0: there is no branch, each cycle has a row) |
     | loop around it | `approx.overlap` | the inner loop's next run begins `approx.ii` cycles behind the last iteration of this one |
     | load, store | `approx.memory`, `approx.base`, `approx.strides` | address in the bank: base plus a stride for each enclosing loop, outermost first, times its iteration |
     | | `approx.start` | cycle in which the port is used |
@@ -95,7 +95,7 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
       logic; linear indices; function arguments carry `approx.role` or `approx.weight`.
     - After: the same code, annotated; loops are interchanged, those of one iteration and unused
       values are gone, and every use of a scalar constant has a constant of its own. Nothing may be
-      moved any more.
+      moved any more. What `approx-verify-schedule` checks holds.
 
     ```mlir
     affine.for %k = 0 to 784 {
@@ -109,12 +109,39 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
   let options = [
     Option<"memoryLatency", "memory-latency", "int64_t", "1",
            "Cycles from an address to the word as an operand">,
+    Option<"fetchLatency", "fetch-latency", "int64_t", "2",
+           "Cycles from a row's name to its execution (2, or more for registers behind the microcode)">,
     Option<"plainLatency", "plain-latency", "int64_t", "1",
-           "Registers inside the plain logic (0 or 1)">,
+           "Registers of the plain logic (0; 1: inside; 2: behind its result as well)">,
+    Option<"resultRegisters", "result-registers", "int64_t", "0",
+           "Registers behind the result of each unit, at least">,
     Option<"pipelineRows", "pipeline-rows", "int64_t", "128",
            "Rows of microcode that overlapping the iterations of a loop may cost; 0: none overlap">,
   ];
   let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect"];
+}
+
+def VerifySchedule : Pass<"approx-verify-schedule", "::mlir::ModuleOp"> {
+  let summary = "Check a schedule, of the sequential machine or of engines, against its code";
+  let description = [{
+    What `approx-schedule` and `approx-schedule-engines` wrote is compared with the code on which it
+    stands, as `Problem::verify` of CIRCT's scheduling library does: operands are there when an
+    operation starts, and still there where iterations overlap; accesses to one word keep their
+    order, within an iteration and from one to another; no port, issue, result or unit has two users
+    in a cycle (modulo `approx.ii`); addresses are those of the indices, units those of the library;
+    a loop's `approx.trip`, `approx.kernel` and `approx.lengths` are what follows from the rest. Both
+    passes run it on what they made, `asnet-hw-opt` on what it is given.
+
+    - Before: any module.
+    - After: the same; or one error, at the operation that breaks the schedule.
+
+    ```mlir
+    affine.for %k = 0 to 784 { .. } {approx.ii = 2, ..}   // was 3
+    ==>
+    error: 'approx.addf' op uses the issue slot in cycle 8, as does 'approx.mulf' when an iteration
+    begins every 2 cycles (layer 'dense')
+    ```
+  }];
 }
 
 def CutEngines : Pass<"approx-cut-engines", "::mlir::ModuleOp"> {
@@ -156,7 +183,8 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
     | | `approx.index`, `approx.inputs`, `approx.results` | its place in the order of computation; the values that it reads and gives |
     | | `approx.orders` | of a stage that is left to the machine: `ranges` and `strides` of each input whose words do not come in row-major order |
     | | `approx.operands` | what the engine reads, each a dictionary: see below |
-    | `@main` | `approx.units`, `approx.outputs`, `approx.input_words` | id, op, module, parameters and latency of each instance; the values that the network gives; words of a frame |
+    | `@main` | `approx.timing` | what engines take, in cycles: `memory` (from an address to the word), `operands` (from an issue to its operands at a core), `epilogue_operands` (from an output's token to those of its epilogue), `sum_to_adder` (of a sum's way back, the adder's latency aside), `handover` (from a slot of a buffer that was read to the first word that may be written there) |
+    | | `approx.units`, `approx.outputs`, `approx.input_words` | id, op, module, parameters and latency of each instance; the values that the network gives; words of a frame |
     | linalg op | `approx.phase` | `main` (once a step) or `epilogue` (once an output) |
     | | `approx.sources` | where each of its block arguments comes from: `operand:<n>`, `accumulator`, `result` (of the op before), `constant`, `none` |
     | | `approx.bits` | of block arguments from constants: the words |
@@ -187,6 +215,7 @@ def ScheduleEngines : Pass<"approx-schedule-engines", "::mlir::ModuleOp"> {
   let options = [
     ListOption<"lanes", "lanes", "std::string",
                "Outputs computed at once: a number, or layer:number (layers with %20 for a space)">,
+    Option<"memoryLatency", "memory-latency", "int64_t", "1", "Cycles from an address to the word">,
   ];
 }
 

@@ -51,6 +51,15 @@ StringRef wanted(AttributeKind kind, Attribute value) {
                : "\"main\" or \"epilogue\"";
   case AttributeKind::Natural:
     return isNumber && number.getInt() >= 0 ? "" : "an integer of at least 0";
+  case AttributeKind::Naturals: {
+    auto numbers = dyn_cast<DictionaryAttr>(value);
+    return numbers && llvm::all_of(numbers,
+                                   [](NamedAttribute entry) {
+                                     return wanted(AttributeKind::Natural, entry.getValue()).empty();
+                                   })
+               ? ""
+               : "a dictionary of integers of at least 0";
+  }
   case AttributeKind::Positive:
     return isNumber && number.getInt() >= 1 ? "" : "an integer of at least 1";
   case AttributeKind::Integer:

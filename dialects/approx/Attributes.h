@@ -15,6 +15,7 @@ enum class AttributeKind {
   Role,       // "input" or "output"
   Phase,      // "main" or "epilogue"
   Natural,    // an integer of at least 0
+  Naturals,   // a dictionary of such integers
   Positive,   // an integer of at least 1
   Integer,
   Word,       // an i32, or several

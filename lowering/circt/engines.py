@@ -8,11 +8,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from check_schedule import check_schedule
 from circt import ir
-from scheduled import ScheduleError, Unit, to_python
+from scheduled import ScheduleError, Unit, facts, to_python
 
-__all__ = ["Body", "Constant", "Engine", "Node", "Operand", "Stage", "Stream", "read_stream"]
+__all__ = [
+    "Body",
+    "Constant",
+    "Engine",
+    "EngineTiming",
+    "Node",
+    "Operand",
+    "Stage",
+    "Stream",
+    "read_stream",
+]
+
+
+@dataclass(frozen=True)
+class EngineTiming:
+    """What engines take, in cycles.
+
+    Attributes:
+      memory: from an address to its word.
+      operands: from an issue to its operands at a core's input.
+      epilogue_operands: from an output's token to the words that its epilogue reads.
+      sum_to_adder: of a sum's way back to its adder, the adder's latency aside.
+      handover: from a slot of a buffer that was read to the first word that may be written there.
+    """
+
+    memory: int
+    operands: int
+    epilogue_operands: int
+    sum_to_adder: int
+    handover: int
 
 
 @dataclass(frozen=True)
@@ -137,6 +165,7 @@ class Stage:
 class Stream:
     """A network as stages and what passes between them."""
 
+    timing: EngineTiming
     stages: tuple[Stage, ...]
     units: tuple[Unit, ...]
     outputs: tuple[int, ...]
@@ -149,7 +178,6 @@ def read_stream(module: ir.Module) -> Stream:
     Raises:
       ScheduleError: the module is not what approx-schedule-engines writes.
     """
-    check_schedule(module)
     units: list[Unit] = []
     stages: list[Stage] = []
     outputs: tuple[int, ...] | None = None
@@ -169,9 +197,10 @@ def read_stream(module: ir.Module) -> Stream:
         elif "approx.outputs" in attributes:
             outputs = to_python(attributes["approx.outputs"])
             input_words = to_python(attributes["approx.input_words"])
+            timing = EngineTiming(**facts(operation, "approx.timing"))
     if outputs is None or not stages:
         raise ScheduleError("no scheduled stages; run approx-schedule-engines first")
-    return Stream(tuple(stages), tuple(units), outputs, input_words)
+    return Stream(timing, tuple(stages), tuple(units), outputs, input_words)
 
 
 def _stage(function: ir.Operation, index_of: dict[int, int]) -> Stage:

@@ -18,7 +18,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -68,7 +71,8 @@ def _summary(program: Program, code: Microprogram, name: str) -> dict[str, Any]:
         "rows": len(code.words),
         "row_bits": code.width,
         "registers": code.registers,
-        "memory_latency": program.memory_latency,
+        "memory_latency": program.timing.memory,
+        "start_cycles": program.timing.fetch,
         "ram_words": program.words("ram"),
         "rom_words": program.words("rom"),
         "input_words": program.stream("input")[1],
@@ -216,6 +220,30 @@ def _stream(
     )
 
 
+def _verify(text: str) -> None:
+    """Check a schedule by the pass that the schedulers run themselves.
+
+    It knows the operations, which are unregistered here, and is in the other process as MLIR is.
+
+    Raises:
+      ScheduleError: what is wrong, and where.
+    """
+    own = Path(sys.executable).with_name("asnet-opt")
+    tool = os.environ.get("ASNET_OPT") or shutil.which(own) or shutil.which("asnet-opt")
+    if tool is None:
+        raise ScheduleError(f"{own}, which checks schedules, is not there, nor one in PATH")
+    command = [tool, "--approx-verify-schedule", "--split-input-file", "-o", os.devnull]
+    result = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    if not result.returncode:
+        return
+    place = r"^(?:within split at )?<stdin>:(?:(\d+) offset :)?(\d+):(\d+): error: (.*)"
+    found = re.search(place, result.stderr, re.MULTILINE)
+    if found is None:
+        raise ScheduleError(" ".join(result.stderr.split())[-300:])
+    offset, line, column, what = found.groups()
+    raise ScheduleError(f"line {int(offset or 1) + int(line) - 1}, column {column}: {what}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the tool; return its exit status."""
     parser = argparse.ArgumentParser(prog="asnet-hw-opt", description=__doc__.splitlines()[0])
@@ -223,6 +251,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--emit", choices=("microcode", "hw", "sv", "all"), default="sv")
     parser.add_argument("--name", default="", help="the top module, with whose name all begin")
     parser.add_argument("--cores", type=Path, help="JSON: ports of the core of each instance")
+    parser.add_argument(
+        "--verified", action="store_true", help="the input is what asnet-opt wrote: do not check it"
+    )
     parser.add_argument("-o", dest="output", default="-")
     options = parser.parse_args(arguments)
     for stream in (sys.stdin, sys.stdout):
@@ -231,6 +262,8 @@ def main(arguments: list[str] | None = None) -> int:
     text, *behind = re.split(r"^// -----\n", given, flags=re.MULTILINE)
     cores = _read_cores(options.cores)
     try:
+        if not options.verified:
+            _verify(given)
         if _is_in_stages(text):
             result = _stream(text, behind, options, cores)
         else:
@@ -239,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"asnet-hw-opt: {error}", file=sys.stderr)
         return 1
     except (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        # What the checks before let through: an attribute is missing, or contradicts others.
+        # No schedule at all, or one of another version.
         text = " ".join(f"{type(error).__name__} {error}".split())[:200]
         print(f"asnet-hw-opt: this is no schedule of approx-schedule: {text}", file=sys.stderr)
         return 1

@@ -36,14 +36,16 @@ class MachineOptions:
 def _comment(program: Program, code: Microprogram, options: MachineOptions) -> str:
     """Return what the module's header says."""
     inputs, outputs = program.stream("input")[1], program.stream("output")[1]
+    fetch = {2: "two", 3: "three"}.get(program.timing.fetch, str(program.timing.fetch))
     what = "A part of a network" if options.is_stage else "A network"
     lines = [
         f"{what} as a sequential machine: samples of {inputs} words, answers of {outputs}.",
         "",
         f"A program of {len(code.words)} rows ({options.name}.lst lists them) says what happens in",
         "each cycle: one read of the RAM, one of the ROM, one write to the RAM, one issue of two",
-        "operands to one of the units below, one result. A row is executed two cycles after pc has",
-        "named it, so the two rows behind a branch are executed, too.",
+        "operands to one of the units below, one result. A row is executed "
+        f"{fetch} cycles after pc has",
+        f"named it, so the {fetch} rows behind a branch are executed, too.",
     ]
     return "\n".join(lines)
 
@@ -69,7 +71,7 @@ def machine_modules(
     """Return the machine's modules, itself the last; what they instantiate goes into `externs`."""
     modules = []
     if code.functions:
-        modules.append(plain_logic(options.plain, code.functions, program.plain_latency))
+        modules.append(plain_logic(options.plain, code.functions, min(program.timing.plain, 1)))
     return [*modules, _Machine(program, code, options, cores, externs).build(bool(modules))]
 
 
@@ -99,25 +101,42 @@ class _Machine(Parts):
         return self.m.constant(0, width)
 
     def build(self, has_plain: bool) -> Module:
-        m, program, code = self.m, self.program, self.code
-        clk = m.clock("clk")
-        rst = self.rst = m.input("rst", 1)
-        frames = None
+        m, code = self.m, self.code
+        self.clk = m.clock("clk")
+        self.rst = m.input("rst", 1)
+        self.frames = None
         if self.options.is_stage:
-            in_data, in_valid = m.input("s_axis_tdata", 32), m.input("s_axis_tvalid", 1)
+            self.in_data, in_valid = m.input("s_axis_tdata", 32), m.input("s_axis_tvalid", 1)
         else:
-            frames = InputFrames(m, clk, rst)
-            in_data, in_valid = frames.word, frames.valid
-        out_ready = m.input("m_axis_tready", 1)
-        self.clock_bit = m.bit(clk)
+            self.frames = InputFrames(m, self.clk, self.rst)
+            self.in_data, in_valid = self.frames.word, self.frames.valid
+        self.out_ready = m.input("m_axis_tready", 1)
+        self.clock_bit = m.bit(self.clk)
         m.forward("control", code.width)
+        self.has_late = any(self.ports(unit).late for unit in self.program.units)
 
-        ram_words = program.words("ram")
-        ram_bits = max(bits_for(ram_words), 1)
+        self.phases(in_valid)
+        m.section("Sequencer: the row to be fetched, and what the row in execution says.")
+        self.sequencer()
+        m.section("Loops and addresses.")
+        self.loops(self.clk)
+        addresses = self.addresses()
+        sources = self.memories(addresses)
+        m.section("Operands: one issue a cycle; each unit keeps its own.")
+        a, b = self.operands(sources)
+        results, plain = self.units(a, b, sources, has_plain)
+        m.section("The result, of one unit a cycle.")
+        self.result(results, plain)
+        self.outputs(sources["ram"])
+        m.section("Units, memories and register files.")
+        return m
+
+    def phases(self, in_valid: str) -> None:
+        """Receive the input, run the microprogram, send the output."""
+        m, program, clk, rst = self.m, self.program, self.clk, self.rst
+        width = max(bits_for(program.words("ram")), 1)
         in_first, in_words = program.stream("input")
         out_first, out_words = program.stream("output")
-
-        # Phases: receive the input, run the microprogram, send the output.
         receive, run, send = (
             m.parameter(name, number, 2) for number, name in enumerate(("Receive", "Run", "Send"))
         )
@@ -127,16 +146,16 @@ class _Machine(Parts):
         if any(self.ports(unit).settled for unit in program.units):
             # A core that a reset does not stop is left to itself until it is done.
             may_receive = m.and_(may_receive, m.forward("settled", 1))
-        receiving = m.name_as("receiving", may_receive)
-        running = m.name_as("running", m.compare("eq", phase, run))
-        sending = m.name_as("sending", m.compare("eq", phase, send))
-        position = m.forward("position", ram_bits)
-        word_sent = m.forward("word_sent", 1)
-        received = m.name_as("received", m.and_(receiving, in_valid))
-        accepted = m.name_as("accepted", m.and_(word_sent, out_ready))
-        last_in = m.hint("at_last_input", m.equals(position, in_first + in_words - 1))
-        last_out = m.hint("at_last_output", m.equals(position, out_first + out_words - 1))
-        frame_in = m.name_as("frame_received", m.and_(received, last_in))
+        self.receiving = m.name_as("receiving", may_receive)
+        self.running = m.name_as("running", m.compare("eq", phase, run))
+        self.sending = m.name_as("sending", m.compare("eq", phase, send))
+        self.position = m.forward("position", width)
+        self.word_sent = m.forward("word_sent", 1)
+        self.received = m.name_as("received", m.and_(self.receiving, in_valid))
+        accepted = m.name_as("accepted", m.and_(self.word_sent, self.out_ready))
+        last_in = m.hint("at_last_input", m.equals(self.position, in_first + in_words - 1))
+        last_out = m.hint("at_last_output", m.equals(self.position, out_first + out_words - 1))
+        frame_in = m.name_as("frame_received", m.and_(self.received, last_in))
         frame_out = m.name_as("frame_sent", m.and_(accepted, last_out))
         done = self.field("done")
         next_phase = m.mux(
@@ -145,79 +164,85 @@ class _Machine(Parts):
             m.mux(done, send, m.mux(frame_out, receive, phase)),
         )
         m.register("phase", next_phase, clk, rst)
-        step = m.add(position, m.fit(m.or_(received, accepted), ram_bits))
+        step = m.add(self.position, m.fit(m.or_(self.received, accepted), width))
         position_next = m.mux(
             frame_in,
-            m.constant(out_first, ram_bits),
-            m.mux(frame_out, m.constant(in_first, ram_bits), step),
+            m.constant(out_first, width),
+            m.mux(frame_out, m.constant(in_first, width), step),
         )
         assert in_first == 0  # what `position` is reset to
         m.register("position", position_next, clk, rst)
         # A word is on the bus once the RAM has answered, and leaves it when it was accepted.
-        waited = m.and_(sending, m.not_(accepted))
-        for cycle in range(program.memory_latency - 1):
+        waited = m.and_(self.sending, m.not_(accepted))
+        for cycle in range(program.timing.memory - 1):
             waited = m.and_(
-                m.register(f"asked_{cycle}", waited, clk, rst), sending, m.not_(accepted)
+                m.register(f"asked_{cycle}", waited, clk, rst), self.sending, m.not_(accepted)
             )
         m.register("word_sent", waited, clk, rst)
-        late = any(self.ports(unit).late for unit in program.units)
-        lates = [m.forward("late", 1)] if late else []
-        last_word = m.hint("last_word", m.and_(word_sent, last_out))
-        takes = receiving
-        if frames is not None:
+        self.lates = [m.forward("late", 1)] if self.has_late else []
+        self.last_word = m.hint("last_word", m.and_(self.word_sent, last_out))
+        self.takes = self.receiving
+        if self.frames is not None:
             m.section("Frames of another length; see m_axis_tuser.")
-            frames.connect(received, last_in)
-            takes = frames.ready(receiving)
-            wrong = m.or_(m.forward("wrong_frame", 1), frames.wrong)
+            self.frames.connect(self.received, last_in)
+            self.takes = self.frames.ready(self.receiving)
+            wrong = m.or_(m.forward("wrong_frame", 1), self.frames.wrong)
             m.register("wrong_frame", m.and_(wrong, m.not_(frame_out)), clk, rst)
 
-        # Sequencer: counter, control store, control word.
-        m.section("Sequencer: the row to be fetched, and what the row in execution says.")
+    def sequencer(self) -> None:
+        """Counter, control store, control word."""
+        m, code, clk = self.m, self.code, self.clk
         pc_bits = max(bits_for(len(code.words)), 1)
         pc = m.forward("pc", pc_bits)
         taken = m.forward("taken", 1)
         stored = self.rom("microcode", len(code.words), code.width, "microcode", pc)
         target = m.fit(self.field("target", pc_bits), pc_bits)
         following = m.mux(taken, target, m.add(pc, m.constant(1, pc_bits)))
-        m.register("pc", following, clk, m.hint("not_running", m.not_(running)))
-        fetched = m.register("fetched", running, clk, rst)
-        idle = m.name_as("idle", m.not_(m.and_(fetched, running)))
+        m.register("pc", following, clk, m.hint("not_running", m.not_(self.running)))
+        fetched = m.register("fetched", self.running, clk, self.rst)
+        for cycle in range(self.program.timing.fetch - 2):
+            fetched = m.register(f"fetched_{cycle}", fetched, clk, self.rst)
+            stored = m.register(f"stored_{cycle}", stored, clk)
+        idle = m.name_as("idle", m.not_(m.and_(fetched, self.running)))
         m.register("control", stored, clk, idle)
         for port, names in (("a", code.a_sources), ("b", code.b_sources)):
             if "immediate" in names:
                 self.immediate(port, names, stored, idle, clk)
-        m.section("Loops and addresses.")
-        self.loops(clk)
 
-        # Addresses.
-        addresses = {}
+    def addresses(self) -> dict[str, str]:
+        """The address of each port that the program uses."""
+        found = {}
         for port in PORTS:
-            words = program.words("rom" if port == "rom" else "ram")
-            if words and code.address_registers[port]:
-                addresses[port] = self.address(port, max(bits_for(words), 1))
-        read_address = m.mux(sending, position, addresses.get("ram", position))
-        write_address = m.mux(receiving, position, addresses.get("write", position))
+            words = self.program.words("rom" if port == "rom" else "ram")
+            if words and self.code.address_registers[port]:
+                found[port] = self.address(port, max(bits_for(words), 1))
+        return found
 
-        # Memories.
+    def memories(self, addresses: Mapping[str, str]) -> dict[str, str]:
+        """RAM and ROM; returns what an operand may come from."""
+        m, program, clk = self.m, self.program, self.clk
+        read_address = m.mux(self.sending, self.position, addresses.get("ram", self.position))
+        write_address = m.mux(self.receiving, self.position, addresses.get("write", self.position))
         m.section("Memories.")
         result = m.forward("result", 32)
-        write_enable = m.or_(received, m.and_(running, self.field("write_enable")))
+        write_enable = m.or_(self.received, m.and_(self.running, self.field("write_enable")))
         ram = self.ram(
             "ram",
-            ram_words,
+            program.words("ram"),
             m.name_as("ram_read_address", read_address),
             m.name_as("ram_write_enable", write_enable),
             m.name_as("ram_write_address", write_address),
-            m.mux(receiving, in_data, result),
+            m.mux(self.receiving, self.in_data, result),
         )
         sources = {"ram": self.delayed("ram_word", ram, clk), "result": result}
         if "rom" in addresses:
-            words = program.words("rom")
-            rom = self.rom("weights", words, 32, "weights", addresses["rom"])
+            rom = self.rom("weights", program.words("rom"), 32, "weights", addresses["rom"])
             sources["rom"] = self.delayed("rom_word", rom, clk)
-        # Operands: one issue a cycle, so that all units share the choice. Each has registers of its
-        # own, which lie where it lies and keep still while it is not used.
-        m.section("Operands: one issue a cycle; each unit keeps its own.")
+        return sources
+
+    def operands(self, sources: Mapping[str, str]) -> tuple[str, str]:
+        """One issue a cycle, so that all units share the choice of operands."""
+        m, code = self.m, self.code
         for port, names in (
             ("a", code.a_sources),
             ("b", code.b_sources),
@@ -226,69 +251,87 @@ class _Machine(Parts):
             if len(names) > 1:
                 codes = ", ".join(f"{number} {name}" for number, name in enumerate(names))
                 m.note(f"row_{port}_source: {codes}")
-        a = m.name_as("a", self.operand("a", code.a_sources, sources))
-        b = a
+        a = b = m.name_as("a", self.operand("a", code.a_sources, sources))
         if code.b_sources:
             b = m.name_as("b", self.operand("b", code.b_sources, sources))
+        return a, b
 
-        # Units and plain logic; one result a cycle.
-        results = []
-        plain = None
-        for source in code.result_sources:
-            name = "plain" if source is None else self.unit_name(program.units[source])
-            issue = self.field(issue_field(program, source))
+    def units(
+        self, a: str, b: str, sources: Mapping[str, str], has_plain: bool
+    ) -> tuple[list[str], str | None]:
+        """The units and the plain logic; returns their results.
+
+        Each has registers of its own for its operands, which lie where it lies and keep still while
+        it is not used.
+        """
+        m, clk = self.m, self.clk
+        results, plain = [], None
+        for source in self.code.result_sources:
+            name = "plain" if source is None else self.unit_name(self.program.units[source])
+            issue = self.field(issue_field(self.program, source))
             unit_a = m.register(f"{name}_a", a, clk, enable=issue)
             unit_b = m.register(f"{name}_b", b, clk, enable=issue)
             if source is None:
                 assert has_plain
-                condition = m.constant(0, 1)
-                if code.condition_sources:
-                    value = self.operand("condition", code.condition_sources, sources)
-                    value = m.extract(value, 0, 1)
-                    condition = m.register("condition", value, clk, enable=issue)
-                width = operation_width(code.functions)
-                inputs = {
-                    "a": unit_a,
-                    "b": unit_b,
-                    "condition": condition,
-                    "operation": m.fit(self.field("function", width), width),
-                }
-                clocks = {"clk": clk} if program.plain_latency else {}
-                outputs = {"result": 32}
-                (plain,) = m.instance("plain", self.options.plain, inputs, outputs, clocks=clocks)
-            else:
-                unit = program.units[source]
-                start = ""
-                if self.ports(unit).start:
-                    start = m.register(f"{name}_start", issue, clk, rst)
-                word = self.unit(unit, unit_a, unit_b, start=start)
-                for number in range(unit.pad):
-                    word = m.register(f"{name}_result_{number}", word, clk)
-                results.append(word)
-        # Where it was not asked for anything, the result of the plain logic is 0.
-        m.section("The result, of one unit a cycle.")
-        if len(code.result_sources) > 1:
-            units = ["plain" if s is None else program.units[s].op for s in code.result_sources]
-            codes = ", ".join(f"{number} {name}" for number, name in enumerate(units))
+                plain = self.plain(unit_a, unit_b, issue, sources)
+                continue
+            unit = self.program.units[source]
+            start = ""
+            if self.ports(unit).start:
+                start = m.register(f"{name}_start", issue, clk, self.rst)
+            word = self.unit(unit, unit_a, unit_b, start=start)
+            for number in range(unit.pad):
+                word = m.register(f"{name}_result_{number}", word, clk)
+            results.append(word)
+        return results, plain
+
+    def plain(self, a: str, b: str, issue: str, sources: Mapping[str, str]) -> str:
+        """The plain logic, and the condition of its selection."""
+        m, code, clk = self.m, self.code, self.clk
+        condition = m.constant(0, 1)
+        if code.condition_sources:
+            value = self.operand("condition", code.condition_sources, sources)
+            value = m.extract(value, 0, 1)
+            condition = m.register("condition", value, clk, enable=issue)
+        width = operation_width(code.functions)
+        inputs = {
+            "a": a,
+            "b": b,
+            "condition": condition,
+            "operation": m.fit(self.field("function", width), width),
+        }
+        clocks = {"clk": clk} if self.program.timing.plain else {}
+        (word,) = m.instance("plain", self.options.plain, inputs, {"result": 32}, clocks=clocks)
+        for number in range(self.program.timing.plain - 1):
+            word = m.register(f"plain_result_{number}", word, clk)
+        return word
+
+    def result(self, results: Sequence[str], plain: str | None) -> None:
+        """The result register.  Where it was not asked for anything, the plain logic gives 0."""
+        m, sources = self.m, self.code.result_sources
+        if len(sources) > 1:
+            names = ["plain" if s is None else self.program.units[s].op for s in sources]
+            codes = ", ".join(f"{number} {name}" for number, name in enumerate(names))
             m.note(f"row_result_source: {codes}")
         word = self.united("result", results, plain)
-        m.register("result", word, clk, enable=self.field("result_enable"))
+        m.register("result", word, self.clk, enable=self.field("result_enable"))
         if self.late:
             m.name_as("late", m.or_(*self.late))
         if self.settled:
-            m.register("settled", m.or_("%settled", m.and_(*self.settled)), clk, rst)
+            settled = m.or_("%settled", m.and_(*self.settled))
+            m.register("settled", settled, self.clk, self.rst)
 
-        m.output("s_axis_tready", takes)
-        m.output("m_axis_tdata", sources["ram"])
-        m.output("m_axis_tvalid", word_sent)
-        m.output("m_axis_tlast", last_word)
-        if frames is not None:
-            m.output("m_axis_tuser", m.and_(last_word, "%wrong_frame"))
-            frames.error(lates, m.input("frame_error_clear", 1))
-        elif late:
+    def outputs(self, word: str) -> None:
+        m = self.m
+        m.output("s_axis_tready", self.takes)
+        m.output("m_axis_tdata", word)
+        m.output("m_axis_tvalid", self.word_sent)
+        m.output("m_axis_tlast", self.last_word)
+        if self.frames is not None:
+            m.output("m_axis_tuser", m.and_(self.last_word, "%wrong_frame"))
+            self.frames.error(self.lates, m.input("frame_error_clear", 1))
+        elif self.has_late:
             m.output("late", "%late")
-        m.section("Units, memories and register files.")
-        return m
 
     def immediate(self, port: str, names: Sequence[str], stored: str, idle: str, clk: str) -> None:
         """The row's constant as an operand: a register of its own that is 0 in all other rows."""
@@ -335,7 +378,7 @@ class _Machine(Parts):
         return m.or_(*words, *([last] if last else []))
 
     def delayed(self, name: str, word: str, clk: str) -> str:
-        for cycle in range(self.program.memory_latency - 1):
+        for cycle in range(self.program.timing.memory - 1):
             word = self.m.register(f"{name}_{cycle}", word, clk)
         return word
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from scheduled import Access, Constant, Loaded, Loop, Operand, Program, Segment, Value
+from scheduled import Access, Constant, Kernel, Loaded, Loop, Operand, Program, Segment, Value
 
-__all__ = ["BRANCH_DELAY", "PORTS", "Field", "Microprogram", "assemble", "bits_for", "issue_field"]
+__all__ = ["PORTS", "Field", "Microprogram", "assemble", "bits_for", "issue_field"]
 
-#: Rows behind a branch that are executed whether or not it is taken: those already fetched.
-BRANCH_DELAY = 2
 #: Ports with address registers of their own.
 PORTS = ("ram", "rom", "write")
 
@@ -81,58 +79,29 @@ def issue_field(program: Program, unit: int | None) -> str:
 class _Overlap:
     """The rows of a loop whose iterations begin every `interval` cycles and take `length` each.
 
-    The prologue has the cycles in which not all iterations that overlap are under way yet; from
-    then on the same happens every `interval` cycles, in the rows of the kernel; the epilogue has
-    the cycles after the last iteration's first `interval`.  A branch wants `BRANCH_DELAY` rows
-    behind it, so a kernel may hold several times `interval`, and the prologue what is no multiple
-    of this.  Where the kernel would be run only once, there is no branch: all is prologue and
-    epilogue.
-
-    The loop may be run several times without a pause between the runs.  Addresses take another step
-    behind the last iteration of a run.  The rows are then the prologue; those of a run, up to where
-    the next one is where this one began, which the outer loop repeats; and those of the last run.
+    lowering/schedule/Timing.h says how prologue, kernel and epilogue lie, and of a loop that is run
+    several times without a pause, the rows of a run.
     """
 
     interval: int
     length: int
     trip: int
-    runs: int = 1
+    runs: int
+    kernel: Kernel
 
     @property
     def cycles(self) -> int:
         return (self.runs * self.trip - 1) * self.interval + self.length
 
     @property
-    def fill(self) -> int:
-        """Cycles until all iterations that overlap are under way."""
-        return (-(-self.length // self.interval) - 1) * self.interval
-
-    @property
-    def steady(self) -> int:
-        """Cycles of a run in which nothing but the same happens."""
-        last = self.interval if self.runs > 1 else 0  # has other steps of addresses
-        return max(self.trip * self.interval - last - self.fill, 0)
-
-    @property
-    def kernel(self) -> int:
-        """Rows of the kernel."""
-        return -(-(BRANCH_DELAY + 1) // self.interval) * self.interval
-
-    @property
-    def passes(self) -> int:
-        """How often the kernel is run; 0 without one."""
-        passes = self.steady // self.kernel
-        return passes if passes > 1 else 0
+    def steady_end(self) -> int:
+        """The cycle behind the kernel's last pass."""
+        return self.kernel.first + self.kernel.passes * self.kernel.rows
 
     @property
     def saved(self) -> int:
         """Cycles of a run that have no rows of their own."""
-        return max(self.passes - 1, 0) * self.kernel
-
-    @property
-    def first(self) -> int:
-        """The kernel's first row."""
-        return self.fill + self.steady - self.passes * self.kernel
+        return max(self.kernel.passes - 1, 0) * self.kernel.rows
 
     @property
     def run_rows(self) -> int:
@@ -146,15 +115,15 @@ class _Overlap:
 
     def row(self, cycle: int) -> int | None:
         """Return the row in which a cycle's events are written; None: another one stands for it."""
-        run, base = self.trip * self.interval, 0
-        if self.runs > 1 and cycle >= run + self.fill:
-            if cycle < (self.runs - 1) * run + self.fill:
+        run, base, kernel = self.trip * self.interval, 0, self.kernel
+        if self.runs > 1 and cycle >= run + kernel.fill:
+            if cycle < (self.runs - 1) * run + kernel.fill:
                 return None
             cycle -= (self.runs - 1) * run
             base = self.run_rows
-        if not self.passes or cycle < self.first + self.kernel:
+        if not kernel.passes or cycle < kernel.first + kernel.rows:
             return base + cycle
-        if cycle < self.fill + self.steady:
+        if cycle < self.steady_end:
             return None
         return base + cycle - self.saved
 
@@ -164,9 +133,9 @@ class _Overlap:
         if self.runs > 1:
             first, last = self.trip + overlapping, (self.runs - 1) * self.trip - overlapping
         else:
-            first = -(-(self.first + self.kernel) // self.interval)
+            first = -(-(self.kernel.first + self.kernel.rows) // self.interval)
             last = self.trip - overlapping
-        if not self.passes or first >= last:
+        if not self.kernel.passes or first >= last:
             return range(total)
         return [*range(first), *range(last, total)]
 
@@ -174,6 +143,7 @@ class _Overlap:
 class _Assembler:
     def __init__(self, program: Program) -> None:
         self.program = program
+        self.timing = program.timing
         self.rows: list[_Row] = []
         self.spans: list[tuple[int, int]] = []
         self.definitions: dict[int, int] = {}
@@ -200,7 +170,7 @@ class _Assembler:
         for item in self.program.body:
             cycles += self.nest(item)
         self.rows.append(_Row({"done": 1}, notes=["done"]))
-        self.rows.append(_Row())  # already fetched when `done` is seen
+        self.rows.append(_Row())  # on its way when `done` is seen
         return cycles + 1
 
     def nest(self, item: Segment | Loop) -> int:
@@ -270,7 +240,7 @@ class _Assembler:
             else:
                 self.segment(item, path)
         self.correct(loop, len(path) - 1)
-        while len(self.rows) < self.tail + BRANCH_DELAY + 1:
+        while len(self.rows) < self.tail + self.timing.fetch + 1:
             self.rows.append(_Row())
         self.branch(loop, start, len(self.rows) - 1)
         return loop.trip * (len(self.rows) - start - nested_rows + nested_cycles)
@@ -293,13 +263,14 @@ class _Assembler:
         (inner,) = loop.body
         assert isinstance(inner, Loop)
         overlap = _overlap(inner)
-        assert overlap is not None and overlap.passes
+        assert overlap is not None and overlap.kernel.passes
         start = len(self.rows)
         self.overlapped(inner, overlap, [*path, inner])
-        self.branch(loop, start + overlap.fill, start + overlap.fill + overlap.run_rows - 1)
+        fill = start + overlap.kernel.fill
+        self.branch(loop, fill, fill + overlap.run_rows - 1)
         # The last run: what comes behind it may begin where its kernel ends.
-        first = start + overlap.run_rows + overlap.first
-        self.branch(inner, first, first + overlap.kernel - 1)
+        first = start + overlap.run_rows + overlap.kernel.first
+        self.branch(inner, first, first + overlap.kernel.rows - 1)
         before = len(self.rows)
         self.correct(loop, len(path) - 1)
         return overlap.cycles + len(self.rows) - before
@@ -307,7 +278,7 @@ class _Assembler:
     def branch(self, loop: Loop, start: int, last: int) -> None:
         """End the rows that a loop repeats; what only happens behind them may begin then."""
         index, passes = self.counter_index[id(loop)], _passes(loop)
-        branch = self.rows[last - BRANCH_DELAY]
+        branch = self.rows[last - self.timing.fetch]
         branch.put(loop_next=1, loop_index=index, loop_count=passes - 1, target=start)
         branch.notes.append(f"loop count[{index}] -> {start}")
         self.spans.append((start, last))
@@ -320,10 +291,10 @@ class _Assembler:
         start = self.tail = len(self.rows)
         self.rows += [_Row() for _ in range(overlap.rows)]
         # A result is on the bus until the next one, of whichever iteration.
-        results = [issue.start + 1 + issue.latency for issue in segment.issues]
+        results = [self.timing.latched(issue) for issue in segment.issues]
         held: dict[int, range] = {}
         for issue in segment.issues:
-            at = issue.start + 1 + issue.latency
+            at = self.timing.latched(issue)
             until = min((other - at - 1) % overlap.interval for other in results) + 1
             held[issue.result] = range(at + 1, at + until + 1)
         numbers = self.share(segment, held, overlap.interval)
@@ -339,9 +310,9 @@ class _Assembler:
             run, number = divmod(iteration, overlap.trip)
             last = run < overlap.runs - 1 and number == overlap.trip - 1
             self.events(segment, path, row_of, held, numbers, overlap.trip if last else 0)
-        if overlap.passes:
-            first = start + overlap.first
-            self.branch(loop, first, first + overlap.kernel - 1)
+        if overlap.kernel.passes:
+            first = start + overlap.kernel.first
+            self.branch(loop, first, first + overlap.kernel.rows - 1)
         return overlap.cycles
 
     def share(self, segment: Segment, held: dict[int, range], interval: int) -> dict[int, int]:
@@ -385,10 +356,10 @@ class _Assembler:
         base = len(self.rows)
         for _ in range(segment.length):
             self.rows.append(_Row())
-        results = sorted(issue.start + 1 + issue.latency for issue in segment.issues)
+        results = sorted(self.timing.latched(issue) for issue in segment.issues)
         held: dict[int, range] = {}  # cycles in which the result register has the value
         for issue in segment.issues:
-            at = issue.start + 1 + issue.latency
+            at = self.timing.latched(issue)
             later = [other for other in results if other > at]
             held[issue.result] = range(at + 1, (later[0] if later else segment.length) + 1)
             self.definitions[issue.result] = base + at + 1
@@ -450,15 +421,15 @@ class _Assembler:
                 row.put(**{issue_field(self.program, issue.unit): 1})
                 row.notes.append(f"issue {name}")
             self.result_sources.add(issue.unit)
-            at = row_of(issue.start + 1)
+            at = row_of(self.timing.at_unit(issue))
             if at is not None and issue.unit is None:
                 self.function_rows.append((self.rows[at], function))
-            at = row_of(issue.start + 1 + issue.latency)
+            at = row_of(self.timing.latched(issue))
             if at is not None:
                 self.result_rows.append((self.rows[at], issue.unit))
                 self.rows[at].put(result_enable=1)
                 self.rows[at].notes.append(f"result of {name}")
-            at = row_of(issue.start + 2 + issue.latency)
+            at = row_of(self.timing.latched(issue) + 1)
             if at is not None and issue.result in shared:
                 self.shared_writes.setdefault(shared[issue.result], set()).add(at)
 
@@ -530,7 +501,8 @@ def _overlap(loop: Loop) -> _Overlap | None:
         return None
     (segment,) = loop.body
     assert isinstance(segment, Segment)
-    return _Overlap(loop.interval, segment.length, loop.trip, loop.runs)
+    assert loop.kernel is not None
+    return _Overlap(loop.interval, segment.length, loop.trip, loop.runs, loop.kernel)
 
 
 def _overlaps_runs(loop: Loop) -> bool:
@@ -541,7 +513,7 @@ def _passes(loop: Loop) -> int:
     """Return how often the rows are run that a loop repeats; 0: it repeats none."""
     overlap = _overlap(loop)
     if overlap is not None:
-        return overlap.passes
+        return overlap.kernel.passes
     return loop.trip - _overlaps_runs(loop)  # the last run has rows of its own
 
 

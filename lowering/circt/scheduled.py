@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import circt
-from check_schedule import ScheduleError, check_schedule
 from circt import ir
 
 __all__ = [
     "Access",
     "Constant",
     "Issue",
+    "Kernel",
     "Loaded",
     "Loop",
     "Memory",
@@ -25,12 +25,44 @@ __all__ = [
     "Program",
     "ScheduleError",
     "Segment",
+    "Timing",
     "Unit",
     "Value",
+    "facts",
     "parse_module",
     "read_program",
     "to_python",
 ]
+
+
+class ScheduleError(Exception):
+    """The input is not what the scheduling passes write."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What the machine takes, in cycles.
+
+    Attributes:
+      fetch: from a row's name in pc to its execution; so many rows behind a branch are executed
+        whether or not it is taken.
+      issue_to_use: from an issue, the latency aside, until the result can be an operand.
+      memory: from an address to the word as an operand.
+      plain: inside the plain logic.
+    """
+
+    fetch: int
+    issue_to_use: int
+    memory: int
+    plain: int
+
+    def at_unit(self, issue: Issue) -> int:
+        """Return the cycle in which operands lie at the unit; a register is behind its result."""
+        return issue.start + self.issue_to_use - 1
+
+    def latched(self, issue: Issue) -> int:
+        """Return the cycle at whose end a result goes to its register."""
+        return self.at_unit(issue) + issue.latency
 
 
 @dataclass(frozen=True)
@@ -112,6 +144,23 @@ class Issue:
     result: int
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """The rows that a loop repeats whose iterations overlap; lowering/schedule/Timing.h draws them.
+
+    Attributes:
+      fill: cycles until all iterations that overlap are under way.
+      first: the first of the rows.
+      rows: how many they are.
+      passes: how often they are run; 0: each cycle has a row of its own.
+    """
+
+    fill: int
+    first: int
+    rows: int
+    passes: int
+
+
 @dataclass
 class Segment:
     """Straight-line code: `length` cycles."""
@@ -125,9 +174,9 @@ class Segment:
 class Loop:
     """A counted loop around segments and loops.
 
-    Iterations of a loop around one segment may overlap: one begins every `interval` cycles. So may
-    its `runs`, if the loop around it has nothing else: the next run begins so many cycles behind
-    the last iteration of this one.
+    Iterations of a loop around one segment may overlap: one begins every `interval` cycles, and the
+    rows of `kernel` are repeated. So may its `runs`, if the loop around it has nothing else: the
+    next run begins so many cycles behind the last iteration of this one.
     """
 
     trip: int
@@ -135,6 +184,7 @@ class Loop:
     body: list[Segment | Loop]
     interval: int | None = None
     runs: int = 1
+    kernel: Kernel | None = None
 
 
 @dataclass(frozen=True)
@@ -144,8 +194,7 @@ class Program:
     name: str
     memories: tuple[Memory, ...]
     units: tuple[Unit, ...]
-    memory_latency: int
-    plain_latency: int
+    timing: Timing
     body: list[Segment | Loop]
 
     def words(self, bank: str) -> int:
@@ -178,7 +227,6 @@ def read_program(module: ir.Module) -> Program:
     Raises:
       ScheduleError: there is none, or more than one.
     """
-    check_schedule(module)
     functions = [
         op.operation for op in module.body.operations if "approx.lengths" in op.operation.attributes
     ]
@@ -195,6 +243,20 @@ def _integer(operation: ir.Operation, name: str) -> int:
             f"'{operation.name}' has no '{name}'; run this version's approx-schedule"
         )
     return ir.IntegerAttr(operation.attributes[name]).value
+
+
+def facts(operation: ir.Operation, name: str) -> dict[str, int]:
+    """Return the numbers of a dictionary on an operation.
+
+    Raises:
+      ScheduleError: it has none.
+    """
+    if name not in operation.attributes:
+        raise ScheduleError(
+            f"'{operation.name}' has no '{name}'; run the scheduling pass of this version"
+        )
+    found: dict[str, int] = to_python(operation.attributes[name])
+    return found
 
 
 def to_python(attribute: ir.Attribute) -> Any:
@@ -249,7 +311,7 @@ class _Reader:
         )
         self.unit_index = {unit.id: index for index, unit in enumerate(self.units)}
         self.numbers: dict[ir.Value, int] = {}
-        self.plain_latency = _integer(function, "approx.plain_latency")
+        self.timing = Timing(**facts(function, "approx.timing"))
         self.moves = 0
 
     def program(self) -> Program:
@@ -257,8 +319,7 @@ class _Reader:
             name=self.name or "main",
             memories=self.memories,
             units=self.units,
-            memory_latency=_integer(self.function, "approx.memory_latency"),
-            plain_latency=self.plain_latency,
+            timing=self.timing,
             body=self.block(self.function),
         )
 
@@ -274,15 +335,16 @@ class _Reader:
                 if "approx.layer" in operation.attributes:
                     layer = ir.StringAttr(operation.attributes["approx.layer"]).value
                 body = self.block(operation)
-                interval = None
+                interval, kernel = None, None
                 if "approx.ii" in operation.attributes:
                     interval = _integer(operation, "approx.ii")
+                    kernel = Kernel(**facts(operation, "approx.kernel"))
                 trip = _integer(operation, "approx.trip")
                 if "approx.overlap" in operation.attributes:
                     (inner,) = body
                     assert isinstance(inner, Loop)
                     inner.runs = trip
-                items.append(Loop(trip, layer, body, interval))
+                items.append(Loop(trip, layer, body, interval, kernel=kernel))
                 items.append(Segment(lengths[loops]))
             else:
                 segment = items[-1]
@@ -318,7 +380,7 @@ class _Reader:
             start = _integer(operation, "approx.move")
             result = self.number(operation) if value is None else value
             segment.issues.append(
-                Issue(start, "move", None, self.plain_latency, source, None, None, result)
+                Issue(start, "move", None, self.timing.plain, source, None, None, result)
             )
             return
         if "approx.memory" in attributes or "approx.start" not in attributes:
@@ -327,7 +389,7 @@ class _Reader:
         condition = operands.pop(0) if len(operands) == 3 else None
         unit = None
         function = "operate"
-        latency = self.plain_latency
+        latency = self.timing.plain
         if "approx.unit" in attributes:
             unit = self.unit_index[_integer(operation, "approx.unit")]
             latency = _integer(operation, "approx.latency")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engines import Body, Constant, Engine, Node, Operand, Stage, Stream
+from engines import Body, Constant, Engine, EngineTiming, Node, Operand, Stage, Stream
 from frames import InputFrames
 from hw_module import CorePorts, Externs, Module, Parts, passed_on, shown
 from machine import MachineOptions, machine_modules
@@ -19,9 +19,6 @@ from plain_logic import operation_code, plain_logic
 from scheduled import Program, ScheduleError, Unit
 
 __all__ = ["Machine", "build_stream", "stage_name"]
-
-# The cycle after the issue in which operands lie at a core's input (ScheduleEngines.cpp).
-_OPERANDS_READY = 3
 
 
 @dataclass(frozen=True)
@@ -103,8 +100,9 @@ class _Nest:
         return value
 
 
-def _comment(stage: Stage, engine: Engine) -> str:
+def _comment(stage: Stage, engine: Engine, timing: EngineTiming) -> str:
     """Return what the header of an engine's module says."""
+    ready = {3: "third", 4: "fourth"}.get(timing.operands, f"{timing.operands}th")
     lanes = "" if engine.lanes == 1 else f" {engine.lanes} at once,"
     return "\n".join(
         [
@@ -113,7 +111,8 @@ def _comment(stage: Stage, engine: Engine) -> str:
             "",
             f"The steps of {engine.interleave} output(s) take turns, as a sum has to wait for its",
             "last addition; each output sees its steps in their order. A step takes an address in",
-            "the cycle behind its issue, its operands are there in the third. A last step is only",
+            "the cycle behind its issue, its operands are there in the "
+            f"{ready}. A last step is only",
             "issued if there is a place for its output in the queue, so nothing has to stop.",
         ]
     )
@@ -142,10 +141,12 @@ class _Engine(Parts):
         units: Sequence[Unit],
         cores: Mapping[int, CorePorts],
         externs: Externs,
+        timing: EngineTiming,
     ) -> None:
-        super().__init__(Module(name, _comment(stage, engine)), cores, externs)
+        super().__init__(Module(name, _comment(stage, engine, timing)), cores, externs)
         self.stage = stage
         self.engine = engine
+        self.timing = timing
         self.units = units
         self.plain: dict[str, Module] = {}
         self.delays: dict[str, _Delay] = {}
@@ -405,10 +406,10 @@ class _Engine(Parts):
         return value
 
     def main_operand(self, k: int, operand: Operand) -> str:
-        """The word or, of a ROM with lanes, words of an operand of the reduction, in cycle 3."""
+        """The word, or of a ROM with lanes words, of an operand of the reduction as it starts."""
         m, e, clk = self.m, self.engine, self.clk
         if operand.value is not None and not operand.frames:
-            return self.later(self.data[k], 3)
+            return self.later(self.data[k], self.timing.operands)
         frames = operand.frames or 1
         width = max(bits_for(operand.words * frames), 1)
         # Where the frame lies goes into the part of the address that the reduction walks, if any.
@@ -464,11 +465,18 @@ class _Engine(Parts):
             word = self.ram(
                 f"buffer_{k}", operand.words * frames, address, enable, write_address, data
             )
-        return m.register(f"operand_{k}", word, clk)
+        return self.brought(k, word)
+
+    def brought(self, k: int, word: str) -> str:
+        """The word of a memory in the register of an operand, behind the memory's own, if any."""
+        m = self.m
+        for cycle in range(1, self.timing.memory):
+            word = m.register(f"word_{k}_{cycle}", word, self.clk)
+        return m.register(f"operand_{k}", word, self.clk)
 
     def epilogue_operands(self, token: str, ready: int) -> dict[int, _Value]:
-        """The words that the epilogue reads, in the cycle in which it starts; `token` comes two
-        cycles before."""
+        """The words that the epilogue reads, in the cycle in which it starts; `token` comes as long
+        before as they take."""
         m, e, clk, rst = self.m, self.engine, self.clk, self.rst
         found: dict[int, _Value] = {}
         wanted = [k for k, operand in enumerate(e.operands) if operand.is_epilogue]
@@ -500,7 +508,7 @@ class _Engine(Parts):
                     f"buffer_{k}", operand.words * frames, position, enable, write_address, data
                 )
                 m.name_as(f"release_{k}", self.later("%epilogue_end", 1, reset=True))
-            found[k] = _Value(m.register(f"operand_{k}", word, clk), ready)
+            found[k] = _Value(self.brought(k, word), ready)
         return found
 
     def node_output(self, node: Node, operands: Sequence[str], name: str, token: _Value) -> str:
@@ -588,23 +596,24 @@ class _Engine(Parts):
         if "initial" in e.numbers:
             results = self.reduction(lanes, issued)
         else:
-            results = [self.body_result(e.main, lanes[0], "main", _OPERANDS_READY, issued)]
+            results = [self.body_result(e.main, lanes[0], "main", self.timing.operands, issued)]
         ready = results[0].ready
+        before = ready - self.timing.epilogue_operands
         m.section("What is done with a finished sum, and the output's queue.")
-        # The epilogue reads its operands two cycles before it starts.
+        # The epilogue reads its operands before it starts.
         if e.is_queued:
             result, token, end = self.serialize(results, final, end)
         else:
             result = results[0]
-            token = self.later(final, ready - 2, reset=True)
-            end = self.later(end, ready - 2)
+            token = self.later(final, before, reset=True)
+            end = self.later(end, before)
         extra = self.epilogue_operands(token, ready)
         for number, body in enumerate(e.epilogue):
             inputs = {f"operand:{k}": value for k, value in extra.items()}
             inputs["result"] = result
-            output = _Value(token, results[0].ready - 2)
+            output = _Value(token, before)
             result = self.body_result(body, inputs, f"epilogue_{number}", ready, output)
-        after = e.done - (ready - 2)
+        after = e.done - before
         word = m.concat(self.later(end, after), self.at(result, e.done))
         pushed = self.later(token, after, reset=True)
         depth = max(16, 1 << bits_for(e.fifo))
@@ -620,7 +629,7 @@ class _Engine(Parts):
         for k, word in words.items():
             if self.engine.operands[k].weight is not None:
                 word = self.m.extract(word, 32 * lane, 32)
-            values[f"operand:{k}"] = _Value(word, _OPERANDS_READY)
+            values[f"operand:{k}"] = _Value(word, self.timing.operands)
         return values
 
     def reduction(self, lanes: Sequence[Mapping[str, _Value]], issued: _Value) -> list[_Value]:
@@ -667,8 +676,8 @@ class _Engine(Parts):
     def serialize(self, results: Sequence[_Value], final: str, end: str) -> tuple[_Value, str, str]:
         """Pass on the words of finished slots one by one.
 
-        Returns the word as the epilogue starts with it, and two cycles before it whether there is
-        one and whether it is the frame's last.
+        Returns the word; and whether there is one and whether it is the frame's last, in the cycle
+        before it, in which the epilogue's operands are asked for.
         """
         m, e, clk, rst = self.m, self.engine, self.clk, self.rst
         ready = results[0].ready
@@ -698,7 +707,8 @@ class _Engine(Parts):
         word = m.select(lane, [m.extract(words, 32 * i, 32) for i in range(e.lanes)])
         word = m.register("word", word, clk)
         is_end = m.and_(at_end, m.extract(words, 32 * e.lanes, 1))
-        return _Value(word, ready - 1), "%emit", m.name_as("emit_end", is_end)
+        asked = ready - self.timing.epilogue_operands
+        return _Value(word, asked + 1), "%emit", m.name_as("emit_end", is_end)
 
 
 def build_stream(
@@ -720,22 +730,27 @@ def build_stream(
     for stage in stream.stages:
         own = stage_name(name, stage)
         if stage.engine is not None:
-            modules += _Engine(stage, stage.engine, own, stream.units, cores, externs).build()
+            engine = _Engine(stage, stage.engine, own, stream.units, cores, externs, stream.timing)
+            modules += engine.build()
         else:
             machine = machines[stage.index]
             options = MachineOptions(own, is_stage=True)
             for number, (value, order) in enumerate(zip(stage.inputs, stage.orders, strict=True)):
                 if order[0]:
-                    engine = _ordering(value, *order)
-                    sorter = _Engine(stage, engine, f"{own}_order_{number}", (), cores, externs)
-                    modules += sorter.build()
+                    sorting = _ordering(value, *order, stream.timing)
+                    sorter = f"{own}_order_{number}"
+                    modules += _Engine(
+                        stage, sorting, sorter, (), cores, externs, stream.timing
+                    ).build()
             modules += machine_modules(machine.program, machine.code, options, cores, externs)
     top = _Top(Module(name, _top_comment(stream)), cores, externs)
     modules.append(top.build(stream, machines, modules))
     return modules, externs
 
 
-def _ordering(value: int, ranges: tuple[int, ...], strides: tuple[int, ...]) -> Engine:
+def _ordering(
+    value: int, ranges: tuple[int, ...], strides: tuple[int, ...], timing: EngineTiming
+) -> Engine:
     """Return an engine that brings the words of a value into row-major order."""
     words = math.prod(ranges)
     operand = Operand(
@@ -760,17 +775,17 @@ def _ordering(value: int, ranges: tuple[int, ...], strides: tuple[int, ...]) -> 
         "outer": (words,),
         "inner": (),
         "epilogue_loops": (),
-        "done": _OPERANDS_READY,
-        "fifo": _OPERANDS_READY + 4,
+        "done": timing.operands,
+        "fifo": timing.operands + timing.handover,
     }
     return Engine(numbers, (operand,), Body((), "operand:0"), ())
 
 
-def _frames_held(stage: Stage) -> int:
+def _frames_held(stage: Stage, timing: EngineTiming) -> int:
     """Return how many frames there can be in a stage, so that nothing waits for more marks."""
     held = 0
     engines = [stage.engine] if stage.engine else []
-    engines += [_ordering(0, *order) for order in stage.orders if order[0]]
+    engines += [_ordering(0, *order, timing) for order in stage.orders if order[0]]
     for engine in engines:
         promised = engine.fifo + engine.lanes * (engine.slot_fifo if engine.is_queued else 0)
         held += max((operand.frames for operand in engine.operands), default=0)
@@ -872,7 +887,8 @@ class _Top(Parts):
         frames.connect(received, at_end)
         # Which of the frames under way have the wrong length; a place for each that there can be.
         last_word = m.name_as("last_word", m.and_("%output_valid", links[final].last))
-        depth = 1 << bits_for(max(16, sum(_frames_held(stage) for stage in stream.stages)))
+        held = sum(_frames_held(stage, stream.timing) for stage in stream.stages)
+        depth = 1 << bits_for(max(16, held))
         pushed = m.and_(is_taken, at_end)
         popped = m.and_(last_word, out_ready)
         _, mark, is_mark = self.fifo("marks", depth, rst, frames.is_wrong, pushed, popped)

@@ -23,9 +23,6 @@ __all__ = [
     "verify_files",
 ]
 
-#: What the machine adds to a run: one cycle to leave the receiving phase, two to fill the fetch
-#: pipeline.
-_START_CYCLES = 2
 
 _MANIFEST_KINDS: dict[str, type] = {
     "top": str,
@@ -64,7 +61,7 @@ def predicted_cycles(summary: Mapping[str, Any]) -> int:
     answer = summary["memory_latency"] + 1  # a word leaves every so many cycles
     return (
         summary["input_words"]
-        + _START_CYCLES
+        + summary["start_cycles"]  # until the first row is executed
         + summary["cycles"]
         + summary["output_words"] * answer
     )

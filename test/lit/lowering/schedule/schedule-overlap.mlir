@@ -26,7 +26,7 @@ func.func @dense(%x: memref<70xf32> {approx.role = "input"},
       // CHECK: approx.mulf {{.*}} {approx.latency = 4 : i64, approx.start = 1 : i64
       // CHECK: approx.addf {{.*}} {approx.latency = 4 : i64, approx.start = 8 : i64
       // CHECK: affine.store {{.*}} approx.start = 14 : i64
-      // CHECK: approx.ii = 2 : i64, approx.lengths = array<i64: 15>, approx.trip = 16 : i64
+      // CHECK: approx.ii = 2 : i64, approx.kernel = {{.*}}, approx.lengths = array<i64: 15>, approx.trip = 16 : i64
       // CHECK: approx.layer = "dense", {{.*}} approx.overlap, approx.trip = 70 : i64
       %a = affine.load %x[%k] : memref<70xf32>
       %b = affine.load %w[%k, %j] : memref<70x16xf32>
@@ -60,7 +60,7 @@ func.func @sum(%x: memref<70xf32> {approx.role = "input"},
     %p = approx.mulf %a, %b {instance = 1} : f32
     %s = approx.addf %c, %p {instance = 2} : f32
     affine.store %s, %y[0] : memref<1xf32>
-    // CHECK: approx.ii = 8 : i64, approx.lengths = array<i64: 13>, approx.trip = 70 : i64
+    // CHECK: approx.ii = 8 : i64, approx.kernel = {{.*}}, approx.lengths = array<i64: 13>, approx.trip = 70 : i64
   }
   return
 }
@@ -127,7 +127,7 @@ func.func @convolution(%x: memref<9x20x2xf32> {approx.role = "input"},
   // CHECK: affine.for {{.*}} = 0 to 2
   // CHECK: affine.for {{.*}} = 0 to 18
   // CHECK: approx.strides = array<i64: 40, 0, 40, 2, 1, 2>
-  // CHECK: approx.ii = 2 : i64, approx.lengths = array<i64: 8>, approx.trip = 18 : i64
+  // CHECK: approx.ii = 2 : i64, approx.kernel = {{.*}}, approx.lengths = array<i64: 8>, approx.trip = 18 : i64
   // CHECK: approx.overlap, approx.trip = 2
   // CHECK: approx.layer = "conv", {{.*}}, approx.trip = 7
   affine.for %i = 0 to 7 {
@@ -165,7 +165,7 @@ func.func @interval(%x: memref<30xf32> {approx.role = "input"},
     %a = affine.load %x[%i] : memref<30xf32>
     %p = approx.mulf %a, %a {instance = 1} : f32
     affine.store %p, %y[%i] : memref<30xf32>
-    // CHECK: approx.ii = 8 : i64, approx.lengths = array<i64: 11>, approx.trip = 30 : i64
+    // CHECK: approx.ii = 8 : i64, approx.kernel = {{.*}}, approx.lengths = array<i64: 11>, approx.trip = 30 : i64
   }
   return
 }

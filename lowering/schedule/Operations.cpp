@@ -1,0 +1,125 @@
+#include "lowering/schedule/Schedule.h"
+
+#include "mlir/Dialect/Affine/Analysis/LoopAnalysis.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace asnet {
+
+bool isLoad(Operation *op) { return isa<affine::AffineLoadOp, memref::LoadOp>(op); }
+
+bool isStore(Operation *op) { return isa<affine::AffineStoreOp, memref::StoreOp>(op); }
+
+bool isApprox(Operation *op) { return op->getName().getDialectNamespace() == "approx"; }
+
+bool isAlias(Operation *op) {
+  if (isa<arith::ExtUIOp>(op))
+    return true;
+  return isa<arith::BitcastOp>(op) && op->getResult(0).getType().isInteger();
+}
+
+bool isStructural(Operation *op) {
+  return isa<memref::AllocOp, memref::AllocaOp, memref::DeallocOp, memref::GetGlobalOp,
+             affine::AffineApplyOp>(op) ||
+         isa<ViewLikeOpInterface>(op) || op->hasTrait<OpTrait::IsTerminator>() ||
+         (isa<arith::ConstantOp>(op) && op->getResult(0).getType().isIndex());
+}
+
+bool isInnermost(affine::AffineForOp loop) {
+  return loop.getBody()->getOps<affine::AffineForOp>().empty();
+}
+
+int64_t tripsOf(affine::AffineForOp loop) { return *affine::getConstantTripCount(loop); }
+
+SmallVector<Operation *> timedOps(Block &block) {
+  SmallVector<Operation *> ops;
+  for (Operation &op : block)
+    if (!isa<affine::AffineForOp>(op) && !isAlias(&op) && !isStructural(&op))
+      ops.push_back(&op);
+  return ops;
+}
+
+Operation *producer(Value value) {
+  Operation *op = value.getDefiningOp();
+  while (op && isAlias(op))
+    op = op->getOperand(0).getDefiningOp();
+  return op;
+}
+
+void collectUsers(Operation *op, SmallVectorImpl<Operation *> &users) {
+  for (Operation *user : op->getUsers()) {
+    if (isAlias(user))
+      collectUsers(user, users);
+    else
+      users.push_back(user);
+  }
+}
+
+std::string plainFunction(Operation *op) {
+  auto all32 = [&] {
+    return llvm::all_of(op->getOperandTypes(), [](Type t) { return t.isInteger(32); });
+  };
+  bool narrow = llvm::all_of(op->getOperandTypes(),
+                             [](Type t) { return t.isInteger(32) || t.isInteger(1); });
+  return llvm::TypeSwitch<Operation *, std::string>(op)
+      .Case<arith::AndIOp>([&](auto) { return narrow ? "andi" : ""; })
+      .Case<arith::OrIOp>([&](auto) { return narrow ? "ori" : ""; })
+      .Case<arith::XOrIOp>([&](auto) { return narrow ? "xori" : ""; })
+      .Case<arith::AddIOp>([&](auto) { return all32() ? "addi" : ""; })
+      .Case<arith::SubIOp>([&](auto) { return all32() ? "subi" : ""; })
+      .Case<arith::MulIOp>([&](auto) { return all32() ? "muli" : ""; })
+      .Case<arith::ShLIOp>([&](auto) { return all32() ? "shli" : ""; })
+      .Case<arith::ShRUIOp>([&](auto) { return all32() ? "shrui" : ""; })
+      .Case<arith::ShRSIOp>([&](auto) { return all32() ? "shrsi" : ""; })
+      .Case<arith::MaxSIOp>([&](auto) { return all32() ? "maxsi" : ""; })
+      .Case<arith::MinSIOp>([&](auto) { return all32() ? "minsi" : ""; })
+      .Case<arith::MaxUIOp>([&](auto) { return all32() ? "maxui" : ""; })
+      .Case<arith::MinUIOp>([&](auto) { return all32() ? "minui" : ""; })
+      .Case<arith::TruncIOp>([&](auto trunc) {
+        return trunc.getType().isInteger(1) ? "trunci" : "";
+      })
+      .Case<arith::NegFOp>([&](auto neg) { return neg.getType().isF32() ? "negf" : ""; })
+      .Case<arith::SelectOp>([&](auto select) {
+        return select.getType().isF32() || select.getType().isInteger(32) ||
+                       select.getType().isInteger(1)
+                   ? "select"
+                   : "";
+      })
+      // Integer to float: a NaN becomes the canonical one.
+      .Case<arith::BitcastOp>([&](auto cast) { return cast.getType().isF32() ? "canon" : ""; })
+      .Case<arith::CmpIOp>([&](auto compare) {
+        return all32() ? ("cmpi_" + arith::stringifyCmpIPredicate(compare.getPredicate())).str()
+                       : std::string();
+      })
+      .Case<arith::CmpFOp>([&](auto compare) {
+        return compare.getLhs().getType().isF32()
+                   ? ("cmpf_" + arith::stringifyCmpFPredicate(compare.getPredicate())).str()
+                   : std::string();
+      })
+      .Default([](auto) { return std::string(); });
+}
+
+std::optional<uint32_t> wordOf(arith::ConstantOp constant) {
+  if (auto value = dyn_cast<FloatAttr>(constant.getValue()); value && value.getType().isF32())
+    return value.getValue().isNaN() ? 0x7FC00000
+                                    : value.getValue().bitcastToAPInt().getZExtValue();
+  if (auto value = dyn_cast<IntegerAttr>(constant.getValue());
+      value && value.getType().getIntOrFloatBitWidth() <= kWordBits)
+    return value.getValue().getZExtValue();
+  return std::nullopt;
+}
+
+StringAttr layerOf(Operation *op) {
+  for (; op; op = op->getParentOp())
+    if (auto layer = op->getAttrOfType<StringAttr>("approx.layer"))
+      return layer;
+  return {};
+}
+
+void setInt(Operation *op, StringRef name, int64_t value) {
+  op->setDiscardableAttr(name, Builder(op->getContext()).getI64IntegerAttr(value));
+}
+
+} // namespace asnet
