@@ -27,6 +27,13 @@ struct SchedulePipelineOptions : PassPipelineOptions<SchedulePipelineOptions> {
   Option<int64_t> memoryLatency{
       *this, "memory-latency", llvm::cl::init(1),
       llvm::cl::desc("cycles from an address to the word as an operand")};
+  Option<int64_t> fetchLatency{*this, "fetch-latency", llvm::cl::init(2),
+                               llvm::cl::desc("cycles from a row's name to its execution")};
+  Option<int64_t> plainLatency{*this, "plain-latency", llvm::cl::init(1),
+                               llvm::cl::desc("registers of the plain logic")};
+  Option<int64_t> resultRegisters{
+      *this, "result-registers", llvm::cl::init(0),
+      llvm::cl::desc("registers behind the result of each unit, at least")};
 };
 
 struct SplitStreamPipelineOptions : PassPipelineOptions<SplitStreamPipelineOptions> {
@@ -168,6 +175,9 @@ void schedule(OpPassManager &pm, const SchedulePipelineOptions &options) {
   simplify(pm);
   ScheduleOptions scheduling;
   scheduling.memoryLatency = options.memoryLatency;
+  scheduling.fetchLatency = options.fetchLatency;
+  scheduling.plainLatency = options.plainLatency;
+  scheduling.resultRegisters = options.resultRegisters;
   pm.addPass(createSchedule(scheduling));
 }
 

@@ -112,6 +112,7 @@ def generate(
         lanes=parsed,
         clock_mhz=clock_mhz,
         clocks=clocks,
+        registers=clock.registers(clock_mhz),
     )
     if predict_area:
         manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress)

@@ -16,6 +16,7 @@ from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle import write
 from asnet_mlir.hardware.bundle.manifest import verify_files
 from asnet_mlir.hardware.bundle.unit import CoreFiles
+from asnet_mlir.hardware.schedule.registers import Registers
 from asnet_mlir.hardware.simulation.simulate import simulate as run_simulation
 
 NAN = 0x7FC00000
@@ -380,7 +381,7 @@ def test_a_frame_ends_at_its_tlast(dense: Case) -> None:
 def test_a_slower_memory_changes_nothing_but_time(dense: Case, tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
     manifest = write.write_bundle(
-        dense.network, dense.weights, dense.cores, folder, name="net", memory_latency=2
+        dense.network, dense.weights, dense.cores, folder, name="net", registers=Registers(memory=2)
     )
     result = run_simulation(folder, dense.inputs)
     assert_equal(result.outputs, dense.expected)

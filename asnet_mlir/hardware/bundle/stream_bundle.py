@@ -20,6 +20,7 @@ from asnet_mlir.hardware.bundle.rom_images import (
     rom_text,
 )
 from asnet_mlir.hardware.schedule import stream as streams
+from asnet_mlir.hardware.schedule.registers import Registers
 
 __all__ = ["contents"]
 
@@ -30,6 +31,7 @@ def contents(
     attachments: Mapping[int, Mapping[str, Any]],
     top: str,
     lanes: Sequence[str],
+    registers: Registers,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the generated files of a bundle, and what its manifest says about them.
 
@@ -39,6 +41,7 @@ def contents(
       attachments: how each instance's core is attached.
       top: name of the top module.
       lanes: see `streams.parse_lanes`.
+      registers: see `write_bundle`.
 
     Returns:
       Files by path; keys of the manifest, and `units`: the instances that are used, `counts`: how
@@ -47,7 +50,8 @@ def contents(
     Raises:
       InputError: a weight is missing or of the wrong size.
     """
-    made = json.loads(streams.hw_opt(streams.schedule(network, lanes), "all", top, attachments))
+    scheduled = streams.schedule(network, lanes, registers)
+    made = json.loads(streams.hw_opt(scheduled, "all", top, attachments))
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
     memories: dict[str, dict[str, Any]] = {}
     layers = []

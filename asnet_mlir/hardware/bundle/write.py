@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_c
 from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
 from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
 from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.support.files import replacement, restore, unwritable
 from asnet_mlir.support.resources import lowering_directory
 
@@ -36,7 +38,7 @@ def write_bundle(
     *,
     name: str = "network",
     force: bool = False,
-    memory_latency: int = 1,
+    registers: Registers = FEWEST,
     models: str | None = None,
     info: Mapping[str, Any] | None = None,
     style: str = "shared",
@@ -55,7 +57,7 @@ def write_bundle(
       name: of the design and its top module; all other modules and the ROMs' files are called
         NAME_.., so that several designs can be parts of one.
       force: replace `out_dir` if it exists.
-      memory_latency: 1, or 2 for a register behind each memory (a higher clock, more cycles).
+      registers: those beyond what the hardware needs (a higher clock, more cycles).
       models: the software models of the instances, kept beside the network so that the software's
         result can be computed from the bundle alone, and test vectors be made.
       info: JSON values for the manifest (bindings, layers, ..); test vectors want `input_shape`,
@@ -82,9 +84,13 @@ def write_bundle(
         for key, core in cores.items()
     }
     if style == "stream":
-        generated, entries = stream_bundle.contents(network, weights, attachments, name, lanes)
+        generated, entries = stream_bundle.contents(
+            network, weights, attachments, name, lanes, registers
+        )
     else:
-        generated, entries = _machine_contents(network, weights, attachments, name, memory_latency)
+        generated, entries = _machine_contents(network, weights, attachments, name, registers)
+    if registers != FEWEST:
+        entries["registers"] = asdict(registers)
     units = entries.pop("units")
     _check_units(units, cores)
     # How often each core is built: once in the machine, as often as engines have it in a stream.
@@ -249,10 +255,10 @@ def _machine_contents(
     weights: Mapping[str, np.ndarray],
     attachments: Mapping[int, Mapping[str, Any]],
     top: str,
-    memory_latency: int,
+    registers: Registers,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the sequential machine's generated files, and what the manifest says about them."""
-    scheduled = stages.schedule(network, memory_latency)
+    scheduled = stages.schedule(network, registers)
     made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
     summary = made["summary"]
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.support import processes
 from asnet_mlir.support.resources import lowering_directory
 from asnet_mlir.support.tools import asnet_opt_path
@@ -29,13 +30,13 @@ def _asnet_opt() -> Path:
     return Path(os.environ.get("ASNET_OPT") or asnet_opt_path())
 
 
-def schedule(network: str, memory_latency: int = 1) -> str:
+def schedule(network: str, registers: Registers = FEWEST) -> str:
     """Return a bound network as scheduled affine loops, in the generic form for the next stage.
 
     Args:
       network: MLIR text on tensors: one function whose arguments carry `approx.role = "input"` or
         `approx.weight`, every approx op bound to an instance that `approx.library` declares.
-      memory_latency: cycles from a memory's address to its word as an operand.
+      registers: those beyond what the machine needs.
 
     Raises:
       InputError: the network has something that the machine cannot do; the message names the
@@ -43,7 +44,7 @@ def schedule(network: str, memory_latency: int = 1) -> str:
     """
     command: list[str | os.PathLike[str]] = [
         _asnet_opt(),
-        f"--asnet-schedule=memory-latency={memory_latency}",
+        f"--asnet-schedule={registers.of_machine}",
         "--mlir-print-op-generic",
     ]
     result = processes.run(
@@ -83,6 +84,7 @@ def hw_opt(
             f"--emit={emit}",
             f"--name={name}",
             f"--cores={cores_file}",
+            "--verified",
         ]
         return processes.run(
             command, purpose="generating the machine with CIRCT", input_text=scheduled
@@ -94,14 +96,14 @@ def emit(
     stage: str,
     name: str = "",
     cores: Mapping[int, Mapping[str, Any]] | None = None,
-    memory_latency: int = 1,
+    registers: Registers = FEWEST,
 ) -> str:
     """Return the text of one of `STAGES` for a bound network."""
     if stage not in STAGES:
         raise InputError(f"unknown stage '{stage}'; stages are {', '.join(STAGES)}")
     if stage == "scheduled":
-        return schedule(network, memory_latency)
-    return hw_opt(schedule(network, memory_latency), stage, name, cores)
+        return schedule(network, registers)
+    return hw_opt(schedule(network, registers), stage, name, cores)
 
 
 def asnet_hw_opt(arguments: Sequence[str] | None = None) -> int:

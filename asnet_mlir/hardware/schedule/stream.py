@@ -12,6 +12,7 @@ from typing import Any
 from asnet_mlir.binding import layer_option
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.ir import module_from_text, run_passes
 
 __all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
@@ -19,7 +20,7 @@ __all__ = ["StreamSchedule", "hw_opt", "parse_lanes", "schedule"]
 #: Between the modules of a text, as `--split-input-file` of MLIR's tools has it.
 SPLIT = "\n// -----\n"
 _STAGES = "builtin.module(asnet-split-stream{{lanes={lanes}}})"
-_SCHEDULE = "builtin.module(approx-schedule-engines{{lanes={lanes}}})"
+_SCHEDULE = "builtin.module(approx-schedule-engines{{lanes={lanes} memory-latency={memory}}})"
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,19 @@ class StreamSchedule:
     Attributes:
       text: the stages, in the generic form.
       machines: of the stages that the sequential machine computes, by index: a module each, bound.
+      registers: of these machines, and of the engines.
     """
 
     text: str
     machines: Mapping[int, str]
+    registers: Registers = FEWEST
 
     @property
     def complete_text(self) -> str:
         """The stages, and behind them, as asnet-hw-opt reads them, the scheduled machines."""
-        machines = (stages.schedule(text) for _, text in sorted(self.machines.items()))
+        machines = (
+            stages.schedule(text, self.registers) for _, text in sorted(self.machines.items())
+        )
         return SPLIT.join([self.text, *machines])
 
 
@@ -58,7 +63,9 @@ def parse_lanes(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(parsed)
 
 
-def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
+def schedule(
+    network: str, lanes: Sequence[str] = (), registers: Registers = FEWEST
+) -> StreamSchedule:
     """Split a bound network into stages and decide how each is computed.
 
     Args:
@@ -74,7 +81,9 @@ def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
         most = max([1, *(int(value.rpartition(":")[2]) for value in lanes)])
         run_passes(module, _STAGES.format(lanes=most), "splitting into stages")
         given = ",".join(_lanes_option(value) for value in lanes) or "1"
-        run_passes(module, _SCHEDULE.format(lanes=given), "scheduling the network")
+        run_passes(
+            module, _SCHEDULE.format(lanes=given, memory=registers.memory), "scheduling the network"
+        )
         library = "\n".join(
             str(op) for op in module.body.operations if op.operation.name == "approx.library"
         )
@@ -94,7 +103,7 @@ def schedule(network: str, lanes: Sequence[str] = ()) -> StreamSchedule:
                 ]
             )
             machines[index] = f"module {{\n{library}\n{op}\n}}\n"
-    return StreamSchedule(text, machines)
+    return StreamSchedule(text, machines, registers)
 
 
 def _lanes_option(value: str) -> str:

@@ -11,13 +11,18 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.errors import InputError
+from asnet_mlir.hardware.schedule.registers import FEWEST, MOST, Registers
 
-__all__ = ["Choice", "check_clock", "choose"]
+__all__ = ["Choice", "check_clock", "choose", "registers"]
 
 # So many depths are tried one by one; of more, those that bisection asks for.
 _FEW = 10
 # By so much a placement may be worse than the best one of the same netlist.
 _SPREAD = 1.25
+
+
+# Where a word goes from a memory through the choice of operands in one cycle, ECP5 reaches 101 MHz.
+_DIRECT_MHZ = 90.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ def check_clock(clock_mhz: float) -> None:
     """
     if isinstance(clock_mhz, bool) or not math.isfinite(clock_mhz) or clock_mhz <= 0:
         raise InputError(f"a clock of {clock_mhz} MHz; give a number above 0")
+
+
+def registers(clock_mhz: float | None) -> Registers:
+    """Return which registers hardware has around its cores for a clock on ECP5."""
+    return FEWEST if clock_mhz is None or clock_mhz <= _DIRECT_MHZ else MOST
 
 
 def choose(
