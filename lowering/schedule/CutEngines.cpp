@@ -15,8 +15,7 @@ constexpr int64_t kWorthAnEngine = 1024, kMachineStep = 13;
 
 class Cutter {
 public:
-  Cutter(func::FuncOp main, int64_t lanes)
-      : main(main), lanes(lanes), builder(main.getContext()) {}
+  Cutter(func::FuncOp main, int64_t lanes) : main(main), lanes(lanes), builder(main.getContext()) {}
 
   void run() {
     sinkMovements();
@@ -121,8 +120,7 @@ private:
       }
       auto generic = dyn_cast<linalg::GenericOp>(op);
       bool isEngine = canBeEngine(op);
-      if (isEngine && generic.getNumReductionLoops() != 0 &&
-          (all || isWorthAnEngine(generic))) {
+      if (isEngine && generic.getNumReductionLoops() != 0 && (all || isWorthAnEngine(generic))) {
         begin(op, Part::nest, part != Part::padding);
       } else if (isEngine && (part == Part::nest || part == Part::elementwise) &&
                  findChained(generic, last)) {

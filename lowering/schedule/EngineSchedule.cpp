@@ -71,8 +71,8 @@ bool Engine::collectOperand(linalg::GenericOp op, OpOperand &use, bool isEpilogu
   AffineMap map = op.getMatchingIndexingMap(&use);
   auto type = cast<RankedTensorType>(use.get().getType());
   operand.words = operand.load = type.getNumElements();
-  SmallVector<int64_t> coefficients =
-      *linearCoefficients(linearPosition(map, type), map.getNumDims());
+  SmallVector<int64_t> coefficients = *linearCoefficients(linearPosition(map, type),
+                                                          map.getNumDims());
   operand.base = coefficients.back();
   for (unsigned dim : outerDims)
     operand.outer.push_back(coefficients[dim]);
@@ -171,7 +171,8 @@ void Engine::placeWeight(Operand &operand) {
       operand.strides.push_back(stride);
       strides.push_back(&own);
     }
-  for (auto [stride, range] : llvm::zip_equal(llvm::reverse(strides), llvm::reverse(operand.ranges))) {
+  for (auto [stride, range] :
+       llvm::zip_equal(llvm::reverse(strides), llvm::reverse(operand.ranges))) {
     *stride = words;
     words *= range;
   }
@@ -429,8 +430,8 @@ void Engine::annotateOperands() {
       attrs.set("shape", array(operand.pad.getResultType().getShape()));
       attrs.set("low", array(operand.pad.getStaticLow()));
       attrs.set("high", array(operand.pad.getStaticHigh()));
-      attrs.set("pad", b.getI32IntegerAttr(
-                           int32_t(*constantWord(operand.pad.getConstantPaddingValue()))));
+      attrs.set("pad",
+                b.getI32IntegerAttr(int32_t(*constantWord(operand.pad.getConstantPaddingValue()))));
     }
     operandAttrs.push_back(attrs.getDictionary(func.getContext()));
   }
@@ -444,7 +445,8 @@ void Engine::annotateEngine() {
   int64_t fifo = window / round * interleave + std::min(window % round, interleave);
   if (isQueued()) {
     // Words of finished slots leave one after the other: a group may wait while the next one is finished.
-    attrs.set("slot_fifo", i64(2 * interleave + llvm::divideCeil(sumReady + timing.handover, lanes)));
+    attrs.set("slot_fifo",
+              i64(2 * interleave + llvm::divideCeil(sumReady + timing.handover, lanes)));
     fifo = done - sumReady + timing.epilogueOperands() + timing.handover;
   }
   NamedAttrList resources;

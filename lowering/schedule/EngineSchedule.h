@@ -54,8 +54,7 @@ public:
   llvm::SmallVector<int64_t> orderRanges, orderStrides;
   /// Cycles from the first to the last word of a frame that leaves.
   int64_t span() const {
-    return std::max(outputs * epilogueInterval,
-                    issueCycles - interleave * (depth - 1) * interval);
+    return std::max(outputs * epilogueInterval, issueCycles - interleave * (depth - 1) * interval);
   }
 
 private:

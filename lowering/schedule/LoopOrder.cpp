@@ -70,8 +70,8 @@ private:
 };
 
 /// Whether `other` may touch, in another iteration of `loop`, the word that `store` writes.
-bool LoopOrder::meetInOthers(Operation *store, Operation *other,
-                             ArrayRef<affine::AffineForOp> band, affine::AffineForOp loop) {
+bool LoopOrder::meetInOthers(Operation *store, Operation *other, ArrayRef<affine::AffineForOp> band,
+                             affine::AffineForOp loop) {
   const Access &x = memories.accessOf(store), &y = memories.accessOf(other);
   if (x.memory != y.memory)
     return memories.mayAlias(store, other);

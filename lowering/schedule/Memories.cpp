@@ -37,8 +37,7 @@ LogicalResult Memories::collect() {
           return collectAccess(op, load.getMemRef(), load.getAffineMap(), load.getMapOperands());
         })
         .Case<affine::AffineStoreOp>([&](auto store) {
-          return collectAccess(op, store.getMemRef(), store.getAffineMap(),
-                               store.getMapOperands());
+          return collectAccess(op, store.getMemRef(), store.getAffineMap(), store.getMapOperands());
         })
         .Case<memref::LoadOp>([&](auto load) {
           return collectAccess(op, load.getMemRef(), identity(load.getIndices().size()),
@@ -106,8 +105,8 @@ FailureOr<Memory> Memories::describe(Operation *op, Value base) {
     return memory;
   }
   if (auto global = base.getDefiningOp<memref::GetGlobalOp>()) {
-    auto declaration =
-        SymbolTable::lookupNearestSymbolFrom<memref::GlobalOp>(func, global.getNameAttr());
+    auto declaration = SymbolTable::lookupNearestSymbolFrom<memref::GlobalOp>(func,
+                                                                              global.getNameAttr());
     if (!declaration || !declaration.getConstant())
       return scheduleError(op, "accesses a global that is not constant");
     memory.name = global.getName().str();
@@ -145,13 +144,13 @@ FailureOr<LinearForm> Memories::linearize(Operation *user, AffineExpr expr, Valu
       return form;
     }
     scheduleError(user, "has an index that is no linear function of the loops; "
-                "hardware addresses are linear in the loop counters");
+                        "hardware addresses are linear in the loop counters");
     return failure();
   }
   auto binary = cast<AffineBinaryOpExpr>(expr);
   if (expr.getKind() != AffineExprKind::Add && expr.getKind() != AffineExprKind::Mul) {
     scheduleError(user, "has an index with a division or remainder; "
-                "hardware addresses are linear in the loop counters");
+                        "hardware addresses are linear in the loop counters");
     return failure();
   }
   FailureOr<LinearForm> lhs = linearize(user, binary.getLHS(), operands, numDims);
@@ -179,11 +178,11 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
   if (failed(type.getStridesAndOffset(strides, offset)) || ShapedType::isDynamic(offset) ||
       llvm::any_of(strides, ShapedType::isDynamic) || !type.hasStaticShape())
     return scheduleError(op, "must access memory of static shape, strides and offset, got ",
-                 memref.getType());
+                         memref.getType());
   if (!type.getElementType().isF32() && !type.getElementType().isInteger(32))
     return scheduleError(op, "must access words of 32 bits, f32 or i32, got elements of ",
-                 type.getElementType(),
-                 "; hardware has no narrower numbers, so leave out the conversion to them");
+                         type.getElementType(),
+                         "; hardware has no narrower numbers, so leave out the conversion to them");
   Value base = memref;
   while (auto view = base.getDefiningOp<ViewLikeOpInterface>())
     base = view.getViewSource();
@@ -211,8 +210,8 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
     if (affine::AffineForOp loop = affine::getForInductionVarOwner(operands[i]))
       dims.back() = dims.back() * loop.getStepAsInt() + loop.getConstantLowerBound();
   }
-  map = simplifyAffineMap(
-      map.replaceDimsAndSymbols(dims, {}, map.getNumDims(), map.getNumSymbols()));
+  map =
+      simplifyAffineMap(map.replaceDimsAndSymbols(dims, {}, map.getNumDims(), map.getNumSymbols()));
   Access access;
   access.memory = *index;
   access.address.constant = offset;
@@ -333,9 +332,8 @@ LogicalResult Memories::verify() {
     for (const Memory &other : memories)
       if (&memory != &other && memory.sharesWords(other) &&
           (memory.isRom() || memory.isAliveWith(other)))
-        return func.emitOpError("has '")
-               << memory.name << "' and '" << other.name
-               << "' at the same words, while both are needed";
+        return func.emitOpError("has '") << memory.name << "' and '" << other.name
+                                         << "' at the same words, while both are needed";
   for (auto &[op, access] : accesses) {
     auto number = op->getAttrOfType<IntegerAttr>("approx.memory");
     auto base = op->getAttrOfType<IntegerAttr>("approx.base");

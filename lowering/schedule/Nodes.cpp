@@ -6,9 +6,8 @@ namespace asnet {
 
 LogicalResult Units::collect(func::FuncOp func) {
   DenseMap<int64_t, approx::CoreOp> declared;
-  func->getParentOfType<ModuleOp>().walk([&](approx::CoreOp core) {
-    declared[core.getId()] = core;
-  });
+  func->getParentOfType<ModuleOp>().walk(
+      [&](approx::CoreOp core) { declared[core.getId()] = core; });
   std::map<int64_t, approx::CoreOp> used;
   WalkResult result = func.walk([&](Operation *op) -> WalkResult {
     if (op == func || isa<affine::AffineForOp>(op) || isStructural(op) || isAlias(op) ||
@@ -107,7 +106,8 @@ private:
   ArrayRef<Operation *> ops;
   DenseMap<Operation *, unsigned> position;
   DenseMap<Operation *, unsigned> effective; // where in program order an access really happens
-  DenseMap<Operation *, SmallVector<Operation *, 2>> operandLoads; // by the operation that uses them
+  DenseMap<Operation *, SmallVector<Operation *, 2>>
+      operandLoads; // by the operation that uses them
   DenseMap<Operation *, Operation *> resultStore; // by the operation whose result it takes
   SmallVector<Node> nodes;
   DenseMap<Operation *, unsigned> nodeOf;
@@ -202,8 +202,7 @@ std::optional<Node> NodeMaker::makeNode(Operation *op) {
   }
   node.loads = operandLoads[op];
   if (isStore(op)) {
-    if (Operation *source = producer(op->getOperand(0));
-        source && resultStore.lookup(source) == op)
+    if (Operation *source = producer(op->getOperand(0)); source && resultStore.lookup(source) == op)
       return std::nullopt;
     node.isMove = true;
     node.store = op;

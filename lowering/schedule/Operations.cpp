@@ -77,9 +77,8 @@ std::string plainFunction(Operation *op) {
       .Case<arith::MinSIOp>([&](auto) { return all32() ? "minsi" : ""; })
       .Case<arith::MaxUIOp>([&](auto) { return all32() ? "maxui" : ""; })
       .Case<arith::MinUIOp>([&](auto) { return all32() ? "minui" : ""; })
-      .Case<arith::TruncIOp>([&](auto trunc) {
-        return trunc.getType().isInteger(1) ? "trunci" : "";
-      })
+      .Case<arith::TruncIOp>(
+          [&](auto trunc) { return trunc.getType().isInteger(1) ? "trunci" : ""; })
       .Case<arith::NegFOp>([&](auto neg) { return neg.getType().isF32() ? "negf" : ""; })
       .Case<arith::SelectOp>([&](auto select) {
         return select.getType().isF32() || select.getType().isInteger(32) ||
@@ -103,8 +102,7 @@ std::string plainFunction(Operation *op) {
 
 std::optional<uint32_t> wordOf(arith::ConstantOp constant) {
   if (auto value = dyn_cast<FloatAttr>(constant.getValue()); value && value.getType().isF32())
-    return value.getValue().isNaN() ? 0x7FC00000
-                                    : value.getValue().bitcastToAPInt().getZExtValue();
+    return value.getValue().isNaN() ? 0x7FC00000 : value.getValue().bitcastToAPInt().getZExtValue();
   if (auto value = dyn_cast<IntegerAttr>(constant.getValue());
       value && value.getType().getIntOrFloatBitWidth() <= kWordBits)
     return value.getValue().getZExtValue();

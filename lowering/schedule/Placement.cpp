@@ -9,8 +9,8 @@ namespace asnet {
 int64_t lengthOf(ArrayRef<Node> nodes, const MachineTiming &timing) {
   int64_t length = 0;
   for (const Node &node : nodes)
-    length = std::max({length, node.start + node.latency + timing.issueToUse + 1,
-                       node.start + node.interval});
+    length = std::max(
+        {length, node.start + node.latency + timing.issueToUse + 1, node.start + node.interval});
   return length;
 }
 
@@ -239,8 +239,8 @@ bool Placer::placeModulo(ArrayRef<Edge> edges, int64_t ii) {
     int64_t earliest = node.loads.empty() ? 0 : timing.memory;
     for (const Edge *edge : in[*next])
       if (nodes[edge->from].start >= 0)
-        earliest = std::max(earliest, nodes[edge->from].start + edge->distance -
-                                          ii * edge->iterations);
+        earliest = std::max(earliest,
+                            nodes[edge->from].start + edge->distance - ii * edge->iterations);
     int64_t at = earliest;
     while (at < earliest + ii && !inTheWay(node, at).empty())
       ++at;
@@ -271,8 +271,8 @@ Plan planLoop(MutableArrayRef<Node> nodes, Value variable, int64_t trips, Proble
 
 Overlap overlapOf(affine::AffineForOp loop, const MachineTiming &timing) {
   auto lengths = loop->getAttrOfType<DenseI64ArrayAttr>("approx.lengths");
-  Overlap overlap{loop->getAttrOfType<IntegerAttr>("approx.ii").getInt(), lengths[0],
-                  tripsOf(loop), timing.branchRows()};
+  Overlap overlap{loop->getAttrOfType<IntegerAttr>("approx.ii").getInt(), lengths[0], tripsOf(loop),
+                  timing.branchRows()};
   if (auto outer = dyn_cast<affine::AffineForOp>(loop->getParentOp());
       outer && outer->hasAttr("approx.overlap"))
     overlap.runs = tripsOf(outer);

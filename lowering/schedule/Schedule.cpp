@@ -3,8 +3,8 @@
 
 #include "lowering/schedule/Schedule.h"
 
-#include "mlir/Dialect/Affine/LoopUtils.h"
 #include "mlir/Dialect/Affine/Analysis/LoopAnalysis.h"
+#include "mlir/Dialect/Affine/LoopUtils.h"
 
 using namespace mlir;
 

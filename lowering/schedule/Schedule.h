@@ -163,15 +163,15 @@ private:
 
 /// What one issue slot starts: an operation of a unit or of the plain logic, or a move through it.
 struct Node {
-  mlir::Operation *op;               // the operation, or what is moved (load, constant, store)
+  mlir::Operation *op; // the operation, or what is moved (load, constant, store)
   bool isMove = false;
-  int64_t latency = 0;               // cycles inside the unit or the plain logic
-  std::optional<int64_t> unit;       // none: plain logic
+  int64_t latency = 0; // cycles inside the unit or the plain logic
+  std::optional<int64_t> unit; // none: plain logic
   int64_t interval = 1;
   llvm::SmallVector<mlir::Operation *, 2> loads; // read just in time as operands
-  mlir::Operation *store = nullptr;  // takes the result in the cycle in which it appears
+  mlir::Operation *store = nullptr; // takes the result in the cycle in which it appears
   llvm::SmallVector<std::pair<unsigned, int64_t>> after; // node, least distance between the starts
-  llvm::SmallVector<unsigned> values;                    // nodes whose results are operands
+  llvm::SmallVector<unsigned> values; // nodes whose results are operands
   int64_t priority = 0;
   int64_t start = -1;
 };
@@ -196,7 +196,7 @@ llvm::SmallVector<Node> makeNodes(Problem &problem, llvm::ArrayRef<mlir::Operati
 struct Plan {
   llvm::SmallVector<int64_t> starts;
   int64_t length = 0; // of an iteration
-  int64_t ii = 0;     // cycles from an iteration to the next; 0: they do not overlap
+  int64_t ii = 0; // cycles from an iteration to the next; 0: they do not overlap
   int64_t cycles = 0; // of the whole loop
 };
 

@@ -253,8 +253,7 @@ void StreamScheduler::annotateOrders(Stage &stage) {
 /// way to the same reader passes through.
 void StreamScheduler::sizeBuffer(Stage &stage, Operand &operand) {
   int64_t number = operand.argument.getArgNumber();
-  Stage *from = makerOf(
-      stage.func.getArgAttrOfType<IntegerAttr>(number, "approx.value").getInt());
+  Stage *from = makerOf(stage.func.getArgAttrOfType<IntegerAttr>(number, "approx.value").getInt());
   Engine *other = from ? from->engine.get() : nullptr;
   if (other && !other->orderRanges.empty()) {
     operand.writeRanges = other->orderRanges;

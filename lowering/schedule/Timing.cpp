@@ -32,10 +32,9 @@ LogicalResult read(Operation *op, ArrayRef<std::pair<StringRef, int64_t *>> fact
 } // namespace
 
 DictionaryAttr MachineTiming::toAttr(MLIRContext *context) const {
-  return dictionary(context, {{"fetch", fetch},
-                              {"issue_to_use", issueToUse},
-                              {"memory", memory},
-                              {"plain", plain}});
+  return dictionary(
+      context,
+      {{"fetch", fetch}, {"issue_to_use", issueToUse}, {"memory", memory}, {"plain", plain}});
 }
 
 FailureOr<MachineTiming> MachineTiming::of(Operation *func) {
@@ -64,10 +63,8 @@ FailureOr<EngineTiming> EngineTiming::of(Operation *func) {
 }
 
 DictionaryAttr Overlap::toAttr(MLIRContext *context) const {
-  return dictionary(context, {{"fill", fill()},
-                              {"first", first()},
-                              {"rows", kernel()},
-                              {"passes", passes()}});
+  return dictionary(
+      context, {{"fill", fill()}, {"first", first()}, {"rows", kernel()}, {"passes", passes()}});
 }
 
 } // namespace asnet

@@ -123,8 +123,8 @@ LogicalResult Segment::verifyOp(Operation *op) {
   if (isLoad(op)) {
     // A move reads for itself; another load is read for the one that uses it.
     if (it != issues.end() && startOf(op) + timing.memory != it->second.start)
-      return scheduleError(op, "is moved in cycle ", it->second.start,
-                           ", but read for cycle ", startOf(op) + timing.memory);
+      return scheduleError(op, "is moved in cycle ", it->second.start, ", but read for cycle ",
+                           startOf(op) + timing.memory);
     return success();
   }
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
@@ -168,8 +168,10 @@ LogicalResult Segment::verifyOperand(Operation *op, int64_t start, Value operand
     return scheduleError(op, "starts in cycle ", start, ", but an operand is there in cycle ",
                          ready);
   if (ii && start > ready + ii)
-    return scheduleError(op, "starts in cycle ", start, ", but the next iteration's operand is in "
-                         "its register from cycle ", ready + ii);
+    return scheduleError(op, "starts in cycle ", start,
+                         ", but the next iteration's operand is in "
+                         "its register from cycle ",
+                         ready + ii);
   return success();
 }
 
@@ -256,8 +258,8 @@ LogicalResult Segment::verifyAccesses() {
                              "' before it touches the same word in cycle ", startOf(first));
       if (!ii)
         continue;
-      std::optional<int64_t> iterations =
-          memories.carried(first, second, loop.getInductionVar(), tripsOf(loop));
+      std::optional<int64_t> iterations = memories.carried(first, second, loop.getInductionVar(),
+                                                           tripsOf(loop));
       if (iterations && startOf(second) + *iterations * ii <= startOf(first))
         return scheduleError(second, "is in cycle ", startOf(second), ", but '", first->getName(),
                              "' of ", *iterations, " iterations before touches the same word in ",
@@ -423,8 +425,8 @@ FailureOr<int64_t> EngineVerifier::verifyBody(linalg::GenericOp op, int64_t from
         ++earliest; // operands wait in a register that keeps still
     }
     if (*start < earliest)
-      return scheduleError(&inner, "starts in cycle ", *start, ", but an operand is there in cycle ",
-                           earliest);
+      return scheduleError(&inner, "starts in cycle ", *start,
+                           ", but an operand is there in cycle ", earliest);
     ready[inner.getResult(0)] = *start + latency + 1;
     if (isMain && engine.get("accumulate") && numberOf("accumulate") != *start &&
         llvm::is_contained(inner.getOperands(),
@@ -508,8 +510,7 @@ struct VerifySchedule : impl::VerifyScheduleBase<VerifySchedule> {
 
 LogicalResult verifyUnits(func::FuncOp func) {
   llvm::DenseMap<int64_t, approx::CoreOp> cores;
-  func->getParentOfType<ModuleOp>().walk(
-      [&](approx::CoreOp core) { cores[core.getId()] = core; });
+  func->getParentOfType<ModuleOp>().walk([&](approx::CoreOp core) { cores[core.getId()] = core; });
   auto units = func->getAttrOfType<ArrayAttr>("approx.units");
   if (!units)
     return func.emitOpError("has no 'approx.units'; run the scheduling pass again");
@@ -521,9 +522,9 @@ LogicalResult verifyUnits(func::FuncOp func) {
       return func.emitOpError("was scheduled for ") << attr << ", which the library lacks";
     for (StringRef name : {"op", "module", "parameters", "latency"})
       if (unit.get(name) != core->getAttr(name))
-        return core.emitOpError()
-               << id.getInt() << " has " << name << " " << core->getAttr(name)
-               << ", but was scheduled with " << unit.get(name) << "; schedule again";
+        return core.emitOpError() << id.getInt() << " has " << name << " " << core->getAttr(name)
+                                  << ", but was scheduled with " << unit.get(name)
+                                  << "; schedule again";
   }
   return success();
 }

@@ -5,7 +5,7 @@
 approx.library { approx.core 1 "addf" @fadd {} latency 3 interval 1 }
 
 // SCHEDULE: func.func @main
-// SCHEDULE-SAME: approx.memory_latency = 2
+// SCHEDULE-SAME: approx.timing = {{.*}}memory = 2 : i64
 // SCHEDULE: affine.for
 // SCHEDULE: approx.addf {{.*}} {approx.latency = 3{{.*}}approx.start = {{[0-9]+}}
 // LLVM-LABEL: llvm.func @main
