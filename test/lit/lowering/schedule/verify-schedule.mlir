@@ -17,10 +17,10 @@ func.func @main(%x: memref<70xf32> {approx.role = "input"},
                 %y: memref<70xf32> {bufferize.result}) {
   affine.for %k = 0 to 70 {
     // CHECK: affine.load {{.*}} approx.start = 0 : i64
-    // CHECK: approx.mulf {{.*}} approx.latency = 3 : i64, approx.start = 1 : i64
+    // CHECK: approx.mulf {{.*}}approx.latency = 3 : i64, approx.start = 1 : i64
     // CHECK: affine.store {{.*}} approx.start = 6 : i64
     // MOST: affine.load {{.*}} approx.start = 0 : i64
-    // MOST: approx.mulf {{.*}} approx.latency = 4 : i64, approx.start = 2 : i64
+    // MOST: approx.mulf {{.*}}approx.latency = 4 : i64, approx.start = 2 : i64
     // MOST: affine.store {{.*}} approx.start = 8 : i64
     %a = affine.load %x[%k] : memref<70xf32>
     %b = affine.load %w[%k] : memref<70xf32>
