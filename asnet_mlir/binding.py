@@ -17,6 +17,7 @@ from asnet_mlir.cores.reading.schema import constraints_schema
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.files import write_whole
+from asnet_mlir.support.formats import FLOAT_FORMATS
 from asnet_mlir.support.json_input import check_keys, check_schema, read_json
 
 __all__ = ["Binding", "Rule", "is_within", "layer_option"]
@@ -46,19 +47,22 @@ class Rule:
     def __post_init__(self) -> None:
         if self.layer == "":
             raise InputError(f"{self.instance.label}: the layer it is bound in has no name")
-        if self.instance.core.format not in (None, "f32"):
-            raise InputError(
-                f"{self.instance.label}: computes in {self.instance.core.format}, networks in f32"
-            )
         if self.instance.core.op != self.op:
             raise InputError(
                 f"{self.instance.label}: computes {self.instance.core.op}, it can't be bound to "
                 f"{self.op}"
             )
 
-    def fits(self, kind: str, layer: str) -> bool:
-        """Say whether it is about ops of a kind in a layer: that one, or one in its scope."""
-        return self.op == kind and is_within(layer, self.layer)
+    def fits(self, kind: str, layer: str, format: str | None = None) -> bool:
+        """Say whether it is about ops of a kind in a layer: that one, or one in its scope.
+
+        An instance computes ops of its own format only, in which operands are; None: whichever.
+        """
+        return (
+            self.op == kind
+            and is_within(layer, self.layer)
+            and (format is None or self.instance.core.format in (None, format))
+        )
 
     def __repr__(self) -> str:
         return f"Rule({self.label!r})"
@@ -86,9 +90,10 @@ class Binding:
     def __post_init__(self) -> None:
         seen = set()
         for rule in self.rules:
-            if (rule.op, rule.layer) in seen:
+            about = rule.op, rule.layer, rule.instance.core.format
+            if about in seen:
                 raise InputError(f"binding: two rules for {rule.place}")
-            seen.add((rule.op, rule.layer))
+            seen.add(about)
 
     def __repr__(self) -> str:
         return f"Binding({self.label!r})"
@@ -228,11 +233,11 @@ class Binding:
             numbered[f"{where}={ids[rule.instance.content_hash]}"] = rule
         return numbered
 
-    def rule_for(self, kind: str, layer: str) -> Rule | None:
+    def rule_for(self, kind: str, layer: str, format: str | None = None) -> Rule | None:
         """Return the rule that decides about ops of a kind in a layer: of those that fit, the one
         with the longest layer.  The pass `approx-bind-instances` decides alike.
         """
-        fitting = (rule for rule in self.rules if rule.fits(kind, layer))
+        fitting = (rule for rule in self.rules if rule.fits(kind, layer, format))
         return max(fitting, key=lambda rule: len(rule.layer or ""), default=None)
 
     def over(self, other: Binding) -> Binding:
@@ -240,8 +245,11 @@ class Binding:
         kept = tuple(
             rule
             for rule in other.rules
-            if not any(own.layer is None and own.op == rule.op for own in self.rules)
-            and not any(rule.layer and own.fits(rule.op, rule.layer) for own in self.rules)
+            if not any(
+                own.fits(rule.op, rule.layer or "", rule.instance.core.format)
+                and (own.layer is None or rule.layer)
+                for own in self.rules
+            )
         )
         return Binding((*self.rules, *kept))
 
@@ -295,7 +303,7 @@ def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
     properties = {
         **{key: value for key, value in entry["properties"].items() if key != "layers"},
         "layer": {"$ref": "#/$defs/name"},
-        "format": {"enum": ["f32"]},
+        "format": {"enum": list(FLOAT_FORMATS)},
         "signed": {"type": "boolean"},
         # Every parameter is stated, no range.
         "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},

@@ -98,6 +98,9 @@ def bind_for_hardware(
 
     Returns:
       The module, in which every op is bound, and all instances by ID.
+
+    Raises:
+      UnsupportedError: an op is on another format than f32.
     """
     with bound_module(approx, binding) as module:
         from mlir import ir
@@ -109,6 +112,12 @@ def bind_for_hardware(
             kind = op.name.removeprefix("approx.")
             if not op.name.startswith("approx.") or kind not in EXACT_CORES:
                 continue
+            operand = op.operands[0].type
+            format = str(getattr(operand, "element_type", operand))
+            if format != "f32":
+                raise UnsupportedError(
+                    f"hardware computes on f32; the network has {kind} on {format}"
+                )
             if "instance" not in op.attributes:
                 chosen = (exact or {}).get(kind) or load_core(EXACT_CORES[kind]).instance()
                 number = ids.setdefault(chosen.content_hash, len(ids) + 1)
@@ -174,7 +183,7 @@ def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False
         for number, instance in instances.items():
             instance = with_latency(instance)
             parameters = {key: ir.IntegerAttr.get(i64, value) for key, value in instance.parameters}
-            approx.CoreOp(  # type: ignore[attr-defined]
+            core = approx.CoreOp(  # type: ignore[attr-defined]
                 number,
                 instance.core.op,
                 instance.core.module,
@@ -182,3 +191,5 @@ def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False
                 instance.unit_latency if units else instance.latency,
                 instance.unit_interval if units else instance.interval,
             )
+            if instance.core.format not in (None, "f32"):
+                core.attributes["format"] = ir.StringAttr.get(instance.core.format)

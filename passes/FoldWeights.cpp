@@ -23,9 +23,10 @@ namespace asnet {
 namespace {
 constexpr StringLiteral kOutlined = "folded_weights";
 
-bool isStaticFloatTensor(Type type) {
+/// Weights are f32.
+bool isStaticF32Tensor(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && tensor.hasStaticShape() && approx::getFloatFormat(tensor.getElementType());
+  return tensor && tensor.hasStaticShape() && tensor.getElementType().isF32();
 }
 
 /// Values from outside that an op uses, those in its regions included.
@@ -236,7 +237,7 @@ public:
       Operation *op = value.getDefiningOp();
       if (!op || !holdsArithmetic.contains(value))
         return;
-      if (computesFloats(op) && isStaticFloatTensor(value.getType())) {
+      if (computesFloats(op) && isStaticF32Tensor(value.getType())) {
         roots.insert(value);
         return;
       }

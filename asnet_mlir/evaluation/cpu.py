@@ -33,6 +33,7 @@ from asnet_mlir.native.objects import (
 )
 from asnet_mlir.native.ternary import use_ternary_logic
 from asnet_mlir.support.cache import cached_bytes, content_hash
+from asnet_mlir.support.formats import FLOAT_FORMATS
 
 __all__ = [
     "BoundStage",
@@ -76,8 +77,10 @@ def _lowered(
     with bound_module(stage.text, binding) as module:
         from mlir import ir
 
-        for model in models.values():
-            text = _declaration(model) if model.block else model.parametric_text
+        for number, model in models.items():
+            text = model.parametric_text
+            if model.block:
+                text = _declaration(model, binding.instances[number].core.format)
             parsed = ir.Module.parse(text)
             for op in list(parsed.body.operations):
                 module.body.append(op)
@@ -97,12 +100,14 @@ def _registers() -> int:
     return 32 if "+avx512f" in host() else 16
 
 
-def _declaration(model: Model) -> str:
+def _declaration(model: Model, format: str | None) -> str:
     """Return a model that computes arrays as declarations: its code is an object of its own."""
-    f32 = "memref<?xf32>"
+    # Models of the narrower formats take bits.
+    kind = "f32" if format in (None, "f32") else f"i{FLOAT_FORMATS[format].width}"
+    array = f"memref<?x{kind}>"
     return (
-        f"func.func private @{model.symbol}_block({f32}, {f32}, {f32})\n"
-        f"func.func private @{model.symbol}(f32, f32) -> f32 "
+        f"func.func private @{model.symbol}_block({array}, {array}, {array})\n"
+        f"func.func private @{model.symbol}({kind}, {kind}) -> {kind} "
         f"attributes {{approx.block = @{model.symbol}_block}}\n"
     )
 
@@ -135,8 +140,7 @@ def _bytes(ir: Any, kind: Any) -> int:
     element, lanes = memref.element_type, 1
     if isinstance(element, ir.VectorType):
         lanes, element = element.shape[0], element.element_type
-    width = 32 if isinstance(element, ir.F32Type) else ir.IntegerType(element).width
-    size = lanes * max(1, width // 8)
+    size = lanes * max(1, element.width // 8)
     for extent in memref.shape:
         size *= extent
     return size

@@ -33,13 +33,14 @@ class Stage:
       text: a module with the function `@main`, whose arguments and results are numbered values of
         the network (`approx.value`) or weights (`approx.weight`).
       layer: its name; empty where it has none.
-      sites: op kinds that occur, each with the layer of the op: what a binding can bind.
+      sites: op kinds that occur, each with the layer of the op and the format of its operands: what
+        a binding can bind.
       inputs, outputs: numbers of the values it reads and gives.
     """
 
     text: str
     layer: str
-    sites: tuple[tuple[str, str], ...]
+    sites: tuple[tuple[str, str, str], ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
@@ -78,7 +79,7 @@ def split_stages(approx: str) -> Split:
         Stage(
             item["text"],
             item["layer"],
-            tuple((kind, layer) for kind, layer in item["sites"]),
+            tuple((kind, layer, format) for kind, layer, format in item["sites"]),
             tuple(item["inputs"]),
             tuple(item["outputs"]),
         )
@@ -112,13 +113,15 @@ def _split(approx: str) -> dict[str, Any]:
     return {"stages": stages, "has_lanes": has_lanes}
 
 
-def _sites(op: Any, layer: str = "") -> set[tuple[str, str]]:
-    """Return kind and layer of every approx op in `op`; a layer holds for all that is inside."""
+def _sites(op: Any, layer: str = "") -> set[tuple[str, str, str]]:
+    """Return kind, layer and format of the approx ops in `op`; a layer holds for all inside."""
     if "approx.layer" in op.attributes:
         layer = op.attributes["approx.layer"].value
     found = set()
     if op.operation.name.startswith("approx."):
-        found.add((op.operation.name.removeprefix("approx."), layer))
+        operand = op.operands[0].type
+        format = str(getattr(operand, "element_type", operand))
+        found.add((op.operation.name.removeprefix("approx."), layer, format))
     for region in op.regions:
         for block in region:
             for child in block:

@@ -127,8 +127,8 @@ def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[I
         except InputError as error:
             raise type(error)(_placed(str(error), entry, place)) from None
         base = base or instance
-        if instance.core.format != "f32":
-            raise InputError(f"{place}.core: is no core on f32")
+        if not instance.core.is_float:
+            raise InputError(f"{place}.core: is no floating-point core")
         yield instance
 
 

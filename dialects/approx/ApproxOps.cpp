@@ -229,17 +229,13 @@ static void printParameters(OpAsmPrinter &printer, CoreOp, DictionaryAttr parame
   printer << '}';
 }
 
-/// Whether `format` names one that ops of a kind have.
-static bool isFormat(Attribute format, const OpKind *kind) {
-  auto name = dyn_cast<StringAttr>(format);
-  if (!name)
-    return false;
+/// Whether there is such a format among those of a kind's operands.
+static bool isFormat(StringRef name, const OpKind *kind) {
   if (kind->isFloat)
-    return llvm::any_of(kFloatFormats, [&](const FloatFormat &f) { return f.name == name.getValue(); });
-  StringRef digits = name.getValue();
+    return llvm::any_of(kFloatFormats, [&](const FloatFormat &f) { return f.name == name; });
   unsigned width;
-  return (digits.consume_front("i") || digits.consume_front("u")) &&
-         !digits.getAsInteger(10, width) && width >= kLeastIntegerBits && width <= kMostIntegerBits;
+  return (name.consume_front("i") || name.consume_front("u")) && !name.getAsInteger(10, width) &&
+         width >= kLeastIntegerBits && width <= kMostIntegerBits;
 }
 
 LogicalResult CoreOp::verify() {
@@ -247,10 +243,11 @@ LogicalResult CoreOp::verify() {
     return emitOpError("'id' must be at least 1, got ") << id;
   if (!lookupOpKind(getOp()))
     return emitOpError("'op' must be one of ") << listOpKinds() << ", got \"" << getOp() << "\"";
-  if (Attribute format = (*this)->getAttr("format"); format && !isFormat(format, lookupOpKind(getOp())))
+  const OpKind *kind = lookupOpKind(getOp());
+  if (std::optional<StringRef> format = getFormat(); format && !isFormat(*format, kind))
     return emitOpError("'format' must be ")
-           << (lookupOpKind(getOp())->isFloat ? "f32, bf16 or f16" : "iN or uN with N from 2 to 32")
-           << ", got " << format;
+           << (kind->isFloat ? "f32, bf16 or f16" : "iN or uN with N from 2 to 32") << ", got \""
+           << *format << "\"";
   for (NamedAttribute parameter : getParameters())
     if (auto value = dyn_cast<IntegerAttr>(parameter.getValue());
         !value || !value.getType().isSignlessInteger(64))

@@ -257,10 +257,13 @@ def Approx_CoreOp : Op<Approx_Dialect, "core", [HasParent<"::asnet::approx::Libr
   let description = [{
     `id` is what bound ops carry in `instance`; `op` the op kind that the instance computes;
     `module` the Verilog module; `parameters` its parameters' values; `latency` the clock cycles
-    from operands to result (0: combinational); `interval` the clock cycles between two operations.
+    from operands to result (0: combinational); `interval` the clock cycles between two operations;
+    `format` what its operands are: of floats f32 where nothing is said, `u8` or `i8` of integers.
+    An instance computes ops of its format only.
   }];
   let arguments = (ins I32Attr:$id, StrAttr:$op, FlatSymbolRefAttr:$module,
-                       DictionaryAttr:$parameters, I64Attr:$latency, I64Attr:$interval);
+                       DictionaryAttr:$parameters, I64Attr:$latency, I64Attr:$interval,
+                       OptionalAttr<StrAttr>:$format);
   let assemblyFormat = [{
     $id $op $module custom<Parameters>($parameters) `latency` $latency `interval` $interval attr-dict
   }];

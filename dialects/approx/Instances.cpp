@@ -4,8 +4,8 @@ using namespace mlir;
 using namespace asnet::approx;
 
 StringRef asnet::approx::getFormat(CoreOp core) {
-  if (auto format = core->getAttrOfType<StringAttr>("format"))
-    return format.getValue();
+  if (std::optional<StringRef> format = core.getFormat())
+    return *format;
   return lookupOpKind(core.getOp())->isFloat ? StringRef(kF32.name) : StringRef();
 }
 

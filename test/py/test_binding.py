@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import asnet_mlir
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.compiler import bind, bind_for_hardware, to_approx
-from asnet_mlir.cores import library_cores, parse_instance
+from asnet_mlir.cores import library_cores, load_core, parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.ir import module_from_text, walk
 
@@ -99,15 +99,19 @@ def test_every_key_of_a_core_survives_saving(tmp_path):
         Binding.load(tmp_path / "binding.json")
 
 
-def test_only_cores_on_f32_are_bound(tmp_path):
+def test_rules_are_about_a_format(tmp_path):
     from asnet_mlir.cores import core_from_verilog
 
     (tmp_path / "m.v").write_text(
         "module m(input [15:0] a, b, output [15:0] y); assign y = a; endmodule"
     )
     core = core_from_verilog([tmp_path / "m.v"], op="mulf", format="bf16")
-    with pytest.raises(InputError, match="m: computes in bf16, networks in f32"):
-        Rule("mulf", core.instance())
+    narrow, wide = Rule("mulf", core.instance()), Rule("mulf", load_core("fmul").instance())
+    assert narrow.fits("mulf", "dense", "bf16") and not narrow.fits("mulf", "dense", "f32")
+    both = Binding((narrow, wide))
+    assert both.over(Binding((narrow,))) == both == Binding((narrow,)).over(Binding((wide,)))
+    with pytest.raises(InputError, match="two rules for mulf"):
+        Binding((narrow, Rule("mulf", core.instance())))
 
 
 @pytest.mark.parametrize(
