@@ -15,7 +15,7 @@ from asnet_mlir.cores import load_core
 from asnet_mlir.cores.circuits.aig import FALSE, TRUE, Graph, Word
 from asnet_mlir.cores.circuits.terms import Function, Node, evaluate, parse
 from asnet_mlir.cores.core import Core, Instance
-from asnet_mlir.cores.models.derive import derive_models
+from asnet_mlir.cores.models.derive import _prove_native, _reference_texts, derive_models
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.models.truncating import prove_truncating
 from asnet_mlir.cores.proofs import prove_worker as worker
@@ -329,12 +329,13 @@ def test_a_users_core_is_proved_native(
 ) -> None:
     instance, text = textbook[key]
     expected = None if mask is None else (mask, mask)
-    assert prove_native(instance, text, seconds=20 if mask is not None else 4) == expected
+    references = _reference_texts(str(instance.core.op))
+    assert prove_native(text, references, seconds=20 if mask is not None else 4) == expected
 
 
 def test_integers_are_never_native() -> None:
     core = core_from_verilog([DATA / "integer.v"])
-    assert prove_native(core.instance(), model("return %a : i16")) is None
+    assert _prove_native(core.instance(), model("return %a : i16")) is None
 
 
 def test_products_before_and_after_normalising(
