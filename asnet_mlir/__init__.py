@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """asnet-mlir: trained neural networks to hardware with approximate arithmetic.
 
 The public verbs are imported on first use, so that `import asnet_mlir` is quick and works before or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bindings: which instance computes which ops (the paper's "configuration")."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way of a network through the compiler, stage by stage.
 
 Every stage takes and gives the text of an MLIR module, so that each can be printed, changed by hand

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb `compile`: a network up to a stage, as text."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one family of exceptions that the public API raises on purpose.
 
 Every message is one line that says what is wrong, where, and what to do.  The command line prints

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules of MLIR in this process: parsed, run through passes, walked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every front end produces: a network that can be lowered for any batch size."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The dialect and the passes for stock `mlir-opt`: `python -m asnet_mlir.plugin` prints their path.
 
     plugin=$(python -m asnet_mlir.plugin)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The reference: a bound network as scalar loops, against which all faster code is tested."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MLIR in a process of its own, for processes that can't hold it.
 
 TensorFlow and CIRCT bring symbols that the loader merges with MLIR's: where one of them was

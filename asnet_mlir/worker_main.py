@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The worker's program: `python -m asnet_mlir.worker_main SOCKET FOLDERS`; see `asnet_mlir.worker`.
 
 A module of its own, so that classes of messages are those of `asnet_mlir.worker` at both ends.

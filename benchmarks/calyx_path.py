@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far an exact dense layer gets through CIRCT's own scf -> calyx -> hw passes.
 
 python benchmarks/calyx_path.py     (prints where each path ends)

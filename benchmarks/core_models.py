@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Speed of models: evaluations a second in one thread, beside a Verilator model in a C++ loop.
 
     make bench       (or: python benchmarks/core_models.py [--repeat R])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A table of cores: what they are, that they pass their check, how wrong and how fast they are.
 
     make cores-table       (or: python benchmarks/cores_table.py [--repeat R])

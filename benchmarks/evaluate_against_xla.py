@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One evaluation of a whole test set under an approximate multiplier against exact `jax.jit`.
 
     make bench       (or: python benchmarks/evaluate_against_xla.py [--threads N] [--repeat R])

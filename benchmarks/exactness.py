@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How exact the exact network is: errors against float64, ours beside the framework's.
 
     python benchmarks/exactness.py [MODEL DATA ..]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates in every multiplication of a network against the exact network under `jax.jit`.
 
     make bench       (or: python benchmarks/gates_in_networks.py [--threads N] [--repeat R])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generator's figures of merit: three networks, both styles, one lane.
 
     make hardware-merit      (or: python benchmarks/generator.py [--images N] [--no-route]

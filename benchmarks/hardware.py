@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Table I and Fig. 3(b,c), 4(b,c) of the paper with our networks and today's generator.
 
     make hardware-table | hardware-figures      (or: python benchmarks/hardware.py table|figures

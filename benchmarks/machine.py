@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every benchmark says of the machine and of its samples."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cycles and utilisation of the streaming hardware: three networks, 1, 4 and 10 lanes.
 
     make hardware-streams      (or: python benchmarks/streams.py [--images N])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What sweeps, compilation and memory take: the paper's figures and more, each in a fresh process.
 
     make bench       (or: python benchmarks/sweeps.py [--case NAME ..])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write docs/benchmarks.md from benchmarks/results/*.json: `make benchmarks-table`, or
 
 python benchmarks/table.py [--check]

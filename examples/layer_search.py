@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A search by layers on convolutional_mnist, and what it gains over one multiplier for all layers.
 
     make layer-search        (or: python examples/layer_search.py [OUTPUT_FOLDER])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The paper's figures 3(a) and 4(a): accuracy against the mantissa bits that a core ignores.
 
     make figures        (or: python examples/paper_figures.py [OUTPUT_FOLDER])

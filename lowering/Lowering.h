@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The passes that leave the dialect (see Lowering.td).
 
 #ifndef LOWERING_LOWERING_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The passes that leave the dialect: lowering/jit/*.cpp towards the LLVM JIT, lowering/schedule/*.cpp
 // towards what lowering/circt/*.py hands to CIRCT, lowering/common/*.cpp towards both.  To add one: a
 // definition here, a .cpp file named after it (CMake finds it), test/lit/lowering/<name>.mlir.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // No pipeline here forms an FMA, reorders floating-point operations, or interchanges a reduction.
 
 #include "lowering/Pipelines.h"
@@ -24,9 +25,8 @@ struct CpuStagePipelineOptions : PassPipelineOptions<CpuStagePipelineOptions> {
 };
 
 struct SchedulePipelineOptions : PassPipelineOptions<SchedulePipelineOptions> {
-  Option<int64_t> memoryLatency{
-      *this, "memory-latency", llvm::cl::init(1),
-      llvm::cl::desc("cycles from an address to the word as an operand")};
+  Option<int64_t> memoryLatency{*this, "memory-latency", llvm::cl::init(1),
+                                llvm::cl::desc("cycles from an address to the word as an operand")};
   Option<int64_t> fetchLatency{*this, "fetch-latency", llvm::cl::init(2),
                                llvm::cl::desc("cycles from a row's name to its execution")};
   Option<int64_t> plainLatency{*this, "plain-latency", llvm::cl::init(1),
@@ -37,9 +37,8 @@ struct SchedulePipelineOptions : PassPipelineOptions<SchedulePipelineOptions> {
 };
 
 struct SplitStreamPipelineOptions : PassPipelineOptions<SplitStreamPipelineOptions> {
-  Option<int64_t> lanes{
-      *this, "lanes", llvm::cl::init(1),
-      llvm::cl::desc("most outputs that an engine computes at once")};
+  Option<int64_t> lanes{*this, "lanes", llvm::cl::init(1),
+                        llvm::cl::desc("most outputs that an engine computes at once")};
 };
 
 void simplify(OpPassManager &pm) {
@@ -207,7 +206,8 @@ void registerApproxPipelines() {
       "From linalg with arith: outline the arithmetic that depends on weights only", foldWeights);
   PassPipelineRegistration<>(
       "asnet-to-approx",
-      "From linalg with arith into the approx dialect: from here on the order is defined", toApprox);
+      "From linalg with arith into the approx dialect: from here on the order is defined",
+      toApprox);
   PassPipelineRegistration<CpuStagePipelineOptions>(
       "asnet-cpu-loops",
       "From a bound stage and its models to loops on memrefs, as the evaluator runs it", cpuLoops);
@@ -226,13 +226,14 @@ void registerApproxPipelines() {
       "asnet-split-stream",
       "From a bound network to the stages of the streaming hardware, for approx-schedule-engines",
       splitStream);
-  PassPipelineRegistration<>(
-      "asnet-models-to-llvm", "From models with loops around them to the LLVM dialect",
-      modelsToLlvm);
+  PassPipelineRegistration<>("asnet-models-to-llvm",
+                             "From models with loops around them to the LLVM dialect",
+                             modelsToLlvm);
   PassPipelineRegistration<>(
       "asnet-loops-to-llvm",
       "From scheduled loops and models to the LLVM dialect: what the sequential machine computes",
       loopsToLlvm);
-  PassPipelineRegistration<>("asnet-to-llvm", "From affine and scf loops to the LLVM dialect", toLlvm);
+  PassPipelineRegistration<>("asnet-to-llvm", "From affine and scf loops to the LLVM dialect",
+                             toLlvm);
 }
 } // namespace asnet

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The ways of a network through the passes, each under a name that `asnet-opt`, the plugin and Python
 // know.
 

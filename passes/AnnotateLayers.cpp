@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -16,9 +17,9 @@ using Scopes = SmallVector<StringRef>;
 /// Transformations of JAX wrap scopes, `jvp(dense)`; calls name a function and no scope, `jit(f)`.
 /// Other parentheses are part of a name.
 constexpr StringLiteral kTransformations[] = {"jvp", "vmap", "transpose"};
-constexpr StringLiteral kCalls[] = {"jit",        "pjit",       "pmap",
-                                    "xla_call",   "closed_call", "custom_jvp_call",
-                                    "custom_vjp_call", "checkpoint", "remat"};
+constexpr StringLiteral kCalls[] = {
+    "jit",        "pjit", "pmap", "xla_call", "closed_call", "custom_jvp_call", "custom_vjp_call",
+    "checkpoint", "remat"};
 
 /// Where the parenthesis that `name` opens at `open` closes a component: at the end or before a
 /// slash; npos if it does not.
@@ -48,8 +49,7 @@ SmallVector<Component> splitComponents(StringRef name) {
         close = findClosing(name, head.size());
     size_t end;
     if (close != StringRef::npos) {
-      components.push_back(
-          {name.take_front(close + 1), head, name.slice(head.size() + 1, close)});
+      components.push_back({name.take_front(close + 1), head, name.slice(head.size() + 1, close)});
       end = close + 1;
     } else {
       end = std::min(name.find('/'), name.size());

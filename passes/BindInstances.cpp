@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "dialects/approx/Instances.h"
@@ -41,8 +42,7 @@ struct BindInstances : impl::BindInstancesBase<BindInstances> {
     SmallVector<Binding> parsed;
     for (const std::string &text : bindings) {
       FailureOr<Binding> binding = parse(text);
-      if (failed(binding) || failed(findFormat(*binding)) ||
-          failed(checkUnique(*binding, parsed)))
+      if (failed(binding) || failed(findFormat(*binding)) || failed(checkUnique(*binding, parsed)))
         return signalPassFailure();
       parsed.push_back(*binding);
     }
@@ -97,14 +97,14 @@ private:
       return success();
     auto libraries = getOperation().getOps<approx::LibraryOp>();
     if (libraries.empty())
-      return emitError(binding.text) << "instance " << binding.id
-                                     << " is not declared: the module has no 'approx.library'";
+      return emitError(binding.text)
+             << "instance " << binding.id << " is not declared: the module has no 'approx.library'";
     approx::LibraryOp library = *libraries.begin();
     approx::CoreOp core = library.lookupCore(binding.id);
     if (!core)
-      return emitError(binding.text) << "instance " << binding.id
-                                     << " is not declared; the library declares "
-                                     << library.describe();
+      return emitError(binding.text)
+             << "instance " << binding.id << " is not declared; the library declares "
+             << library.describe();
     if (core.getOp() != binding.kind)
       return emitError(binding.text) << "instance " << binding.id << " computes \"" << core.getOp()
                                      << "\", not \"" << binding.kind << "\"";
@@ -135,9 +135,9 @@ private:
         layers.insert(layer);
     }
     if (!otherFormat.empty())
-      return emitError(binding.text) << "instance " << binding.id << " computes on "
-                                     << binding.format << ", but " << binding.kind << " is on "
-                                     << otherFormat << " here";
+      return emitError(binding.text)
+             << "instance " << binding.id << " computes on " << binding.format << ", but "
+             << binding.kind << " is on " << otherFormat << " here";
     if (binding.layer.empty())
       return success();
     InFlightDiagnostic diag = emitError(binding.text);
@@ -176,8 +176,7 @@ private:
   static const Binding *find(ArrayRef<Binding> all, approx::ArithmeticOpInterface op) {
     const Binding *best = nullptr;
     for (const Binding &binding : all)
-      if (binding.fits(op, layerOf(op)) &&
-          (!best || binding.layer.size() > best->layer.size()))
+      if (binding.fits(op, layerOf(op)) && (!best || binding.layer.size() > best->layer.size()))
         best = &binding;
     return best;
   }

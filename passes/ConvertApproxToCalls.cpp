@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "dialects/approx/Instances.h"
@@ -20,7 +21,8 @@ struct ConvertApproxToCalls : impl::ConvertApproxToCallsBase<ConvertApproxToCall
     bool keepsOps = false;
     WalkResult result = getOperation().walk([&](approx::ArithmeticOpInterface op) {
       if (FlatSymbolRefAttr block = keepBlocks ? getBlock(symbols, op) : FlatSymbolRefAttr()) {
-        op->setAttr(approx::kBlockAttrName, block); // counts as a use, which the instance's number does not
+        op->setAttr(approx::kBlockAttrName,
+                    block); // counts as a use, which the instance's number does not
         keepsOps = true;
         return WalkResult::advance();
       }
@@ -48,7 +50,8 @@ private:
   /// The function over arrays of the op's model, if it has one.
   static FlatSymbolRefAttr getBlock(SymbolTable &symbols, approx::ArithmeticOpInterface op) {
     Operation *model = op.getInstance() ? symbols.lookup(modelName(op)) : nullptr;
-    return model ? model->getAttrOfType<FlatSymbolRefAttr>(approx::kBlockAttrName) : FlatSymbolRefAttr();
+    return model ? model->getAttrOfType<FlatSymbolRefAttr>(approx::kBlockAttrName)
+                 : FlatSymbolRefAttr();
   }
 
   /// The call of the instance's model; null, with an error, if it cannot be called.

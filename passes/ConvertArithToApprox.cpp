@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -11,8 +12,9 @@ namespace asnet {
 #include "passes/Passes.h.inc"
 
 namespace {
-constexpr StringLiteral kSupported = "arith.{addf,subf,mulf,divf,maximumf,minimumf} on f32, bf16 or "
-                                     "f16 and what approx-expand-math expands";
+constexpr StringLiteral kSupported =
+    "arith.{addf,subf,mulf,divf,maximumf,minimumf} on f32, bf16 or "
+    "f16 and what approx-expand-math expands";
 
 /// The kind of float ops whose exact op this is, or null.  Integers stay what they are: they count
 /// and address, unless a front end says otherwise.
@@ -30,7 +32,8 @@ bool isFloat(Type type) {
 }
 
 bool touchesFloats(Operation *op) {
-  return llvm::any_of(op->getOperandTypes(), isFloat) || llvm::any_of(op->getResultTypes(), isFloat);
+  return llvm::any_of(op->getOperandTypes(), isFloat) ||
+         llvm::any_of(op->getResultTypes(), isFloat);
 }
 
 /// Emit `'op' what (layer 'name')`.
@@ -54,9 +57,9 @@ bool isExactFromInteger(Operation *op) {
 
 /// Dialects whose ops move, compare or hold floats but do not compute them.
 bool isDataMovement(Operation *op) {
-  static constexpr StringLiteral dialects[] = {"builtin", "func",   "cf",            "scf",
-                                               "affine",  "memref", "bufferization", "tensor",
-                                               "linalg",  "approx", "ml_program"};
+  static constexpr StringLiteral dialects[] = {
+      "builtin",       "func",   "cf",     "scf",    "affine",    "memref",
+      "bufferization", "tensor", "linalg", "approx", "ml_program"};
   return llvm::is_contained(dialects, op->getName().getDialectNamespace());
 }
 
@@ -73,10 +76,13 @@ LogicalResult checkFastMath(Operation *op) {
 LogicalResult check(Operation *op) {
   if (isa<linalg::LinalgOp>(op) && !isa<linalg::GenericOp>(op)) {
     // The body of a named op is implied by its name: what is in there is not what is printed.
-    bool computes = op->getRegion(0).walk([](Operation *inner) {
-      return isa<linalg::YieldOp, linalg::IndexOp>(inner) ? WalkResult::advance()
-                                                          : WalkResult::interrupt();
-    }).wasInterrupted();
+    bool computes = op->getRegion(0)
+                        .walk([](Operation *inner) {
+                          return isa<linalg::YieldOp, linalg::IndexOp>(inner)
+                                     ? WalkResult::advance()
+                                     : WalkResult::interrupt();
+                        })
+                        .wasInterrupted();
     if (computes && touchesFloats(op))
       return reject(op, "computes floats in an implied body")
              << "; run 'linalg-generalize-named-ops' first";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Conversions between floats and integers of at most 32 bits, as plain logic on bits: `arith.fptosi` and
 // `fptoui` are poison out of range, here they saturate (a NaN gives 0); `arith.sitofp` and `uitofp` of
 // more than 24 bits, and `arith.truncf`, round to nearest, ties to even.
@@ -55,7 +56,8 @@ template <typename Op> struct ExpandFromInteger : OpRewritePattern<Op> {
       return rewriter.notifyMatchFailure(op, "not to floats of a static shape");
     ElementwiseBuilder b(rewriter, op.getLoc(), op.getType());
     if (width == 1) {
-      rewriter.replaceOp(op, b.narrow(b.select(input, b.f32(isSigned ? -1.0f : 1.0f), b.f32(0.0f))));
+      rewriter.replaceOp(op,
+                         b.narrow(b.select(input, b.f32(isSigned ? -1.0f : 1.0f), b.f32(0.0f))));
       return success();
     }
     const approx::FloatFormat &format = *approx::getFloatFormat(getElementTypeOrSelf(op.getType()));
@@ -99,9 +101,9 @@ struct ExpandTruncF : OpRewritePattern<arith::TruncFOp> {
 } // namespace
 
 void populateExpandConversionPatterns(RewritePatternSet &patterns) {
-  patterns.add<ExpandToInteger<arith::FPToSIOp>, ExpandToInteger<arith::FPToUIOp>,
-               ExpandFromInteger<arith::SIToFPOp>, ExpandFromInteger<arith::UIToFPOp>,
-               ExpandTruncF>(
-      patterns.getContext());
+  patterns
+      .add<ExpandToInteger<arith::FPToSIOp>, ExpandToInteger<arith::FPToUIOp>,
+           ExpandFromInteger<arith::SIToFPOp>, ExpandFromInteger<arith::UIToFPOp>, ExpandTruncF>(
+          patterns.getContext());
 }
 } // namespace asnet

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // exp and expm1 on f32, after
 //   W. J. Cody and W. Waite, Software Manual for the Elementary Functions (1980), chapter 6:
 //     exp(x) = 2^n exp(r), n = round(x / ln 2), r = x - n ln 2 with ln 2 in two parts, of which the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // log and log1p on f32.
 //
 // log after S. L. Moshier, Cephes Mathematical Library 2.2, single/logf.c: x = 2^e m with m between

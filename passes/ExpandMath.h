@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the expansions of elementary functions share.  To add a function: its pattern in a
 // file Expand<Name>.cpp, whose populate function is declared here and called in ExpandMath.cpp.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // pow on f32 with a constant exponent that a few multiplications, a division and a square root do:
 // integers up to 64 in magnitude and half of odd ones, 1/2 and -1/2 among them. Others are left alone:
 // exp(y log x) would lose up to seven bits.

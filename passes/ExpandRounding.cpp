@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Exact functions of floats that are plain logic on bits: absf, copysign, floor, ceil, trunc, round,
 // roundeven. No core takes part in them.
 

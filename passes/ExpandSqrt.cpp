@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // sqrt and rsqrt on f32, by multiplications and additions only.
 //
 // x = 4^e m with 1 <= m < 4, by shifts. 1/sqrt(m) from a first guess on the bits of m (3.5 % off; C.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // tanh on f32, after S. L. Moshier, Cephes Mathematical Library 2.2, single/tanhf.c: an odd polynomial
 // below 0.625, above it 1 - 2 / (exp(2x) + 1). Computed for |x|, the sign put back.
 

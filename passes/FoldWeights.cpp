@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Outline the arithmetic that depends on weights and constants only.
 
 #include "passes/Passes.h"
@@ -215,9 +216,8 @@ public:
           !llvm::all_of(used, [&](Value value) { return constant.contains(value); }))
         continue;
       constant.insert(op.result_begin(), op.result_end());
-      bool holds = computesFloats(&op) || llvm::any_of(used, [&](Value value) {
-                     return holdsArithmetic.contains(value);
-                   });
+      bool holds = computesFloats(&op) ||
+                   llvm::any_of(used, [&](Value value) { return holdsArithmetic.contains(value); });
       if (holds)
         holdsArithmetic.insert(op.result_begin(), op.result_end());
     }
@@ -282,7 +282,8 @@ public:
     IRMapping mapping;
     for (auto [index, argument] : llvm::zip_equal(weights, function.getArguments())) {
       mapping.map(main.getArgument(index), argument);
-      function.setArgAttr(argument.getArgNumber(), approx::kWeightAttrName, main.getArgAttr(index, approx::kWeightAttrName));
+      function.setArgAttr(argument.getArgNumber(), approx::kWeightAttrName,
+                          main.getArgAttr(index, approx::kWeightAttrName));
     }
     for (Operation &op : block)
       if (needed.contains(&op))
@@ -298,7 +299,8 @@ public:
     for (auto [position, root] : llvm::enumerate(roots)) {
       auto name = StringAttr::get(main.getContext(), makeName(root));
       function.setResultAttr(position, approx::kWeightAttrName, name);
-      auto attributes = DictionaryAttr::get(main.getContext(), NamedAttribute(approx::kWeightAttrName, name));
+      auto attributes = DictionaryAttr::get(main.getContext(),
+                                            NamedAttribute(approx::kWeightAttrName, name));
       unsigned index = main.getNumArguments();
       (void)main.insertArgument(index, root.getType(), attributes, root.getLoc());
       Value(root).replaceAllUsesWith(main.getArgument(index));
@@ -319,7 +321,8 @@ private:
   std::string makeName(Value root) {
     llvm::StringSet<> taken;
     for (BlockArgument argument : main.getArguments())
-      if (auto name = main.getArgAttrOfType<StringAttr>(argument.getArgNumber(), approx::kWeightAttrName))
+      if (auto name = main.getArgAttrOfType<StringAttr>(argument.getArgNumber(),
+                                                        approx::kWeightAttrName))
         taken.insert(name.getValue());
     std::string base = "folded";
     if (StringAttr layer = approx::getLayer(root.getDefiningOp()))

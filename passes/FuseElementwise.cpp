@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -24,9 +25,9 @@ TypedAttr getSplatConstant(Value value) {
   } else if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
     // A broadcast whose body yields a constant.
     if (generic.getNumParallelLoops() == generic.getNumLoops())
-      matchPattern(generic.getBody()->getTerminator()->getOperand(
-                       cast<OpResult>(value).getResultNumber()),
-                   m_Constant(&splat));
+      matchPattern(
+          generic.getBody()->getTerminator()->getOperand(cast<OpResult>(value).getResultNumber()),
+          m_Constant(&splat));
   }
   return isa_and_nonnull<IntegerAttr, FloatAttr>(splat) ? cast<TypedAttr>(splat) : TypedAttr();
 }
@@ -36,7 +37,8 @@ namespace {
 /// with ranges of 1, `(i, 0)` among `(i, j)`, their ranks may be the same.
 bool computesLess(linalg::GenericOp producer, linalg::GenericOp consumer) {
   SmallVector<int64_t> few = producer.getStaticLoopRanges(), many = consumer.getStaticLoopRanges();
-  if (llvm::is_contained(few, ShapedType::kDynamic) || llvm::is_contained(many, ShapedType::kDynamic))
+  if (llvm::is_contained(few, ShapedType::kDynamic) ||
+      llvm::is_contained(many, ShapedType::kDynamic))
     return producer.getNumLoops() < consumer.getNumLoops();
   return llvm::product_of(few) < llvm::product_of(many);
 }
@@ -68,9 +70,8 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
       if (layer)
         fused->fusedOp->setAttr(approx::kLayerAttrName, layer);
       for (auto [from, to] : fused->replacements)
-        rewriter.replaceUsesWithIf(from, to, [&](OpOperand &use) {
-          return use.get().getDefiningOp() != producer;
-        });
+        rewriter.replaceUsesWithIf(
+            from, to, [&](OpOperand &use) { return use.get().getDefiningOp() != producer; });
       rewriter.eraseOp(consumer);
       return success();
     }

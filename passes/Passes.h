@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The passes from MLIR to MLIR (see Passes.td).
 
 #ifndef PASSES_PASSES_H

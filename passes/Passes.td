@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The passes from MLIR to MLIR: one definition here, one .cpp file, one lit test each.
 
 #ifndef PASSES_PASSES_TD

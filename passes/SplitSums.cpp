@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -48,7 +49,8 @@ std::optional<Sum> matchSum(linalg::GenericOp op) {
     return std::nullopt;
   BlockArgument accumulator = op.getMatchingBlockArgument(op.getDpsInitOperand(0));
   auto add = op.getBody()->getTerminator()->getOperand(0).getDefiningOp<arith::AddFOp>();
-  if (!add || !approx::getFloatFormat(add.getType()) || add.getLhs() != accumulator || !accumulator.hasOneUse())
+  if (!add || !approx::getFloatFormat(add.getType()) || add.getLhs() != accumulator ||
+      !accumulator.hasOneUse())
     return std::nullopt;
   return Sum{*dim, add};
 }

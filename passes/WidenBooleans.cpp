@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -80,8 +81,8 @@ struct WidenBooleans : impl::WidenBooleansBase<WidenBooleans> {
       extract.getResult().replaceAllUsesExcept(truncated, truncated);
     } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       auto elements = cast<DenseElementsAttr>(constant.getValue());
-      constant.setValueAttr(elements.mapValues(
-          word, [](const APInt &value) { return value.zext(32); }));
+      constant.setValueAttr(
+          elements.mapValues(word, [](const APInt &value) { return value.zext(32); }));
     }
     for (OpResult value : op->getResults())
       if (isBooleans(value.getType()))

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The import contract of `pyproject.toml`: `python tools/check_imports.py [CONFIG]`.
 
 import-linter asks Python where the package is.  An editable install answers with the folder of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this checkout computes, as hashes: to see that a change of its structure changed nothing.
 
     python tools/fingerprint.py FILE.json [--against OLD.json] [--images N]

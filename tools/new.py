@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write the files of a new pass or core: `make new-pass NAME=..`, `make new-core NAME=..`.
 
 What is written compiles and passes its test; it is there to be replaced.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tiny networks, one for each op of StableHLO and each layer of Keras that somebody may ask for.
 
 `tools/ops_table.py` makes docs/ops.md of them, `test/py/test_ops.py` compares what they compute

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write docs/ops.md: which ops of StableHLO and which layers of Keras are supported.
 
     make ops-table       (or: python tools/ops_table.py)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write docs/dialect.md and docs/passes.md from .td files and lit tests (`make references`).
 
 `mlir-tblgen` renders ops and passes.  Below each pass stands an example that is tested: the first

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The Python module asnet_mlir._mlir_libs._asnet: registration of the dialect, native code, and the
 // runner.  A handful of functions, so plain CPython and no binding library.
 
@@ -155,7 +156,8 @@ PyObject *plan(PyObject *, PyObject *arguments) {
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(fast.get()); ++i) {
     unsigned long long address;
     PyObject *kinds, *payloads;
-    if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(fast.get(), i), "KOO", &address, &kinds, &payloads))
+    if (!PyArg_ParseTuple(PySequence_Fast_GET_ITEM(fast.get(), i), "KOO", &address, &kinds,
+                          &payloads))
       return nullptr;
     std::vector<int64_t> kindValues, payloadValues;
     if (!readIntegers(kinds, kindValues) || !readIntegers(payloads, payloadValues))
@@ -246,8 +248,15 @@ PyMethodDef methods[] = {
 };
 
 PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "_asnet", "The approx dialect, native code and its runner.", -1, methods,
-    nullptr, nullptr, nullptr, nullptr,
+    PyModuleDef_HEAD_INIT,
+    "_asnet",
+    "The approx dialect, native code and its runner.",
+    -1,
+    methods,
+    nullptr,
+    nullptr,
+    nullptr,
+    nullptr,
 };
 } // namespace
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "Objects.h"
 
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
@@ -66,9 +67,9 @@ void addEntries(Module &module) {
     if (!function.isDeclaration() && function.getName().starts_with(kInterface))
       functions.push_back(&function);
   for (Function *function : functions) {
-    auto *entry = Function::Create(FunctionType::get(builder.getVoidTy(), {pointer}, false),
-                                   Function::ExternalLinkage,
-                                   kEntry + function->getName().drop_front(kInterface.size()), module);
+    auto *entry = Function::Create(
+        FunctionType::get(builder.getVoidTy(), {pointer}, false), Function::ExternalLinkage,
+        kEntry + function->getName().drop_front(kInterface.size()), module);
     builder.SetInsertPoint(BasicBlock::Create(module.getContext(), "entry", entry));
     SmallVector<Value *> arguments;
     for (unsigned i = 0; i < function->arg_size(); ++i)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Native code as relocatable objects: made of a module in the LLVM dialect, kept as bytes (so that it
 // can lie in a cache on disk), and loaded into this process.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Runs the stages of a network over blocks of samples, on several threads.
 
 #ifndef ASNET_MLIR_LIBS_RUNNER_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`python -m asnet_mlir.cli`."""
 
 from asnet_mlir.cli.program import asnet

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arguments that several verbs have, and what they mean."""
 
 from __future__ import annotations

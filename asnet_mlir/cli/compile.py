@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet compile`: a network up to a stage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Completion in shells, by argcomplete: `asnet completion SHELL` prints a script for it.
 
 The shell runs `asnet` on every request; nothing here is imported otherwise.

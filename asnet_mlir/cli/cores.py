@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet cores`: the verbs of cores."""
 
 from __future__ import annotations

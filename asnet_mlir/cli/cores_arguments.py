@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `asnet cores check` and `asnet cores characterize` share."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet cores characterize`: error metrics of a core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet cores check`: a core against its contract."""
 
 from __future__ import annotations

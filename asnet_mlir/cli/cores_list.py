@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet cores list`: the library."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet evaluate`: the accuracy of one configuration."""
 
 from __future__ import annotations

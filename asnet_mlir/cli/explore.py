@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet explore`: the accuracy of every configuration of a design space."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet generate`: a network as a bundle of SystemVerilog."""
 
 from __future__ import annotations

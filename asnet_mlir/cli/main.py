@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: `asnet VERB ...`, a file a verb.
 
 Exit status 0: done; 1: a failure, a mismatch in `simulate` or `cores check` included; 2: bad input.

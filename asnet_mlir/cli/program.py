@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Entry points of the package's programs: kept small, since they run before anything else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet prove`: cores are the exact ones on masked operands."""
 
 from __future__ import annotations

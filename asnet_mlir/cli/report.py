@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet report`: the results in a store as a page."""
 
 from __future__ import annotations

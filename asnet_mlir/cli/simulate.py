@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet simulate`: a bundle against the software."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet synth`: area and clock frequency of a bundle or a core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cores: from Verilog and its contract to a checked model in MLIR."""
 
 from asnet_mlir.cores.checks.check import CheckReport, check, check_core

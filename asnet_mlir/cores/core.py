@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cores and instances: a Verilog module with its contract, and the same with parameters fixed.
 
 A core is described by a `core.toml` beside its Verilog (the library's cores are) or, for Verilog

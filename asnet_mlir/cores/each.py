@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many cores at once, each by itself: a folder of circuits checked or characterized, as one table.
 
 Every file goes to one of several workers, processes of their own: what ends one is that file's

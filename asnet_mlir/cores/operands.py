@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operands on which cores are tried, and the exact operations on them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the ports of a core are for."""
 
 from __future__ import annotations

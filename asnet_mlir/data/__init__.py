@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets: MNIST as shipped, synthetic house numbers, and what users bring."""
 
 from asnet_mlir.data.dataset import Dataset

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples with their labels, checked once where they come in."""
 
 from __future__ import annotations

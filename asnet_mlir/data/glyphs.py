@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Digits as strokes, in many styles: distance fields from which digits are drawn.
 
 A digit is a few polylines on a grid 6 wide and 10 high.  A style rounds their corners (from nearly

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """IDX files: the format of the MNIST database and of Fashion-MNIST.
 
 Source: http://yann.lecun.com/exdb/mnist, "The IDX file format": two zero bytes, a type code, the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How large a data file may be when it is unpacked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numeric arrays from MATLAB 5 files (`.mat`), read so that a damaged file is an error, no crash.
 
 Source: MathWorks, *MAT-File Format* (version 5).  A file is a header of 128 bytes and data

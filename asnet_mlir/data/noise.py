@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random numbers that are the same on every machine and in every version of NumPy.
 
 Each number is a hash of a stream's name, a sample's index and a position (SplitMix64's output

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Labelled data in an `.npz` file: the arrays `x` and `y`, nothing pickled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Street View House Numbers, cropped digits (format 2), from the files that a user has.
 
 The files are `train_32x32.mat`, `test_32x32.mat` and `extra_32x32.mat` of

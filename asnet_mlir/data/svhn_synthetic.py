@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A synthetic stand-in for the Street View House Numbers: crops of painted house numbers.
 
 The real data set (Netzer et al., *Reading digits in natural images with unsupervised feature

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The approx dialect for MLIR's Python bindings.
 
 >>> from asnet_mlir import dialects

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the generated builders import; upstream's module under the name that they expect."""
 
 from mlir.dialects._ods_common import *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluator: a bound network by JIT on a test set (the paper's Approximate Design Evaluator,
 ADE).
 """

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What counts as right: the one definition of accuracy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The door to native code: what a machine that runs stages has to do.
 
 A stage (a layer's function, `stages.py`) knows no machine.  A back end compiles stages under a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages on the processor: lowered to LLVM, compiled, loaded."""
 
 from __future__ import annotations

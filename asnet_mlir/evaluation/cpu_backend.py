@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The back end of this machine's processor: code of LLVM, a sample in each lane of a vector."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bound network, compiled for this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operands that a network's operations meet, as samples for a core's metrics."""
 
 from __future__ import annotations

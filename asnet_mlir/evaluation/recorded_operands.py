@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operands that the ops of a network see, drawn from a run on data."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exact network against its framework, on the first samples of the data.
 
 What `asnet_mlir.frontends.samples` decides on the module, and what the compiler makes of it, is

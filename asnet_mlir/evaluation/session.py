@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many configurations of one network on one data set, each computed from where it is new."""
 
 from __future__ import annotations

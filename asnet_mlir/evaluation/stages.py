@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages: the parts of a network, one a layer, that are compiled, cached and run by themselves.
 
     approx module --split--> stages --bind, models, lanes, loops--> object files

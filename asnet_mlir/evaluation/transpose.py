@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Transposition of blocks of samples by native code."""
 
 from __future__ import annotations

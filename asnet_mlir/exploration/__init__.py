@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The explorer: the design space that a constraints file spans (the paper's Approximate Test Bed,
 ATB).
 """

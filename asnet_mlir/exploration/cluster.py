@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sweeps on a Dask cluster: workers evaluate configurations, this process keeps the store.
 
 What a worker needs travels to it once, as a plugin that the scheduler also gives to workers which

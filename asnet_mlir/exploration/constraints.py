@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The constraints file: which cores, with which parameters, make up the design space.
 
 The keys `ParamLow` and `ParamHigh` are the paper's (Froehlich et al., section IV-C); all are in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a configuration costs, from the synthesis of its instances.
 
 Every instance is synthesized alone, between registers, for Lattice ECP5 with multipliers in soft

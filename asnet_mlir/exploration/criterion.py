@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounds on the figures of a configuration: `accuracy>=0.9 and area<=2000`."""
 
 from __future__ import annotations

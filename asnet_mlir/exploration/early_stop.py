@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When an evaluation may stop: its accuracy is below the bound, with a stated confidence.
 
 The samples are looked at in an order that a seed draws once for all configurations.  After n of

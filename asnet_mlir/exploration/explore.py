@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Explore the design space that constraints span on a network (the paper's Algorithm 1)."""
 
 from __future__ import annotations

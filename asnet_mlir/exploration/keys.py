@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Under which hashes results are kept: of all that decides them, and of nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which operations the layers of a network do, counted from its approx module."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Measures configurations for a strategy: from the store where they are there, else by a runner."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which code and which models of cores a result came from, so that it can be found again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an exploration found, and which configuration to take of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The design space of one network: what may be chosen where."""
 
 from __future__ import annotations

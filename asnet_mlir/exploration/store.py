@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results on disk: one SQLite file with every evaluation, every study and what instances cost.
 
 An evaluation's key is the hash of everything that decides its result (`exploration.keys`), so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Progress for people: what is done, how fast, the best so far, how long it will take."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules of the approx dialect as models: what `asnet compile --emit approx|bound -o` wrote.
 
 A bound module carries its instances (`approx.library`); the Verilog behind them is found again

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cache of model files: what a framework made of one is read again without the framework.
 
 Importing JAX and Keras and tracing a network take seconds; the module's text and the weights, read

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model files that are read in a process of their framework: TensorFlow's, or Keras on JAX.
 
 `child_main` is that process's program.

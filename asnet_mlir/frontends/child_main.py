@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A model file read in a process of its framework: TensorFlow's, or Keras on JAX.
 
     python -m asnet_mlir.frontends.child_main KIND PATH BATCH FOLDER

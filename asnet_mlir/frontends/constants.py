@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Constants of a StableHLO module that are weights: they become arguments of `@main`.
 
 Native code then takes them as arguments instead of being compiled around them, hardware names their

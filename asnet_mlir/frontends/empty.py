@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors without elements are taken out of a StableHLO module.
 
 Slicing ends with them (`x[:, 8:]` of eight, the last steps of a scan); nothing after StableHLO has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arithmetic on weights only is done once, when a network is loaded.
 
 `approx-fold-weights` moves it out of the network; here its results are computed, in the scalar

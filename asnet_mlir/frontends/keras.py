@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras 3 models, on Keras' JAX or TensorFlow backend."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a `.keras` file may hold: checked before Keras sees it.
 
 A `.keras` file is a zip archive of `config.json` (the layers), `metadata.json` and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`.keras` files, through the cache."""
 
 from __future__ import annotations

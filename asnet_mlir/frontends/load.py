@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which front end reads what the user names."""
 
 from __future__ import annotations

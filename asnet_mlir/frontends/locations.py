@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names in the locations of jaxlib's MLIR modules: where layers' names live."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MLIR modules in files as models: StableHLO, and the stages approx and bound."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every front end does with its StableHLO module: calls inlined, constants become weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each sample of a batch must be computed by itself: decided on the StableHLO module.
 
 A network is lowered for one sample (or for the batch that its file fixes) and evaluated on any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow's SavedModel folders, through the cache; read in a process of TensorFlow's own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StableHLO to linalg, by jaxlib's own MLIR.
 
 jaxlib brings a copy of MLIR with the StableHLO passes; it lives beside the project's MLIR in one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StableHLO files: text (`.mlir`), bytecode and portable artifacts (`.mlirbc`)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow functions and modules, exported where they live.
 
 This module is only used in processes that have TensorFlow: the user's, or the child that reads a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors as functions of one sample: the values of the analysis in `asnet_mlir.frontends.samples`.
 
 A `Tensor` says of each element of a batch's tensor which samples it depends on, and which function

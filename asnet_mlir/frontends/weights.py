@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights as arrays and as `.npz` files, and which of them an argument of `@main` takes."""
 
 from __future__ import annotations

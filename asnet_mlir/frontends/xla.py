@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """StableHLO modules run by XLA, which is what JAX, Keras on JAX and TensorFlow compile with.
 
 XLA refuses some of what it is given by ending the process (`reduce_window` with negative padding),

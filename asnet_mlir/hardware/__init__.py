@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hardware generator: a bound network as a bundle of SystemVerilog."""
 
 from asnet_mlir.hardware.comparison import Comparison, compare_words, simulate

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb `simulate`: a bundle's outputs against the software's, bit for bit."""
 
 from __future__ import annotations

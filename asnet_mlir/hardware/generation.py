@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The public verbs of the hardware side, in terms of networks, bindings and data sets."""
 
 from __future__ import annotations

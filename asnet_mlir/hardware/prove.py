@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet prove`: the cores in a bundle, as they are bound, are exact ones on masked operands."""
 
 from __future__ import annotations

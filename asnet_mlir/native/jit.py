@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Native code from modules in the LLVM dialect, called on numpy arrays.
 
 `mlir` is imported when the first module is compiled, never when this package is imported.

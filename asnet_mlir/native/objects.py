@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Native code: made of modules in the LLVM dialect, kept on disk, loaded, run over blocks.
 
 Code is kept as object files under the hash of what it is made from, so that it is compiled once on

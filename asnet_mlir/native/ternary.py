@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables of three inputs as single instructions, where the processor has them.
 
 Bit-sliced models (`cores/models/bitslice.py`) call functions that carry `approx.lut = <table>`,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Results for people: tables, plots and pages."""
 
 from asnet_mlir.reports.accuracy_plot import accuracy_table, plot_accuracy

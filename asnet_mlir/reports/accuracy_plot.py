@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy against the parameters of approximate cores (the paper's figures 3(a) and 4(a))."""
 
 from __future__ import annotations

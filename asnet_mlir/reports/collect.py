@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a report shows, gathered from a result store: the page and the pictures draw the same."""
 
 from __future__ import annotations

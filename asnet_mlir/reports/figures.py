@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drawings of a report as PNG files."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The front of accuracy and cost of one exploration, as a picture."""
 
 from __future__ import annotations

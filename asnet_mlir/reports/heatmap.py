@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures of a core's errors: a map over its operands, and how the errors are distributed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A result store as one HTML page that needs nothing else: no network, no server, no library.
 
 What the page says is in the HTML, so that it can be read without scripts; the drawings and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the paper states about its networks, to be shown beside our results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet report`: a result store as a page, and as pictures."""
 
 from __future__ import annotations

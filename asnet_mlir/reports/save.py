@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes drawings of matplotlib, all of a file or nothing."""
 
 from __future__ import annotations

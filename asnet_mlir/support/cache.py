@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of results named by the hash of what they were made from.
 
 `ASNET_CACHE_DIR` overrides the place (default: `$XDG_CACHE_HOME/asnet-mlir` or

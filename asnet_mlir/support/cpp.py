@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C++ compiler.  What many small programs have in common, it compiles once: large headers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files and folders that are written whole or not at all, and what killed processes leave of them.
 
 A temporary name is locked (flock) by the process that writes it, so that another process can tell

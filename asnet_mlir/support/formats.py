@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Number formats and kinds of operations: the dialect's own tables, as values.
 
 `_tables.py`, beside this file, is written from the dialect's C++ when the package is built, so that

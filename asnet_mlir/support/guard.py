@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bound on the processor time of a piece of this program."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ctrl-C and SIGTERM that are neither lost nor fatal.
 
 Python raises KeyboardInterrupt wherever the main thread happens to be.  Inside a native extension

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The JSON files of users: read with positions, and checked against a JSON Schema.
 
 Errors name the key's path and its line: `file.json:7: cores[1].parameters.P: ...`.

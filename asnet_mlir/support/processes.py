@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bounded subprocesses: argument lists only, time and memory limited, standard error kept."""
 
 from __future__ import annotations

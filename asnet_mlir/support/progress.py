@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A line of progress for people, on standard error."""
 
 from __future__ import annotations

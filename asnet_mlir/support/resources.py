@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the files that belong to the package lie, in a checkout and in an installed wheel."""
 
 from __future__ import annotations

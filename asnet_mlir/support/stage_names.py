@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stages of the compiler by name: forms of a network that `asnet compile --emit` prints.
 
 Here and not in the compiler, so that the command line can name them without loading it.

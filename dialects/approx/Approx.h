@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The approx dialect (see ApproxOps.td).
 
 #ifndef DIALECTS_APPROX_APPROX_H

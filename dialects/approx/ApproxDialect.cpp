@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "dialects/approx/Approx.h"
 
 #include "mlir/Transforms/InliningUtils.h"
@@ -49,8 +50,8 @@ ArrayRef<const OpKind *> asnet::approx::getOpKinds() {
 }
 
 const OpKind *asnet::approx::lookupOpKind(StringRef name) {
-  const auto *found =
-      llvm::find_if(getOpKinds(), [&](const OpKind *kind) { return kind->name == name; });
+  const auto *found = llvm::find_if(getOpKinds(),
+                                    [&](const OpKind *kind) { return kind->name == name; });
   return found == getOpKinds().end() ? nullptr : *found;
 }
 

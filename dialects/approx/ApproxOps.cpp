@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "dialects/approx/Instances.h"
 
 #include "mlir/IR/Builders.h"
@@ -81,7 +82,8 @@ LogicalResult asnet::approx::detail::verifyBinding(ArithmeticOpInterface op) {
   LibraryOp library = LibraryOp::lookup(op);
   if (!library)
     return op->emitOpError("instance ")
-           << *id << " is not declared: the module has no 'approx.library'; add one with 'approx.core "
+           << *id
+           << " is not declared: the module has no 'approx.library'; add one with 'approx.core "
            << *id << " \"" << op.getOpKind() << "\" ...'";
   CoreOp core = library.lookupCore(*id);
   if (!core)
@@ -96,8 +98,8 @@ LogicalResult asnet::approx::detail::verifyBinding(ArithmeticOpInterface op) {
            << "instance is declared here";
   std::string format = op.getOperandFormat().getName();
   if (StringRef own = getFormat(core); !own.empty() && own != format)
-    return (op->emitOpError("instance ") << *id << " computes on " << own << ", but this op is on "
-                                         << format)
+    return (op->emitOpError("instance ")
+            << *id << " computes on " << own << ", but this op is on " << format)
                .attachNote(core.getLoc())
            << "instance is declared here";
   return success();
@@ -141,12 +143,14 @@ static Value createDivision(OpBuilder &builder, Location loc, Value lhs, Value r
 }
 
 template <>
-Value asnet::approx::detail::createExact<arith::DivSIOp>(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
+Value asnet::approx::detail::createExact<arith::DivSIOp>(OpBuilder &builder, Location loc,
+                                                         Value lhs, Value rhs) {
   return createDivision<arith::DivSIOp>(builder, loc, lhs, rhs);
 }
 
 template <>
-Value asnet::approx::detail::createExact<arith::DivUIOp>(OpBuilder &builder, Location loc, Value lhs, Value rhs) {
+Value asnet::approx::detail::createExact<arith::DivUIOp>(OpBuilder &builder, Location loc,
+                                                         Value lhs, Value rhs) {
   return createDivision<arith::DivUIOp>(builder, loc, lhs, rhs);
 }
 
@@ -174,8 +178,9 @@ CoreOp LibraryOp::lookupCore(uint32_t id) {
 std::string LibraryOp::describe() {
   std::string text;
   llvm::raw_string_ostream os(text);
-  llvm::interleaveComma(getBody().getOps<CoreOp>(), os,
-                        [&](CoreOp core) { os << core.getId() << " (\"" << core.getOp() << "\")"; });
+  llvm::interleaveComma(getBody().getOps<CoreOp>(), os, [&](CoreOp core) {
+    os << core.getId() << " (\"" << core.getOp() << "\")";
+  });
   return text.empty() ? "nothing" : text;
 }
 
@@ -185,7 +190,8 @@ LogicalResult LibraryOp::verify() {
   for (Operation &op : getBody().front()) {
     auto core = dyn_cast<CoreOp>(op);
     if (!core)
-      return op.emitOpError("is not allowed in an 'approx.library', which holds 'approx.core' only");
+      return op.emitOpError(
+          "is not allowed in an 'approx.library', which holds 'approx.core' only");
     auto [it, isNew] = seen.try_emplace(core.getId(), core);
     if (!isNew)
       return (core.emitOpError("declares instance ") << core.getId() << " a second time")
@@ -251,8 +257,9 @@ LogicalResult CoreOp::verify() {
   for (NamedAttribute parameter : getParameters())
     if (auto value = dyn_cast<IntegerAttr>(parameter.getValue());
         !value || !value.getType().isSignlessInteger(64))
-      return emitOpError("parameter '") << parameter.getName().getValue()
-                                        << "' must be a 64-bit integer, got " << parameter.getValue();
+      return emitOpError("parameter '")
+             << parameter.getName().getValue() << "' must be a 64-bit integer, got "
+             << parameter.getValue();
   if (int64_t latency = getLatencyAttr().getInt(); latency < 0)
     return emitOpError("'latency' must be at least 0 cycles, got ") << latency;
   if (int64_t interval = getIntervalAttr().getInt(); interval < 1)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The approx dialect: arithmetic with a defined order and numbered hardware instances.  docs/semantics.md is its definition, docs/decisions/0002-dialect.md its rationale.
 
 #ifndef DIALECTS_APPROX_APPROXOPS_TD

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the dialect's discardable attributes may hold, and on what they stand.  Passes, and CIRCT's
 // process behind them, take these attributes as they are: here they are checked, wherever IR comes
 // from.
@@ -53,10 +54,11 @@ StringRef wanted(AttributeKind kind, Attribute value) {
     return isNumber && number.getInt() >= 0 ? "" : "an integer of at least 0";
   case AttributeKind::Naturals: {
     auto numbers = dyn_cast<DictionaryAttr>(value);
-    return numbers && llvm::all_of(numbers,
-                                   [](NamedAttribute entry) {
-                                     return wanted(AttributeKind::Natural, entry.getValue()).empty();
-                                   })
+    return numbers &&
+                   llvm::all_of(numbers,
+                                [](NamedAttribute entry) {
+                                  return wanted(AttributeKind::Natural, entry.getValue()).empty();
+                                })
                ? ""
                : "a dictionary of integers of at least 0";
   }
@@ -88,10 +90,10 @@ LogicalResult verifyAttribute(Operation *op, NamedAttribute attribute, Attribute
   if (!info)
     return op->emitOpError("has '") << name << "', which is no attribute of this dialect";
   if (place != info->place)
-    return op->emitOpError("has '") << name << "', which belongs to "
-                                    << (place == AttributePlace::Value
-                                            ? "operations, not to arguments or results"
-                                            : "arguments and results of functions");
+    return op->emitOpError("has '")
+           << name << "', which belongs to "
+           << (place == AttributePlace::Value ? "operations, not to arguments or results"
+                                              : "arguments and results of functions");
   StringRef want = wanted(info->kind, attribute.getValue());
   if (!want.empty())
     return op->emitOpError("'") << name << "' must be " << want << ", got " << attribute.getValue();

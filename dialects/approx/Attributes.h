@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The discardable attributes of the dialect (see Attributes.def).
 
 #ifndef DIALECTS_APPROX_ATTRIBUTES_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "dialects/approx/Formats.h"
 
 #include "llvm/ADT/APFloat.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Number formats: what the elements of a network's tensors, the operands of a core and its result are.
 // Python has them from here (tools/asnet-tables).
 

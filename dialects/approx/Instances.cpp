@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "dialects/approx/Instances.h"
 
 using namespace mlir;
@@ -18,8 +19,7 @@ Value asnet::approx::createBits(OpBuilder &builder, Location loc, Value value) {
     bits = shaped.clone(bits);
     canonical = DenseElementsAttr::get(cast<ShapedType>(bits), cast<Attribute>(canonical));
   }
-  Value isNan =
-      arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNO, value, value);
+  Value isNan = arith::CmpFOp::create(builder, loc, arith::CmpFPredicate::UNO, value, value);
   Value nan = arith::ConstantOp::create(builder, loc, canonical);
   Value own = arith::BitcastOp::create(builder, loc, bits, value);
   return arith::SelectOp::create(builder, loc, isNan, nan, own);

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What instances compute on.
 
 #ifndef DIALECTS_APPROX_INSTANCES_H

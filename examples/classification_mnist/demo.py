@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole way once: a trained Keras classifier becomes SystemVerilog of chosen accuracy.
 
     make demo        (or: python examples/classification_mnist/demo.py [OUTPUT_FOLDER])

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train classification_mnist, the paper's first network: one dense layer of 10 neurons, softmax.
 
     python examples/classification_mnist/train.py [OUTPUT.keras]

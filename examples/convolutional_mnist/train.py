@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train convolutional_mnist: two convolutions with pooling, two dense layers, on 28 x 28 digits.
 
     python examples/convolutional_mnist/train.py [OUTPUT.keras]

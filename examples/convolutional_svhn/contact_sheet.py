@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draw the first images of a data set side by side, to look at.
 
 python examples/convolutional_svhn/contact_sheet.py OUTPUT.png [DATA]

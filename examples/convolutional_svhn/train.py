@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train convolutional_svhn: two convolutions with pooling, two dense layers, on 32 x 32 x 3 crops.
 
     python examples/convolutional_svhn/train.py [OUTPUT.keras] [--svhn FOLDER]

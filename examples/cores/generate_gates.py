@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the gate-level multipliers of this folder: python generate_gates.py [--check].
 
 Array multipliers of and, or, xor gates, made approximate the way evolved circuits look: in the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Yosys netlist -> CIRCT `comb` -> MLIR `arith`, in CIRCT's own process.
 
 `python comb_to_arith.py JOBS.json RESULTS.json`.  It imports `circt` and nothing of this project:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two Yosys netlists -> CIRCT `verif.lec` over `comb` -> `smt` -> SMT-LIB, in CIRCT's own process.
 
 `python comb_to_smt.py JOBS.json RESULTS.json`.  Like `comb_to_arith.py`, which builds the cells, it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read what `approx-schedule-engines` decided from generic-form MLIR into plain Python objects.
 
 Runs in CIRCT's process; see `scheduled.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expand what CIRCT's canonicaliser makes of plain logic and `convert-comb-to-arith` leaves alone.
 
 * The exclusive or of all bits becomes `comb.parity`, bits in the opposite order `comb.reverse`;

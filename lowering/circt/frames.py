@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames of an input stream, brought to the length that the hardware wants.
 
 A frame ends at its `tlast`.  Every frame gives an answer: the words that a short one lacks are NaN,

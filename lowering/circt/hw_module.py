@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text of hw modules, and the memories and cores that they instantiate."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """asnet-hw-opt: the tool of CIRCT's process, from a scheduled network to SystemVerilog.
 
 Reads what `asnet-opt --approx-schedule --mlir-print-op-generic` prints; of a network in stages,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build the hw/comb/seq IR of the sequential machine around a microprogram.
 
 docs/decisions/0005-sequential-machine.md has the block diagram and the timing.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Assemble a scheduled network into the microprogram of the sequential machine.
 
 A row is what the machine does in one cycle.  Its slots are independent of each other: one read of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plain logic: what a network computes besides floating-point operations."""
 
 from __future__ import annotations

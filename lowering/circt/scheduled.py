@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read what `approx-schedule` decided from generic-form MLIR into plain Python objects.
 
 Runs in CIRCT's process: the operations are unregistered there, and all that counts is in their

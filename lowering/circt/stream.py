@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Build the hw/comb/seq IR of the streaming hardware: an engine a layer.
 
 docs/decisions/0014-streaming-engines.md has the block diagram and the timing; what happens when was

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Carry integers of odd widths in 32 or 64 bits.
 
 A netlist is full of i26 and i57.  LLVM computes such vectors element by element; held in the lower

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/Dialect/Linalg/Transforms/Transforms.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // approx-protect-weights: weights live in a ROM, and a value may be read again, so nothing may be
 // computed in place in them.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -32,7 +33,9 @@ public:
   }
 
 private:
-  bool hasLanes(Type type) { return isa<VectorType>(getElementTypeOrSelf(type)) || isa<VectorType>(type); }
+  bool hasLanes(Type type) {
+    return isa<VectorType>(getElementTypeOrSelf(type)) || isa<VectorType>(type);
+  }
   bool hasLanes(Value value) {
     Type type = value.getType();
     if (auto tensor = dyn_cast<RankedTensorType>(type))
@@ -44,7 +47,8 @@ private:
     if (auto tensor = dyn_cast<RankedTensorType>(type)) {
       if (isa<VectorType>(tensor.getElementType()))
         return type;
-      return RankedTensorType::get(tensor.getShape(), VectorType::get({lanes}, tensor.getElementType()));
+      return RankedTensorType::get(tensor.getShape(),
+                                   VectorType::get({lanes}, tensor.getElementType()));
     }
     if (isa<VectorType>(type))
       return type;
@@ -79,7 +83,8 @@ private:
         !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
       return {};
     Value yielded = op.getBody()->getTerminator()->getOperand(0);
-    if (auto argument = dyn_cast<BlockArgument>(yielded); argument && argument.getOwner() == op.getBody()) {
+    if (auto argument = dyn_cast<BlockArgument>(yielded);
+        argument && argument.getOwner() == op.getBody()) {
       Value operand = op.getMatchingOpOperand(argument)->get();
       return isa<RankedTensorType>(operand.getType()) ? Value() : operand;
     }
@@ -145,7 +150,8 @@ private:
     Block *body = op.getBody();
     for (OpOperand &operand : op->getOpOperands())
       if (hasLanes(operand.get()))
-        op.getMatchingBlockArgument(&operand).setType(getElementTypeOrSelf(operand.get().getType()));
+        op.getMatchingBlockArgument(&operand).setType(
+            getElementTypeOrSelf(operand.get().getType()));
     for (Operation &inner : llvm::make_early_inc_range(*body)) {
       if (isa<linalg::YieldOp>(inner)) {
         b.setInsertionPoint(&inner);
@@ -155,8 +161,8 @@ private:
       }
       if (llvm::none_of(inner.getOperands(), [&](Value value) { return hasLanes(value); })) {
         if (inner.getNumRegions() != 0)
-          return inner.emitError() << "'" << inner.getName()
-                                   << "' has no form for several samples at once";
+          return inner.emitError()
+                 << "'" << inner.getName() << "' has no form for several samples at once";
         continue;
       }
       // A condition that all lanes share stays a scalar.

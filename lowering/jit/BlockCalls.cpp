@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "dialects/approx/Instances.h"
@@ -134,7 +135,7 @@ private:
     SmallVector<int64_t> sizes = tile;
     double least = std::numeric_limits<double>::infinity();
     std::function<void(unsigned, int64_t, bool)> choose = [&](unsigned depth, int64_t count,
-                                                             bool isWhole) {
+                                                              bool isWhole) {
       if (depth == dims.size()) {
         double cost = (llvm::alignTo(count, unit) + kCallCost) / count;
         if (cost < least) {
@@ -152,7 +153,8 @@ private:
         if (isReduction(dim) && size > 1 && !isWhole)
           break;
         sizes[dim] = size;
-        choose(depth + 1, count * size, isReduction(dim) ? isWhole && size == ranges[dim] : isWhole);
+        choose(depth + 1, count * size,
+               isReduction(dim) ? isWhole && size == ranges[dim] : isWhole);
       }
       sizes[dim] = 1;
     };
@@ -250,32 +252,30 @@ private:
     emitElements(outer, [&](ArrayRef<Value> at, Value position) {
       Operation *yield = op.getBody()->getTerminator();
       IRMapping values = evaluate(yield->getOperands(), at, position);
-      for (auto [result, output] :
-           llvm::zip(yield->getOperands(), op.getDpsInitsMutable()))
+      for (auto [result, output] : llvm::zip(yield->getOperands(), op.getDpsInitsMutable()))
         memref::StoreOp::create(b, loc, values.lookupOrDefault(result), output.get(),
                                 subscripts(op.getMatchingIndexingMap(&output), at));
     });
   }
 
   /// Emits `body` for each element of a tile, with its indices and its position in the buffers.
-  void emitElements(ArrayRef<Value> outer,
-                    function_ref<void(ArrayRef<Value>, Value)> body) {
+  void emitElements(ArrayRef<Value> outer, function_ref<void(ArrayRef<Value>, Value)> body) {
     Value zero = arith::ConstantIndexOp::create(b, loc, 0);
     SmallVector<Value> inner(ranges.size(), zero);
     SmallVector<unsigned> order = loopOrder(/*inTile=*/true);
     emitLoops(order, 0, /*inTile=*/true, inner, [&] {
       SmallVector<Value> at;
       for (auto [start, offset] : llvm::zip(outer, inner))
-        at.push_back(offset == zero ? start
-                                    : (start.getDefiningOp<arith::ConstantIndexOp>()
-                                           ? offset
-                                           : arith::AddIOp::create(b, loc, start, offset)
-                                                 .getResult()));
+        at.push_back(offset == zero
+                         ? start
+                         : (start.getDefiningOp<arith::ConstantIndexOp>()
+                                ? offset
+                                : arith::AddIOp::create(b, loc, start, offset).getResult()));
       AffineExpr linear = b.getAffineConstantExpr(0);
       for (unsigned dim : order)
         linear = linear * tile[dim] + b.getAffineDimExpr(dim);
-      Value position = affine::AffineApplyOp::create(
-          b, loc, AffineMap::get(ranges.size(), 0, linear), inner);
+      Value position =
+          affine::AffineApplyOp::create(b, loc, AffineMap::get(ranges.size(), 0, linear), inner);
       body(at, position);
     });
   }
@@ -305,9 +305,9 @@ private:
         if (!isa<MemRefType>(operand->get().getType()))
           values.map(value, operand->get());
         else
-          values.map(value, memref::LoadOp::create(
-                                b, loc, operand->get(),
-                                subscripts(op.getMatchingIndexingMap(operand), at)));
+          values.map(value,
+                     memref::LoadOp::create(b, loc, operand->get(),
+                                            subscripts(op.getMatchingIndexingMap(operand), at)));
       } else if (auto buffer = resultBuffers.find(value); buffer != resultBuffers.end()) {
         Value loaded = memref::LoadOp::create(b, loc, buffer->second.elements, position);
         if (loaded.getType() != value.getType())
@@ -342,10 +342,9 @@ struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
   void runOnOperation() override {
     SmallVector<linalg::GenericOp> ops;
     getOperation().walk([&](linalg::GenericOp op) {
-      bool calls = llvm::any_of(op.getBody()->getOps<approx::ArithmeticOpInterface>(),
-                                [&](approx::ArithmeticOpInterface call) {
-                                  return static_cast<bool>(getBlock(call));
-                                });
+      bool calls = llvm::any_of(
+          op.getBody()->getOps<approx::ArithmeticOpInterface>(),
+          [&](approx::ArithmeticOpInterface call) { return static_cast<bool>(getBlock(call)); });
       if (calls && op.hasPureBufferSemantics() &&
           llvm::none_of(op.getStaticLoopRanges(), ShapedType::isDynamic))
         ops.push_back(op);
@@ -357,7 +356,8 @@ struct BlockCalls : impl::BlockCallsBase<BlockCalls> {
       rewriter.eraseOp(op);
     }
     WalkResult left = getOperation().walk([](approx::ArithmeticOpInterface op) {
-      op->emitError() << "'" << op->getName() << "' is not in the body of a linalg op of static shape";
+      op->emitError() << "'" << op->getName()
+                      << "' is not in the body of a linalg op of static shape";
       return WalkResult::interrupt();
     });
     if (left.wasInterrupted())

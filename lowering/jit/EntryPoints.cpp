@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // approx-entry-points: `@main` and `@prepare` are called from C, with arrays that are the caller's.
 
 #include "lowering/Lowering.h"

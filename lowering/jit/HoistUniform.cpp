@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/Analysis/TopologicalSortUtils.h"
@@ -43,7 +44,8 @@ private:
     for (Operation &op : main.getBody().front()) {
       bool depends = false;
       op.walk([&](Operation *nested) {
-        depends |= llvm::any_of(nested->getOperands(), [&](Value value) { return isVarying(value); });
+        depends |= llvm::any_of(nested->getOperands(),
+                                [&](Value value) { return isVarying(value); });
       });
       if (depends)
         varying.insert(op.result_begin(), op.result_end());
@@ -245,9 +247,11 @@ private:
     if (isa<tensor::EmptyOp>(def) || def->hasTrait<OpTrait::ConstantLike>())
       return false;
     if (auto generic = dyn_cast<linalg::GenericOp>(def))
-      return llvm::any_of(generic.getDpsInputOperands(), [&](OpOperand *operand) {
-        return isa<RankedTensorType>(operand->get().getType());
-      }) || generic.getBody()->getOperations().size() > 1;
+      return llvm::any_of(generic.getDpsInputOperands(),
+                          [&](OpOperand *operand) {
+                            return isa<RankedTensorType>(operand->get().getType());
+                          }) ||
+             generic.getBody()->getOperations().size() > 1;
     return true;
   }
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/IR/Builders.h"
@@ -70,8 +71,7 @@ struct PromoteParameters : impl::PromoteParametersBase<PromoteParameters> {
       SmallVector<Value> values;
       for (size_t i = 0; i < model.constants.size(); ++i) {
         Value index = arith::ConstantIndexOp::create(builder, loc, next++);
-        values.push_back(
-            memref::LoadOp::create(builder, loc, main.getArgument(position), index));
+        values.push_back(memref::LoadOp::create(builder, loc, main.getArgument(position), index));
       }
       makeArguments(model, i32);
       auto uses = SymbolTable::getSymbolUses(model.function, module);

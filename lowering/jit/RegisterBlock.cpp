@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -44,10 +45,11 @@ FailureOr<Layout> getLayout(Type type) {
 }
 
 bool canBlock(linalg::GenericOp op) {
-  if (!op.hasPureBufferSemantics() || !op.getBody()->getOps<approx::ArithmeticOpInterface>().empty() ||
-      !op.getBody()->getOps<func::CallOp>().empty() || llvm::any_of(op.getStaticLoopRanges(), [](int64_t range) {
-        return ShapedType::isDynamic(range) || range == 0;
-      }))
+  if (!op.hasPureBufferSemantics() ||
+      !op.getBody()->getOps<approx::ArithmeticOpInterface>().empty() ||
+      !op.getBody()->getOps<func::CallOp>().empty() ||
+      llvm::any_of(op.getStaticLoopRanges(),
+                   [](int64_t range) { return ShapedType::isDynamic(range) || range == 0; }))
     return false;
   for (OpOperand &operand : op->getOpOperands())
     if (isa<MemRefType>(operand.get().getType()) && failed(getLayout(operand.get().getType())))
@@ -229,11 +231,11 @@ private:
       if (!type || flat.contains(operand))
         continue;
       Layout layout = *getLayout(type);
-      auto flatType = MemRefType::get({layout.extent}, type.getElementType(), MemRefLayoutAttrInterface(),
-                                      type.getMemorySpace());
-      flat[operand] = memref::ReinterpretCastOp::create(
-          b, loc, flatType, operand, /*offset=*/0, /*sizes=*/ArrayRef<int64_t>{layout.extent},
-          /*strides=*/ArrayRef<int64_t>{1});
+      auto flatType = MemRefType::get({layout.extent}, type.getElementType(),
+                                      MemRefLayoutAttrInterface(), type.getMemorySpace());
+      flat[operand] = memref::ReinterpretCastOp::create(b, loc, flatType, operand, /*offset=*/0,
+                                                        /*sizes=*/ArrayRef<int64_t>{layout.extent},
+                                                        /*strides=*/ArrayRef<int64_t>{1});
       layouts[operand] = layout;
     }
   }
@@ -284,7 +286,8 @@ private:
     for (unsigned dim : reductions)
       ivs[dim] = constant(0);
     if (accumulates)
-      forEachPoint(parallels, sizes, 0, point, [&] { llvm::append_range(accumulators, initial(point)); });
+      forEachPoint(parallels, sizes, 0, point,
+                   [&] { llvm::append_range(accumulators, initial(point)); });
     SmallVector<Value> results = emitReductions(0, sizes, accumulators);
     // The results of points lie one after the other.
     unsigned position = 0, inits = op.getNumDpsInits();
@@ -316,14 +319,16 @@ private:
     return evaluate(fill, inverse.compose(output), point, {}).front();
   }
 
-  SmallVector<Value> emitReductions(unsigned depth, ArrayRef<int64_t> sizes, ArrayRef<Value> before) {
+  SmallVector<Value> emitReductions(unsigned depth, ArrayRef<int64_t> sizes,
+                                    ArrayRef<Value> before) {
     if (depth == reductions.size() || isUnrolledFrom(depth))
       return emitSteps(depth, sizes, before);
     unsigned dim = reductions[depth];
     if (unroll[dim] == ranges[dim] && ranges[dim] == 1)
       return emitReductions(depth + 1, sizes, before);
     auto loop = scf::ForOp::create(b, loc, constant(0), constant(ranges[dim]),
-                                   constant(depth + 1 == reductions.size() ? unroll[dim] : 1), before);
+                                   constant(depth + 1 == reductions.size() ? unroll[dim] : 1),
+                                   before);
     OpBuilder::InsertionGuard guard(b);
     Block *body = loop.getBody();
     if (before.empty())
@@ -359,8 +364,8 @@ private:
       SmallVector<Value> next;
       unsigned position = 0;
       forEachPoint(parallels, sizes, 0, point, [&] {
-        ArrayRef<Value> mine =
-            accumulates ? ArrayRef(values).slice(position, inits) : ArrayRef<Value>();
+        ArrayRef<Value> mine = accumulates ? ArrayRef(values).slice(position, inits)
+                                           : ArrayRef<Value>();
         position += inits;
         llvm::append_range(next, evaluate(op, identity(), point, mine));
       });
@@ -418,7 +423,8 @@ private:
              ArrayRef<int64_t> point) {
     for (auto [result, init] : llvm::zip_equal(results, of.getDpsInitsMutable())) {
       AffineMap map = of.getMatchingIndexingMap(&init).compose(position);
-      memref::StoreOp::create(b, loc, result, flat.lookup(init.get()), address(init.get(), map, point));
+      memref::StoreOp::create(b, loc, result, flat.lookup(init.get()),
+                              address(init.get(), map, point));
     }
   }
 
@@ -574,7 +580,8 @@ Nest formNest(linalg::GenericOp op) {
   if (reads != 1 || !(isLast || inPlace))
     return nest;
   // Between the two, nothing may write what the epilogue reads, or read or write what it writes.
-  for (Operation *between = op->getNextNode(); between != epilogue; between = between->getNextNode())
+  for (Operation *between = op->getNextNode(); between != epilogue;
+       between = between->getNextNode())
     if (!isMemoryEffectFree(between) && !isa<memref::AllocOp>(between))
       return nest;
   // The epilogue's own writes must not reach what the reduction still reads.

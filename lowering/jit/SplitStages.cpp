@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/Analysis/TopologicalSortUtils.h"
@@ -43,7 +44,8 @@ public:
       main.setArgAttr(cast<BlockArgument>(argument).getArgNumber(), approx::kValueAttrName,
                       b.getI64IntegerAttr(number));
     for (auto [position, result] : llvm::enumerate(terminator->getOperands()))
-      main.setResultAttr(position, approx::kValueAttrName, b.getI64IntegerAttr(numbersOfCalled.lookup(result)));
+      main.setResultAttr(position, approx::kValueAttrName,
+                         b.getI64IntegerAttr(numbersOfCalled.lookup(result)));
     // From the last to the first, so that uses are gone before definitions.
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(main.getBody().front())))
       if (&op != terminator && !isa<func::CallOp>(op) && op.use_empty())
@@ -88,9 +90,9 @@ private:
   void addUniform(Operation *op, SetVector<Operation *> &ops) {
     op->walk([&](Operation *nested) {
       for (Value operand : nested->getOperands())
-        if (Operation *def = operand.getDefiningOp();
-            def && def->getBlock() == &main.getBody().front() && !varying.contains(operand) &&
-            ops.insert(def))
+        if (Operation *def = operand.getDefiningOp(); def &&
+                                                      def->getBlock() == &main.getBody().front() &&
+                                                      !varying.contains(operand) && ops.insert(def))
           addUniform(def, ops);
     });
   }
@@ -113,8 +115,7 @@ private:
         }
       });
       for (Value result : op->getResults())
-        if (varying.contains(result) &&
-            llvm::any_of(result.getUsers(), [&](Operation *user) {
+        if (varying.contains(result) && llvm::any_of(result.getUsers(), [&](Operation *user) {
               return !ops.contains(op->getBlock()->findAncestorOpInBlock(*user));
             }))
           results.insert(result);
@@ -138,10 +139,12 @@ private:
     for (auto [position, argument] : llvm::enumerate(sorted)) {
       mapping.map(argument, body->getArgument(position));
       if (varying.contains(argument))
-        function.setArgAttr(position, approx::kValueAttrName, b.getI64IntegerAttr(numbers.lookup(argument)));
+        function.setArgAttr(position, approx::kValueAttrName,
+                            b.getI64IntegerAttr(numbers.lookup(argument)));
       else
-        function.setArgAttr(position, approx::kWeightAttrName,
-                            main.getArgAttr(cast<BlockArgument>(argument).getArgNumber(), approx::kWeightAttrName));
+        function.setArgAttr(
+            position, approx::kWeightAttrName,
+            main.getArgAttr(cast<BlockArgument>(argument).getArgNumber(), approx::kWeightAttrName));
     }
     OpBuilder inside = OpBuilder::atBlockEnd(body);
     for (Operation *op : ops)

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
 
 #include "mlir/IR/Builders.h"
@@ -27,7 +28,9 @@ int64_t sizeOf(MemRefType type) {
     element = vector.getElementType();
   }
   // As LLVM stores it: whole bytes, a vector of i1 too where that is less than a byte each.
-  int64_t bytes = element.isIndex() ? 8 : llvm::PowerOf2Ceil(llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
+  int64_t bytes = element.isIndex()
+                      ? 8
+                      : llvm::PowerOf2Ceil(llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
   int64_t stride = llvm::PowerOf2Ceil(lanes * bytes);
   return llvm::alignTo(stride * type.getNumElements(), kAlignment);
 }
@@ -45,7 +48,8 @@ public:
     unsigned position = function.getNumArguments();
     auto type = MemRefType::get({size}, b.getI8Type());
     (void)function.insertArgument(
-        position, type, b.getDictionaryAttr(b.getNamedAttr(approx::kArenaAttrName, b.getUnitAttr())),
+        position, type,
+        b.getDictionaryAttr(b.getNamedAttr(approx::kArenaAttrName, b.getUnitAttr())),
         function.getLoc());
     Value arena = function.getArgument(position);
     for (Buffer &buffer : buffers) {
@@ -108,9 +112,8 @@ private:
             other->offset < offset + buffer->size && offset < other->offset + other->size)
           offset = other->offset + other->size;
       buffer->offset = offset;
-      auto place = llvm::lower_bound(placed, buffer, [](Buffer *left, Buffer *right) {
-        return left->offset < right->offset;
-      });
+      auto place = llvm::lower_bound(
+          placed, buffer, [](Buffer *left, Buffer *right) { return left->offset < right->offset; });
       placed.insert(place, buffer);
       size = std::max(size, offset + buffer->size);
     }

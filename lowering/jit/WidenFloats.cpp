@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // approx-widen-floats: arithmetic on bf16 and f16, each operation in f32 and rounded once.
 //
 // Rounding twice never shows: f32 has 24 bits, at least 2p + 2 for operands of p bits (S. Figueroa,

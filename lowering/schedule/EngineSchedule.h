@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What an engine of the streaming hardware does when (EngineSchedule.cpp).
 
 #ifndef LOWERING_SCHEDULE_ENGINESCHEDULE_H

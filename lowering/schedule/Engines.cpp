@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Engines.h"
 
 #include "mlir/Dialect/Affine/Analysis/AffineStructures.h"

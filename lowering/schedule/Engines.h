@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the passes that make engines of a network's stages share (Engines.cpp).
 
 #ifndef LOWERING_SCHEDULE_ENGINES_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Schedule.h"
 
 #include "mlir/Dialect/Affine/LoopUtils.h"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // approx-schedule: when and where each operation of an affine loop nest happens on the sequential
 // machine (docs/decisions/0005-sequential-machine.md describes the machine and its timing).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The parts of approx-schedule: what operations are (Operations.cpp), what they touch (Memories.cpp),
 // what is issued (Nodes.cpp), when (Placement.cpp), in which order of loops (LoopOrder.cpp), and
 // whether a schedule is one (VerifySchedule.cpp).

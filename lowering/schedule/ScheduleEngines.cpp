@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // approx-schedule-engines: which engine computes each stage of a network, and what passes between
 // them (docs/decisions/0014-streaming-engines.md has the block diagram and the timing).
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Timing.h"
 
 #include "mlir/IR/Builders.h"

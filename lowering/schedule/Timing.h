@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // How long the hardware takes for what the schedules count on.  The scheduling passes write these
 // facts into the IR as `approx.timing`; CIRCT's Python and the verification read them from there, so
 // that they are stated once.

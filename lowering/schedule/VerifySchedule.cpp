@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // approx-verify-schedule: whether a schedule is one, as CIRCT's `Problem::verify` asks.  What the
 // schedulers wrote is compared with the code it stands on, by no code of theirs that decided it.
 

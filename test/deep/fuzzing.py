@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the fuzzers of the cache and of kills have in common."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Caches that are damaged, and caches that can't be written to: the results stay the clean ones.
 
 `ASNET_FUZZ_SECONDS` (default 20) bounds each test, `ASNET_FUZZ_SEED` chooses its cases.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames of random lengths through small hardware of both styles, with random pauses and resets.
 
 ASNET_FUZZ_SECONDS bounds it (20 by default), ASNET_FUZZ_SEED chooses the first sequence.  Every

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random recursive and deep hierarchies: each ends soon, with the right function or an error.
 
 A module instantiates itself one to three times on halves of its operand (`generate`), by name or by

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs that are killed at a rename or fsync, and runs that are interrupted: nothing is half.
 
 Kills come from `strace`, which ends the process as it enters the Nth such system call.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random always blocks with partial assignments: accepted only if nobody sees what a latch holds.
 
 Every pair of operands is simulated in many orders, so that latches hold all kinds of values before

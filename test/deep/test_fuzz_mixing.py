@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random functions of JAX, some of which mix samples: none of those is accepted, no other refused.
 
 A function is a chain of steps from float32[n, k] to float32[n, m].  Steps are of two kinds: those

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random names of layers, networks and cores on the whole way: they stay distinct, RTL is legal.
 
 `ASNET_FUZZ_SECONDS` bounds it, `ASNET_FUZZ_SEED` is the first seed; failures print seed and names.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random port lists: the choice is the right one, or a refusal that names `--port`.
 
 What is right is known because the list is made from it.  Names are of three kinds: usual ones,

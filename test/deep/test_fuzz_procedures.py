@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random always blocks: models, gates and both simulators agree.
 
 Loops that find a bit, cases on a computed index, arrays, functions (`random_procedures.py`).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Units with strobes, with busy and with ready in a whole network, in both styles of hardware."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A table inside a network, evaluated by its model and simulated from its ROM."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wheel, in a fresh environment and away from the checkout: nothing is missing in it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`lit test/lit`: finds its tools in the environment that lit itself runs in."""
 
 # ruff: noqa: F821 (lit defines `config`)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Shared by all tests: JAX on the CPU, and small networks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small Verilog modules and seeded mutations of them; few are still what they were."""
 
 from __future__ import annotations

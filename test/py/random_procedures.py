@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small random Verilog of always blocks: loops, cases on what they find, arrays, latches.
 
 One module whose parameter K selects one of many functions of a and b, as in `random_verilog.py`.

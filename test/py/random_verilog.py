@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small random Verilog: one module whose parameter K selects one of many functions of a and b."""
 
 from __future__ import annotations

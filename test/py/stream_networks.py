@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small networks of every kind of layer that an engine computes, with seeded weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The floors of docs/architecture.md: what may import what."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bindings: text, JSON and back; what can't be meant is refused."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models over arrays (bit-sliced, tables): the bits of word-level code, in any network."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cache: damaged entries, places that can't be written to, killed runs, versions of code."""
 
 from __future__ import annotations

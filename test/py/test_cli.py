@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command line: JSON and nothing else on standard output, one line and a status for errors."""
 
 import json

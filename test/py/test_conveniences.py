@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What makes the verbs easy to call: bindings of texts, data of arrays, lists, help, completion."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """C models that came with cores: what matches, what is swapped, what is wrong, what misbehaves."""
 
 from __future__ import annotations

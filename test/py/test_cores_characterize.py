@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Error metrics against brute force; the pictures and files that carry them."""
 
 from __future__ import annotations

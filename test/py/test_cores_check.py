@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks: they pass what is right, and above all fail what is wrong."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A folder of circuits at once: a table, one bad file not stopping the others, resumable."""
 
 from __future__ import annotations

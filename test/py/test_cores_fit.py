@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a circuit approximates: its operation by name and by function, and signed operands."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mutated Verilog: what comes out is a model that equals the simulators, or one clear line.
 
 `ASNET_FUZZ_MUTANTS=2000 ASNET_FUZZ_SEED=5 pytest test/py/test_cores_fuzz.py` tries more.

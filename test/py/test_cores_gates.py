@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gates of netlists, what nobody can see in them, and models that need no words."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Handshakes as units have them: strobes that wait for an acknowledgement, busy without done."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Import of Verilog as people have it: languages, files, ports, pipelines, units, and bad input."""
 
 from __future__ import annotations

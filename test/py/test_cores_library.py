@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The library's own cores and the examples: each against an arithmetic of its own in Python."""
 
 from __future__ import annotations

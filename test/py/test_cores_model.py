@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models: the native proof and its near misses, and the two strategies against each other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Netlists: which pipelines are read, how deep they are, and why others are refused."""
 
 from __future__ import annotations

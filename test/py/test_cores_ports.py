@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which port is which: by names, by widths, and not at all where they leave a doubt."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proofs: what is true is proved, what is not is refuted by a pair of operands, in bounded time."""
 
 from __future__ import annotations

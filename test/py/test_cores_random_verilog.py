@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Derived models against Verilator on random Verilog: mixed widths and signs, every operator.
 
 `ASNET_FUZZ_FUNCTIONS=60 ASNET_FUZZ_SEED=1` tries more (`make deep` does).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Significand cores: exact units give IEEE 754; inexact ones what docs/significand.md says.
 
 The reference below is that page in Python's integers: it shares nothing with the Verilog.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulation: two simulators that agree, latencies as observed, nothing that hangs or crashes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables as cores, and read-only memories in Verilog: read, checked, used where a core is."""
 
 from __future__ import annotations

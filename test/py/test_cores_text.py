@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is decided on the text of Verilog: testbenches, macros, files of memories; and messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C++ compiler reads the headers that simulations begin with from its own dump."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Data sets: shapes, values, and one clear line for each way a file can be wrong."""
 
 import gzip

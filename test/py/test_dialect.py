@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The approx dialect in Python: typed builders, parsing, verification, passes, import orders."""
 
 from __future__ import annotations

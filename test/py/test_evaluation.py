@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The evaluator: equal bits whatever the batch, the threads and the vectors."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The expansions of elementary functions against the correctly rounded ones, every op exact.
 
 Every third of all float32 inputs was checked once (docs/semantics.md has what came out); here is a

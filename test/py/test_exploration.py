@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Constraints, sweeps, the store and the choice."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`asnet explore`: sweeps that are interrupted or killed go on; progress; bad input in one line."""
 
 from __future__ import annotations

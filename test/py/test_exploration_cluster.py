@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sweeps on a Dask cluster: workers may die, the results are those of one process."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stopping rule: exact probabilities, and errors no more frequent than stated."""
 
 from __future__ import annotations

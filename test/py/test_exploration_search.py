@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Strategies: against the optimum of small spaces, under budgets, the same for a seed."""
 
 from __future__ import annotations

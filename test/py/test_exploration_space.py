@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers and their op counts, design spaces, keys, bounds and costs."""
 
 from __future__ import annotations

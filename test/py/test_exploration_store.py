@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The store: nothing reported is lost, nothing foreign is touched, whatever happens meanwhile."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arithmetic on weights only is done once, exactly, and nobody sees it again."""
 
 from __future__ import annotations

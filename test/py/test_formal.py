@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The formal link from a core in the hardware to the exact one: what is true is proved, what is not
 is refuted by operands that a simulation confirms."""
 

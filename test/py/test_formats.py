@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables of formats, op kinds and attributes, against numpy, MLIR and those who use them."""
 
 from __future__ import annotations

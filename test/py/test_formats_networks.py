@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks whose arithmetic is bf16 or f16, with and without cores of the format."""
 
 from __future__ import annotations

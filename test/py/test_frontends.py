@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Front ends: what a framework computes is what the lowered network computes."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cache of model files: no framework on a warm one, and nothing wrong from a damaged one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Modules in files as models: weights beside them, constants that become weights, round trips."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depths that are chosen for a clock."""
 
 from __future__ import annotations

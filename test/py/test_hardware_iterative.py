@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Iterative cores in both styles of hardware, beside pipelines and combinational cores."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bundle runs by itself: make, cocotb and FuseSoC in its folder, without asnet."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sequential machine in Verilator against scalar loops in the defined order, bit for bit."""
 
 from __future__ import annotations

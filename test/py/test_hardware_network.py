@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The whole way: networks as a user names them, their bundles simulated against the software."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `asnet simulate` sees inside the hardware, and what it does to it: layers, waveforms, pauses
 and resets, in both styles."""
 

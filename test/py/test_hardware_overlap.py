@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loops of the sequential machine whose iterations overlap: random networks, cycle for cycle."""
 
 from __future__ import annotations

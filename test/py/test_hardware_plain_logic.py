@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every function of the machine's plain logic against its definition, corners included."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two networks as parts of one design: no name clashes, and each finds its ROMs."""
 
 from __future__ import annotations

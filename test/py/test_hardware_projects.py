@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projects for Quartus and Vivado: complete, the same each time, and their reports are read."""
 
 from __future__ import annotations

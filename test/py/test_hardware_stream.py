@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The streaming hardware in Verilator against the software, bit for bit and cycle for cycle."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Area and clock: what synthesis reports, and what it must not lose."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cores as a library of their own: its lists are complete, and Verilator has no warning."""
 
 from __future__ import annotations

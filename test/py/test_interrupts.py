@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SIGINT and SIGTERM: held while something is loaded, answered in one line, nothing lost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`.keras` files that are broken or mean harm: one line each, and nothing of them is run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of layers stay what they are, and distinct: bindings, lanes, manifests, files, RTL."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Arithmetic and functions on bf16 and f16 in native code, against exact arithmetic."""
 
 from __future__ import annotations

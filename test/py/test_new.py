@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `make new-pass` and `make new-core` write is accepted by what reads it."""
 
 from __future__ import annotations

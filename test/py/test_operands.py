@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operands recorded from a network are those that its ops see."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every op of the table: what docs/ops.md says of it, what it computes, and what is refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tools run as processes: their bounds."""
 
 from __future__ import annotations

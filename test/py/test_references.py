@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The references of dialect and passes are those of the .td files and of the lit tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reports: what is in the store is on the page, all of it and nothing else; and it stands alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples of a batch are computed each by itself: what is refused, and what must not be."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files without the licence's line are found, and get it once."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every stage that is printed can be read by the tool of the next one, layers included."""
 
 import subprocess

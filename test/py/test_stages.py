@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stages: native code of one layer at a time, kept on disk, and results that are used again."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SVHN's files as MATLAB writes them, against SciPy's writer; and every way they can be wrong."""
 
 import numpy as np

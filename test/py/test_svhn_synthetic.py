@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The synthetic house numbers: the same bits everywhere, and of use for what they stand in for."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MLIR in a worker process, where CIRCT came first (TensorFlow: test/tensorflow)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MLIR comes before TensorFlow here, so that tests can compare outputs in one process.
 
 The other orders run in processes of their own: `test_import_orders.py`.

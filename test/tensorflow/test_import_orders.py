@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TensorFlow and CIRCT may be imported before or after asnet_mlir, or after MLIR."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What TensorFlow computes is what the lowered network computes."""
 
 from __future__ import annotations

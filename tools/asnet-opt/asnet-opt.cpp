@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // asnet-opt: mlir-opt with the approx dialect and its passes.  Registration only.
 
 #include "dialects/approx/Approx.h"

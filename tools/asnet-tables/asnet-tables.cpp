@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // asnet-tables: writes the dialect's tables as Python, at build time (`asnet_mlir/support/_tables.py`).
 //
 // Python reads cores' manifests and bindings in processes that must not load MLIR, so it cannot ask

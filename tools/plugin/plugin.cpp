@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libAsnetPlugin.so: the approx dialect and its passes for stock mlir-opt.  Registration only.
 //
 //   mlir-opt --load-dialect-plugin=libAsnetPlugin.so --load-pass-plugin=libAsnetPlugin.so \
@@ -14,10 +15,9 @@
 // Symbols are hidden by default in this project: these two are what the loader looks up.
 extern "C" __attribute__((visibility("default"))) mlir::DialectPluginLibraryInfo
 mlirGetDialectPluginInfo() {
-  return {MLIR_PLUGIN_API_VERSION, "approx", LLVM_VERSION_STRING,
-          [](mlir::DialectRegistry *registry) {
-            registry->insert<asnet::approx::ApproxDialect>();
-          }};
+  return {
+      MLIR_PLUGIN_API_VERSION, "approx", LLVM_VERSION_STRING,
+      [](mlir::DialectRegistry *registry) { registry->insert<asnet::approx::ApproxDialect>(); }};
 }
 
 extern "C" __attribute__((visibility("default"))) mlir::PassPluginLibraryInfo

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A C model that came with a core, checked against the core's simulated Verilog.
 
 The Verilog is the truth; a C model is something to check.  Of published circuits some come with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks of instances against their contract, two independent simulators and exact arithmetic.
 
 A check passes when

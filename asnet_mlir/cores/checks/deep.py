@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The long check: `python -m asnet_mlir.cores.checks.deep [CORE ..] [--vectors N]`.
 
 Prints a table.

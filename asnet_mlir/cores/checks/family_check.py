@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The check of instances that are simulated together, on every operand pair that is tried."""
 
 from __future__ import annotations

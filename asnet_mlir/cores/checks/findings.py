@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the check of an instance finds, and the report made of it."""
 
 from __future__ import annotations

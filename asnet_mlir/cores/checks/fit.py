@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a circuit of integers approximates: told by its results, and by its name.
 
 Results are compared with the four operations, of unsigned operands and of two's complement ones.

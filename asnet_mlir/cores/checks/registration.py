@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No instance computes anything before it was checked."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """And-inverter graphs of model texts, and their comparison by ABC's SAT sweeping.
 
 SAT solvers alone do not see that two circuits of thousands of gates are the same; sweeping does: it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """And-inverter graphs of Yosys' netlists, cell by cell: a second reading of what cells compute.
 
 The first one is `lowering/circt/comb_to_arith.py`, which makes words of `arith`; this one needs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Circuits of look-up tables with at most three inputs, mapped by ABC.
 
 Three inputs because that is what a vector instruction takes: AVX-512's `vpternlog` computes any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Read-only memories in netlists: cells of their own, and as functions of models.
 
 Yosys would map a memory that is never written to a tree of multiplexers, one for each word, which

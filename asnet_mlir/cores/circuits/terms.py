@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Model texts as terms: parsed, evaluated exactly on arrays, and built as bit-vector terms for z3.
 
 The texts are `func.func private @f(%a, %b) -> r` with one block of integer `arith`, as

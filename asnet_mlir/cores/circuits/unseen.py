@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What has no defined value in a netlist, and whether anybody can see it.
 
 A signal that is assigned on some paths only is a latch, which holds an older value on the others;

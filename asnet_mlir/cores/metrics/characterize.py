@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far an instance is from the exact operation: the error metrics of approximate computing.
 
 `docs/characterization.md` defines every figure.  Blocks of operand pairs are fixed and their sums

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors of floating-point cores, on operands drawn from a distribution."""
 
 from __future__ import annotations

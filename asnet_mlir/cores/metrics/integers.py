@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors of integer cores.
 
 Two steps make the work independent of the model's strategy: the model's own kernel fills a block of

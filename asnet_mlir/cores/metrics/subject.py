@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the characterization of integer and of floating-point cores has in common."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bit-sliced models: a gate computed for 512 operand pairs by each vector instruction.
 
 A netlist of single gates is slow as vector code over words: every gate would keep one bit of each

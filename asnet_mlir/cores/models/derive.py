@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models of instances: MLIR functions that compute what the Verilog computes.
 
 Several strategies give the same bits on every operand that a core can see:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models that call a simulation or another library."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Models compiled into loops over arrays."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The model of an instance: a function of MLIR that computes what its Verilog does."""
 
 from __future__ import annotations

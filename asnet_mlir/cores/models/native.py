@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cores whose model is an operation of the processor, on masked operands."""
 
 from __future__ import annotations

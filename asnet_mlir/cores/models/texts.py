@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts of models: types, loops, single pairs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The truncating cores are the exact ones on masked operands: proofs for every P."""
 
 from __future__ import annotations

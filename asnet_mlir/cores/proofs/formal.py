@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The formal link: a core as the hardware has it is the exact core on masked operands.
 
 Verilog --Yosys--> netlist --unrolled over time--> CIRCT comb --> smt --> SMT-LIB --z3--> proof

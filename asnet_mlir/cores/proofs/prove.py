@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proofs over model texts: that two are equal, and that one is an exact operation behind masks.
 
 A proof is over all operands, every NaN among them being 0x7FC00000 as a core sees it; two NaN

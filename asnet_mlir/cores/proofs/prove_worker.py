@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The proof itself, in a process: `python -m asnet_mlir.cores.proofs.prove_worker REQUEST`.
 
 Reads `{"kind": "equal" | "native", ..}` and prints one JSON object; `prove.py` is the interface.

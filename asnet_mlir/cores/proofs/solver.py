@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Solvers run in a process of their own, which can be bounded and may end at any time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Decide SMT-LIB texts with z3, one after the other: `python -P z3_worker.py JOBS.json`.
 
 A process of its own, because z3 can be neither bounded in memory nor stopped for sure within one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The manifest `core.toml` that describes a core beside its Verilog."""
 
 from __future__ import annotations

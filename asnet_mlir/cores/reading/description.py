@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cores as bindings and constraints describe them: a name, or Verilog files with their contract."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A core from Verilog without a manifest: what the module itself says."""
 
 from __future__ import annotations

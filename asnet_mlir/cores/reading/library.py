@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cores by name: of the library, a manifest, a Verilog file or a table."""
 
 from __future__ import annotations

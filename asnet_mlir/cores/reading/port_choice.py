@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which port of a module is which, by what clocks registers, by names and by widths.
 
 A choice is made only where nothing else is possible or where name and width say the same; in every

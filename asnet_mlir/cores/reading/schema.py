@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The schema of constraints files, in which a core is described as in bindings."""
 
 from __future__ import annotations

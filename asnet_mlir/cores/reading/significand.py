@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Significand cores: an unsigned multiplier or adder inside the library's floating-point wrapper.
 
 `wrap` gives an ordinary floating-point core whose sources are the unit's, the wrapper's (in

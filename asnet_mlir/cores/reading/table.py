@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables as cores: an array with the result of every pair of operands.
 
 The array of a file becomes the contents of a ROM in a generated module; from there on a table is a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Integer cores by name, or by their manifest, as units of floating-point operations."""
 
 from __future__ import annotations

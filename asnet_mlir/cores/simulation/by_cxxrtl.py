@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Yosys' CXXRTL as a simulator of instances: the second independent opinion on a model.
 
 The Verilog is read by slang (`read_slang`), where slang refuses it by Yosys' own reader; models are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verilator as a simulator of instances: the first independent opinion on a model."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A family of instances as one simulated design: what both simulators have in common.
 
 A family holds instances of one core that differ in their parameters only; they are fed the same

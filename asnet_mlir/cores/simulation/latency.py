@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The latency that a core's Verilog shows."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulation of instances, bounded: Verilog that hangs, crashes or prints ends as one clear error.
 
 A simulator's shared library (`family.py`) is loaded by a small program in a process of its own,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The files that memories of a design are read from."""
 
 from __future__ import annotations

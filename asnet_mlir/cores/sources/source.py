@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Verilog files as they are read: text, order, included files."""
 
 from __future__ import annotations

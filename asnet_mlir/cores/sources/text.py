@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is decided on the text of Verilog, before anybody reads it.
 
 * Testbenches that lie in the files are blanked, as are modules that are not below the top where

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A core instance elaborated by Yosys."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a module looks like from outside: ports, parameters, clocks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Netlists in the format of Yosys' `write_json`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run Yosys jobs, one after the other: `python -P yosys_worker.py JOBS.json`.
 
 A process of its own because a Yosys error ends the process.  It imports nothing of this package.

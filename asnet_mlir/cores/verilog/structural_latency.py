@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Latency by structure, and whether a core can be taken at all."""
 
 from __future__ import annotations

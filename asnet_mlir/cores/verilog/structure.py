@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The structure of a netlist: registers taken out or unrolled, what no core may have."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Yosys in processes of its own: jobs, readers, bounds, errors in terms of the sources."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which configurations of a design space are measured, and in which order.
 
 A strategy is a function of a `Task`.  It asks for configurations by `task.measure` until it is done

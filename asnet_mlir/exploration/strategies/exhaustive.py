@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every configuration, or an evenly drawn sample of them."""
 
 from __future__ import annotations

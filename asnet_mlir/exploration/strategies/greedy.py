@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A search along the direction that saves most for the accuracy that it costs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """NSGA-II (Deb et al., IEEE TEC 6(2), 2002), as pymoo implements it."""
 
 from __future__ import annotations

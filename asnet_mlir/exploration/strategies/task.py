@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a strategy is given, and what it may ask."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that cores read their memories from, as a bundle holds them."""
 
 from __future__ import annotations

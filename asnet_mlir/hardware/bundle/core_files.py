@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From an instance to the files of its unit."""
 
 from __future__ import annotations

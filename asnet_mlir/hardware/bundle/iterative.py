@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adapters of iterative cores: modules that give each result after the same number of cycles.
 
 A schedule is fixed when hardware is generated, so what an engine or the sequential machine uses is

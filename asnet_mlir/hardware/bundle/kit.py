@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What makes a bundle run by itself: vectors, makefile, benches, FuseSoC core, constraints.
 
 None of it needs asnet: `make` in the folder simulates the vectors and compares every word.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A bundle's manifest: what it holds, and whether it still does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The top module of the test bench: the hardware, and what happens inside it.
 
 Nothing of this is part of the hardware: it looks at signals from outside, by hierarchical names.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Images of the ROMs that hold weights."""
 
 from __future__ import annotations

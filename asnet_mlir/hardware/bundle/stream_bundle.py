@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a bundle of the streaming hardware holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Put the sources of several cores beside each other so that one elaboration can read all.
 
 Cores come from different places: helper modules of one name recur, with one content or several

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A unit of the design: the files and ports of a core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Write a network's hardware as a bundle: a folder that simulates and synthesizes on its own."""
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a bound network to a schedule, in both styles."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Registers that hardware may have beyond those it needs: a higher clock for more cycles."""
 
 from __future__ import annotations

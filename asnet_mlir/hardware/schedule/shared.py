@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The hardware stages of a bound network: text in, text out, each in a process of its own.
 
 bound --asnet-opt--> scheduled --asnet-hw-opt--> microcode, hw, sv

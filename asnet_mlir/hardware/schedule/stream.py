@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The streaming hardware's schedule: an engine a layer, from a bound network.
 
 bound --cut, split, schedule--> stages --> machines of the stages that no engine computes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the layers of a network should compute inside the hardware, word by word.
 
 The software's values come from the JIT of the bundle's own network and models, of the very code

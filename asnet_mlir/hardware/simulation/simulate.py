@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Simulate a bundle with Verilator."""
 
 from __future__ import annotations

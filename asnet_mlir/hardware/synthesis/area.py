@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Area of a bundle before synthesis: its cores, measured alone, and what is around them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fewest pipeline stages with which cores reach a clock."""
 
 from __future__ import annotations

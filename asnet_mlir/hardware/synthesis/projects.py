@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projects for vendors' tools, by edalize: a folder that Quartus or Vivado works in; its figures.
 
 A project holds copies of all it needs, so it can be taken to the machine that has the tool.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Area and clock of a bundle or of a core alone, by Yosys and nextpnr.
 
 Every stage is cached by its content (files, commands, versions of the tools): the

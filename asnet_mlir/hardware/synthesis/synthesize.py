@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The verb `synthesize`: area, delay and clock of a bundle or a core."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Yosys runs for each target, and how its cells are counted."""
 
 from __future__ import annotations
