@@ -200,13 +200,13 @@ def _stream(
                 if operand.weight is not None
             }
         else:
-            machine = machines[stage.index]
+            part = machines[stage.index]
             entry |= {
-                "machine": _summary(machine.program, machine.code, stage_name(name, stage)),
-                "units": [unit.id for unit in machine.program.units],
-                "microcode_listing": machine.code.listing,
-                "microcode_hex": _microcode_hex(machine.code),
-                "roms": _machine_roms(machine.program, machine.code, entry["module"]),
+                "machine": _summary(part.program, part.code, stage_name(name, stage)),
+                "units": [unit.id for unit in part.program.units],
+                "microcode_listing": part.code.listing,
+                "microcode_hex": _microcode_hex(part.code),
+                "roms": _machine_roms(part.program, part.code, entry["module"]),
             }
         stages.append(entry)
     units = [{**unit.__dict__, "parameters": dict(unit.parameters)} for unit in stream.units]

@@ -367,13 +367,14 @@ class _Machine(Parts):
         words = []
         for low in range(0, len(values), 2):
             pair = values[low : low + 2]
+            is_here: str | None
             if len(pair) == 1:
                 is_here = m.equals(index, low)
                 word = pair[0]
             else:
                 is_here = m.equals(m.extract(index, 1, width - 1), low // 2) if width > 1 else None
                 word = m.mux(m.extract(index, 0, 1), pair[1], pair[0])
-            if is_here:
+            if is_here is not None:
                 word = m.and_(word, m.repeat(is_here, m.widths[word]))
             words.append(word)
         return m.or_(*words, *([last] if last else []))

@@ -548,7 +548,7 @@ def assemble(program: Program) -> Microprogram:
         for port, names in (("a", a_sources), ("b", b_sources), ("condition", conditions)):
             source = row.slots.pop(f"{port}_source_name", None)
             if source is not None:
-                row.put(**{f"{port}_source": names.index(source)})  # type: ignore[arg-type]
+                row.put(**{f"{port}_source": names.index(source)})
     for row, unit in assembler.result_rows:
         row.put(result_source=result_sources.index(unit))
     for row, function in assembler.function_rows:
