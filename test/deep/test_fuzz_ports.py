@@ -20,11 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asnet_mlir.cores import core_from_verilog
-from asnet_mlir.cores.core import FORMAT_WIDTHS
 from asnet_mlir.cores.ports import PORT_ROLES, Ports
 from asnet_mlir.cores.reading.port_choice import choose_ports
 from asnet_mlir.cores.verilog.interface import ModuleInterface, PortInterface
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import FLOAT_FORMATS
+
+WIDTHS = {kind.width for kind in FLOAT_FORMATS.values()}
 
 SECONDS = float(os.environ.get("ASNET_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("ASNET_FUZZ_SEED", "0"))
@@ -104,7 +106,7 @@ def case(rng: random.Random) -> Case:
     wide = rng.randint(2, 32)
     a = b = wide
     if op and op.endswith("f"):
-        a = b = FORMAT_WIDTHS[format]
+        a = b = FLOAT_FORMATS[format].width
     elif rng.random() < 0.3:
         b = rng.randint(1, 32)
     both = max(a, b)
@@ -118,7 +120,7 @@ def case(rng: random.Random) -> Case:
         natural = [a]
         # A unit for the significands.
         if op in ("mulf", "addf", "subf") and rng.random() < 0.3:
-            a = b = rng.choice([w for w in range(2, 33) if w not in FORMAT_WIDTHS.values()])
+            a = b = rng.choice([w for w in range(2, 33) if w not in WIDTHS])
             natural = [2 * a] if op == "mulf" else [a, a + 1]
     first, second = rng.choice(OPERANDS)
     if rng.random() < 0.2:
