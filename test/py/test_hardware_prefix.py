@@ -167,7 +167,7 @@ def test_plain_yosys_reads_a_bundle_file_by_file(bundles: Path, tmp_path: Path, 
     commands = [f"read_verilog -sv {file}" for file in reversed(files)]
     commands.append(f"hierarchy -check -top {name}")
     (tmp_path / "commands.json").write_text(json.dumps(commands))
-    worker = Path(synth.__file__).parent / "yosys_worker.py"
+    worker = Path(synth.__file__).parent / "synth_worker.py"
     done = subprocess.run(
         [sys.executable, "-E", worker, tmp_path / "commands.json"],
         cwd=bundles / name,

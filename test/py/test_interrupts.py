@@ -48,7 +48,7 @@ def test_one_that_hits_a_callback_of_the_garbage_collector_comes_again():
     """Errors of such a callback are printed and forgotten; JAX has one."""
     code = """
 import gc, signal, time
-from asnet_mlir import interrupts
+from asnet_mlir.support import interrupts
 def callback(*_):
     gc.callbacks.clear()
     signal.raise_signal(signal.SIGINT)

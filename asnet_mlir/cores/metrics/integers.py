@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from asnet_mlir import dialects
 from asnet_mlir.cores.metrics.subject import (
     MAP_CELLS,
     ROLES,
@@ -236,6 +237,7 @@ class _CompiledSums:
     """The reduction of `_sums_in_python` as native code, for values of at most 32 bits."""
 
     def __init__(self, contract: _Contract) -> None:
+        dialects.load()
         from mlir import ir
         from mlir.passmanager import PassManager
 
@@ -310,7 +312,10 @@ def _reduction_text(contract: _Contract) -> str:
         let("q_real", f"arith.divf %a_real, %b_real : {vf}")
         exact = let("ideal", f"arith.fptosi %q_real : {vf} to {vi}")
     else:
-        exact = let("ideal", f"arith.{contract.op} {a}, {b} : {vi}")
+        operation = contract.op
+        if operation in ("maxi", "mini"):
+            operation = f"{operation[:3]}{'s' if contract.signed else 'u'}i"
+        exact = let("ideal", f"arith.{operation} {a}, {b} : {vi}")
     ideal = exact
     if contract.wraps:
         exact = extended("wrapped", exact, contract.result, contract.result_signed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run Yosys jobs, one after the other: `python -P yosys_worker.py JOBS.json`.
+"""Run Yosys jobs, one after the other: `python -P read_worker.py JOBS.json`.
 
 A process of its own because a Yosys error ends the process.  It imports nothing of this package.
 JOBS.json is a list of groups `{"read": [COMMAND, ..], "jobs": [JOB, ..], "cpu_seconds": N}`; the
