@@ -152,7 +152,7 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 
 .PHONY: benchmarks-table
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
-	$(BIN)/python benchmarks/table.py
+	$(BIN)/python benchmarks/benchmarks_table.py
 
 .PHONY: hardware-merit
 hardware-merit: setup ## cycles, equality, area, clock, images/s of three networks in both styles

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way of a network through the compiler, stage by stage.
+"""The way of a network through the compiler, form by form.
 
-Every stage takes and gives the text of an MLIR module, so that each can be printed, changed by hand
-and fed back (`asnet compile --emit STAGE`, `asnet-opt`).
+Every step takes and gives the text of an MLIR module, so that each can be printed, changed by hand
+and fed back (`asnet compile --emit FORM`, `asnet-opt`).
 
     stablehlo --frontends--> linalg --to_approx--> approx --bind--> bound --to_llvm--> llvm
 """

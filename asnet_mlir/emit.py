@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The verb `compile`: a network up to a stage, as text."""
+"""The verb `compile`: a network in one of its forms, as text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.cpu import to_llvm
 from asnet_mlir.frontends import load_model
 from asnet_mlir.hardware import emit_hardware
-from asnet_mlir.support.stage_names import STAGES
+from asnet_mlir.support.forms import FORMS
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["compile"]
@@ -27,22 +27,22 @@ def compile(
     style: str = "shared",
     lanes: Sequence[str] = (),
 ) -> str:
-    """Compile a network up to a stage and return the stage's text.
+    """Compile a network to one of its forms and return the text.
 
     Args:
       model: whatever `load_model` takes.
-      emit: one of `STAGES`.
+      emit: one of `FORMS`.
       binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
-      batch: samples in a call, by default 1 (or the file's own number); the hardware's stages know
+      batch: samples in a call, by default 1 (or the file's own number); the hardware's forms know
         1 only.
-      style, lanes: of the hardware's stages, see `generate`.
+      style, lanes: of the hardware's forms, see `generate`.
 
     Raises:
-      InputError: an unknown stage, model, or layer in the binding.
+      InputError: an unknown form, network, or layer in the binding.
       UnsupportedError: the network has an op that is not supported, named with its location.
     """
-    if emit not in STAGES:
-        raise InputError(f"unknown stage '{emit}'; stages are {', '.join(STAGES)}")
+    if emit not in FORMS:
+        raise InputError(f"unknown form '{emit}'; forms are {', '.join(FORMS)}")
     network = load_model(model)
     if batch is None:
         batch = network.fixed_batch or 1
@@ -60,5 +60,5 @@ def compile(
         bind(approx, binding)  # names what does not fit the network
         return to_llvm(approx, binding)
     if batch != 1:
-        raise InputError(f"stage '{emit}' needs a batch of 1, not {batch}")
+        raise InputError(f"form '{emit}' needs a batch of 1, not {batch}")
     return emit_hardware(network, binding, emit, style, lanes)

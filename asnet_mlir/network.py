@@ -12,9 +12,9 @@ import numpy as np
 from asnet_mlir.binding import Binding, with_latencies
 from asnet_mlir.errors import InputError, UnsupportedError
 
-__all__ = ["ApproxTexts", "Elsewhere", "Lowering", "Network", "Stage", "Weight", "check_batch"]
+__all__ = ["ApproxTexts", "Elsewhere", "Form", "Lowering", "Network", "Weight", "check_batch"]
 
-Stage = Literal["stablehlo", "linalg", "approx"]
+Form = Literal["stablehlo", "linalg", "approx"]
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Lowering(Protocol):
     @property
     def computes(self) -> bool: ...
 
-    def text(self, stage: Stage, batch: int) -> str:
-        """Return the module of a stage for a batch size, with one public function `@main`.
+    def text(self, form: Form, batch: int) -> str:
+        """Return the module of a form for a batch size, with one public function `@main`.
 
         Args:
-          stage: `stablehlo`, as the framework gives it; `linalg` on tensors, `@main(input,
+          form: `stablehlo`, as the framework gives it; `linalg` on tensors, `@main(input,
             *weights)`, locations included (layer names live in them); `approx`.
 
         Raises:
-          InputError: it does not give that stage, or not for that batch size.
+          InputError: it does not give that form, or not for that batch size.
           UnsupportedError: an op that can't be lowered.
         """
         ...
@@ -85,9 +85,9 @@ class ApproxTexts:
     def fixed_batch(self) -> int | None:
         return next(iter(self.texts)) if len(self.texts) == 1 else None
 
-    def text(self, stage: Stage, batch: int) -> str:
-        if stage != "approx":
-            raise InputError(f"{self.origin}: is past the stages stablehlo and linalg")
+    def text(self, form: Form, batch: int) -> str:
+        if form != "approx":
+            raise InputError(f"{self.origin}: is past the forms stablehlo and linalg")
         check_batch(self.origin, batch, self.fixed_batch)
         return self.texts[batch]
 
@@ -101,7 +101,7 @@ class Elsewhere:
     def __init__(
         self,
         name: str,
-        text: Callable[[Stage, int], str],
+        text: Callable[[Form, int], str],
         compute: Callable[[np.ndarray], np.ndarray] | None,
         fixed_batch: int | None,
     ) -> None:
@@ -111,8 +111,8 @@ class Elsewhere:
         self.fixed_batch = fixed_batch
         self.computes = compute is not None
 
-    def text(self, stage: Stage, batch: int) -> str:
-        return self._text(stage, batch)
+    def text(self, form: Form, batch: int) -> str:
+        return self._text(form, batch)
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         if self._compute is None:

@@ -17,7 +17,7 @@ import os
 import time
 from typing import Any
 
-import machine
+import host
 
 #: The paper's networks and test sets.
 CASES = {
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--bind", default="mulf=fmul_trunc:P=12")
     parser.add_argument("--network", action="append", choices=CASES)
     options = parser.parse_args()
-    report = machine.describe()
+    report = host.describe()
     # XLA's thread pool has a thread per processor that the process may use, set before it starts.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -42,7 +42,7 @@ def main() -> None:
     report["networks"] = {
         name: measure(name, CASES[name], options) for name in options.network or CASES
     }
-    machine.save("evaluate_against_xla", report)
+    host.save("evaluate_against_xla", report)
 
 
 def measure(name: str, data: str, options: Any) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def measure(name: str, data: str, options: Any) -> dict[str, Any]:
         "equal_argmax": float(np.mean(exact.argmax(1) == theirs.argmax(1))),
         "rows": {
             label: {
-                "milliseconds": machine.spread(values),
-                "ratio_to_jax": machine.spread(
+                "milliseconds": host.spread(values),
+                "ratio_to_jax": host.spread(
                     [a / b for a, b in zip(values, times["jax.jit"], strict=True)]
                 ),
             }

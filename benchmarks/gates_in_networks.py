@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import machine
+import host
 from evaluate_against_xla import keras_function
 
 GATES = Path(__file__).parents[1] / "examples" / "cores" / "mul24_gates.v"
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=21)
     parser.add_argument("--network", action="append", choices=CASES)
     options = parser.parse_args()
-    report = machine.describe()
+    report = host.describe()
     # XLA's thread pool has a thread per processor that the process may use, set before it starts.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
     os.environ["JAX_PLATFORMS"] = "cpu"
@@ -46,7 +46,7 @@ def main() -> None:
     report["networks"] = {
         name: measure(name, CASES[name], options) for name in options.network or CASES
     }
-    machine.save("gates_in_networks", report)
+    host.save("gates_in_networks", report)
 
 
 def measure(name: str, data: str, options: Any) -> dict[str, Any]:
@@ -90,10 +90,10 @@ def measure(name: str, data: str, options: Any) -> dict[str, Any]:
         "compile_seconds": round(seconds, 2),
         "largest_difference_to_exact_outputs": difference,
         "milliseconds": {
-            "jax.jit, exact": machine.spread([pair[0] for pair in pairs]),
-            "gates": machine.spread([pair[1] for pair in pairs]),
+            "jax.jit, exact": host.spread([pair[0] for pair in pairs]),
+            "gates": host.spread([pair[1] for pair in pairs]),
         },
-        "ratio_to_jax": machine.spread([pair[1] / pair[0] for pair in pairs]),
+        "ratio_to_jax": host.spread([pair[1] / pair[0] for pair in pairs]),
     }
 
 

@@ -21,12 +21,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import machine
+import host
 
 import asnet_mlir as asnet
 from asnet_mlir.binding import Binding
 
-PATH = machine.RESULTS / "generator.json"
+PATH = host.RESULTS / "generator.json"
 PAGE = Path(__file__).parents[1] / "docs" / "hardware.md"
 DATA = {
     "classification_mnist": "mnist:test",
@@ -151,7 +151,7 @@ def say(text: str) -> None:
 
 def save(report: dict[str, Any]) -> None:
     """Write the results and their page."""
-    report["machine"] = machine.describe()
+    report["machine"] = host.describe()
     PATH.write_text(json.dumps(report, indent=2) + "\n")
     text = PAGE.read_text()
     head, _, rest = text.partition(_BEGIN)

@@ -4,7 +4,7 @@
     make hardware-table | hardware-figures      (or: python benchmarks/hardware.py table|figures
                           [--network NAME ..] [--no-route] [--seeds N])
 
-Every stage of every design is cached, so an interrupted run goes on where it stopped.  The results
+Every step of every design is cached, so an interrupted run goes on where it stopped.  The results
 (hardware.json) are written after every design; a value that is not there is not measured yet.  LUTs
 are after mapping; Yosys runs with abc9.nomfs, which is much quicker for about 5 % more LUTs.
 """
@@ -18,12 +18,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import machine
+import host
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
 
-PATH = machine.RESULTS / "hardware.json"
+PATH = host.RESULTS / "hardware.json"
 PAGE = Path(__file__).parents[1] / "docs" / "hardware.md"
 DATA = {"classification_mnist": "mnist:test", "convolutional_svhn": "svhn_synthetic:test"}
 #: The paper's Table I: reduction of logic elements, gain of Fmax, accuracy, with P = 20 in the
@@ -116,7 +116,7 @@ def measure(
             )
             point[key] = {name: value for name, value in result.items() if name != "target"}
             point[key]["design"] = design
-            report["machine"] = machine.describe()
+            report["machine"] = host.describe()
             PATH.write_text(json.dumps(report, indent=2) + "\n")
 
 

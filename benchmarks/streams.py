@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from machine import save
+from host import save
 
 import asnet_mlir as asnet
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import machine
+import host
 
 #: Folders of the cache that hold native code or results of the compiler.
 _COMPILED = ("stages", "blocks", "transposers")
@@ -115,7 +115,7 @@ def scaling() -> dict[str, Any]:
             begin = time.perf_counter()
             evaluator.outputs(x)
             times.append(1e3 * (time.perf_counter() - begin))
-        images.append({"images": count, "milliseconds": machine.spread(times)})
+        images.append({"images": count, "milliseconds": host.spread(times)})
     configurations = []
     session = Session(compiled, data)
     begin = time.perf_counter()
@@ -171,13 +171,13 @@ def main() -> None:
     if options.here:
         print(json.dumps(CASES[options.here]()))
         return
-    path = machine.RESULTS / "sweeps.json"
-    report = machine.describe()
+    path = host.RESULTS / "sweeps.json"
+    report = host.describe()
     cases = json.loads(path.read_text())["cases"] if options.case and path.is_file() else {}
     for name in options.case or CASES:
         cases[name] = in_fresh_process(name)
     report["cases"] = cases
-    machine.save("sweeps", report)
+    host.save("sweeps", report)
     plot_scaling(cases["scaling"])
 
 
@@ -227,7 +227,7 @@ def plot_scaling(result: dict[str, Any]) -> None:
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     figure.suptitle("convolutional_mnist, multiplier that ignores P mantissa bits")
-    figure.savefig(machine.RESULTS / "scaling.png", dpi=110)
+    figure.savefig(host.RESULTS / "scaling.png", dpi=110)
 
 
 if __name__ == "__main__":

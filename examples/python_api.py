@@ -27,7 +27,7 @@ print(network.name, network.input_shape, "->", network.output_shape, f"{len(data
 
 # %% [markdown]
 # ## Compile
-# Every stage is text that can be read, changed and fed back.
+# Every form is text that can be read, changed and fed back.
 
 # %%
 binding = asnet.Binding.parse(["mulf=fmul_trunc:P=20", "divf=fdiv_trunc:P=22"])

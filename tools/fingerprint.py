@@ -5,7 +5,7 @@
 
 Run it by the interpreter of each checkout (`OLD/.venv/bin/python NEW/tools/fingerprint.py`): it
 uses the public interface only.  Hashed are the output words of the built-in networks under several
-bindings, the text of every stage, the models of the library's cores, and each file of the bundles
+bindings, the text of every form, the models of the library's cores, and each file of the bundles
 of both styles.  With `--against`, what differs is listed; the status is 1 where anything does.
 """
 
@@ -35,7 +35,7 @@ BINDINGS: dict[str, list[str]] = {
     "Table I": ["mulf=fmul_trunc:P=20", "divf=fdiv_trunc:P=22"],
     "DRUM, another adder latency": ["mulf=fmul_drum", "addf=fadd:LATENCY=2"],
 }
-STAGES = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "sv")
+FORMS = ("stablehlo", "linalg", "approx", "bound", "llvm", "scheduled", "sv")
 STYLES = ("shared", "stream")
 #: Where the checkout lies: locations name it.
 HERE = str(Path(asnet.__file__).resolve().parents[1])
@@ -77,9 +77,9 @@ def fingerprint(images: int) -> dict[str, str]:
             words = Evaluator(asnet.load_model(network), binding).outputs(x)
             found[f"{network}, {label}: words"] = digest(words.tobytes())
         binding = asnet.Binding.parse(BINDINGS["Table I"])
-        for stage in STAGES:
-            text = asnet.compile(network, stage, binding)
-            found[f"{network}, Table I: {stage}"] = digest(text.replace(HERE, ""))
+        for form in FORMS:
+            text = asnet.compile(network, form, binding)
+            found[f"{network}, Table I: {form}"] = digest(text.replace(HERE, ""))
         for style in STYLES:
             for path, content in bundle(network, binding, style):
                 found[f"{network}, Table I, {style}: {path}"] = digest(content)

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from asnet_mlir.network import Lowering, Network, Stage
+from asnet_mlir.network import Form, Lowering, Network
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -63,8 +63,8 @@ class _Computed:
     def fixed_batch(self) -> int | None:
         return self.lowering.fixed_batch
 
-    def text(self, stage: Stage, batch: int) -> str:
-        return self.lowering.text(stage, batch)
+    def text(self, form: Form, batch: int) -> str:
+        return self.lowering.text(form, batch)
 
 
 @dataclass(frozen=True)

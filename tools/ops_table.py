@@ -37,8 +37,8 @@ class Support(NamedTuple):
     reason: str = ""
 
 
-def try_network(make: Callable[[], Network], stage: str) -> Support:
-    """Evaluate a network and generate its hardware up to `stage`.
+def try_network(make: Callable[[], Network], form: str) -> Support:
+    """Evaluate a network and generate its hardware up to `form`.
 
     Raises:
       AssertionError: it computes something else than the framework.
@@ -56,7 +56,7 @@ def try_network(make: Callable[[], Network], stage: str) -> Support:
     # NaN fails as well.
     assert bool((difference <= TOLERANCE).all()), f"{network.name}: off by {difference.max()}"
     try:
-        emit_hardware(network, Binding(), stage)
+        emit_hardware(network, Binding(), form)
     except (UnsupportedError, InputError) as error:
         return Support(True, False, _short(error))
     return Support(True, True)
@@ -87,7 +87,7 @@ def untried(tried: Iterable[str]) -> list[str]:
     return sorted(names - set(tried) - {"return"})
 
 
-def page(stage: str) -> str:
+def page(form: str) -> str:
     """Return the text of docs/ops.md."""
     head = "| {} | use | evaluates | hardware | not, because of |\n|---|---|---|---|---|"
     lines = [
@@ -102,7 +102,7 @@ def page(stage: str) -> str:
         head.format("op"),
     ]
     for case in CASES:
-        lines.append(row(f"`{case.op}`", case.what, try_network(case.network, stage)))
+        lines.append(row(f"`{case.op}`", case.what, try_network(case.network, form)))
         print(lines[-1], file=sys.stderr)
     names = ", ".join(f"`{name}`" for name in untried(case.op for case in CASES))
     lines += [
@@ -116,7 +116,7 @@ def page(stage: str) -> str:
         head.format("layer"),
     ]
     for layer in KERAS_CASES:
-        lines.append(row(f"`{layer.layer}`", layer.what, try_network(layer.network, stage)))
+        lines.append(row(f"`{layer.layer}`", layer.what, try_network(layer.network, form)))
         print(lines[-1], file=sys.stderr)
     return "\n".join(lines) + "\n"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`asnet compile`: a network up to a stage."""
+"""`asnet compile`: a network in one of its forms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from asnet_mlir.cli.arguments import (
 )
 from asnet_mlir.cli.printing import print_json, write_new
 from asnet_mlir.errors import InputError
-from asnet_mlir.support.stage_names import MODEL_STAGES, STAGES
+from asnet_mlir.support.forms import FORMS, MODEL_FORMS
 
 __all__ = ["add"]
 
@@ -28,15 +28,15 @@ def add(verbs: Verbs) -> None:
         verbs,
         "compile",
         run,
-        "print a stage of the compiler",
+        "print a network in one of its forms",
         network_arguments(),
         binding_arguments(),
     )
     command.add_argument(
         "--emit",
         default="bound",
-        metavar="STAGE",
-        help=f"one of {', '.join(STAGES)}; the last three are the hardware's (default: bound)",
+        metavar="FORM",
+        help=f"one of {', '.join(FORMS)}; the last three are the hardware's (default: bound)",
     )
     command.add_argument("--batch", type=int, metavar="N", help="samples in a call (default: 1)")
     add_style(command)
@@ -68,9 +68,9 @@ def run(options: Any) -> None:
         write_new(options.output, text)
         framework = options.emit == "stablehlo" and network.unfolded is not None
         weights = network.unfolded.weights if framework else network.weights
-        if options.emit in MODEL_STAGES and output.suffix == ".mlir" and weights:
+        if options.emit in MODEL_FORMS and output.suffix == ".mlir" and weights:
             write_weights(weights_file_of(output), weights)
     elif options.json:
-        print_json({"stage": options.emit, "text": text})
+        print_json({"form": options.emit, "text": text})
     else:
         print(text)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from asnet_mlir.cli.arguments import Verbs, add_verb
-from asnet_mlir.support.stage_names import STAGES
+from asnet_mlir.support.forms import FORMS
 
 __all__ = ["add", "completed"]
 
@@ -70,7 +70,7 @@ def _words(destination: str) -> Callable[..., Sequence[str]] | None:
     from argcomplete.completers import FilesCompleter
 
     def words(prefix: str, **_: Any) -> list[str]:
-        known = _WORDS | {"emit": STAGES}
+        known = _WORDS | {"emit": FORMS}
         return [word for word in known[destination] if word.startswith(prefix)]
 
     def words_and_files(prefix: str, **_: Any) -> list[str]:

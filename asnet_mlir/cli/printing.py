@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-__all__ = ["print_json", "show_stage", "warn_of_changes", "write_new"]
+__all__ = ["print_json", "show_step", "warn_of_changes", "write_new"]
 
 
 def print_json(value: Any) -> None:
@@ -23,7 +23,7 @@ def write_new(path: str, text: str) -> None:
     write_whole(path, text)
 
 
-def show_stage(text: str) -> None:
+def show_step(text: str) -> None:
     """Say on standard error what is done now."""
     print(f"{text} ..", file=sys.stderr, flush=True)
 

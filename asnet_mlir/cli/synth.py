@@ -8,7 +8,7 @@ from typing import Any
 
 import asnet_mlir
 from asnet_mlir.cli.arguments import Verbs, add_verb, bundle_arguments, integer, number
-from asnet_mlir.cli.printing import print_json, show_stage, warn_of_changes
+from asnet_mlir.cli.printing import print_json, show_step, warn_of_changes
 from asnet_mlir.errors import InputError
 
 __all__ = ["add"]
@@ -66,7 +66,7 @@ def run(options: Any) -> None:
         clock_mhz=100.0 if options.clock is None else options.clock,
         project=options.project,
         modified=options.modified,
-        progress=show_stage if sys.stderr.isatty() else None,
+        progress=show_step if sys.stderr.isatty() else None,
     )
     if options.json:
         print_json(result)

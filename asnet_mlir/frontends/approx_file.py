@@ -26,7 +26,7 @@ _ROLE, _WEIGHT, _LAYER = "approx.role", "approx.weight", "approx.layer"
 
 
 def from_approx_file(path: Path, weights: Path | None = None) -> Network:
-    """Read a module of the stage `approx` or `bound`.
+    """Read a module of the form `approx` or `bound`.
 
     Args:
       weights: see `load_model`.

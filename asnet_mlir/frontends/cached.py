@@ -23,7 +23,7 @@ from asnet_mlir import dialects
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.native.objects import native_key
-from asnet_mlir.network import Elsewhere, Network, Stage, Weight
+from asnet_mlir.network import Elsewhere, Form, Network, Weight
 from asnet_mlir.support.cache import cached_bytes, code_version, content_hash
 
 __all__ = ["cached_network", "file_key", "pack", "unpack"]
@@ -67,14 +67,14 @@ def cached_network(find_key: Callable[[], str], name: str, make: Callable[[], Ne
     # The compiler folds weights; where this process can't hold MLIR, they are not folded yet.
     key = native_key(given) if dialects.can_load() else content_hash(given, "not folded")
 
-    def text(stage: str, batch: int) -> str:
+    def text(form: str, batch: int) -> str:
         def make_text() -> bytes:
             network = made()
-            if stage == "unfolded":
+            if form == "unfolded":
                 return (network.unfolded or network).lower(batch).encode()
-            return network.lowering.text(cast(Stage, stage), batch).encode()
+            return network.lowering.text(cast(Form, form), batch).encode()
 
-        entry = content_hash(key, stage, str(batch))
+        entry = content_hash(key, form, str(batch))
         return cached_bytes(_KIND, entry, make_text).decode()
 
     def compute(x: np.ndarray) -> np.ndarray:
@@ -86,8 +86,8 @@ def cached_network(find_key: Callable[[], str], name: str, make: Callable[[], Ne
         network = made()
         if network.fixed_batch is not None:
             # All that it will ever be asked for, so that its file is not needed again.
-            for stage in ("stablehlo", "linalg", "unfolded"):
-                text(stage, network.fixed_batch)
+            for form in ("stablehlo", "linalg", "unfolded"):
+                text(form, network.fixed_batch)
         return pack(network)
 
     return unpack(
@@ -130,7 +130,7 @@ def unpack(
     """Return the network of which `pack` made `data`, with a name and functions given anew.
 
     Args:
-      text: gives, for a batch size, the stages `stablehlo`, `linalg` and `unfolded` (linalg before
+      text: gives, for a batch size, the forms `stablehlo`, `linalg` and `unfolded` (linalg before
         weights were folded).
       compute: is left out where the network's framework computed nothing.
     """
@@ -146,7 +146,7 @@ def unpack(
             tuple(Weight(label, arrays[key]) for label, key in weights),
             Elsewhere(
                 name,
-                lambda stage, batch: text(linalg if stage == "linalg" else stage, batch),
+                lambda form, batch: text(linalg if form == "linalg" else form, batch),
                 compute if header["computes"] else None,
                 header["fixed_batch"],
             ),

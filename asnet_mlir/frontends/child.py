@@ -49,9 +49,9 @@ class ChildModel:
             self.text,
         )
 
-    def text(self, stage: str, batch: int) -> str:
-        """Return the text of a stage: `stablehlo` or `linalg`."""
-        return self._exported(batch)[stage].decode()
+    def text(self, form: str, batch: int) -> str:
+        """Return the text of a form: `stablehlo` or `linalg`."""
+        return self._exported(batch)[form].decode()
 
     def _export(self, batch: int) -> dict[str, bytes]:
         with tempfile.TemporaryDirectory(prefix="asnet-model-") as folder:

@@ -17,7 +17,7 @@ from asnet_mlir.compiler import TO_APPROX, mark_arguments
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.weights import as_float32
 from asnet_mlir.ir import module_from_text, run_passes
-from asnet_mlir.network import Network, Stage, Weight
+from asnet_mlir.network import Form, Network, Weight
 from asnet_mlir.reference import to_native
 
 __all__ = ["fold_weights"]
@@ -82,9 +82,9 @@ class _Folded:
         self.fixed_batch = network.fixed_batch
         self.computes = network.lowering.computes
 
-    def text(self, stage: Stage, batch: int) -> str:
-        if stage != "linalg":
-            return self._network.lowering.text(stage, batch)
+    def text(self, form: Form, batch: int) -> str:
+        if form != "linalg":
+            return self._network.lowering.text(form, batch)
         again = self._split
         if batch != self._batch:
             again = _split(self._network.lower(batch), self._network)

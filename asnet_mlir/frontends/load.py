@@ -28,7 +28,7 @@ def load_model(model: Any, weights: str | Path | None = None) -> Network:
 
     Args:
       model: a built-in name, a `.keras` file, a SavedModel folder of TensorFlow, a StableHLO
-        `.mlir` or `.mlirbc` file, a `.mlir` file of the stages `approx` or `bound`,
+        `.mlir` or `.mlirbc` file, a `.mlir` file of the forms `approx` or `bound`,
         `module:function` (see `from_module_function`), a Keras model, a `tf.function` or
         `tf.Module`, `(fn, example_args)` for JAX, or a `Network` itself.
       weights: an `.npz` file with the weights that a `.mlir` or `.mlirbc` file takes; by default

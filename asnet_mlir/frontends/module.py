@@ -16,7 +16,7 @@ from asnet_mlir.frontends.locations import named_text, shorten_locations
 from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_sizes
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 from asnet_mlir.frontends.xla import run_by_xla
-from asnet_mlir.network import Elsewhere, Stage, Weight, check_batch
+from asnet_mlir.network import Elsewhere, Form, Weight, check_batch
 
 __all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "check_samples", "lower_module"]
 
@@ -107,10 +107,10 @@ class Traced:
         compute = self.compute if self.computes else None
         return Elsewhere, (self._name, self.text, compute, self.fixed_batch)
 
-    def text(self, stage: Stage, batch: int) -> str:
+    def text(self, form: Form, batch: int) -> str:
         check_batch(self._name, batch, self.fixed_batch)
         module = self._modules(batch)
-        return module.stablehlo if stage == "stablehlo" else module.linalg
+        return module.stablehlo if form == "stablehlo" else module.linalg
 
     def compute(self, x: np.ndarray) -> np.ndarray:
         if self._compute is None:

@@ -17,7 +17,7 @@ from asnet_mlir.hardware.bundle.core_files import unit_files
 from asnet_mlir.hardware.bundle.manifest import check_name
 from asnet_mlir.hardware.bundle.unit import attachment
 from asnet_mlir.hardware.bundle.write import check_output, write_bundle
-from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.hardware.synthesis import area, clock
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
@@ -63,7 +63,7 @@ def generate(
         files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
         (seconds each, cached), what is around them is estimated.
-      progress: is told of every stage of synthesis that begins, for the last two.
+      progress: is told of every step of synthesis that begins, for the last two.
 
     Returns:
       The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen;
@@ -132,11 +132,11 @@ def _check_style(style: str, lanes: Sequence[str]) -> None:
 def emit_hardware(
     network: Network,
     binding: Binding,
-    stage: str,
+    form: str,
     style: str = "shared",
     lanes: Sequence[str] = (),
 ) -> str:
-    """Return the text of a hardware stage, `scheduled`, `hw` or `sv`; see `generate`."""
+    """Return the text of a hardware form, `scheduled`, `hw` or `sv`; see `generate`."""
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
@@ -147,10 +147,10 @@ def emit_hardware(
         scheduled = streams.schedule(text, parsed)
         return (
             scheduled.complete_text
-            if stage == "scheduled"
-            else streams.hw_opt(scheduled, stage, name, attachments)
+            if form == "scheduled"
+            else streams.hw_opt(scheduled, form, name, attachments)
         )
-    return stages.emit(text, stage, name, attachments)
+    return shared.emit(text, form, name, attachments)
 
 
 def _info(network: Network, binding: Binding) -> Mapping[str, Any]:

@@ -3,7 +3,7 @@
 
 Reads what `asnet-opt --approx-schedule --mlir-print-op-generic` prints; of a network in stages,
 what `--approx-schedule-engines` does, and behind it, separated by `// -----`, the scheduled code of
-each stage that is left to the sequential machine.  Writes one stage:
+each stage that is left to the sequential machine.  Writes one form:
 
 - `microcode`: the microprogram, one line a row;
 - `hw`: the machine in the hw, comb and seq dialects, before any pass;
@@ -36,7 +36,7 @@ from hw_module import CorePorts, design, rom_file, rom_parts
 from machine import MachineOptions, build
 from microcode import Microprogram, assemble
 from scheduled import Program, ScheduleError, parse_module, read_program
-from stream import Machine, build_stream, stage_name
+from stream_module import Machine, build_stream, stage_name
 
 __all__ = ["main"]
 

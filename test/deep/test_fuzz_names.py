@@ -124,13 +124,13 @@ def bound_layers(text: str) -> set[str]:
 
 def check_bindings(rng: random.Random, network: Any, names: list[str], folder: Path) -> None:
     model = network
-    stage = rng.choice(("object", "stablehlo", "approx"))
-    if stage != "object":
+    form = rng.choice(("object", "stablehlo", "approx"))
+    if form != "object":
         model = str(folder / "net.mlir")
-        Path(model).write_text(asnet_mlir.compile(network, stage), "utf-8")
+        Path(model).write_text(asnet_mlir.compile(network, form), "utf-8")
         write_weights(weights_file_of(Path(model)), network.weights)
     layers = [layer.name for layer in network_layers(to_approx(asnet_mlir.load_model(model), 1))]
-    assert layers == names, (stage, layers)
+    assert layers == names, (form, layers)
     for name in names:
         binding = Binding.of({f"mulf@{name}": "fmul_trunc:P=3"})
         assert Binding.parse([binding.label]) == binding, binding.label

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,11 @@ def test_the_page_has_every_floor() -> None:
             if line and not line.startswith(" ")
         ]
         assert rows == [{name.strip() for name in row.split("|")} for row in contract["layers"]]
+
+
+def test_a_name_says_which_file() -> None:
+    """But for those of `cli`, which are called as the module that does a verb's work."""
+    folders = ("asnet_mlir", "lowering", "benchmarks", "tools")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    counts = Counter(path.name for path in paths if path.parent.name != "cli")
+    assert [name for name, count in counts.items() if count > 1] == ["__init__.py"]

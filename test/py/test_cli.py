@@ -67,7 +67,7 @@ def test_explore_chooses_and_saves(capfd, tmp_path):
     assert json.loads(out)["accuracy"] == value["chosen"]["accuracy"]
 
 
-def test_compile_prints_every_stage(capfd):
+def test_compile_prints_every_form(capfd):
     marks = {
         "stablehlo": "stablehlo.dot_general",
         "linalg": "arith.mulf",
@@ -78,12 +78,12 @@ def test_compile_prints_every_stage(capfd):
         "hw": "hw.module",
         "sv": "module classification_mnist",
     }
-    for stage, mark in marks.items():
+    for form, mark in marks.items():
         status, out, err = run(
             capfd,
-            *("compile", "classification_mnist", "--emit", stage, "--bind", "mulf=fmul_trunc:P=3"),
+            *("compile", "classification_mnist", "--emit", form, "--bind", "mulf=fmul_trunc:P=3"),
         )
-        assert status == 0 and mark in out, (stage, err)
+        assert status == 0 and mark in out, (form, err)
 
 
 def test_cores_list(capfd):
@@ -163,7 +163,7 @@ NARROW_VERILOG = "module m(input [15:0] a, b, output [31:0] y);\n  assign y = a 
             ("evaluate", "classification_mnist", "--data", "mnist:test:9", "--threads", "0"),
             "at least 1",
         ),
-        (("compile", "classification_mnist", "--emit", "gates"), "unknown stage 'gates'"),
+        (("compile", "classification_mnist", "--emit", "gates"), "unknown form 'gates'"),
         (("compile", "classification_mnist", "--batch", "0"), "at least 1"),
         (("compile", "classification_mnist", "--emit", "sv", "--batch", "2"), "batch of 1"),
         (("simulate", "no_such_bundle", "--data", "mnist:test:1"), "manifest.json"),

@@ -15,7 +15,7 @@ from asnet_mlir.cores import load_core, parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Exploration, Result
 from asnet_mlir.network import ApproxTexts, Network, Weight
-from asnet_mlir.support.stage_names import STAGES
+from asnet_mlir.support.forms import FORMS
 
 
 def test_the_verbs_are_listed():
@@ -127,7 +127,7 @@ def test_every_argument_has_a_help_text(capsys):
             assert action.help or action.dest == "core_verb", (name, action.dest)
         verb.format_help()
     text = " ".join(verbs["compile"].format_help().split())
-    assert ", ".join(STAGES) in text
+    assert ", ".join(FORMS) in text
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from asnet_mlir.cores.models.derive import _prove_native, _reference_texts, deri
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.models.truncating import prove_truncating
 from asnet_mlir.cores.proofs import prove_worker as worker
-from asnet_mlir.cores.proofs.prove import insensitive_masks, prove_equal, prove_native
+from asnet_mlir.cores.proofs.statements import insensitive_masks, prove_equal, prove_native
 from asnet_mlir.cores.reading.from_verilog import core_from_verilog
 from asnet_mlir.errors import AsnetError, InputError
 

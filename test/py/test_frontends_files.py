@@ -294,8 +294,8 @@ def test_cores_that_are_not_in_the_library(tmp_path):
     assert "approx.unresolved" not in compile_model(network, "bound", binding)
 
 
-def test_stages_of_files_and_batch_sizes(bound_file, tmp_path):
-    with pytest.raises(InputError, match="is past the stages stablehlo and linalg"):
+def test_forms_of_files_and_batch_sizes(bound_file, tmp_path):
+    with pytest.raises(InputError, match="is past the forms stablehlo and linalg"):
         compile_model(bound_file, "linalg")
     with pytest.raises(InputError, match="fixed at 1, 3 was asked for"):
         compile_model(bound_file, "approx", batch=3)
@@ -374,8 +374,8 @@ def test_ops_of_one_layer_bound_apart_by_hand(tmp_path):
     np.testing.assert_array_equal(Evaluator(path, all_of_them).outputs(X), expected(10))
 
 
-def test_weights_of_a_folded_network_travel_with_each_stage(tmp_path):
-    """StableHLO takes the framework's weights; later stages take what was computed of them."""
+def test_weights_of_a_folded_network_travel_with_each_form(tmp_path):
+    """StableHLO takes the framework's weights; later forms take what was computed of them."""
     from asnet_mlir.frontends.keras import import_keras
 
     keras = import_keras()

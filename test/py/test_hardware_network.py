@@ -340,7 +340,7 @@ def test_cores_that_no_machine_can_use_are_named(tmp_path, mlp):
         core_files(core.instance())
 
 
-def test_stages_of_the_hardware(mlp):
+def test_forms_of_the_hardware(mlp):
     binding = Binding.parse(["mulf=fmul_trunc:P=3"])
     assert "approx.start" in asnet_mlir.compile(mlp, "scheduled", binding)
     assert "hw.module @mlp" in asnet_mlir.compile(mlp, "hw", binding)

@@ -17,7 +17,7 @@ import asnet_mlir
 from asnet_mlir.binding import Binding
 from asnet_mlir.hardware import generate, simulate
 from asnet_mlir.hardware.bundle.manifest import read_manifest
-from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule.registers import FEWEST, MOST, Registers
 from asnet_mlir.hardware.synthesis import clock
 from asnet_mlir.network import Network
@@ -198,7 +198,7 @@ def test_products_and_sums_every_other_cycle(tmp_path: Path) -> None:
 
 def test_a_wrong_interval_is_seen(tmp_path: Path, monkeypatch: Any) -> None:
     """Iterations of a sum that begin a cycle too early read what is not written yet."""
-    scheduled = stages.schedule
+    scheduled = shared.schedule
 
     def hasty(*arguments: Any, **options: Any) -> str:
         text = scheduled(*arguments, **options)
@@ -211,6 +211,6 @@ def test_a_wrong_interval_is_seen(tmp_path: Path, monkeypatch: Any) -> None:
     network = stream_networks.network(lambda x, p: x @ p["w"], (24,), parameters, "sum")
     generate(network, output=tmp_path / "right")
     assert check(tmp_path / "right").equal
-    monkeypatch.setattr(stages, "schedule", hasty)
+    monkeypatch.setattr(shared, "schedule", hasty)
     generate(network, output=tmp_path / "wrong")
     assert not check(tmp_path / "wrong").equal

@@ -243,7 +243,7 @@ def test_bad_options(tmp_path, capfd, options, message):
     assert not (tmp_path / "b").exists()
 
 
-def test_the_stages_are_shown():
+def test_the_forms_are_shown():
     from asnet_mlir.emit import compile
 
     text = compile("classification_mnist", "scheduled", style="stream")

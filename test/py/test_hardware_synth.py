@@ -319,16 +319,16 @@ def test_what_was_interrupted_goes_on(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
-    stages: list[str] = []
+    steps: list[str] = []
 
     def interrupt(text: str) -> None:
-        stages.append(text)
+        steps.append(text)
         if "seed 2" in text:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         synthesize(bundle, seeds=(1, 2), progress=interrupt)
-    assert [text.split()[0] for text in stages] == ["mapping", "placing", "placing"]
+    assert [text.split()[0] for text in steps] == ["mapping", "placing", "placing"]
     assert not list(tmp_path.rglob(".new-*"))
     again: list[str] = []
     result = synthesize(bundle, seeds=(1, 2), progress=again.append)

@@ -127,10 +127,10 @@ def test_names_in_the_stream(network, tmp_path):
 
 def test_names_in_files(network, tmp_path, capfd):
     """A module that was written has the same layers when it is read."""
-    for stage in ("stablehlo", "approx"):
-        file = tmp_path / stage / "net.mlir"
+    for form in ("stablehlo", "approx"):
+        file = tmp_path / form / "net.mlir"
         file.parent.mkdir()
-        file.write_text(asnet_mlir.compile(network, stage))
+        file.write_text(asnet_mlir.compile(network, form))
         np.savez(file.with_suffix(".weights.npz"), **{w.name: w.value for w in network.weights})
         for name in ("层", "fc 1", "fc_1"):
             rule = f"mulf@{name}=fmul_trunc:P=3"

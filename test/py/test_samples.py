@@ -327,7 +327,7 @@ def test_the_second_net_compares_with_the_framework():
     )
     lowering = Elsewhere(
         "passed",
-        lambda stage, batch: text if stage == "stablehlo" else good.lower(batch),
+        lambda form, batch: text if form == "stablehlo" else good.lower(batch),
         good.reference,
         None,
     )

@@ -41,7 +41,7 @@ from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.models.model import PLACEHOLDER, Model, Strategy
 from asnet_mlir.cores.models.native import QUIET_NAN_BITS, contains, native_masks, native_model
 from asnet_mlir.cores.models.texts import looped_text, port_types, single_pair_text
-from asnet_mlir.cores.proofs.prove import prove_native
+from asnet_mlir.cores.proofs.statements import prove_native
 from asnet_mlir.cores.reading.library import library_cores
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.cores.verilog.elaborate import elaborate

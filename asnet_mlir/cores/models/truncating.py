@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 
 from asnet_mlir.cores.models.derive import derive_models
-from asnet_mlir.cores.proofs.prove import Proof, run
+from asnet_mlir.cores.proofs.statements import Proof, run
 from asnet_mlir.cores.reading.library import library_cores, load_core
 from asnet_mlir.errors import InputError
 

@@ -106,25 +106,25 @@ def prove(one: smt.Function, two: smt.Function, masks: Masks | None, seconds: fl
         return _answer("refuted", "simulation", (int(a[where[0]]), int(b[where[0]])))
     end = time.monotonic() + seconds
     products = [_wide_products(function, masks) for function in (one, two)]
-    stages = ["exact", "z3"]
+    ways = ["exact", "z3"]
     if all(products):
-        stages = ["abstract", "normalised", *stages]
-    for number, stage in enumerate(stages):
+        ways = ["abstract", "normalised", *ways]
+    for number, way in enumerate(ways):
         left = end - time.monotonic()
         if left < 0.5:
             break
-        # Each stage leaves time for the next; what it does not use, they have.
-        budget = left * (0.6 if number + 1 < len(stages) else 1.0)
-        if stage == "z3":
+        # Each way leaves time for the next; what it does not use, they have.
+        budget = left * (0.6 if number + 1 < len(ways) else 1.0)
+        if way == "z3":
             status, pair = _by_z3(one, two, masks, budget)
         else:
-            status, pair = _by_sweeping(one, two, masks, budget, stage)
+            status, pair = _by_sweeping(one, two, masks, budget, way)
         if status:
-            return _answer("proved", {"z3": "z3"}.get(stage, f"sweeping, {stage} products"))
+            return _answer("proved", {"z3": "z3"}.get(way, f"sweeping, {way} products"))
         if pair is not None:
             operands = [np.array([value], object) for value in pair]
             if _differing(one, two, masks, operands[0], operands[1]).size:
-                return _answer("refuted", "z3" if stage == "z3" else "sweeping", pair)
+                return _answer("refuted", "z3" if way == "z3" else "sweeping", pair)
     return _answer("unknown", "")
 
 
@@ -241,7 +241,7 @@ def _normalised(graph: aig.Graph, word: aig.Word) -> tuple[aig.Word, aig.Word]:
 
 
 def _by_sweeping(
-    one: smt.Function, two: smt.Function, masks: Masks, seconds: float, stage: str
+    one: smt.Function, two: smt.Function, masks: Masks, seconds: float, way: str
 ) -> tuple[bool, Masks | None]:
     graph = aig.Graph()
     start = time.monotonic()
@@ -254,7 +254,7 @@ def _by_sweeping(
         [bit if mask >> k & 1 else aig.FALSE for k, bit in enumerate(word)]
         for word, mask in zip(seen, masks, strict=True)
     ]
-    products = None if stage == "exact" else _Products(graph, stage == "normalised")
+    products = None if way == "exact" else _Products(graph, way == "normalised")
     results, bad = [], aig.FALSE
     for function, (a, b) in ((one, seen), (two, kept)):
         words, undefined = aig.blast(graph, function, a, b, products)

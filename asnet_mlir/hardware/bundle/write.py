@@ -23,7 +23,7 @@ from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_cycles
 from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
 from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
-from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.support.files import replacement, restore, unwritable
 from asnet_mlir.support.resources import lowering_directory
@@ -52,7 +52,7 @@ def write_bundle(
     The same input gives the same bytes.  On any error nothing is left, and what was there stays.
 
     Args:
-      network: bound network as MLIR text on tensors, batch 1 (see `stages.schedule`).
+      network: bound network as MLIR text on tensors, batch 1 (see `shared.schedule`).
       weights: float32 (or int32) arrays by the name that arguments carry in `approx.weight`.
       cores: the core of each instance that the network's library declares.
       name: of the design and its top module; all other modules and the ROMs' files are called
@@ -259,8 +259,8 @@ def _machine_contents(
     registers: Registers,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the sequential machine's generated files, and what the manifest says about them."""
-    scheduled = stages.schedule(network, registers)
-    made = json.loads(stages.hw_opt(scheduled, "all", top, attachments))
+    scheduled = shared.schedule(network, registers)
+    made = json.loads(shared.hw_opt(scheduled, "all", top, attachments))
     summary = made["summary"]
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
     files["tb/observed.sv"] = observed.sequential(top).encode()

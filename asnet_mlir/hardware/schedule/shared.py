@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The hardware stages of a bound network: text in, text out, each in a process of its own.
+"""The hardware forms of a bound network: text in, text out, each in a process of its own.
 
 bound --asnet-opt--> scheduled --asnet-hw-opt--> microcode, hw, sv
 """
@@ -20,10 +20,10 @@ from asnet_mlir.support import processes
 from asnet_mlir.support.resources import lowering_directory
 from asnet_mlir.support.tools import asnet_opt_path
 
-__all__ = ["STAGES", "asnet_hw_opt", "emit", "hw_opt", "schedule"]
+__all__ = ["FORMS", "asnet_hw_opt", "emit", "hw_opt", "schedule"]
 
 #: What `emit` can return.
-STAGES = ("scheduled", "microcode", "hw", "sv")
+FORMS = ("scheduled", "microcode", "hw", "sv")
 
 
 def _asnet_opt() -> Path:
@@ -32,7 +32,7 @@ def _asnet_opt() -> Path:
 
 
 def schedule(network: str, registers: Registers = FEWEST) -> str:
-    """Return a bound network as scheduled affine loops, in the generic form for the next stage.
+    """Return a bound network as scheduled affine loops, in the generic form for the next tool.
 
     Args:
       network: MLIR text on tensors: one function whose arguments carry `approx.role = "input"` or
@@ -94,17 +94,17 @@ def hw_opt(
 
 def emit(
     network: str,
-    stage: str,
+    form: str,
     name: str = "",
     cores: Mapping[int, Mapping[str, Any]] | None = None,
     registers: Registers = FEWEST,
 ) -> str:
-    """Return the text of one of `STAGES` for a bound network."""
-    if stage not in STAGES:
-        raise InputError(f"unknown stage '{stage}'; stages are {', '.join(STAGES)}")
-    if stage == "scheduled":
+    """Return the text of one of `FORMS` for a bound network."""
+    if form not in FORMS:
+        raise InputError(f"unknown form '{form}'; forms are {', '.join(FORMS)}")
+    if form == "scheduled":
         return schedule(network, registers)
-    return hw_opt(schedule(network, registers), stage, name, cores)
+    return hw_opt(schedule(network, registers), form, name, cores)
 
 
 def asnet_hw_opt(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from asnet_mlir.binding import layer_option
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.ir import module_from_text, run_passes
 
@@ -42,7 +42,7 @@ class StreamSchedule:
     def complete_text(self) -> str:
         """The stages, and behind them, as asnet-hw-opt reads them, the scheduled machines."""
         machines = (
-            stages.schedule(text, self.registers) for _, text in sorted(self.machines.items())
+            shared.schedule(text, self.registers) for _, text in sorted(self.machines.items())
         )
         return SPLIT.join([self.text, *machines])
 
@@ -70,7 +70,7 @@ def schedule(
     """Split a bound network into stages and decide how each is computed.
 
     Args:
-      network: see `stages.schedule`.
+      network: see `shared.schedule`.
       lanes: what `parse_lanes` returns.
 
     Raises:
@@ -118,5 +118,5 @@ def hw_opt(
     name: str = "",
     cores: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> str:
-    """Run asnet-hw-opt on a network in stages; see `stages.hw_opt`."""
-    return stages.hw_opt(scheduled.complete_text, emit, name, cores)
+    """Run asnet-hw-opt on a network in stages; see `shared.hw_opt`."""
+    return shared.hw_opt(scheduled.complete_text, emit, name, cores)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.schedule import shared as stages
+from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
 from asnet_mlir.native.jit import CompiledModule
@@ -142,7 +142,7 @@ def machine_layers(
     """
     from mlir import ir
 
-    scheduled = stages.schedule(network)
+    scheduled = shared.schedule(network)
     with module_from_text(scheduled) as module:
         main = main_function(module)
         block = main.regions[0].blocks[0]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Area and clock of a bundle or of a core alone, by Yosys and nextpnr.
 
-Every stage is cached by its content (files, commands, versions of the tools): the
+Every step is cached by its content (files, commands, versions of the tools): the
 mapping by Yosys, and place and route for each seed.  What was interrupted continues at the first
-stage that is not there.  A placement takes longest and depends on the netlist only, not on the code
+step that is not there.  A placement takes longest and depends on the netlist only, not on the code
 that made it: it is kept where another version maps to the same cells.
 """
 
@@ -33,7 +33,7 @@ from asnet_mlir.support.cache import cached_directory, code_version, content_has
 
 __all__ = ["TARGETS", "silent", "synthesize"]
 
-#: What a stage may take.
+#: What a step may take.
 _TIMEOUT = 3600.0
 #: Of nextpnr, behind device, netlist, report and seed.
 _PLACE_OPTIONS = ("--freq", "200", "--timing-allow-fail", "--lpf-allow-unconstrained")
@@ -85,7 +85,7 @@ def synthesize(
       liberty: asic: a file with the library's gates.
       activity: asic: changes of every net in a cycle; with it, OpenSTA reports the power.
       clock_mhz: the clock of that power.
-      progress: is told of every stage that begins.
+      progress: is told of every step that begins.
 
     Returns:
       target, luts (ecp5: 4-input; cyclonev: ALUTs; xilinx7: up to 6 inputs), ffs, dsps, brams

@@ -53,7 +53,7 @@ def synthesize(
         `clock_mhz`.
       project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.
       modified: take a bundle whose files are not those that were generated.
-      progress: is told of every stage that begins.
+      progress: is told of every step that begins.
 
     Returns:
       See `asnet_mlir.hardware.synthesis.synth.synthesize`; of a vendor's tool,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every stage that is printed can be read by the tool of the next one, layers included."""
+"""Every form that is printed can be read by the tool of the next one, layers included."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 import asnet_mlir
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.weights import weights_file_of, write_weights
-from asnet_mlir.support.stage_names import STAGES
+from asnet_mlir.support.forms import FORMS
 
 RULES = {
     "classification_mnist": "mulf@dense=fmul_trunc:P=20",
@@ -24,11 +24,11 @@ def network(request):
     return asnet_mlir.load_model(request.param)
 
 
-@pytest.mark.parametrize("stage", ["stablehlo", "approx", "bound"])
-def test_models_are_read_again(network, tmp_path, stage):
+@pytest.mark.parametrize("form", ["stablehlo", "approx", "bound"])
+def test_models_are_read_again(network, tmp_path, form):
     file = tmp_path / f"{network.name}.mlir"
-    file.write_text(asnet_mlir.compile(network, stage))
-    weights = (network.unfolded or network if stage == "stablehlo" else network).weights
+    file.write_text(asnet_mlir.compile(network, form))
+    weights = (network.unfolded or network if form == "stablehlo" else network).weights
     write_weights(weights_file_of(file), weights)
     rule = RULES[network.name]
     bound = asnet_mlir.compile(network, "bound", rule)
@@ -50,15 +50,15 @@ def test_schedules_are_read_by_the_tool_of_hardware(network, tmp_path, style):
     assert done.stdout == asnet_mlir.compile(network, "sv", rule, style=style)
 
 
-def test_stages_that_are_no_models_say_so(mlp, tmp_path):
-    for stage in STAGES:
-        for style in ("shared", "stream") if stage in ("scheduled", "hw", "sv") else ("shared",):
+def test_forms_that_are_no_models_say_so(mlp, tmp_path):
+    for form in FORMS:
+        for style in ("shared", "stream") if form in ("scheduled", "hw", "sv") else ("shared",):
             file = tmp_path / "net.mlir"
-            file.write_text(asnet_mlir.compile(mlp, stage, style=style))
-            if stage in ("stablehlo", "approx", "bound"):
+            file.write_text(asnet_mlir.compile(mlp, form, style=style))
+            if form in ("stablehlo", "approx", "bound"):
                 write_weights(weights_file_of(file), mlp.weights)
                 asnet_mlir.load_model(file)
                 continue
-            message = f"is of the stage '{stage}', which is no model; models are of the stages"
+            message = f"is of the form '{form}', which is no model; models are of the forms"
             with pytest.raises(InputError, match=message):
                 asnet_mlir.load_model(file)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write docs/benchmarks.md from benchmarks/results/*.json: `make benchmarks-table`, or
 
-python benchmarks/table.py [--check]
+python benchmarks/benchmarks_table.py [--check]
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import machine
+import host
 
 _SCALING = "../benchmarks/results/scaling.png"
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
 def load(name: str) -> dict[str, Any] | None:
-    path = machine.RESULTS / f"{name}.json"
+    path = host.RESULTS / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else None
 
 
