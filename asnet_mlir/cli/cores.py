@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from asnet_mlir.cli import cores_characterize, cores_check, cores_list
+from asnet_mlir.cli import cores_characterize, cores_check, cores_list, cores_prove
 from asnet_mlir.cli.arguments import Verbs
 
 __all__ = ["add"]
 
 
 def add(verbs: Verbs) -> None:
-    """Add `cores list|check|characterize`."""
-    text = "list, check or characterize cores"
+    """Add `cores list|check|characterize|prove`."""
+    text = "list, check, characterize or prove cores"
     cores = verbs.add_parser("cores", help=text, description=text)
     core_verbs = cores.add_subparsers(dest="core_verb", required=True, metavar="VERB")
-    for verb in (cores_list, cores_check, cores_characterize):
+    for verb in (cores_list, cores_check, cores_characterize, cores_prove):
         verb.add(core_verbs)

@@ -208,6 +208,11 @@ class Graph:
         """Return the inputs that outputs depend on, in the order in which they were made."""
         return [2 * v for v in self._cone(outputs) if v and self._gates[v] is None]
 
+    def gates_of(self, outputs: Sequence[int]) -> list[tuple[int, tuple[int, int]]]:
+        """Return the gates that outputs need, inputs of a gate before it: variable and inputs."""
+        pairs = [(variable, self._gates[variable]) for variable in self._cone(outputs)]
+        return [(variable, pair) for variable, pair in pairs if pair is not None]
+
     def _cone(self, outputs: Sequence[int]) -> list[int]:
         """Return the variables that outputs need; a gate's number is above its inputs'."""
         seen = {literal >> 1 for literal in outputs}
