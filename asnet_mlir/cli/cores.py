@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
-from asnet_mlir.cli import cores_characterize, cores_check, cores_list, cores_prove
+from asnet_mlir.cli import (
+    cores_characterize,
+    cores_check,
+    cores_evolve,
+    cores_list,
+    cores_prove,
+)
 from asnet_mlir.cli.arguments import Verbs
 
 __all__ = ["add"]
 
 
 def add(verbs: Verbs) -> None:
-    """Add `cores list|check|characterize|prove`."""
-    text = "list, check, characterize or prove cores"
+    """Add the verbs of `cores`."""
+    text = "list, check, characterize, prove or evolve cores"
     cores = verbs.add_parser("cores", help=text, description=text)
     core_verbs = cores.add_subparsers(dest="core_verb", required=True, metavar="VERB")
-    for verb in (cores_list, cores_check, cores_characterize, cores_prove):
+    for verb in (cores_list, cores_check, cores_characterize, cores_prove, cores_evolve):
         verb.add(core_verbs)

@@ -12,7 +12,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.recorded_operands import record_operands
 from asnet_mlir.support.formats import FLOAT_OPS
 
-__all__ = ["operand_samples"]
+__all__ = ["operand_codes", "operand_samples"]
 
 
 def operand_samples(
@@ -37,3 +37,35 @@ def operand_samples(
     place = f"{network}, layer {layer}" if layer else network
     name = f"{op} of {place} on {data if isinstance(data, str) else data.name}"
     return Histogram(a.view(np.float32), b.view(np.float32), name=name)
+
+
+def operand_codes(
+    model: Any,
+    data: Any,
+    widths: tuple[int, int],
+    signed: bool,
+    layer: str | None = None,
+    seed: int = 0,
+) -> Histogram:
+    """Return the operands of a network's multiplications as integer codes, each pair once.
+
+    Codes are symmetric (zero is 0, the largest magnitude of an operand is its largest code, as in
+    Jacob et al., CVPR 2018, without a zero point); unsigned ones are magnitudes, as a multiplier
+    of signs and magnitudes sees them.
+
+    Args:
+      model, data, layer, seed: as for `operand_samples`.
+      widths: bits of the codes of each operand.
+
+    Raises:
+      InputError: as `operand_samples`.
+    """
+    samples = operand_samples(model, data, "mulf", layer, seed=seed)
+    codes = []
+    for values, width in zip((samples.a, samples.b), widths, strict=True):
+        finite = np.where(np.isfinite(values), values, 0).astype(np.float64)
+        largest = float(np.abs(finite).max()) or 1.0
+        scaled = np.rint(finite / largest * ((1 << width - signed) - 1)).astype(np.int64)
+        codes.append(scaled if signed else np.abs(scaled))
+    pairs, counts = np.unique(np.stack(codes), axis=1, return_counts=True)
+    return Histogram(pairs[0], pairs[1], counts, name=f"codes of {samples.name}")

@@ -204,6 +204,10 @@ class Graph:
                 known.setdefault(variable, np.zeros(shape, bool))
         return [known[literal >> 1] ^ bool(literal & 1) for literal in outputs]
 
+    def gate(self, literal: int) -> tuple[int, int] | None:
+        """Return the inputs of the gate whose output, inverted or not, a literal is; else None."""
+        return self._gates[literal >> 1]
+
     def inputs_of(self, outputs: Sequence[int]) -> list[int]:
         """Return the inputs that outputs depend on, in the order in which they were made."""
         return [2 * v for v in self._cone(outputs) if v and self._gates[v] is None]

@@ -52,7 +52,7 @@ from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_texts, code_version, content_hash
 from asnet_mlir.support.resources import hdl_library_directory, lowering_directory
 
-__all__ = ["convert", "derive_models", "models_version"]
+__all__ = ["convert", "derive_models", "gates_of", "models_version"]
 
 #: Operand bits of the largest table: 65,536 results stay in the second-level cache.
 _WIDEST_TABLE = 16
@@ -318,6 +318,23 @@ def _sliced_text(instance: Instance, flat: Netlist, word: str | None) -> str:
         circuit, widths = bitslice.slice_function(function), function.widths
     text = bitslice.compose(circuit, widths, PLACEHOLDER, storage)
     return text + single_pair_text(types, storage)
+
+
+def gates_of(instance: Instance) -> tuple[aig.Graph, aig.Word, aig.Word, aig.Word]:
+    """Return the gates of an instance without its registers: graph, bits of a, of b, of the result.
+
+    Raises:
+      AsnetError: as `derive_models`; the core has state, or a cell that is no gate.
+    """
+    if instance.core.is_stateful:
+        raise InputError(f"{instance.label}: has state, so that it is no function of its operands")
+    (result,) = elaborate([instance])
+    if isinstance(result, AsnetError):
+        raise result
+    flat, _ = remove_registers(result, instance)
+    graph, inputs, outputs = _graph(instance, flat)
+    width = len(flat.module["ports"]["a"]["bits"])
+    return graph, inputs[:width], inputs[width:], outputs
 
 
 def _graph(instance: Instance, flat: Netlist) -> tuple[aig.Graph, aig.Word, aig.Word]:

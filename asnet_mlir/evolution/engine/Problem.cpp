@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "Problem.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace asnet::evolution {
+
+double figure(Metric metric, const ErrorSums &sums, uint64_t pairs) {
+  const auto count = static_cast<double>(pairs);
+  switch (metric) {
+  case Metric::MAE:
+    return static_cast<double>(sums.absolute) / count;
+  case Metric::WCE:
+    return static_cast<double>(sums.worst);
+  case Metric::EP:
+    return static_cast<double>(sums.wrong) / count;
+  case Metric::Bias:
+    return std::fabs(static_cast<double>(sums.error)) / count;
+  case Metric::Weighted0:
+    return sums.weighted[0];
+  case Metric::Weighted1:
+    return sums.weighted[1];
+  }
+  return 0;
+}
+
+namespace {
+
+/// A circuit's gates, computed for one block after the other.
+class BlockEvaluator {
+public:
+  /// `inputs` points to the words of each input.
+  BlockEvaluator(const Kernels &kernels, const Circuit &circuit,
+                 std::vector<const uint64_t *> inputs)
+      : kernels(kernels), zero(kBlockWords) {
+    std::fill(zero.get(), zero.get() + kBlockWords, 0);
+    std::vector<const uint64_t *> variables{zero.get()};
+    variables.insert(variables.end(), inputs.begin(), inputs.end());
+    for (const Gate &gate : circuit.gates) {
+      planes.emplace_back(kBlockWords);
+      operations.push_back({variables[gate.a >> 1], variables[gate.b >> 1], planes.back().get(),
+                            gate.a & 1 ? ~0ull : 0, gate.b & 1 ? ~0ull : 0, gate.isXor});
+      variables.push_back(planes.back().get());
+    }
+    for (uint32_t literal : circuit.outputs) {
+      outputs.push_back(variables[literal >> 1]);
+      inverted.push_back(literal & 1 ? ~0ull : 0);
+    }
+  }
+
+  void run() { kernels.gates(operations.data(), static_cast<unsigned>(operations.size()), 0); }
+  const std::vector<Plane> &gatePlanes() const { return planes; }
+
+  std::vector<const uint64_t *> outputs;
+  std::vector<uint64_t> inverted;
+
+private:
+  const Kernels &kernels;
+  Plane zero;
+  std::vector<Plane> planes;
+  std::vector<GateOperation> operations;
+};
+
+/// Copies a block's words of all inputs to where an evaluator reads them.
+class BlockInputs {
+public:
+  explicit BlockInputs(size_t count) {
+    for (size_t i = 0; i < count; ++i)
+      planes.emplace_back(kBlockWords);
+  }
+  std::vector<const uint64_t *> pointers() const {
+    std::vector<const uint64_t *> result;
+    for (const Plane &plane : planes)
+      result.push_back(plane.get());
+    return result;
+  }
+  void load(const Problem &problem, unsigned block) {
+    for (size_t i = 0; i < planes.size(); ++i)
+      std::copy_n(problem.inputs[i].get() + uint64_t(block) * kBlockWords, kBlockWords,
+                  planes[i].get());
+  }
+  /// Writes the bits of the numbers of a block's pairs.
+  void count(uint64_t block) {
+    constexpr uint64_t kPatterns[] = {0xAAAAAAAAAAAAAAAAull, 0xCCCCCCCCCCCCCCCCull,
+                                      0xF0F0F0F0F0F0F0F0ull, 0xFF00FF00FF00FF00ull,
+                                      0xFFFF0000FFFF0000ull, 0xFFFFFFFF00000000ull};
+    for (size_t k = 0; k < planes.size(); ++k)
+      for (unsigned i = 0; i < kBlockWords; ++i) {
+        const uint64_t word = block * kBlockWords + i;
+        planes[k].get()[i] = k < 6 ? kPatterns[k] : word >> (k - 6) & 1 ? ~0ull : 0;
+      }
+  }
+
+private:
+  std::vector<Plane> planes;
+};
+
+} // namespace
+
+ErrorSums measure(const Problem &problem, const Circuit &circuit) {
+  BlockInputs inputs(problem.inputs.size());
+  BlockEvaluator evaluator(*problem.kernels, circuit, inputs.pointers());
+  std::vector<const uint64_t *> exact(problem.exact.size());
+  ErrorSums sums;
+  for (unsigned block = 0; block < problem.blocks(); ++block) {
+    const uint64_t offset = uint64_t(block) * kBlockWords;
+    inputs.load(problem, block);
+    evaluator.run();
+    for (size_t k = 0; k < exact.size(); ++k)
+      exact[k] = problem.exact[k].get() + offset;
+    ErrorRequest request{true, true, true, true, {}};
+    for (unsigned w = 0; w < kWeightings; ++w)
+      if (!problem.weights[w].empty())
+        request.weights[w] = problem.weights[w].data() + 64 * offset;
+    problem.kernels->errors(evaluator.outputs.data(), evaluator.inverted.data(), exact.data(),
+                            static_cast<unsigned>(exact.size()), problem.isSigned, request, sums);
+  }
+  return sums;
+}
+
+std::vector<uint64_t> countOnes(const Problem &problem, const Circuit &circuit) {
+  BlockInputs inputs(problem.inputs.size());
+  BlockEvaluator evaluator(*problem.kernels, circuit, inputs.pointers());
+  std::vector<uint64_t> ones(circuit.gates.size(), 0);
+  for (unsigned block = 0; block < problem.blocks(); ++block) {
+    inputs.load(problem, block);
+    evaluator.run();
+    for (size_t i = 0; i < ones.size(); ++i)
+      ones[i] += problem.kernels->ones(evaluator.gatePlanes()[i].get(), kBlockWords);
+  }
+  return ones;
+}
+
+ErrorSums measureAll(const Kernels &kernels, unsigned inputs, bool isSigned, const Circuit &circuit,
+                     const Circuit &exact, uint64_t firstBlock, uint64_t blocks,
+                     uint64_t &worstBlock) {
+  BlockInputs numbers(inputs);
+  BlockEvaluator own(kernels, circuit, numbers.pointers());
+  BlockEvaluator other(kernels, exact, numbers.pointers());
+  const auto bits = static_cast<unsigned>(exact.outputs.size());
+  // The exact bits as they are: the kernel inverts only the circuit's.
+  std::vector<Plane> exactPlanes;
+  std::vector<const uint64_t *> exactBits;
+  for (unsigned k = 0; k < bits; ++k) {
+    exactPlanes.emplace_back(kBlockWords);
+    exactBits.push_back(exactPlanes.back().get());
+  }
+  ErrorSums sums;
+  for (uint64_t block = firstBlock; block < firstBlock + blocks; ++block) {
+    numbers.count(block);
+    own.run();
+    other.run();
+    for (unsigned k = 0; k < bits; ++k)
+      for (unsigned i = 0; i < kBlockWords; ++i)
+        exactPlanes[k].get()[i] = other.outputs[k][i] ^ other.inverted[k];
+    const uint64_t before = sums.worst;
+    kernels.errors(own.outputs.data(), own.inverted.data(), exactBits.data(), bits, isSigned,
+                   {true, true, true, true, {}}, sums);
+    if (sums.worst > before)
+      worstBlock = block;
+  }
+  return sums;
+}
+
+} // namespace asnet::evolution
