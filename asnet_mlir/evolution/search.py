@@ -188,7 +188,8 @@ class Search:
         goal = (*whole.for_engine()[:1], np.array([np.inf]), np.full(len(METRICS), np.inf))
         goal += whole.for_engine()[3:]
         (elite,), _ = _engine.search(self.problem.handle, goal, [arrays(circuit)], 0, 0)
-        return int(elite[1])
+        assert elite is not None  # no bound is broken
+        return elite[1]
 
     def _pairs(self) -> int:
         return max(4096, int(self.problem.pairs))
