@@ -1,8 +1,10 @@
 common/asnet_clz.sv
 common/asnet_clz32.sv
+common/asnet_compress42.sv
 common/asnet_delay.sv
 common/asnet_fminmax.sv
 common/asnet_fmul.sv
+common/asnet_magnitudes.sv
 common/asnet_pipe_reg.sv
 common/asnet_sig_add_back.sv
 common/asnet_sig_add_front.sv
@@ -11,7 +13,10 @@ common/asnet_sig_pack.sv
 common/asnet_sigmul24.sv
 common/asnet_sigmul24_dsp.sv
 bam/bam.sv
+carry_cut/carry_cut.sv
+compressor42/compressor42.sv
 drum/drum.sv
+eta1/eta1.sv
 fadd/fadd.sv
 fadd_trunc/fadd_trunc.sv
 fdiv/fdiv.sv
@@ -23,5 +28,14 @@ fmul_drum/fmul_drum.sv
 fmul_dsp/fmul_dsp.sv
 fmul_trunc/fmul_trunc.sv
 fsub/fsub.sv
+gear/gear.sv
+ilm/ilm.sv
+kulkarni/kulkarni.sv
 loa/loa.sv
+mbm/mbm.sv
 mitchell/mitchell.sv
+mitchell_div/mitchell_div.sv
+perforated/perforated.sv
+roba/roba.sv
+ssm/ssm.sv
+truncated/truncated.sv

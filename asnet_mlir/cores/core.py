@@ -107,6 +107,7 @@ class Core:
         `latency_cycles` is what it shows at the default ones.
       initiation_interval: cycles for which operands are held; above 1 for an iterative core.
       signed: integer operands are two's complement.
+      signed_by: the parameter that says so, where one does; `signed` is then what its value says.
       unit: the integer circuit inside, for a significand core.
       includes: folders for included files besides those of the sources.
     """
@@ -128,6 +129,7 @@ class Core:
     path: Path | None = field(default=None, compare=False)
     in_library: bool = False
     signed: bool = False
+    signed_by: str | None = None
     unit: Unit | None = None
     includes: tuple[Path, ...] = ()
     latency_offset: int = 0
@@ -176,7 +178,10 @@ class Core:
                     + (f"it has {', '.join(known)}" if known else "it has none")
                 )
             values[name] = checked_parameter(self.name, known[name], value)
-        return Instance(self, tuple(values.items()), frozenset(parameters or ()))
+        core = self
+        if self.signed_by is not None and self.signed != bool(values[self.signed_by]):
+            core = dataclasses.replace(self, signed=not self.signed)
+        return Instance(core, tuple(values.items()), frozenset(parameters or ()))
 
     def combinational(self, parameters: Mapping[str, int] | None = None) -> Instance:
         """Return the instance of no latency, where a parameter gives that."""

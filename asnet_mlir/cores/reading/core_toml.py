@@ -124,7 +124,7 @@ def _parse_manifest_cached(
         _parameter(table, key, entry) for key, entry in table.get("parameters", dict, {}).items()
     )
     latency, interval = _timing(table, ports, parameters)
-    signed = table.get("signed", bool, False)
+    signed, signed_by = _signedness(table, parameters)
     origin = table.get("origin", dict, {})
     op, is_unit = operation.op, operation.level == "significand"
     core = Core(
@@ -145,6 +145,7 @@ def _parse_manifest_cached(
         path=path,
         in_library=in_library and not is_unit,
         signed=signed,
+        signed_by=signed_by,
         includes=includes,
     )
     if not is_unit:
@@ -267,6 +268,17 @@ def _timing(
         why = "iterative" if stateful else "clocked: it has a latency"
         raise InputError(f"{table.path}: key 'ports.clock' is missing, but the core is {why}")
     return latency, interval
+
+
+def _signedness(table: _Table, parameters: tuple[Parameter, ...]) -> tuple[bool, str | None]:
+    """Return whether operands are signed, and the parameter of 0 and 1 that says so, if any."""
+    name = table.values.get("signed", False)
+    if not isinstance(name, str):
+        return table.get("signed", bool, False), None
+    found = next((parameter for parameter in parameters if parameter.name == name), None)
+    if found is None or (found.low, found.high) != (0, 1):
+        raise table.error("signed", f"names '{name}', no parameter whose values are 0 and 1")
+    return bool(found.default), name
 
 
 _KIND_NAMES = {

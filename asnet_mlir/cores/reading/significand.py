@@ -73,8 +73,8 @@ def wrap(
         unit's latency.  Where a parameter gives the latency of the unit, that parameter gives the
         core's, and the registers of the wrapper are fixed at this number.
 
-    The unit's parameters become the core's, except those on which the widths of its ports depend:
-    they stay as they are in `unit`.
+    The unit's parameters become the core's, except those on which the widths of its ports, or
+    whether it is signed, depend: they stay as they are in `unit`.
 
     Raises:
       InputError: the unit's ports do not fit, it is signed, or a name of its modules is taken.
@@ -184,6 +184,7 @@ def _widths(unit: Core) -> tuple[dict[str, int], list[Parameter]]:
     if isinstance(first, AsnetError) or found[0] is None:
         raise first if isinstance(first, AsnetError) else InputError(f"{unit.name}: has no ports")
     fixed = {p.name for p, w in zip(varied, found[1:], strict=True) if w not in (None, found[0])}
+    fixed.add(unit.signed_by or "")  # a unit is unsigned
     return found[0], [p for p in unit.parameters if p.name not in fixed]
 
 

@@ -40,9 +40,10 @@ def instance_for(
             hint = f"; it is a significand unit for {' and '.join(fits)}"
         raise InputError(f"{core.name}: computes {core.op}, not {op}{hint}")
     own = {parameter.name for parameter in core.parameters}
-    fixed = dict(core.instance({k: v for k, v in values.items() if k in own}).parameters)
+    given = core.instance({k: v for k, v in values.items() if k in own})
+    fixed = dict(given.parameters)
     unit = dataclasses.replace(
-        core,
+        given.core,
         parameters=tuple(
             dataclasses.replace(p, default=fixed[p.name], declared=p.default)
             for p in core.parameters
