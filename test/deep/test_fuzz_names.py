@@ -28,6 +28,7 @@ from asnet_mlir.cores.verilog.interface import read_interface
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.weights import weights_file_of, write_weights
+from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.bundle.systemverilog import KEYWORDS
 from asnet_mlir.hardware.comparison import _inside
 from asnet_mlir.ir import module_from_text, walk
@@ -158,7 +159,7 @@ def check_bundle(rng: random.Random, network: Any, names: list[str], folder: Pat
         two = {entry["layer"] for entry in manifest["layers"] if entry.get("lanes") == 2}
         assert two == {lanes[0][:-2]}, two
     assert manifest["info"]["network"] == network.name
-    inside = _inside(bundle, asnet_mlir.hardware.bundle.read_manifest(bundle))
+    inside = _inside(bundle, read_manifest(bundle))
     assert {value.layer for value in inside.values if value.layer} <= set(names)
     files = (bundle / "filelist.f").read_text().split()
     assert len({file.casefold() for file in manifest["files"]}) == len(manifest["files"])
