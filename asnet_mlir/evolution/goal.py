@@ -105,7 +105,7 @@ class Goal:
         """Return the front's bounds, rising: float64 [points]."""
         most = self.bounds[0].most
         if self.points == 1:
-            return np.array([most])
+            return np.array([most], np.float64)
         places = np.geomspace(self.smallest, most, self.points)
         places[-1] = most
         return places

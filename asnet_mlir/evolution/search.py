@@ -24,7 +24,7 @@ from asnet_mlir.evolution.problem import METRICS, Errors, Problem, arrays
 
 __all__ = ["Counts", "Found", "Search"]
 
-#: Candidates that a thread makes in a round, of a problem with 2^16 pairs.
+#: Candidates that a thread makes in a round, of a problem with about 2^16 pairs.
 _CANDIDATES = 100_000
 _PAIRS = 1 << 16
 
@@ -122,7 +122,8 @@ class Search:
         start = time.monotonic()
         now = self.counts.rounds
         elites = [circuit for circuit in self.circuits if circuit is not None]
-        size = max(1, _CANDIDATES * _PAIRS // self._pairs())
+        # A candidate costs as much as some pairs even where there are few.
+        size = max(1, _CANDIDATES * _PAIRS // (self.problem.pairs + _PAIRS // 4))
 
         def part(thread: int) -> tuple[list[Circuit | None], tuple[int, ...]]:
             seed = int(np.random.SeedSequence([self.seed, now, thread]).generate_state(1)[0])
@@ -190,9 +191,6 @@ class Search:
         (elite,), _ = _engine.search(self.problem.handle, goal, [arrays(circuit)], 0, 0)
         assert elite is not None  # no bound is broken
         return elite[1]
-
-    def _pairs(self) -> int:
-        return max(4096, int(self.problem.pairs))
 
     def _engine(
         self, circuits: Sequence[Circuit], seed: int, candidates: int

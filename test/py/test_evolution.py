@@ -1,0 +1,361 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evolution of circuits: ways of computing errors agree, and a search keeps its word."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asnet_mlir.cli.main import main
+from asnet_mlir.cores.metrics.subject import Histogram
+from asnet_mlir.errors import InputError
+from asnet_mlir.evolution import _engine, folder, search, starts
+from asnet_mlir.evolution.circuit import Builder, Circuit
+from asnet_mlir.evolution.goal import Bound, Goal, parse_bounds
+from asnet_mlir.evolution.problem import Problem, Task, arrays, exact_errors
+from asnet_mlir.evolution.search import Search
+
+
+def operands(widths: tuple[int, int], signed: bool) -> tuple[np.ndarray, ...]:
+    """Return codes and values of both operands of all pairs."""
+    index = np.arange(1 << sum(widths), dtype=np.int64)
+    codes = index & ((1 << widths[0]) - 1), index >> widths[0]
+    values = tuple(
+        np.where(signed & (code >> (width - 1)), code - (1 << width), code)
+        for code, width in zip(codes, widths, strict=True)
+    )
+    return *codes, *values
+
+
+def value_of(results: np.ndarray, width: int, signed: bool) -> np.ndarray:
+    results = results.astype(np.int64)
+    return np.where(signed & (results >> (width - 1)), results - (1 << width), results)
+
+
+widths_of = st.tuples(st.integers(2, 5), st.integers(2, 5))
+
+
+@settings(max_examples=40, deadline=None)
+@given(widths_of, st.booleans(), st.integers(-2, 2), st.booleans(), st.booleans())
+def test_exact_starts_are_exact(
+    widths: tuple[int, int], signed: bool, more: int, booth: bool, dadda: bool
+) -> None:
+    a, b, x, y = operands(widths, signed)
+    result = sum(widths) + more
+    reduce = starts._dadda if dadda else starts._array
+    circuit = starts.multiplier(widths, result, signed, reduce=reduce, booth=booth)
+    assert (circuit.evaluate([a, b]).astype(np.int64) == x * y & ((1 << result) - 1)).all()
+    for op, exact in (("addi", x + y), ("subi", x - y)):
+        circuit = starts.adder(op, widths, result, signed)
+        assert (circuit.evaluate([a, b]).astype(np.int64) == exact & ((1 << result) - 1)).all()
+
+
+def test_the_constant_of_left_out_columns_makes_up_for_their_mean() -> None:
+    exact = starts.multiplier((6, 6), 12, False)
+    problem = Problem(Task(exact, False, "muli"))
+    for cut in range(1, 11):
+        circuit = starts.multiplier((6, 6), 12, False, cut=cut)
+        assert abs(problem.errors(circuit).bias) <= (1 << cut) / 2
+        assert circuit.area() < exact.area()
+
+
+@st.composite
+def circuits(draw: st.DrawFn, widths: tuple[int, int], bits: int) -> Circuit:
+    builder = Builder(widths)
+    literals = [0, *builder.operands[0], *builder.operands[1]]
+    for _ in range(draw(st.integers(0, 25))):
+        x, y = (draw(st.sampled_from(literals)) ^ draw(st.integers(0, 1)) for _ in range(2))
+        gate = builder.differ if draw(st.booleans()) else builder.conjunction
+        literals.append(gate(x, y))
+    return builder.finish(
+        [draw(st.sampled_from(literals)) ^ draw(st.integers(0, 1)) for _ in range(bits)]
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), widths_of, st.booleans(), st.booleans())
+def test_figures_of_the_engine_are_those_of_numpy(
+    data: st.DataObject, widths: tuple[int, int], signed: bool, weighted: bool
+) -> None:
+    bits = data.draw(st.integers(1, 11))
+    exact, circuit = (data.draw(circuits(widths, bits)) for _ in range(2))
+    task = Task(exact, signed)
+    histogram = None
+    a, b, x, y = operands(widths, signed)
+    weight = np.ones(a.size)
+    if weighted:
+        weight = np.random.default_rng(0).integers(0, 9, a.size) + (a == 0)
+        histogram = Histogram(x, y, weight)
+    want = value_of(exact.evaluate([a, b]), bits, signed)
+    error = value_of(circuit.evaluate([a, b]), bits, signed) - want
+    seen = {}
+    for isa in ("avx512", "avx2", "baseline"):
+        try:
+            problem = Problem(task, histogram, isa=isa)
+        except ValueError:  # this processor has it not
+            continue
+        seen[isa] = problem.errors(circuit)
+    errors = seen["baseline"]
+    assert set(map(repr, seen.values())) == {repr(errors)}
+    assert np.abs(error).mean() == errors.MAE
+    assert np.abs(error).max() == errors.WCE
+    assert (error != 0).mean() == errors.EP
+    assert errors.bias == error.mean()
+    relative = np.abs(error) / np.maximum(1, np.abs(want))
+    assert pytest.approx(relative.mean(), rel=1e-6, abs=1e-9) == errors.MRE
+    if weighted:
+        assert pytest.approx((np.abs(error) * weight).sum() / weight.sum(), rel=1e-6) == errors.WMED
+    assert exact_errors(task, circuit) == (errors.MAE, errors.WCE, errors.EP, errors.bias)
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds of a few thousand candidates."""
+    monkeypatch.setattr(search, "_CANDIDATES", 3000)
+
+
+def multiplier_search(goal: Goal, signed: bool = False, **more: object) -> Search:
+    found = starts.starts("muli", (5, 5), 10, signed)
+    one = Search(Problem(Task(found[0], signed, "muli")), goal, threads=2, **more)
+    one.begin(found)
+    return one
+
+
+@pytest.mark.parametrize("objective", ["area", "power", "delay"])
+def test_a_search_keeps_its_bounds_and_what_it_says_of_circuits(
+    short: None, objective: str
+) -> None:
+    goal = Goal(parse_bounds(["MAE<=16", "WCE<=90"]), 6, 0.5, objective)
+    one = multiplier_search(goal)
+    before = [f.cost for f in one.found()]
+    one.run(lambda counts: counts.rounds < 2)
+    assert one.counts.candidates >= one.counts.measured >= one.counts.whole > 0
+    found = one.found()
+    assert min(f.cost for f in found) < min(before)
+    a, b, x, y = operands((5, 5), False)
+    for f in found:
+        error = np.abs(f.circuit.evaluate([a, b]).astype(np.int64) - x * y)
+        assert error.mean() == f.errors.MAE <= f.bound <= 16
+        assert error.max() == f.errors.WCE <= 90
+        assert f.cost == one.cost(f.circuit)
+        if objective == "area":
+            assert f.cost == f.circuit.area()
+    costs = [f.cost for f in found]
+    assert costs == sorted(costs, reverse=True) and len(set(costs)) == len(costs)
+
+
+@pytest.mark.parametrize("metric", ["MAE", "WCE", "EP", "bias", "MRE"])
+def test_every_metric_is_bounded(short: None, metric: str) -> None:
+    most = {"MAE": 4, "WCE": 20, "EP": 0.4, "bias": 1, "MRE": 0.05}[metric]
+    limits = [Bound(metric, most)] + ([Bound("MAE", 50)] if metric == "bias" else [])
+    one = multiplier_search(Goal(tuple(limits)), signed=True)
+    exact = one.problem.task.exact
+    one.run(lambda counts: counts.rounds < 1)
+    (f,) = one.found()
+    assert abs(getattr(f.errors, metric)) <= most
+    assert metric == "bias" or getattr(f.errors, metric) > 0
+    assert f.circuit.area() < exact.area()
+
+
+def state(one: Search) -> list[bytes]:
+    return [c.gates.tobytes() + c.outputs.tobytes() for c in one.circuits if c is not None]
+
+
+def test_rounds_are_repeatable_and_an_interrupted_search_goes_on(
+    short: None, tmp_path: Path
+) -> None:
+    goal = Goal(parse_bounds(["WCE<=64"]), 4, 4)
+    whole, again = multiplier_search(goal, seed=3), multiplier_search(goal, seed=3)
+    whole.run(lambda counts: counts.rounds < 2)
+    again.run(lambda counts: counts.rounds < 1)
+    folder.save_state(tmp_path, {"x": 1}, again)
+    later = multiplier_search(goal, seed=3)
+    assert folder.load_state(tmp_path, {"x": 1}, later)
+    later.run(lambda counts: counts.rounds < 2)
+    assert state(later) == state(whole)
+    other = multiplier_search(goal, seed=4)
+    other.run(lambda counts: counts.rounds < 2)
+    assert state(other) != state(whole)
+    with pytest.raises(InputError, match="has a search with x = 1, not 2"):
+        folder.load_state(tmp_path, {"x": 2}, later)
+    path = tmp_path / folder.STATE
+    path.write_text(path.read_text().replace('"rounds":1', '"rounds":7'))
+    with pytest.raises(InputError, match="damaged; remove it"):
+        folder.load_state(tmp_path, {"x": 1}, later)
+
+
+def test_kernels_of_every_kind_find_the_same_circuits(short: None) -> None:
+    goal = Goal(parse_bounds(["MRE<=0.1"]), 3, 0.01)
+    found = starts.starts("muli", (4, 4), 8, True)
+    states = []
+    for isa in ("avx512", "avx2", "baseline"):
+        try:
+            problem = Problem(Task(found[0], True, "muli"), isa=isa)
+        except ValueError:
+            continue
+        one = Search(problem, goal, threads=1)
+        one.begin(found)
+        one.round()
+        states.append(state(one))
+    assert all(one == states[0] for one in states)
+
+
+def test_errors_count_where_a_histogram_has_operands(short: None) -> None:
+    found = starts.starts("muli", (5, 5), 10, False)
+    small = Histogram(*(grid.ravel() for grid in np.mgrid[0:6, 0:6]))
+    problem = Problem(Task(found[0], False, "muli"), small)
+    weighted = Search(problem, Goal(parse_bounds(["WMED<=0.2"])), threads=1)
+    weighted.begin(found)
+    weighted.round()
+    plain = multiplier_search(Goal(parse_bounds(["MAE<=0.2"])))
+    plain.round()
+    (a,), (b,) = weighted.found(), plain.found()
+    assert a.errors.WMED is not None and a.errors.WMED <= 0.2 < a.errors.MAE
+    assert a.cost < 0.7 * b.cost  # the upper operand bits are never seen
+
+
+def test_operands_of_more_bits_are_measured_on_all_pairs_where_that_is_possible() -> None:
+    found = starts.starts("muli", (11, 10), 21, False)
+    problem = Problem(Task(found[0], False, "muli"))
+    assert not problem.is_exhaustive
+    cut = found[-12]
+    index = np.arange(1 << 21, dtype=np.int64)
+    a, b = index & 2047, index >> 11
+    error = cut.evaluate([a, b]).astype(np.int64) - a * b
+    errors = problem.errors(cut)
+    assert errors.exhaustive
+    assert (np.abs(error).mean(), np.abs(error).max()) == (errors.MAE, errors.WCE)
+
+
+def test_the_engine_refuses_what_is_no_circuit() -> None:
+    found = starts.starts("muli", (4, 4), 8, False)
+    problem = Problem(Task(found[0], False, "muli"))
+    gates, outputs = (array.copy() for array in arrays(found[0]))
+    gates[0, 0] = 2 * found[0].first_gate  # a gate that is not there yet
+    with pytest.raises(ValueError, match="operands stand before it"):
+        _engine.measure(problem.handle, (gates, outputs))
+    with pytest.raises(ValueError, match="as many outputs"):
+        _engine.measure(problem.handle, (found[0].gates, outputs[:-1].copy()))
+    with pytest.raises(ValueError, match="no 'sse9'"):
+        Problem(Task(found[0], False), isa="sse9")
+
+
+VERILOG = """module odd(input [3:0] a, input [4:0] b, output reg [7:0] y);
+  integer k;
+  always @* begin
+    y = 0;
+    for (k = 0; k < 4; k = k + 1) if (a[k]) y = y + ((b << k) ^ {6'd0, b[1:0]});
+    if (b == 5'd9) y = y | 8'h81;
+  end
+endmodule
+"""
+
+
+def test_any_core_is_a_start_and_what_comes_out_is_a_core(
+    short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from asnet_mlir.cores import core_from_verilog
+    from asnet_mlir.evolution.from_verilog import circuit_of
+
+    source = tmp_path / "odd.v"
+    source.write_text(VERILOG)
+    circuit = circuit_of(core_from_verilog([source], level="integer").instance())
+    a, b, _, _ = operands((4, 5), False)
+    want = np.zeros_like(a)
+    for k in range(4):
+        want = np.where(a >> k & 1, want + ((b << k) ^ (b & 3)), want) & 255
+    want = np.where(b == 9, want | 0x81, want)
+    assert (circuit.evaluate([a, b]).astype(np.int64) == want).all()
+
+    command = ["cores", "evolve", "--from", str(source), "--bound", "MAE<=6", "--rounds", "1"]
+    command += ["-o", str(tmp_path / "out"), "--threads", "1", "--json"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    (entry,) = told["circuits"]
+    again = circuit_of(core_from_verilog([tmp_path / "out" / entry["file"]]).instance())
+    error = np.abs(again.evaluate([a, b]).astype(np.int64) - want)
+    assert error.mean() == entry["errors"]["MAE"] <= 6
+    assert entry["gates"] < len(circuit.gates)
+
+
+def test_characterization_of_an_evolved_core_is_what_its_front_says(
+    short: None, tmp_path: Path
+) -> None:
+    from asnet_mlir.cores import core_from_verilog
+    from asnet_mlir.cores.metrics.characterize import characterize
+
+    command = ["cores", "evolve", "--op", "muli", "--width", "4x5", "--signed", "--rounds", "1"]
+    command += ["--bound", "WCE<=9", "-o", str(tmp_path), "--threads", "1"]
+    assert main(command) == 0
+    (entry,) = json.loads((tmp_path / "front.json").read_text())["circuits"]
+    instance = core_from_verilog([tmp_path / entry["file"]], op="muli").instance()
+    metrics = characterize(instance).metrics
+    for name in ("MAE", "WCE", "EP", "bias"):
+        assert metrics[name] == entry["errors"][name]
+    assert metrics["MRE"] == pytest.approx(entry["errors"]["MRE"], rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--op", "muli"], "name the function"),
+        (["--op", "mulf", "--width", "8"], "evolution starts from muli, addi or subi"),
+        (["--op", "muli", "--width", "8y8"], "write 8, or 8x6"),
+        (["--op", "muli", "--width", "1"], "at least 2 bits"),
+        (["--op", "muli", "--width", "32"], "at most 48 can be searched"),
+        (["--op", "muli", "--width", "4", "--result", "9"], "from 1 to 8, not 9"),
+        (["--op", "muli", "--width", "4", "--points", "3", "--least", "9"], "a front goes from"),
+        (["--op", "muli", "--width", "4", "--minimize", "cost"], "one of area, power, delay"),
+        (["--op", "muli", "--width", "4", "--budget", "soon"], "write a time such as"),
+        (["--op", "muli", "--width", "4", "--data", "mnist"], "--data is for --weights"),
+        (["--op", "muli", "--width", "4", "--weights", "w"], "a network needs --data"),
+        (["--op", "muli", "--width", "4", "--start", "drum"], "--start drum: has operands of"),
+        (["--op", "muli", "--width", "4", "--bound", "WMED<=1"], "needs a histogram"),
+        (["--op", "muli", "--width", "4", "--bound", "WCE<=3"], "WCE has two bounds"),
+        (["--op", "muli", "--width", "4", "--bound", "PSNR<=3"], "METRIC one of MAE, WCE"),
+        (["--from", "{here}/none.v"], "none.v"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled = [argument.replace("{here}", str(tmp_path)) for argument in arguments]
+    rest = ["--bound", "WCE<=4", "-o", str(tmp_path / "out")]
+    assert main(["cores", "evolve", *rest, *filled]) == 2
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_histogram_of_another_width_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Histogram(np.array([3, 17]), np.array([1, 2])).save(tmp_path / "h.npz")
+    command = ["cores", "evolve", "--op", "muli", "--width", "4", "--bound", "WMED<=1"]
+    command += ["--weights", str(tmp_path / "h.npz"), "-o", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert "h.npz: 'a' has 3 to 17, more than the 4 bits (unsigned)" in capsys.readouterr().err
+
+
+def test_starts_that_break_the_bounds_are_named_with_their_least() -> None:
+    found = starts.starts("muli", (4, 4), 8, False)
+    one = Search(Problem(Task(found[0], False, "muli")), Goal(parse_bounds(["MAE<=0.01"])))
+    with pytest.raises(InputError, match=r"none of the 1 circuits .*the least is 4") as error:
+        one.begin([found[-3]])
+    assert "MAE<=0.01" in str(error.value)
+
+
+def test_a_front_replaces_the_one_before_it(short: None, tmp_path: Path) -> None:
+    command = ["cores", "evolve", "--op", "addi", "--width", "6", "--bound", "MAE<=4", "--points"]
+    command += ["3", "-o", str(tmp_path), "--threads", "1"]
+    assert main([*command, "--rounds", "1"]) == 0
+    assert main([*command, "--rounds", "2"]) == 0
+    front = json.loads((tmp_path / "front.json").read_text())
+    assert front["counts"]["rounds"] == 2
+    files = {path.name for path in tmp_path.glob("*.v")}
+    assert files == {entry["file"] for entry in front["circuits"]}
