@@ -182,7 +182,7 @@ def _budget(options: Any) -> tuple[float, int | None]:
 def _task(options: Any) -> tuple[Any, list[Any]]:
     """Return what circuits are to compute, and the circuits to start from."""
     from asnet_mlir.cores import core_from_verilog
-    from asnet_mlir.evolution.from_verilog import circuit_of
+    from asnet_mlir.evolution.core_circuit import circuit_of
     from asnet_mlir.evolution.problem import Task
     from asnet_mlir.evolution.starts import starts
 
@@ -235,7 +235,7 @@ def _check_bits(widths: tuple[int, ...]) -> None:
 
 def _start(name: str, options: Any, task: Any) -> Any:
     from asnet_mlir.cores import core_from_verilog, parse_instance
-    from asnet_mlir.evolution.from_verilog import circuit_of
+    from asnet_mlir.evolution.core_circuit import circuit_of
 
     if Path(name).suffix in (".v", ".sv"):
         core = core_from_verilog([name], op=options.op, level="integer", signed=task.signed)

@@ -260,7 +260,7 @@ def test_any_core_is_a_start_and_what_comes_out_is_a_core(
     short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from asnet_mlir.cores import core_from_verilog
-    from asnet_mlir.evolution.from_verilog import circuit_of
+    from asnet_mlir.evolution.core_circuit import circuit_of
 
     source = tmp_path / "odd.v"
     source.write_text(VERILOG)
