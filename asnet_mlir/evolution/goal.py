@@ -117,8 +117,8 @@ class Goal:
             limits[METRICS.index(bound.metric)] = bound.most
         return limits
 
-    def for_engine(self) -> tuple[Any, ...]:
-        """Return the goal as the engine reads it."""
+    def for_search(self) -> tuple[Any, ...]:
+        """Return the goal as `_evolve` reads it."""
         metric = METRICS.index(self.bounds[0].metric)
         objective = get_args(Objective).index(self.objective)
         return (metric, self.places(), self.limits(), objective, *self.areas)

@@ -13,12 +13,12 @@ import numpy as np
 
 from asnet_mlir.cores.metrics.subject import Histogram
 from asnet_mlir.errors import InputError
-from asnet_mlir.evolution import _engine
+from asnet_mlir.evolution import _evolve
 from asnet_mlir.evolution.circuit import Circuit
 
 __all__ = ["METRICS", "Errors", "Problem", "Task", "exact_errors"]
 
-#: The engine's error figures, in its order.
+#: The error figures, in the order of `_evolve`.
 METRICS = ("MAE", "WCE", "EP", "bias", "MRE", "WMED")
 
 #: Operand bits up to which a search looks at all pairs; above at `_SAMPLES` of them.
@@ -75,7 +75,7 @@ class Errors:
 
 
 class Problem:
-    """Operand pairs with their exact results, as the engine has them: a pair in each bit.
+    """Operand pairs with their exact results, bit by bit: a pair in each bit of a word.
 
     Of up to 20 operand bits these are all pairs; of more a sample, drawn from the histogram where
     there is one.
@@ -123,7 +123,7 @@ class Problem:
         exact = task.exact.evaluate(operands)
         values = _signed(exact, task.result) if task.signed else exact.astype(np.float64)
         relative = 1 / np.maximum(1.0, np.abs(values)) / index.size
-        self.handle: Any = _engine.problem(
+        self.handle: Any = _evolve.problem(
             inputs,
             _planes(exact, task.result),
             index.size // 64,
@@ -138,7 +138,7 @@ class Problem:
 
     def errors(self, circuit: Circuit) -> Errors:
         """Return a circuit's figures: exact ones where all pairs can be looked at."""
-        mae, wce, ep, bias, mre, wmed = _engine.measure(self.handle, arrays(circuit))
+        mae, wce, ep, bias, mre, wmed = _evolve.measure(self.handle, arrays(circuit))
         exhaustive = self.is_exhaustive
         if not exhaustive and sum(self.task.widths) <= EXACT_BITS:
             mae, wce, ep, bias = exact_errors(self.task, circuit)
@@ -163,7 +163,7 @@ def exact_errors(
 
     def part(first: int) -> tuple[int, int, int, int, int]:
         count = min(_TASK_BLOCKS, blocks - first)
-        found: tuple[int, int, int, int, int] = _engine.measure_all(
+        found: tuple[int, int, int, int, int] = _evolve.measure_all(
             bits, task.result, task.signed, arrays(circuit), arrays(task.exact), first, count
         )
         return found
@@ -176,7 +176,7 @@ def exact_errors(
 
 
 def arrays(circuit: Circuit) -> tuple[np.ndarray, np.ndarray]:
-    """Return a circuit as the engine reads it."""
+    """Return a circuit as `_evolve` reads it."""
     return np.ascontiguousarray(circuit.gates), np.ascontiguousarray(circuit.outputs)
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A search in rounds, by threads that share what they found.
 
-The engine does not hold Python's lock, so that threads are as good as processes.  A round has a
+Compiled code does not hold Python's lock, so that threads are as good as processes.  A round has a
 fixed number of candidates and what threads find is merged in their order, so that a search of a
 number of rounds gives the same circuits whenever it is repeated or interrupted.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.evolution import _engine
+from asnet_mlir.evolution import _evolve
 from asnet_mlir.evolution.circuit import Circuit
 from asnet_mlir.evolution.goal import Goal
 from asnet_mlir.evolution.problem import METRICS, Errors, Problem, arrays
@@ -102,7 +102,7 @@ class Search:
                     f"{len(circuit.outputs)}, the function has {shape[0]} and {shape[1]}"
                 )
         try:
-            self.circuits = self._engine(circuits, 0, 0)[0]
+            self.circuits = self._compiled(circuits, 0, 0)[0]
         except ValueError:
             raise InputError(self._unreachable(circuits)) from None
 
@@ -127,12 +127,12 @@ class Search:
 
         def part(thread: int) -> tuple[list[Circuit | None], tuple[int, ...]]:
             seed = int(np.random.SeedSequence([self.seed, now, thread]).generate_state(1)[0])
-            return self._engine(elites, seed, size)
+            return self._compiled(elites, seed, size)
 
         with ThreadPoolExecutor(self.threads) as pool:
             results = list(pool.map(part, range(self.threads)))
         merged = [circuit for circuits, _ in results for circuit in circuits if circuit is not None]
-        self.circuits = self._engine([*elites, *merged], 0, 0)[0]
+        self.circuits = self._compiled([*elites, *merged], 0, 0)[0]
         sums = [sum(column) for column in zip(*(counts for _, counts in results), strict=True)]
         names = ("candidates", "measured", "whole", "gates", "accepted", "improved")
         self.counts = replace(
@@ -184,20 +184,20 @@ class Search:
         return front
 
     def cost(self, circuit: Circuit) -> int:
-        """Return a circuit's cost as the engine counts it."""
+        """Return a circuit's cost as the search counts it."""
         whole = replace(self.goal, bounds=self.goal.bounds[:1], points=1)
-        goal = (*whole.for_engine()[:1], np.array([np.inf]), np.full(len(METRICS), np.inf))
-        goal += whole.for_engine()[3:]
-        (elite,), _ = _engine.search(self.problem.handle, goal, [arrays(circuit)], 0, 0)
+        goal = (*whole.for_search()[:1], np.array([np.inf]), np.full(len(METRICS), np.inf))
+        goal += whole.for_search()[3:]
+        (elite,), _ = _evolve.search(self.problem.handle, goal, [arrays(circuit)], 0, 0)
         assert elite is not None  # no bound is broken
         return elite[1]
 
-    def _engine(
+    def _compiled(
         self, circuits: Sequence[Circuit], seed: int, candidates: int
     ) -> tuple[list[Circuit | None], tuple[int, ...]]:
-        elites, counts = _engine.search(
+        elites, counts = _evolve.search(
             self.problem.handle,
-            self.goal.for_engine(),
+            self.goal.for_search(),
             [arrays(circuit) for circuit in circuits],
             seed,
             candidates,

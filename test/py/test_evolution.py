@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asnet_mlir.cli.main import main
 from asnet_mlir.cores.metrics.subject import Histogram
 from asnet_mlir.errors import InputError
-from asnet_mlir.evolution import _engine, folder, search, starts
+from asnet_mlir.evolution import _evolve, folder, search, starts
 from asnet_mlir.evolution.circuit import Builder, Circuit
 from asnet_mlir.evolution.goal import Bound, Goal, parse_bounds
 from asnet_mlir.evolution.problem import Problem, Task, arrays, exact_errors
@@ -79,7 +79,7 @@ def circuits(draw: st.DrawFn, widths: tuple[int, int], bits: int) -> Circuit:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), widths_of, st.booleans(), st.booleans())
-def test_figures_of_the_engine_are_those_of_numpy(
+def test_compiled_figures_are_those_of_numpy(
     data: st.DataObject, widths: tuple[int, int], signed: bool, weighted: bool
 ) -> None:
     bits = data.draw(st.integers(1, 11))
@@ -232,15 +232,15 @@ def test_operands_of_more_bits_are_measured_on_all_pairs_where_that_is_possible(
     assert (np.abs(error).mean(), np.abs(error).max()) == (errors.MAE, errors.WCE)
 
 
-def test_the_engine_refuses_what_is_no_circuit() -> None:
+def test_what_is_no_circuit_is_refused() -> None:
     found = starts.starts("muli", (4, 4), 8, False)
     problem = Problem(Task(found[0], False, "muli"))
     gates, outputs = (array.copy() for array in arrays(found[0]))
     gates[0, 0] = 2 * found[0].first_gate  # a gate that is not there yet
     with pytest.raises(ValueError, match="operands stand before it"):
-        _engine.measure(problem.handle, (gates, outputs))
+        _evolve.measure(problem.handle, (gates, outputs))
     with pytest.raises(ValueError, match="as many outputs"):
-        _engine.measure(problem.handle, (found[0].gates, outputs[:-1].copy()))
+        _evolve.measure(problem.handle, (found[0].gates, outputs[:-1].copy()))
     with pytest.raises(ValueError, match="no 'sse9'"):
         Problem(Task(found[0], False), isa="sse9")
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The Python module asnet_mlir.evolution._engine.  A handful of functions, so plain CPython and no
+// The Python module asnet_mlir.evolution._evolve.  A handful of functions, so plain CPython and no
 // binding library.
 
 #define PY_SSIZE_T_CLEAN
@@ -313,7 +313,7 @@ PyMethodDef methods[] = {
 
 PyModuleDef module = {
     PyModuleDef_HEAD_INIT,
-    "_engine",
+    "_evolve",
     "Evolution of circuits.",
     -1,
     methods,
@@ -325,4 +325,4 @@ PyModuleDef module = {
 
 } // namespace
 
-PyMODINIT_FUNC PyInit__engine() { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit__evolve() { return PyModule_Create(&module); }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engine in C++ (engine/Module.cpp)."""
+"""The compiled part (cpp/Module.cpp)."""
 
 from typing import Any
 
