@@ -7,6 +7,10 @@
 using namespace mlir;
 using namespace asnet::approx;
 
+uint32_t asnet::approx::getWord(const APFloat &number) {
+  return number.isNaN() ? kCanonicalNan : number.bitcastToAPInt().getZExtValue();
+}
+
 const FloatFormat *asnet::approx::getFloatFormat(Type element) {
   if (element.isF32())
     return &kFloatFormats[0];

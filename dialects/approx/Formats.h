@@ -29,6 +29,9 @@ inline constexpr const FloatFormat &kF32 = kFloatFormats[0];
 inline constexpr uint32_t kCanonicalNan = kF32.getCanonicalNan();
 static_assert(kCanonicalNan == 0x7FC00000);
 
+/// The word that holds an f32, the canonical NaN for any NaN.
+uint32_t getWord(const llvm::APFloat &number);
+
 /// Integers have 2 to 32 bits: `i8` in two's complement, `u8` without a sign.
 inline constexpr unsigned kLeastIntegerBits = 2, kMostIntegerBits = 32;
 

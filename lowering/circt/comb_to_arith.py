@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Yosys netlist -> CIRCT `comb` -> MLIR `arith`, in CIRCT's own process.
 
-`python comb_to_arith.py JOBS.json RESULTS.json`.  It imports `circt` and nothing of this project:
-`circt` and `mlir` cannot live in one process.
+`python comb_to_arith.py JOBS.json RESULTS.json`.  It imports `circt`, and of this project
+the formats only, which need no MLIR: `circt` and `mlir` cannot live in one process.
 
 A job is `{"symbol": .., "format": "f32" | null, "module": {"ports": .., "cells": ..}}`, where the
 module is in the format of Yosys' `write_json`, without registers.  Its ports are the function's
@@ -49,9 +49,10 @@ from circt.passmanager import PassManager
 from expand_comb import expand, extract, parity  # beside this file
 from widen_integers import widen
 
+from asnet_mlir.support.formats import F32
+
 __all__ = ["CombBuilder", "NetlistError", "build_function", "constant", "run_jobs"]
 
-_CANONICAL_NAN = 0x7FC00000
 #: Processor time for one job.
 _CPU_SECONDS = 60.0
 
@@ -435,7 +436,7 @@ def build_function(symbol: str, number_format: str | None, module: dict[str, Any
                     IntegerAttr.get(IntegerType.get_signless(64), 14), argument, argument
                 ).result
                 as_bits = arith.BitcastOp(_int(32), argument).result
-                nan = arith.ConstantOp(_int(32), _CANONICAL_NAN).result
+                nan = arith.ConstantOp(_int(32), F32.canonical_nan).result
                 value = arith.SelectOp(unordered, nan, as_bits).result
             values[name] = (inputs[name], value)
         builder = CombBuilder(module["cells"], values)

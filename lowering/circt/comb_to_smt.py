@@ -2,7 +2,7 @@
 """Two Yosys netlists -> CIRCT `verif.lec` over `comb` -> `smt` -> SMT-LIB, in CIRCT's own process.
 
 `python comb_to_smt.py JOBS.json RESULTS.json`.  Like `comb_to_arith.py`, which builds the cells, it
-imports `circt` and nothing of this project.
+imports `circt`, and nothing of this project that needs MLIR.
 
 A job is `{"inputs": [[NAME, WIDTH], ..], "left": SIDE, "right": SIDE}`, and asks whether the two
 sides, functions of these inputs, can differ.  A side is `{"ports": .., "cells": ..}` in the format

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from microcode import bits_for
 from scheduled import Unit
 
+from asnet_mlir.support.formats import F32
+
 __all__ = [
     "CLOCK",
     "NAN",
@@ -26,7 +28,7 @@ __all__ = [
     "shown",
 ]
 
-NAN = 0x7FC00000
+NAN = F32.canonical_nan
 CLOCK = "!seq.clock"
 #: The parameter of modules with ROMs: the folder of their files, from where a tool runs.
 _ROM_FOLDER = "RomFolder"

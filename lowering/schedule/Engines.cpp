@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Engines.h"
 
+#include "dialects/approx/Formats.h"
+
 #include "mlir/Dialect/Affine/Analysis/AffineStructures.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
@@ -47,8 +49,7 @@ std::optional<uint32_t> constantWord(Value value) {
   auto number = dyn_cast<FloatAttr>(constant.getValue());
   if (!number || !number.getType().isF32())
     return std::nullopt;
-  return number.getValue().isNaN() ? 0x7FC00000u
-                                   : number.getValue().bitcastToAPInt().getZExtValue();
+  return approx::getWord(number.getValue());
 }
 
 std::string plainName(Operation *op) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Schedule.h"
 
+#include "dialects/approx/Formats.h"
+
 #include "mlir/Dialect/Affine/Analysis/AffineStructures.h"
 #include "mlir/Dialect/Affine/Analysis/LoopAnalysis.h"
 #include "mlir/Dialect/Affine/LoopUtils.h"
@@ -305,7 +307,7 @@ DictionaryAttr Memories::toAttr(const Memory &memory) {
     SmallVector<int32_t> words;
     if (memory.contents.getElementType().isF32())
       for (const APFloat &value : memory.contents.getValues<APFloat>())
-        words.push_back(value.isNaN() ? 0x7FC00000 : value.bitcastToAPInt().getZExtValue());
+        words.push_back(approx::getWord(value));
     else
       for (const APInt &value : memory.contents.getValues<APInt>())
         words.push_back(value.getZExtValue());

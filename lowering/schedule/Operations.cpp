@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Schedule.h"
 
+#include "dialects/approx/Formats.h"
+
 #include "mlir/Dialect/Affine/Analysis/LoopAnalysis.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -103,7 +105,7 @@ std::string plainFunction(Operation *op) {
 
 std::optional<uint32_t> wordOf(arith::ConstantOp constant) {
   if (auto value = dyn_cast<FloatAttr>(constant.getValue()); value && value.getType().isF32())
-    return value.getValue().isNaN() ? 0x7FC00000 : value.getValue().bitcastToAPInt().getZExtValue();
+    return approx::getWord(value.getValue());
   if (auto value = dyn_cast<IntegerAttr>(constant.getValue());
       value && value.getType().getIntOrFloatBitWidth() <= kWordBits)
     return value.getValue().getZExtValue();
