@@ -511,18 +511,14 @@ private:
         missing.push_back(v);
     makeOperations(missing);
     ErrorSums newSums;
-    bool isGood = evaluate(bound, newSums);
-    if (isGood) {
-      for (uint32_t v : missing)
-        values.count(v);
-      if (isPower)
-        newCost = powerOfLive();
-      isGood = isWithin(goal, newSums, problem.pairs());
-    }
-    if (!isGood) {
+    if (!evaluate(bound, newSums)) {
       forget(before);
       return false;
     }
+    for (uint32_t v : missing)
+      values.count(v);
+    if (isPower)
+      newCost = powerOfLive();
     const double error = figure(goal.metric, newSums, problem.pairs());
     const bool isParent = error <= goal.bounds[home] && newCost <= cost;
     const bool isCheaper = isParent && newCost < cost;
