@@ -12,14 +12,8 @@ A result is `{"text": ..}` (one `func.func private`) or `{"error": .., "cell": .
 A cell `$rom` is a call of the function that its parameter `FUNCTION` names, from an address to a
 word; whoever asked adds it.
 
-What a cell computes follows Yosys' "Internal cell library" and IEEE 1364-2005, section 5:
-
-* operands are extended to the width of the operation, with the sign where both are signed;
-* a shift by the width or more gives zeros, or copies of the sign for `>>>` on signed operands;
-* nets that Verilog leaves undefined (`x`, an index out of range) read as 0, as in Verilator;
-* division by zero is undefined in Verilog and undefined behaviour in `arith`, so a division is
-  accepted where a bit of the divisor is the constant 1, or where the attribute
-  `zero_divisor_is_unseen` says that nothing depends on the result, which is 0 then.
+`comb_cells.py` says what each cell computes.  Nets that Verilog leaves undefined (`x`, an index out
+of range) read as 0, as in Verilator.
 """
 
 from __future__ import annotations
@@ -32,11 +26,10 @@ from types import ModuleType
 from typing import Any
 
 import circt
-from circt.dialects import arith, comb, func, hw
+from circt.dialects import arith, comb, func
 from circt.ir import (
     Context,
     F32Type,
-    FlatSymbolRefAttr,
     FunctionType,
     InsertionPoint,
     IntegerAttr,
@@ -46,95 +39,19 @@ from circt.ir import (
     Value,
 )
 from circt.passmanager import PassManager
-from expand_comb import expand, extract, parity  # beside this file
+from comb_cells import Cell, NetlistError, build_cell, constant, int_type, replicate  # beside it
+from expand_comb import expand, extract
 from widen_integers import widen
 
 from asnet_mlir.support.formats import F32
 
-__all__ = ["CombBuilder", "NetlistError", "build_function", "constant", "run_jobs"]
+__all__ = ["CombBuilder", "build_function", "run_jobs"]
 
 #: Processor time for one job.
 _CPU_SECONDS = 60.0
 
 _SIMPLIFY = "builtin.module(canonicalize,cse)"
 _CONVERT = "builtin.module(convert-comb-to-arith,canonicalize,cse)"
-
-# comb.icmp predicates, unsigned; the signed ones are 4 lower.
-_EQ, _NE, _ULT, _ULE, _UGT, _UGE = 0, 1, 6, 7, 8, 9
-
-
-class NetlistError(Exception):
-    """A cell that has no meaning here; `cell` is its name in the netlist."""
-
-    def __init__(self, message: str, cell: str) -> None:
-        super().__init__(message)
-        self.cell = cell
-
-
-def _width(value: Value) -> int:
-    return IntegerType(value.type).width
-
-
-def _int(width: int) -> IntegerType:
-    return IntegerType.get_signless(width)
-
-
-def constant(value: int, width: int) -> Value:
-    # The attribute's constructor takes a signed 64-bit number, so wide constants are put together.
-    if width <= 64:
-        value &= (1 << width) - 1
-        if value >> (width - 1):
-            value -= 1 << width
-        return hw.ConstantOp(IntegerAttr.get(_int(width), value)).result
-    return comb.ConcatOp([constant(value >> 32, width - 32), constant(value, 32)]).result
-
-
-def _replicate(bit: Value, times: int) -> Value:
-    return bit if times == 1 else comb.ReplicateOp(_int(times), bit).result
-
-
-def _resize(value: Value, width: int, signed: bool) -> Value:
-    """Truncate, or extend with zeros or the sign."""
-    have = _width(value)
-    if width <= have:
-        return extract(value, 0, width)
-    top = (
-        _replicate(extract(value, have - 1, 1), width - have)
-        if signed
-        else constant(0, width - have)
-    )
-    return comb.ConcatOp([top, value]).result
-
-
-def _compare(predicate: int, left: Value, right: Value) -> Value:
-    kind = IntegerAttr.get(IntegerType.get_signless(64), predicate)
-    return comb.ICmpOp(kind, left, right).result
-
-
-def _mux(condition: Value, true: Value, false: Value) -> Value:
-    return comb.MuxOp(condition, true, false).result
-
-
-def _not(value: Value) -> Value:
-    return comb.XorOp([value, constant(-1, _width(value))]).result
-
-
-def _is_true(value: Value) -> Value:
-    return value if _width(value) == 1 else _compare(_NE, value, constant(0, _width(value)))
-
-
-def _shift(operation: Callable[[Value, Value], Any], value: Value, amount: Value) -> Value:
-    """Shift by an unsigned amount of any width; an amount beyond the width counts as the width."""
-    width = _width(value)
-    needed = width.bit_length()
-    have = _width(amount)
-    if have > needed:
-        beyond = _is_true(extract(amount, needed, have - needed))
-        low = extract(amount, 0, needed)
-        amount = _mux(beyond, constant(width, needed), low)
-    if needed > width:  # width 1: an amount of 1 is all that there is
-        amount = _is_true(amount)
-    return operation(value, _resize(amount, width, signed=False)).result
 
 
 class CombBuilder:
@@ -169,7 +86,7 @@ class CombBuilder:
                 if end == start + 1:
                     while end < len(bits) and bits[end] == bit:  # a sign, extended
                         end += 1
-                    parts.append(_replicate(extract(value, low, 1), end - start))
+                    parts.append(replicate(extract(value, low, 1), end - start))
                 else:
                     parts.append(extract(value, low, end - start))
             start = end
@@ -203,209 +120,10 @@ class CombBuilder:
                 if waiting:
                     stack.extend(dict.fromkeys(waiting))  # in order: the text is reproducible
                     continue
-                cell = self._cells[name]
-                output = cell["connections"]["Y"]
-                self._define(output, self._build(name, cell, len(output)))
+                cell = Cell(name, self._cells[name], self.gather)
+                self._define(cell.bits["Y"], build_cell(cell))
                 done.add(name)
                 stack.pop()
-
-    def _build(self, name: str, cell: dict[str, Any], width: int) -> Value:
-        kind = cell["type"]
-        parameters = cell["parameters"]
-        bits = cell["connections"]
-
-        def flag(key: str) -> bool:
-            return bool(int(str(parameters.get(key, "0")), 2))
-
-        def operand(port: str, to: int | None = None, signed: bool = False) -> Value:
-            value = self.gather(bits[port])
-            return value if to is None else _resize(value, to, signed)
-
-        if kind.startswith("$_"):
-            return self._gate(name, kind, operand)
-        if kind == "$rom":
-            if "FUNCTION" not in parameters:
-                raise NetlistError("a ROM is not supported here", name)
-            callee = FlatSymbolRefAttr.get(parameters["FUNCTION"])
-            return func.CallOp([_int(width)], callee, [operand("A")]).result
-        a_signed = flag("A_SIGNED")
-        both = a_signed and (flag("B_SIGNED") or "B" not in bits)
-        if kind in ("$pos", "$buf", "$not", "$neg"):
-            value = operand("A", width, a_signed)
-            if kind == "$neg":
-                return comb.SubOp(constant(0, width), value).result
-            return _not(value) if kind == "$not" else value
-        if kind in ("$add", "$mul", "$and", "$or", "$xor", "$xnor", "$sub"):
-            left, right = operand("A", width, both), operand("B", width, both)
-            if kind == "$sub":
-                return comb.SubOp(left, right).result
-            operation = {
-                "$add": comb.AddOp,
-                "$mul": comb.MulOp,
-                "$and": comb.AndOp,
-                "$or": comb.OrOp,
-                "$xor": comb.XorOp,
-                "$xnor": comb.XorOp,
-            }[kind]
-            value = operation([left, right]).result
-            return _not(value) if kind == "$xnor" else value
-        if kind in ("$div", "$mod"):
-            unseen = "zero_divisor_is_unseen" in cell.get("attributes", {})
-            if "1" not in bits["B"] and not unseen:
-                raise NetlistError("division by what may be zero is undefined in Verilog", name)
-            wide = max(width, len(bits["A"]), len(bits["B"])) + both  # most negative / -1 fits
-            left, right = operand("A", wide, both), operand("B", wide, both)
-            operation = {
-                ("$div", False): comb.DivUOp,
-                ("$div", True): comb.DivSOp,
-                ("$mod", False): comb.ModUOp,
-                ("$mod", True): comb.ModSOp,
-            }[kind, both]
-            if not unseen:
-                return _resize(operation(left, right).result, width, both)
-            zero = _not(_is_true(right))
-            value = operation(left, _mux(zero, constant(1, wide), right)).result
-            return _resize(_mux(zero, constant(0, wide), value), width, both)
-        predicate = {
-            "$eq": _EQ,
-            "$eqx": _EQ,
-            "$ne": _NE,
-            "$nex": _NE,
-            "$lt": _ULT,
-            "$le": _ULE,
-            "$gt": _UGT,
-            "$ge": _UGE,
-        }.get(kind)
-        if predicate is not None:
-            wide = max(len(bits["A"]), len(bits["B"]))
-            if both and predicate >= _ULT:
-                predicate -= 4
-            left, right = operand("A", wide, both), operand("B", wide, both)
-            return _resize(_compare(predicate, left, right), width, signed=False)
-        if kind in ("$shl", "$sshl", "$shr", "$sshr"):
-            left_shift = kind in ("$shl", "$sshl")
-            wide = width if left_shift else max(width, len(bits["A"]))
-            operation = (
-                comb.ShlOp
-                if left_shift
-                else comb.ShrSOp
-                if kind == "$sshr" and a_signed
-                else comb.ShrUOp
-            )
-            value = _shift(operation, operand("A", wide, a_signed), operand("B"))
-            return _resize(value, width, signed=False)
-        if kind in ("$shift", "$shiftx"):
-            wide = max(width, len(bits["A"]))
-            value = operand("A", wide, a_signed and kind == "$shift")
-            amount = operand("B")
-            right = _shift(comb.ShrUOp, value, amount)
-            if flag("B_SIGNED"):
-                have = _width(amount)
-                opposite = comb.SubOp(constant(0, have), amount).result
-                left = _shift(comb.ShlOp, value, opposite)
-                right = _mux(extract(amount, have - 1, 1), left, right)
-            return _resize(right, width, signed=False)
-        if kind in ("$logic_not", "$logic_and", "$logic_or") or kind.startswith("$reduce_"):
-            return _resize(self._truth(name, kind, operand), width, signed=False)
-        if kind == "$mux":
-            return _mux(operand("S"), operand("B"), operand("A"))
-        if kind == "$bwmux":
-            choice = operand("S")
-            chosen = comb.AndOp([choice, operand("B")]).result
-            return comb.OrOp([chosen, comb.AndOp([_not(choice), operand("A")]).result]).result
-        if kind == "$pmux":
-            value = operand("A")
-            for position in reversed(range(len(bits["S"]))):  # the first that holds wins
-                choice = self.gather([bits["S"][position]])
-                slice_bits = bits["B"][position * width : (position + 1) * width]
-                value = _mux(choice, self.gather(slice_bits), value)
-            return value
-        if kind == "$bmux":
-            values = [
-                self.gather(bits["A"][start : start + width])
-                for start in range(0, len(bits["A"]), width)
-            ]
-            for choice_bit in bits["S"]:
-                choice = self.gather([choice_bit])
-                values = [
-                    _mux(choice, odd, even)
-                    for even, odd in zip(values[::2], values[1::2], strict=True)
-                ]
-            return values[0]
-        raise NetlistError(f"cell {kind} is not supported", name)
-
-    def _truth(self, name: str, kind: str, operand: Callable[..., Value]) -> Value:
-        a = operand("A")
-        if kind == "$logic_not":
-            return _not(_is_true(a))
-        if kind == "$logic_and":
-            return comb.AndOp([_is_true(a), _is_true(operand("B"))]).result
-        if kind == "$logic_or":
-            return comb.OrOp([_is_true(a), _is_true(operand("B"))]).result
-        if kind in ("$reduce_or", "$reduce_bool"):
-            return _is_true(a)
-        if kind == "$reduce_and":
-            return _compare(_EQ, a, constant(-1, _width(a)))
-        if kind == "$reduce_xor":
-            return parity(a)
-        if kind == "$reduce_xnor":
-            return _not(parity(a))
-        raise NetlistError(f"cell {kind} is not supported", name)
-
-    def _gate(self, name: str, kind: str, operand: Callable[..., Value]) -> Value:
-        def both(left: Value, right: Value) -> Value:
-            return comb.AndOp([left, right]).result
-
-        def either(left: Value, right: Value) -> Value:
-            return comb.OrOp([left, right]).result
-
-        a = operand("A")
-        if kind in ("$_BUF_", "$_NOT_"):
-            return a if kind == "$_BUF_" else _not(a)
-        if kind not in _GATES:
-            raise NetlistError(f"cell {kind} is not supported", name)
-        b = operand("B")
-        if kind in ("$_MUX_", "$_NMUX_"):
-            value = _mux(operand("S"), b, a)
-            return value if kind == "$_MUX_" else _not(value)
-        if kind in ("$_XOR_", "$_XNOR_"):
-            value = comb.XorOp([a, b]).result
-            return value if kind == "$_XOR_" else _not(value)
-        if kind == "$_AOI3_":
-            return _not(either(both(a, b), operand("C")))
-        if kind == "$_OAI3_":
-            return _not(both(either(a, b), operand("C")))
-        if kind == "$_AOI4_":
-            return _not(either(both(a, b), both(operand("C"), operand("D"))))
-        if kind == "$_OAI4_":
-            return _not(both(either(a, b), either(operand("C"), operand("D"))))
-        if kind in ("$_ANDNOT_", "$_ORNOT_"):
-            return both(a, _not(b)) if kind == "$_ANDNOT_" else either(a, _not(b))
-        value = both(a, b) if "AND" in kind else either(a, b)
-        return _not(value) if kind in ("$_NAND_", "$_NOR_") else value
-
-
-_GATES = {
-    f"$_{gate}_"
-    for gate in (
-        [
-            "AND",
-            "NAND",
-            "OR",
-            "NOR",
-            "XOR",
-            "XNOR",
-            "ANDNOT",
-            "ORNOT",
-            "MUX",
-            "NMUX",
-            "AOI3",
-            "OAI3",
-            "AOI4",
-            "OAI4",
-        ]
-    )
-}
 
 
 def build_function(symbol: str, number_format: str | None, module: dict[str, Any]) -> None:
@@ -423,7 +141,7 @@ def build_function(symbol: str, number_format: str | None, module: dict[str, Any
         return number_format == "f32" and name in ("a", "b", "result")
 
     def types(group: dict[str, list[Any]]) -> list[Any]:
-        return [F32Type.get() if is_float(name) else _int(len(group[name])) for name in group]
+        return [F32Type.get() if is_float(name) else int_type(len(group[name])) for name in group]
 
     signature = FunctionType.get(types(inputs), types(outputs))
     function = func.FuncOp(symbol, signature, visibility="private")
@@ -435,8 +153,8 @@ def build_function(symbol: str, number_format: str | None, module: dict[str, Any
                 unordered = arith.CmpFOp(
                     IntegerAttr.get(IntegerType.get_signless(64), 14), argument, argument
                 ).result
-                as_bits = arith.BitcastOp(_int(32), argument).result
-                nan = arith.ConstantOp(_int(32), F32.canonical_nan).result
+                as_bits = arith.BitcastOp(int_type(32), argument).result
+                nan = arith.ConstantOp(int_type(32), F32.canonical_nan).result
                 value = arith.SelectOp(unordered, nan, as_bits).result
             values[name] = (inputs[name], value)
         builder = CombBuilder(module["cells"], values)
@@ -454,7 +172,7 @@ def _declare_roms(cells: dict[str, Any]) -> None:
     for cell in cells.values():
         if cell["type"] == "$rom":
             bits = cell["connections"]
-            kind = FunctionType.get([_int(len(bits["A"]))], [_int(len(bits["Y"]))])
+            kind = FunctionType.get([int_type(len(bits["A"]))], [int_type(len(bits["Y"]))])
             func.FuncOp(cell["parameters"]["FUNCTION"], kind, visibility="private")
 
 

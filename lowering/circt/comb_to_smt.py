@@ -19,7 +19,8 @@ from typing import Any
 from circt.dialects import comb, smt, verif
 from circt.ir import Block, InsertionPoint, IntegerType, Location, Module
 from circt.passmanager import PassManager
-from comb_to_arith import CombBuilder, NetlistError, constant, run_jobs
+from comb_cells import NetlistError, constant
+from comb_to_arith import CombBuilder, run_jobs
 
 __all__: list[str] = []
 
