@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import asnet_mlir
 from asnet_mlir.cores import CheckReport, core_from_verilog, library_cores, parse_instance
 from asnet_mlir.cores.checks.registration import vectors_before_use
-from asnet_mlir.cores.metrics import integers
+from asnet_mlir.cores.metrics import integer_sums, integers
 from asnet_mlir.cores.metrics.characterize import characterize, error_map
 from asnet_mlir.cores.metrics.subject import Histogram, Subject
 from asnet_mlir.cores.simulation.family import storage
@@ -164,7 +164,7 @@ def test_both_reductions_agree(data):
     """The compiled reduction and Python's integers, on 16-bit operands and 32-bit results."""
     op = data.draw(st.sampled_from(INTEGER_OPS))
     signed = data.draw(st.booleans())
-    contract = integers._Contract(op, 16, 16, data.draw(st.sampled_from((32, 17, 16))), signed)
+    contract = integer_sums.Contract(op, 16, 16, data.draw(st.sampled_from((32, 17, 16))), signed)
     rng = np.random.default_rng(data.draw(st.integers(0, 1 << 32)))
     size = data.draw(st.sampled_from((1, 7, 8, 1001)))
     # Zeros and the greatest values are likely.
@@ -172,8 +172,8 @@ def test_both_reductions_agree(data):
     a, b = (np.where(rng.random(size) < 0.5, v, rng.integers(0, 1 << 16, size)) for v in (a, b))
     a, b = a.astype(np.uint16), b.astype(np.uint16)
     result = rng.integers(0, 1 << contract.result, size).astype(storage(contract.result))
-    left = integers._CompiledSums(contract)(a, b, result)
-    right = integers._sums_in_python(contract, a, b, result)
+    left = integer_sums.CompiledSums(contract)(a, b, result)
+    right = integer_sums.sums_in_python(contract, a, b, result)
     for name in ("pairs", "undefined", "weight", "wrong", "absolute", "signed", "square"):
         assert getattr(left, name) == getattr(right, name), name
     assert left.greatest == right.greatest
@@ -182,12 +182,12 @@ def test_both_reductions_agree(data):
 
 
 def test_errors_of_32_bits_do_not_overflow():
-    contract = integers._Contract("muli", 16, 16, 32, False)
-    a = np.full(integers._BLOCK, 0xFFFF, np.uint16)
+    contract = integer_sums.Contract("muli", 16, 16, 32, False)
+    a = np.full(integer_sums.BLOCK, 0xFFFF, np.uint16)
     a[::2] = 0
     result = np.where(a == 0, (1 << 32) - 1, 0).astype(np.uint32)  # as wrong as can be
-    sums = integers._CompiledSums(contract)(a, a, result)
-    half, great, less = integers._BLOCK // 2, (1 << 32) - 1, 0xFFFF**2
+    sums = integer_sums.CompiledSums(contract)(a, a, result)
+    half, great, less = integer_sums.BLOCK // 2, (1 << 32) - 1, 0xFFFF**2
     assert sums.absolute == half * (great + less) and sums.signed == half * (great - less)
     assert sums.square == half * (great**2 + less**2) and sums.greatest == great
 
