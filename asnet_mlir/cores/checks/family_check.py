@@ -115,28 +115,8 @@ class FamilyCheck:
                 self._compare_other_seed(verilated)
             if self._core.is_stateful and number < 2:
                 self._compare_other_order(seen_a, seen_b, results)
-            reference, defined = self._reference(seen_a, seen_b)
-            for position, member in enumerate(self._members):
-                member.vectors += a.size
-                got = results[position]
-                model = self._models[position]
-                if model is not None:
-                    want = self._modelled(model, (a, b), (seen_a, seen_b))
-                    native = model.strategy == "native"
-                    member.compare("model", seen_a, seen_b, got, want, native)
-                if self._format is None and member.op is not None:
-                    member.measure_integers(a, b, got, member.op, member.signed)
-                if reference is None:
-                    continue
-                if self._exact[position]:
-                    name = "IEEE-754" if self._format else f"exact {self._core.op}"
-                    want = reference if defined is None else np.where(defined, reference, got)
-                    member.compare(name, seen_a, seen_b, got, want, False)
-                if self._format is not None and typical < a.size:
-                    member.measure(
-                        self._format,
-                        *(v[typical:] for v in (seen_a, seen_b, got, reference)),
-                    )
+            self._compare_models((a, b), (seen_a, seen_b), results)
+            self._compare_exact((a, b), (seen_a, seen_b), results, typical)
 
     def _specified(
         self, chunk: tuple[np.ndarray, np.ndarray, int, int]
@@ -344,6 +324,44 @@ class FamilyCheck:
                 np.where(kind.is_signalling(raw[1]), seen[1], raw[1]),
             )
         return self._kernel(model.symbol, *(v.view(np.float32) for v in operands)).view(np.uint32)
+
+    def _compare_models(
+        self,
+        raw: tuple[np.ndarray, np.ndarray],
+        seen: tuple[np.ndarray, np.ndarray],
+        results: np.ndarray,
+    ) -> None:
+        """Compare the models of all members with the simulated results."""
+        for member, model, got in zip(self._members, self._models, results, strict=True):
+            member.vectors += got.size
+            if model is not None:
+                want = self._modelled(model, raw, seen)
+                member.compare("model", *seen, got, want, model.strategy == "native")
+
+    def _compare_exact(
+        self,
+        raw: tuple[np.ndarray, np.ndarray],
+        seen: tuple[np.ndarray, np.ndarray],
+        results: np.ndarray,
+        typical: int,
+    ) -> None:
+        """Compare exact cores with the exact operation, and measure the errors of the others.
+
+        Args:
+          typical: where the typical operands begin, on which errors of floats are measured.
+        """
+        reference, defined = self._reference(*seen)
+        for member, is_exact, got in zip(self._members, self._exact, results, strict=True):
+            if self._format is None and member.op is not None:
+                member.measure_integers(*raw, got, member.op, member.signed)
+            if reference is None:
+                continue
+            if is_exact:
+                name = "IEEE-754" if self._format else f"exact {self._core.op}"
+                want = reference if defined is None else np.where(defined, reference, got)
+                member.compare(name, *seen, got, want, False)
+            if self._format is not None and typical < got.size:
+                member.measure(self._format, *(v[typical:] for v in (*seen, got, reference)))
 
     def _reference(
         self, a: np.ndarray, b: np.ndarray

@@ -198,46 +198,18 @@ def characterize(
       MismatchError: the core fails its check.
       ToolError: see `check` and `derive_models`.
     """
-    core = instance.core
     if distribution is None:
-        distribution = "typical" if core.is_float else "uniform"
-    if isinstance(distribution, str):
-        if distribution not in DISTRIBUTIONS:
-            raise InputError(
-                f"unknown distribution '{distribution}'; one of {', '.join(DISTRIBUTIONS)}"
-            )
-        if distribution == "typical" and not core.is_float:
-            raise InputError(
-                f"{instance.label}: the distribution 'typical' is one of floating-point operands; "
-                "use 'uniform' or 'normal'"
-            )
-    elif samples is not None:
-        raise InputError(f"{distribution.name}: all pairs of a histogram count; leave samples out")
-    if isinstance(samples, str):
-        if samples != "all":
-            raise InputError(f"samples '{samples}': give a number or 'all'")
-        if core.is_float or distribution != "uniform":
-            raise InputError("samples 'all': only for integer cores and uniform operands")
-    elif samples is not None and not 1 <= samples <= _MAX_SAMPLES:
-        raise InputError(f"samples must be from 1 to {_MAX_SAMPLES}, not {samples}")
-    if overflow not in OVERFLOWS:
-        raise InputError(f"unknown overflow '{overflow}'; one of {', '.join(OVERFLOWS)}")
-    if overflow != "plain" and core.is_float:
-        raise InputError(
-            f"{instance.label}: overflow '{overflow}' is for integer cores, whose results wrap"
-        )
-    if seed < 0:
-        raise InputError(f"the seed must not be negative, but is {seed}")
-    if threads is not None and threads < 1:
-        raise InputError(f"the number of threads must be at least 1, not {threads}")
+        distribution = "typical" if instance.core.is_float else "uniform"
+    _check_operands(instance, distribution, samples)
+    _check_options(instance, overflow, seed, threads)
     inferred: str | None = None
     warnings: tuple[str, ...] = ()
-    if not checked or core.op is None:
+    if not checked or instance.core.op is None:
         report = _looked_at(instance, strategy)
         if not report.passed:
             raise MismatchError(f"{report.label}: the core fails its check: {report.failures[0]}")
         instance, inferred, warnings = compared(instance, report), report.inferred, report.warnings
-        core = instance.core
+    core = instance.core
     assert core.op is not None
     named = distribution if isinstance(distribution, str) else distribution.content_hash
     key = content_hash(
@@ -248,10 +220,9 @@ def characterize(
         str(seed),
         strategy or "any",
     )
-    workers = threads or len(os.sched_getaffinity(0))
-
     if overflow != "plain":
         key = content_hash(key, overflow)
+    workers = threads or len(os.sched_getaffinity(0))
 
     def make() -> str:
         subject = Subject.of(instance, strategy)
@@ -274,6 +245,44 @@ def characterize(
         warnings=warnings,
         **entry,
     )
+
+
+def _check_operands(
+    instance: Instance, distribution: Distribution, samples: int | str | None
+) -> None:
+    core = instance.core
+    if isinstance(distribution, str):
+        if distribution not in DISTRIBUTIONS:
+            raise InputError(
+                f"unknown distribution '{distribution}'; one of {', '.join(DISTRIBUTIONS)}"
+            )
+        if distribution == "typical" and not core.is_float:
+            raise InputError(
+                f"{instance.label}: the distribution 'typical' is one of floating-point operands; "
+                "use 'uniform' or 'normal'"
+            )
+    elif samples is not None:
+        raise InputError(f"{distribution.name}: all pairs of a histogram count; leave samples out")
+    if isinstance(samples, str):
+        if samples != "all":
+            raise InputError(f"samples '{samples}': give a number or 'all'")
+        if core.is_float or distribution != "uniform":
+            raise InputError("samples 'all': only for integer cores and uniform operands")
+    elif samples is not None and not 1 <= samples <= _MAX_SAMPLES:
+        raise InputError(f"samples must be from 1 to {_MAX_SAMPLES}, not {samples}")
+
+
+def _check_options(instance: Instance, overflow: str, seed: int, threads: int | None) -> None:
+    if overflow not in OVERFLOWS:
+        raise InputError(f"unknown overflow '{overflow}'; one of {', '.join(OVERFLOWS)}")
+    if overflow != "plain" and instance.core.is_float:
+        raise InputError(
+            f"{instance.label}: overflow '{overflow}' is for integer cores, whose results wrap"
+        )
+    if seed < 0:
+        raise InputError(f"the seed must not be negative, but is {seed}")
+    if threads is not None and threads < 1:
+        raise InputError(f"the number of threads must be at least 1, not {threads}")
 
 
 def _looked_at(instance: Instance, strategy: Strategy | None) -> CheckReport:

@@ -94,44 +94,26 @@ def write_bundle(
         entries["registers"] = asdict(registers)
     units = entries.pop("units")
     _check_units(units, cores)
-    # How often each core is built: once in the machine, as often as engines have it in a stream.
-    counts = entries.pop("counts", {unit["id"]: 1 for unit in units})
-
     used = {key: core for key, core in cores.items() if key in {unit["id"] for unit in units}}
     merged = _merged(used, name, reserved)
-    files = dict(generated)
-    files |= _helper_files(name, generated)
+    # How often each core is built: once in the machine, as often as engines have it in a stream.
+    counts = entries.pop("counts", dict.fromkeys(used, 1))
+    entries["instances"] = [
+        _instance_entry(unit, core, merged.modules[key], counts[key], (clocks or {}).get(key, {}))
+        for unit in units
+        for key, core in [(unit["id"], cores[unit["id"]])]
+    ]
     core_files, entries["memories"] = _core_files(used, merged, name, entries["memories"])
-    files |= core_files
-    sources = _file_list(name, files)
-    files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
-    files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
-    files["network.mlir"] = network.encode()
-    if models is not None:
-        files["models.mlir"] = models.encode()
-    files["weights.npz"] = _npz(weights)
+    design = generated | _helper_files(name, generated) | core_files
     details = dict(info or {})
-    vectors = None
-    if models is not None and "input_shape" in details:
-        vectors = kit.vectors(network, models, weights, details)
-    added, described = kit.files(name=name, sources=sources, entries=entries, vectors=vectors)
-    files |= added
-
+    files = _with_kit(name, design, entries, network, models, weights, details)
     manifest = {
         "format": 1,
         "name": name,
         "top": name,
         **entries,
-        **described,
         "clock": "clk",
         "reset": "rst",
-        "instances": [
-            _instance_entry(
-                unit, cores[key], merged.modules[key], counts[key], (clocks or {}).get(key, {})
-            )
-            for unit in units
-            for key in [unit["id"]]
-        ],
         "versions": {"asnet-mlir": __version__, "circt": version("circt")},
         "info": details,
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
@@ -141,6 +123,35 @@ def write_bundle(
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     _write(out, files)
     return manifest
+
+
+def _with_kit(
+    name: str,
+    design: Mapping[str, bytes],
+    entries: dict[str, Any],
+    network: str,
+    models: str | None,
+    weights: Mapping[str, np.ndarray],
+    details: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """Return the files of a design with those that go with it: list, bench, network, kit.
+
+    `entries` of the manifest get what the kit says of itself.
+    """
+    sources = _file_list(name, design)
+    files = dict(design)
+    files["filelist.f"] = "".join(f"{path}\n" for path in sources).encode()
+    files["tb/bench.cpp"] = (Path(__file__).parent / "bench.cpp").read_bytes()
+    files["network.mlir"] = network.encode()
+    if models is not None:
+        files["models.mlir"] = models.encode()
+    files["weights.npz"] = _npz(weights)
+    vectors = None
+    if models is not None and "input_shape" in details:
+        vectors = kit.vectors(network, models, weights, details)
+    added, described = kit.files(name=name, sources=sources, entries=entries, vectors=vectors)
+    entries |= described
+    return files | added
 
 
 def _reserved_names(name: str, cores: Mapping[int, CoreFiles]) -> list[str]:

@@ -197,26 +197,18 @@ def simulate(
     level = [level for least, level in _LEVELS if cycles >= least][-1]
     built = _built(bundle, manifest, layers is not None, target is not None, level)
 
-    found = engines(manifest)
-    slack = 16 if stall_seed else 2
-    # A sample goes through all stages before the next ones follow at the pace of the slowest.
-    stages = max(len(manifest.get("layers", ())), 1) if found else 0
-    limit = (samples + stages) * slack * (manifest["predicted_cycles_per_sample"] + 1000)
-    limit += reset_cycle + slack * sum(lengths)
-    steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in found]
+    limit = _limit(manifest, samples, 16 if stall_seed else 2, lengths) + reset_cycle
     if timeout_seconds is None:
         timeout_seconds = max(_LEAST_SECONDS, limit / _CYCLES_PER_SECOND)
+    steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in engines(manifest)]
     with tempfile.TemporaryDirectory(prefix="asnet-sim-") as scratch:
         source, words = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
         data.tofile(source)
-        arguments = [samples, words_in, words_out, stall_seed, limit, reset_cycle, *steps]
-        command: list[Any] = [built / "bench", source, words, *map(str, arguments)]
+        numbers = [samples, words_in, words_out, stall_seed, limit, reset_cycle, *steps]
+        command: list[Any] = [built / "bench", source, words, *map(str, numbers)]
         if layers is not None:
-            table, expected = Path(scratch) / "layers.bin", Path(scratch) / "expected.bin"
-            layers.table().tofile(table)
-            shaped = data.reshape(samples, *manifest["info"].get("input_shape", (words_in,)))
-            layers.write_expected(expected, shaped)
-            command += [f"--layers={table}", f"--layer-words={expected}"]
+            shape = manifest["info"].get("input_shape", (words_in,))
+            command += _layer_options(layers, data.reshape(samples, *shape), Path(scratch))
         if target is not None:
             cycles = _TRACE_CYCLES if trace_cycles is None else trace_cycles
             command += [f"--trace={target}", f"--trace-cycles={cycles}"]
@@ -241,15 +233,7 @@ def simulate(
                 target.unlink(missing_ok=True)
             raise
         report = _report(bundle, result, layers)
-        if report["frame_error"] and all(length == words_in for length in lengths):
-            raise ToolError(
-                f"simulating {bundle}: the hardware reported a wrong tlast, or that a core took "
-                "longer than its latency"
-            )
-        if reset_cycle >= report["cycles"]:
-            raise InputError(
-                f"reset cycle {reset_cycle}: the simulation is over after {report['cycles']} cycles"
-            )
+        _check_report(bundle, report, any(length != words_in for length in lengths), reset_cycle)
         outputs = np.fromfile(words, np.uint32).reshape(samples, words_out)
     return Simulation(
         outputs,
@@ -260,6 +244,36 @@ def simulate(
         tuple(entry[0] for entry in report.get("layers", ())),
         _first(report),
     )
+
+
+def _limit(manifest: Mapping[str, Any], samples: int, slack: int, lengths: Sequence[int]) -> int:
+    """Return by which cycle a machine that works has answered."""
+    # A sample goes through all stages before the next ones follow at the pace of the slowest.
+    stages = max(len(manifest.get("layers", ())), 1) if engines(manifest) else 0
+    cycles = (samples + stages) * slack * (manifest["predicted_cycles_per_sample"] + 1000)
+    return int(cycles + slack * sum(lengths))
+
+
+def _layer_options(layers: Layers, inputs: np.ndarray, folder: Path) -> list[str]:
+    """Write what is expected inside the hardware; return the bench's options."""
+    table, expected = folder / "layers.bin", folder / "expected.bin"
+    layers.table().tofile(table)
+    layers.write_expected(expected, inputs)
+    return [f"--layers={table}", f"--layer-words={expected}"]
+
+
+def _check_report(
+    bundle: Path, report: Mapping[str, Any], has_other_frames: bool, reset_cycle: int
+) -> None:
+    if report["frame_error"] and not has_other_frames:
+        raise ToolError(
+            f"simulating {bundle}: the hardware reported a wrong tlast, or that a core took "
+            "longer than its latency"
+        )
+    if reset_cycle >= report["cycles"]:
+        raise InputError(
+            f"reset cycle {reset_cycle}: the simulation is over after {report['cycles']} cycles"
+        )
 
 
 def _checked(
