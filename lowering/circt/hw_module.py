@@ -53,7 +53,7 @@ def shown(name: str) -> str:
 
 @dataclass(frozen=True)
 class CorePorts:
-    """How the core of a unit is attached.
+    """How the core of a unit is attached, as the option `--cores` says it.
 
     `canonical_nan` says that its only NaN result is 0x7FC00000, so that nothing has to force this.
     `tied` are inputs that are held at a value: name, width, value.  An iterative core has some of:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from asnet_mlir.cores import load_core
+from asnet_mlir.cores.ports import Ports
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle import write
 from asnet_mlir.hardware.bundle.manifest import verify_files
@@ -36,10 +37,7 @@ def core_files(name: str, **parameters: int) -> CoreFiles:
         parameters=dict(instance.parameters),
         latency=instance.latency,
         canonical_nan=True,
-        a=core.ports.a,
-        b=core.ports.b,
-        result=core.ports.result,
-        clock=core.ports.clock,
+        ports=core.ports,
         label=instance.label,
     )
 
@@ -500,7 +498,7 @@ def test_a_core_may_make_any_nan(tmp_path: Path) -> None:
     ports = "input logic [31:0] x, y, output logic [31:0] z"
     verilog = f"module xor_core({ports}); assign z = x ^ y; endmodule\n"
     sources = (("xor.sv", verilog),)
-    core = CoreFiles("addf", "xor_core", sources, a="x", b="y", result="z", clock=None)
+    core = CoreFiles("addf", "xor_core", sources, ports=Ports("x", "y", "z"))
     text = """
 approx.library { approx.core 9 "addf" @xor_core {} latency 0 interval 1 }
 func.func @main(%x: tensor<1x64xf32> {approx.role = "input"}) -> tensor<1x63xf32> {

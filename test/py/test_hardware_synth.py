@@ -15,6 +15,7 @@ import pytest
 
 from asnet_mlir.cli import main as cli
 from asnet_mlir.cores import load_core
+from asnet_mlir.cores.ports import Ports
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.bundle.write import write_bundle
@@ -35,7 +36,7 @@ XOR = CoreFiles(
             + "assign result_o = a_i ^ b_i; endmodule\n",
         ),
     ),
-    clock=None,
+    ports=Ports("a_i", "b_i", "result_o"),
 )
 
 NETWORK = """
@@ -65,17 +66,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def core(name: str, **parameters: int) -> CoreFiles:
     instance = load_core(name).instance(parameters)
-    ports = instance.core.ports
     return CoreFiles(
         op=instance.core.op or "",
         module=instance.core.module,
         sources=tuple((source.path.name, source.text) for source in instance.core.sources),
         parameters=dict(instance.parameters),
         latency=instance.latency,
-        a=ports.a,
-        b=ports.b,
-        result=ports.result,
-        clock=ports.clock,
+        ports=instance.core.ports,
     )
 
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from asnet_mlir.cores import Core, Instance, native_masks
 from asnet_mlir.cores.simulation.latency import with_latency
@@ -38,17 +38,11 @@ def core_files(instance: Instance) -> CoreFiles:
     sources, data = _sources(core)
     check_systemverilog(instance)
     widths = _widths(instance) if core.ports.tied or core.format != "f32" else {}
-    tied = core.ports.tied
-    roles: dict[str, Any] = {}
+    ports, tied = core.ports, core.ports.tied
     if core.is_stateful:
-        roles = {
-            "interval": instance.interval,
-            "reset": core.ports.reset,
-            "reset_active_low": core.ports.reset_active_low,
-        }
-        for role in ("start", "done", "busy", "ready", "start_b", "ready_b"):
-            roles[role] = getattr(core.ports, role)
-        tied.pop(core.ports.reset or "", None)
+        tied.pop(ports.reset or "", None)
+    else:
+        ports = dataclasses.replace(ports, reset=None)
     return CoreFiles(
         op=core.op or "",
         module=core.module,
@@ -58,16 +52,13 @@ def core_files(instance: Instance) -> CoreFiles:
         latency=instance.latency,
         # An exact core behind masks gives the exact core's NaN.
         canonical_nan=native_masks(instance) is not None,
-        a=core.ports.a,
-        b=core.ports.b,
-        result=core.ports.result,
-        clock=core.ports.clock,
+        ports=ports,
         widths=(32, 32, 32)
         if core.format == "f32"
-        else (widths[core.ports.a], widths[core.ports.b], widths[core.ports.result]),
+        else (widths[ports.a], widths[ports.b], widths[ports.result]),
         tied={name: (widths[name], value) for name, value in tied.items()},
         label=instance.label,
-        **roles,
+        interval=instance.interval,
         license=core.license,
         reference=core.reference,
     )

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from asnet_mlir.cores.ports import Ports
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 
 __all__ = ["adapted"]
@@ -37,7 +38,7 @@ def adapted(core: CoreFiles, latency: int, interval: int) -> CoreFiles:
     """Return the adapter of an iterative core of 32-bit operands.
 
     Args:
-      core: with its roles.
+      core: as it is.
       latency, interval: of the adapter (`Instance.unit_latency` and `unit_interval`).
     """
     taken = {*core.parameters, core.module}
@@ -46,7 +47,7 @@ def adapted(core: CoreFiles, latency: int, interval: int) -> CoreFiles:
         names[name] = name
         while names[name] in taken:
             names[name] += "_"
-    module = f"{core.module}_adapter"
+    module, own = f"{core.module}_adapter", core.ports
     text = _text(core, module, names, latency)
     return dataclasses.replace(
         core,
@@ -54,59 +55,59 @@ def adapted(core: CoreFiles, latency: int, interval: int) -> CoreFiles:
         sources=(*core.sources, (f"{module}.sv", text)),
         latency=latency,
         interval=interval,
-        a=names["a_i"],
-        b=names["b_i"],
-        result=names["result_o"],
-        clock=names["clk_i"],
+        ports=Ports(
+            a=names["a_i"],
+            b=names["b_i"],
+            result=names["result_o"],
+            clock=names["clk_i"],
+            reset=names["rst_i"] if own.reset or own.start else None,
+            start=names["start_i"] if own.start else None,
+        ),
         tied={},
-        reset=names["rst_i"] if core.reset or core.start else None,
-        reset_active_low=False,
-        start=names["start_i"] if core.start else None,
-        done=None,
-        busy=None,
-        ready=None,
-        start_b=None,
-        ready_b=None,
-        settled=names["settled_o"] if core.start and not core.reset else None,
-        late=names["late_o"] if core.start else None,
+        settled=names["settled_o"] if own.start and not own.reset else None,
+        late=names["late_o"] if own.start else None,
     )
 
 
 def _text(core: CoreFiles, module: str, names: dict[str, str], latency: int) -> str:
     """Return the adapter's SystemVerilog."""
-    n = names
-    is_handshake = core.start is not None
+    n, ports = names, core.ports
+    is_handshake = ports.start is not None
     own = latency - 1 if is_handshake else latency - core.interval - 1
-    ports = [f"  input  logic        {n['clk_i']}"]
-    if core.reset or is_handshake:
-        ports.append(f"  input  logic        {n['rst_i']}")
+    declared = [f"  input  logic        {n['clk_i']}"]
+    if ports.reset or is_handshake:
+        declared.append(f"  input  logic        {n['rst_i']}")
     if is_handshake:
-        ports.append(f"  input  logic        {n['start_i']}")
-    ports += [f"  input  logic [31:0] {n['a_i']}", f"  input  logic [31:0] {n['b_i']}"]
-    ports.append(f"  output logic [31:0] {n['result_o']}")
+        declared.append(f"  input  logic        {n['start_i']}")
+    declared += [f"  input  logic [31:0] {n['a_i']}", f"  input  logic [31:0] {n['b_i']}"]
+    declared.append(f"  output logic [31:0] {n['result_o']}")
     if is_handshake:
-        if not core.reset:
-            ports.append(f"  output logic        {n['settled_o']}")
-        ports.append(f"  output logic        {n['late_o']}")
+        if not ports.reset:
+            declared.append(f"  output logic        {n['settled_o']}")
+        declared.append(f"  output logic        {n['late_o']}")
     parameters = [f"  parameter int {key} = {value}" for key, value in core.parameters.items()]
     clk, rst, reset = n["clk_i"], n["rst_i"], n["reset"]
-    connections = {core.clock or "": clk}
+    connections = {ports.clock or "": clk}
     connections |= {name: f"{width}'d{value}" for name, (width, value) in core.tied.items()}
-    if core.reset:
-        connections[core.reset] = f"~{reset}[1]" if core.reset_active_low else f"{reset}[1]"
-    if core.start:
-        connections[core.start] = n["ask"]
+    if ports.reset:
+        connections[ports.reset] = f"~{reset}[1]" if ports.reset_active_low else f"{reset}[1]"
+    if ports.start:
+        connections[ports.start] = n["ask"]
     for port, net in (
-        (core.start_b, "ask_b"),
-        (core.done, "done"),
-        (core.busy, "busy"),
-        (core.ready, "ready"),
-        (core.ready_b, "ready_b"),
+        (ports.start_b, "ask_b"),
+        (ports.done, "done"),
+        (ports.busy, "busy"),
+        (ports.ready, "ready"),
+        (ports.ready_b, "ready_b"),
     ):
         if port:
             connections[port] = n[net]
     inner = ("a_i", "b_i") if is_handshake else ("a", "b")
-    connections |= {core.a: n[inner[0]], core.b: n[inner[1]], core.result: n["result"]}
+    connections |= {
+        ports.a: n[inner[0]],
+        ports.b: n[inner[1]],
+        ports.result: n["result"],
+    }
     how = "a handshake" if is_handshake else f"operands for {core.interval} cycles"
     lines = [
         f"// Iterative core {core.module} ({how}) with the result always after {latency} cycles;",
@@ -115,8 +116,8 @@ def _text(core: CoreFiles, module: str, names: dict[str, str], latency: int) -> 
     ]
     if parameters:
         lines += [",\n".join(parameters), ") ("]
-    lines += [",\n".join(ports), ");", f"  logic [31:0] {n['result']};"]
-    if core.reset:
+    lines += [",\n".join(declared), ");", f"  logic [31:0] {n['result']};"]
+    if ports.reset:
         lines += [
             f"  logic [1:0] {reset};",
             f"  always_ff @(posedge {clk}) {reset} <= {{{reset}[0] | {rst}, {rst}}};",
@@ -133,21 +134,22 @@ def _text(core: CoreFiles, module: str, names: dict[str, str], latency: int) -> 
 
 def _handshake(core: CoreFiles, n: dict[str, str], own: int) -> list[str]:
     """A result is kept from the first `done` on; `left` counts the cycles that it may take."""
+    ports = core.ports
     width = (own + 1).bit_length()
     left, waiting, clk = n["left"], n["waiting"], n["clk_i"]
     # Without a reset, the core may have been started in the last cycle before this one's reset.
-    after_reset = 0 if core.reset else own + 1
+    after_reset = 0 if ports.reset else own + 1
     lines = [f"  logic [{width - 1}:0] {left};", f"  logic {waiting}, {n['done']};"]
     taken, late, asking = n["start_i"], waiting, _asking(core, n)
-    if core.ready or core.ready_b:
-        asks = [n[name] for name in ("asks", "asks_b")[: 1 + bool(core.start_b)]]
+    if ports.ready or ports.ready_b:
+        asks = [n[name] for name in ("asks", "asks_b")[: 1 + bool(ports.start_b)]]
         lines += asking
         taken, late = n["taken"], f"({' || '.join([waiting, *asks])})"
     else:
         lines.append(f"  logic {n['ask']};\n  assign {n['ask']} = {n['start_i']};")
-        if core.start_b:
+        if ports.start_b:
             lines.append(f"  logic {n['ask_b']};\n  assign {n['ask_b']} = {n['start_i']};")
-    if core.busy:
+    if ports.busy:
         lines += [
             f"  logic {n['busy']}, {n['seen']};",
             f"  assign {n['done']} = {n['seen']} && !{n['busy']};",
@@ -166,24 +168,25 @@ def _handshake(core: CoreFiles, n: dict[str, str], own: int) -> list[str]:
         "  end",
         f"  assign {n['late_o']} = {late} && {left} == {width}'d0;",
     ]
-    if not core.reset:
+    if not ports.reset:
         lines.append(f"  assign {n['settled_o']} = {left} == {width}'d0;")
     return lines
 
 
 def _asking(core: CoreFiles, n: dict[str, str]) -> list[str]:
     """`asks` is 1 while operands are held that the core has not taken yet; `taken` when it has."""
-    pairs = [("ask", "asks", "ready" if core.ready else "")]
-    if core.start_b:
+    ports = core.ports
+    pairs = [("ask", "asks", "ready" if ports.ready else "")]
+    if ports.start_b:
         # One `ready` may be that of both operands.
-        pairs.append(("ask_b", "asks_b", "ready_b" if core.ready_b else pairs[0][2]))
+        pairs.append(("ask_b", "asks_b", "ready_b" if ports.ready_b else pairs[0][2]))
     lines = [f"  logic {n['taken']};"]
-    lines += [f"  logic {n[name]};" for name in ("ready", "ready_b") if getattr(core, name)]
+    lines += [f"  logic {n[name]};" for name in ("ready", "ready_b") if getattr(ports, name)]
     open_asks = []
     for ask, asks, ready in pairs:
         # A core without a reset would wait for its second operand for ever: go on asking.
-        clear = f" && !{n['rst_i']}" if core.reset else ""
-        initial = "" if core.reset else " = 1'b0"
+        clear = f" && !{n['rst_i']}" if ports.reset else ""
+        initial = "" if ports.reset else " = 1'b0"
         lines += [f"  logic {n[ask]};", f"  logic {n[asks]}{initial};"]
         open_ask = f"({n[ask]} && !{n[ready]})" if ready else "1'b0"
         lines += [
@@ -198,13 +201,14 @@ def _asking(core: CoreFiles, n: dict[str, str]) -> list[str]:
 
 def _phases(core: CoreFiles, n: dict[str, str], own: int) -> list[str]:
     """`phase` counts the cycles since the core took operands."""
+    ports = core.ports
     interval, phase, clk = core.interval, n["phase"], n["clk_i"]
     width = (interval - 1).bit_length()
     following = f"{phase} == {width}'d{interval - 1} ? {width}'d0 : {phase} + {width}'d1"
     step = f"{phase} <= {following};"
     # Without a reset like the core's own state, which begins at power-on too.
-    initial = "" if core.reset else f" = {width}'d0"
-    if core.reset:
+    initial = "" if ports.reset else f" = {width}'d0"
+    if ports.reset:
         step = f"if ({n['reset']}[1]) {phase} <= {width}'d0; else {step}"
     return [
         f"  logic [{width - 1}:0] {phase}{initial};",

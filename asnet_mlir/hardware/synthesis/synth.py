@@ -260,12 +260,13 @@ def _core_design(core: CoreFiles) -> _Design:
     Those of an iterative core include its reset and its handshake.
     """
     parameters = ", ".join(f".{name}({value})" for name, value in sorted(core.parameters.items()))
-    clock = f".{core.clock}(clk), " if core.clock else ""
+    own = core.ports
+    clock = f".{own.clock}(clk), " if own.clock else ""
     clock += "".join(f".{name}({w}'d{value}), " for name, (w, value) in core.tied.items())
     a, b, result = core.widths
     ports = nets = steps = ""
     for role in ("reset", "start", "start_b", *HANDSHAKE_OUTPUTS):
-        port = getattr(core, role)
+        port = getattr(own, role)
         if port is None:
             continue
         is_output = role in HANDSHAKE_OUTPUTS
@@ -288,7 +289,7 @@ def _core_design(core: CoreFiles) -> _Design:
     result <= result_d;
 {steps}  end
   {core.module} #({parameters}) core (
-    {clock}.{core.a}(a_q), .{core.b}(b_q), .{core.result}(result_d)
+    {clock}.{own.a}(a_q), .{own.b}(b_q), .{own.result}(result_d)
   );
 endmodule
 """
