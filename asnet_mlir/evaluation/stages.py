@@ -90,7 +90,7 @@ def split_stages(approx: str) -> Split:
 
 
 def _split(approx: str) -> dict[str, Any]:
-    stages = []
+    stages, has_lanes = [], True
     with module_from_text(approx) as module:
         from mlir import ir
 
@@ -110,7 +110,7 @@ def _split(approx: str) -> dict[str, Any]:
                     "outputs": _numbers(op, "res_attrs"),
                 }
             )
-    has_lanes = all(_has_lanes(str(stage["text"])) for stage in stages)
+            has_lanes = has_lanes and _has_lanes(op)
     return {"stages": stages, "has_lanes": has_lanes}
 
 
@@ -130,12 +130,15 @@ def _sites(op: Any, layer: str = "") -> set[tuple[str, str, str]]:
     return found
 
 
-def _has_lanes(text: str) -> bool:
-    with module_from_text(text) as module:
-        try:
-            run_passes(module, _ADD_LANES, "vectorizing")
-        except UnsupportedError:
-            return False
+def _has_lanes(function: Any) -> bool:
+    from mlir import ir
+
+    module = ir.Module.create()
+    module.body.append(function.operation.clone())
+    try:
+        run_passes(module, _ADD_LANES, "vectorizing")
+    except UnsupportedError:
+        return False
     return True
 
 
