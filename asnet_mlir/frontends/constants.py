@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.frontends.locations import scope_of, walk
+from asnet_mlir.frontends.locations import scope_of
 from asnet_mlir.frontends.weights import unique_name
+from asnet_mlir.ir import walk
 from asnet_mlir.network import Weight
 
 __all__ = ["constants_to_arguments", "main_of"]

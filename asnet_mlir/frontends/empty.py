@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.frontends.locations import describe_op, walk
+from asnet_mlir.frontends.locations import describe_op
+from asnet_mlir.ir import walk
 
 __all__ = ["remove_empty_tensors"]
 

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from asnet_mlir.ir import walk
 
 __all__ = [
     "describe_op",
@@ -14,7 +16,6 @@ __all__ = [
     "rename_locations",
     "scope_of",
     "shorten_locations",
-    "walk",
 ]
 
 #: As in passes/AnnotateLayers.cpp: transformations of JAX wrap scopes, `jvp(dense)`; calls name a
@@ -37,15 +38,6 @@ def describe_op(op: Any) -> str:
         f" of {op.attributes['call_target_name']}" if "call_target_name" in op.attributes else ""
     )
     return f"'{op.name}'{detail}{place} at {location[:_LONGEST_LOCATION]}"
-
-
-def walk(op: Any) -> Iterator[Any]:
-    """Yield `op` and every operation in it, outermost first."""
-    yield op
-    for region in op.regions:
-        for block in region:
-            for child in block:
-                yield from walk(child.operation)
 
 
 def scope_of(location: Any) -> str:

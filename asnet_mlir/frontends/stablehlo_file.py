@@ -8,9 +8,9 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.constants import main_of
-from asnet_mlir.frontends.locations import walk
 from asnet_mlir.frontends.module import WEIGHT_ATTRIBUTE, Traced, lower_module
 from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
+from asnet_mlir.ir import walk
 from asnet_mlir.network import Network, Weight
 
 __all__ = ["from_stablehlo_file", "parse_stablehlo"]

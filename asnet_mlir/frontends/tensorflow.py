@@ -18,10 +18,11 @@ import numpy as np
 from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.folding import fold_weights
-from asnet_mlir.frontends.locations import first_name, rename_locations, walk
+from asnet_mlir.frontends.locations import first_name, rename_locations
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
 from asnet_mlir.frontends.weights import as_float32, unique_name
+from asnet_mlir.ir import walk
 from asnet_mlir.network import Network, Weight
 
 __all__ = ["from_tensorflow", "from_tensorflow_function", "input_shape", "variable_name"]
