@@ -26,11 +26,6 @@ __all__ = ["FORMS", "asnet_hw_opt", "emit", "hw_opt", "schedule"]
 FORMS = ("scheduled", "microcode", "hw", "sv")
 
 
-def _asnet_opt() -> Path:
-    # ASNET_OPT: a build of one's own, for work on the passes.
-    return Path(os.environ.get("ASNET_OPT") or asnet_opt_path())
-
-
 def schedule(network: str, registers: Registers = FEWEST) -> str:
     """Return a bound network as scheduled affine loops, in the generic form for the next tool.
 
@@ -44,7 +39,7 @@ def schedule(network: str, registers: Registers = FEWEST) -> str:
         operation, its location and its layer.
     """
     command: list[str | os.PathLike[str]] = [
-        _asnet_opt(),
+        asnet_opt_path(),
         f"--asnet-schedule={registers.of_machine}",
         "--mlir-print-op-generic",
     ]
