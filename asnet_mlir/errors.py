@@ -16,6 +16,7 @@ __all__ = [
     "InputError",
     "MismatchError",
     "ToolError",
+    "ToolTimeoutError",
     "UnsupportedError",
     "described",
 ]
@@ -43,6 +44,10 @@ class UnsupportedError(InputError):
 
 class ToolError(AsnetError):
     """An external tool is missing, failed, or exceeded its time or memory bound."""
+
+
+class ToolTimeoutError(ToolError):
+    """An external tool exceeded its time bound."""
 
 
 class MismatchError(AsnetError):

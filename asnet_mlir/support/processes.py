@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from asnet_mlir.errors import ToolError
+from asnet_mlir.errors import ToolError, ToolTimeoutError
 from asnet_mlir.support.resources import how_to_install
 
 __all__ = ["Group", "run"]
@@ -125,7 +125,7 @@ def run(
         _kill(process)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise ToolError(
+            raise ToolTimeoutError(
                 f"{purpose}: {Path(arguments[0]).name} took longer than {timeout_seconds:g} s"
             ) from None
         raise

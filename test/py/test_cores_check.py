@@ -7,6 +7,8 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ from asnet_mlir.cores.checks.check import (
     random_pairs,
     typical_pairs,
 )
-from asnet_mlir.errors import InputError
+from asnet_mlir.cores.simulation.simulation import RestlessError, SimulationError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.support.cache import cache_directory
 
 DATA = Path(__file__).parent / "data"
@@ -120,6 +123,27 @@ def wrapper(tmp_path: Path, change: str, exact: bool) -> Instance:
     files = [tmp_path / "w.sv", *(source.path for source in load_core("fmax").sources)]
     core = core_from_verilog(files, top="w", op="maxf", ports={"a": "a", "b": "b", "result": "y"})
     return dataclasses.replace(core, exact=exact).instance()
+
+
+def test_errors_of_a_latency_are_told_apart_by_their_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never shows is no failure, a simulation's end is no result; texts do not count."""
+    error: Exception
+
+    def fails(*rest: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(family_check, "observed_latencies", fails)
+    trial: Any = object.__new__(family_check.FamilyCheck)
+    member = SimpleNamespace(failures=[])
+    trial._core, trial._simulations = SimpleNamespace(has_handshake=False), [None]
+    trial._members = [member]
+    error = RestlessError("m.v: never")
+    assert trial._latency_is_right(BITS, BITS) and not member.failures
+    error = SimulationError("m.v: ends")
+    with pytest.raises(SimulationError):
+        trial._latency_is_right(BITS, BITS)
+    error = UnsupportedError("forest/settled.v: results arrive after 1 to 2 cycles")
+    assert trial._latency_is_right(BITS, BITS) and member.failures == [str(error)]
 
 
 def test_an_exact_core_that_is_not_exact_is_found(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from asnet_mlir.cores import core_from_verilog
-from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.errors import InputError, ToolError, ToolTimeoutError
 from asnet_mlir.support import processes, resources
 
 
@@ -21,7 +21,7 @@ def test_bounds_of_any_size() -> None:
         [sys.executable, "-c", "print(1)"], purpose="printing", timeout_seconds=1e9
     )
     assert done.stdout == "1\n"
-    with pytest.raises(ToolError, match=r"sleeping: \S+ took longer than 0\.2 s"):
+    with pytest.raises(ToolTimeoutError, match=r"sleeping: \S+ took longer than 0\.2 s"):
         processes.run(
             [sys.executable, "-c", "import time; time.sleep(60)"],
             purpose="sleeping",

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from asnet_mlir.cores.simulation.family import DRIVER, TOP, Family
-from asnet_mlir.errors import ToolError
+from asnet_mlir.errors import ToolError, ToolTimeoutError
 from asnet_mlir.support import cpp, processes
 from asnet_mlir.support.cache import cached_directory, content_hash
 from asnet_mlir.support.resources import how_to_install
@@ -147,9 +147,9 @@ def _build(folder: Path, family: Family) -> None:
                 cwd=folder,
                 timeout_seconds=_SECONDS,
             )
+        except ToolTimeoutError:
+            raise
         except ToolError as error:
-            if "took longer" in str(error):
-                raise
             errors.append(error)
             continue
         (folder / "reader").write_text(reader)

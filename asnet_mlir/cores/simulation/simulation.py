@@ -30,14 +30,16 @@ from asnet_mlir.cores.simulation import by_verilator as verilator
 from asnet_mlir.cores.simulation.family import DONE_LIMIT, Family, Widths, make_family
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.netlist import Netlist
-from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
+from asnet_mlir.errors import AsnetError, InputError, ToolError, ToolTimeoutError, UnsupportedError
 from asnet_mlir.support import cpp, processes
 from asnet_mlir.support.cache import cached_directory, cached_texts, code_version, content_hash
 from asnet_mlir.support.formats import FLOAT_FORMATS
 
 __all__ = [
     "SIMULATORS",
+    "RestlessError",
     "Simulation",
+    "SimulationError",
     "SimulatorName",
     "Widths",
     "block_library",
@@ -112,6 +114,14 @@ int main(int count, char** words) {
 """
 
 
+class SimulationError(InputError):
+    """A design that its simulation does not get through."""
+
+
+class RestlessError(InputError):
+    """The result of an iterative core never rests, so that its latency is not seen."""
+
+
 @dataclass(frozen=True)
 class Simulation:
     """A family's shared library; `name` is that of the simulator as reports give it."""
@@ -140,8 +150,7 @@ class Simulation:
           waiting: not 0: idle cycles, drawn from this number, between the pairs of a handshake.
 
         Raises:
-          InputError: the Verilog ended the simulation, did not settle, took too long or was never
-            done.
+          SimulationError: the Verilog ended it, did not settle, took too long or was never done.
           ToolError: the simulation crashed.
         """
         return self.run_with_cycles(
@@ -232,10 +241,8 @@ def run_library(
                 memory_bytes=_MEMORY_BYTES,
                 check=False,
             )
-        except ToolError as error:
-            if "took longer" not in str(error):
-                raise
-            raise InputError(
+        except ToolTimeoutError:
+            raise SimulationError(
                 f"{label}: simulating {a.size} operand pairs took longer than {seconds:.0f} s; "
                 f"{what} may hold an endless loop"
             ) from None
@@ -245,9 +252,11 @@ def run_library(
         )
     status = done.returncode
     if status == _STOPPED:
-        raise InputError(f"{label}: {what} ends the simulation itself ($finish, $stop or $fatal)")
+        raise SimulationError(
+            f"{label}: {what} ends the simulation itself ($finish, $stop or $fatal)"
+        )
     if status == _UNSETTLED:
-        raise InputError(
+        raise SimulationError(
             f"{label}: combinational logic does not settle in simulation; is there a loop?"
         )
     if status in (_NEVER_DONE, _NEVER_TAKEN):
@@ -257,7 +266,7 @@ def run_library(
             if status == _NEVER_DONE
             else "never takes its operands (ready and start both 1)"
         )
-        raise InputError(
+        raise SimulationError(
             f"{label}: {how}: not within {DONE_LIMIT} cycles of a start with "
             f"a = {int(a[index]):#x}, b = {int(b[index]):#x}"
         )
@@ -421,7 +430,7 @@ def observed_latencies(simulation: Simulation, a: np.ndarray, b: np.ndarray) -> 
 
     Raises:
       UnsupportedError: a pipeline's does not, so it is none of one depth.
-      InputError: an iterative core's result never rests.
+      RestlessError: an iterative core's result never rests.
     """
     instances = simulation.family.instances
     interval = instances[0].core.initiation_interval
@@ -438,7 +447,7 @@ def observed_latencies(simulation: Simulation, a: np.ndarray, b: np.ndarray) -> 
             stale = np.flatnonzero(after != new)
             settled = int(stale[-1]) + 1 if stale.size else 0
             if settled > hold - interval and interval > 1:
-                raise InputError(
+                raise RestlessError(
                     f"{instance.label}: the result never comes to rest while operands are held, so "
                     "its latency cannot be seen; declare it"
                 )
