@@ -20,7 +20,7 @@ from asnet_mlir.cores import (
     load_core,
     parse_instance,
 )
-from asnet_mlir.cores.checks import family_check
+from asnet_mlir.cores.checks import chunks, family_check
 from asnet_mlir.cores.checks.check import (
     check,
     corner_values,
@@ -254,7 +254,7 @@ def test_up_to_twenty_four_bits_are_tried_exhaustively(tmp_path: Path) -> None:
 def test_with_a_clock_verilator_gets_every_pair(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(family_check, "DEFAULT_VECTORS", 70_000)
+    monkeypatch.setattr(chunks, "DEFAULT_VECTORS", 70_000)
     (tmp_path / "t.v").write_text(
         "module t(input clk, input [8:0] a, input [7:0] b, output reg [8:0] y);\n"
         "always @(posedge clk) y <= a ^ {b, 1'b1};\nendmodule\n"

@@ -23,7 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from asnet_mlir.cores.checks import fit
-from asnet_mlir.cores.checks.family_check import DEFAULT_VECTORS, JOBS, FamilyCheck
+from asnet_mlir.cores.checks.chunks import DEFAULT_VECTORS
+from asnet_mlir.cores.checks.family_check import JOBS, FamilyCheck
 from asnet_mlir.cores.checks.findings import CheckReport, Findings, differing
 from asnet_mlir.cores.core import (
     Core,

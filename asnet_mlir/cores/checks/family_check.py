@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,22 +11,13 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.cores.checks import fit
+from asnet_mlir.cores.checks.chunks import chunks
 from asnet_mlir.cores.checks.findings import Findings, operands_text
-from asnet_mlir.cores.core import (
-    Core,
-)
+from asnet_mlir.cores.core import Core
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.models.model import Model
 from asnet_mlir.cores.models.native import at_exact_parameters
-from asnet_mlir.cores.operands import (
-    corner_pairs,
-    exact_float,
-    exact_integer,
-    integer_corner_pairs,
-    random_operands,
-    random_pairs,
-    typical_pairs,
-)
+from asnet_mlir.cores.operands import exact_float, exact_integer
 from asnet_mlir.cores.simulation.simulation import (
     RestlessError,
     Simulation,
@@ -37,22 +27,11 @@ from asnet_mlir.cores.simulation.simulation import (
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.support.formats import FLOAT_FORMATS, INTEGER_OPS
 
-__all__ = ["DEFAULT_VECTORS", "JOBS", "FamilyCheck"]
-
-#: Random operand pairs tried besides the corners.
-DEFAULT_VECTORS = 1_000_000
+__all__ = ["JOBS", "FamilyCheck"]
 
 #: Compilers and simulations side by side.
 JOBS = 2
 
-_CHUNK = 1 << 20
-# Operand bits up to which every pair is tried: always, and in a check of full length.
-_ALWAYS_EXHAUSTIVE_BITS = 16
-_EXHAUSTIVE_BITS = 24
-# An iterative core is tried on fewer pairs where they would take more clock cycles than this, but
-# never on fewer than these.
-_MOST_CYCLES = 200_000_000
-_FEWEST_PAIRS = 1 << 16
 # Pairs that are tried once more in another order.
 _REORDERED_PAIRS = 1 << 15
 
@@ -103,34 +82,23 @@ class FamilyCheck:
         self._simulations = simulations
         if self._format is None:
             self._look_at_function()
-        for number, chunk in enumerate(filter(None, map(self._specified, self._chunks()))):
-            a, b, part, typical = chunk
-            kinds = self._widths.dtypes
-            a, b = a.astype(kinds[0], copy=False), b.astype(kinds[1], copy=False)
+        latency = max(member.instance.latency for member in self._members)
+        for number, chunk in enumerate(
+            chunks(self._core, latency, self._widths, self._random_vectors, self._seed)
+        ):
+            a, b = chunk.a, chunk.b
             seen_a, seen_b = a, b
             if self._format is not None:
                 seen_a, seen_b = self._format.canonical(a), self._format.canonical(b)
             if not number and not self._latency_is_right(seen_a, seen_b):
                 return
-            results, verilated = self._simulate(seen_a, seen_b, part)
+            results, verilated = self._simulate(seen_a, seen_b, chunk.part)
             if not number:
                 self._compare_other_seed(verilated)
             if self._core.is_stateful and number < 2:
                 self._compare_other_order(seen_a, seen_b, results)
             self._compare_models((a, b), (seen_a, seen_b), results)
-            self._compare_exact((a, b), (seen_a, seen_b), results, typical)
-
-    def _specified(
-        self, chunk: tuple[np.ndarray, np.ndarray, int, int]
-    ) -> tuple[np.ndarray, np.ndarray, int, int] | None:
-        """Return a chunk without the operands that the core leaves open; None if none is left."""
-        a, b, part, typical = chunk
-        kept = self._core.ports.specified(a, b)
-        if kept.all():
-            return chunk
-        size = int(np.count_nonzero(kept))
-        part = min(part, size)
-        return (a[kept], b[kept], part, int(np.count_nonzero(kept[:typical]))) if size else None
+            self._compare_exact((a, b), (seen_a, seen_b), results, chunk.typical)
 
     def _look_at_function(self) -> None:
         """Find out what integer functions approximate, and whether they are declared as such."""
@@ -153,36 +121,6 @@ class FamilyCheck:
                     member.inferred = str(inference)
             elif core.op in INTEGER_OPS and fit.fits_other_signedness(found, core.op, core.signed):
                 member.warnings.append(_signedness(core, found))
-
-    def _chunks(self) -> Iterator[tuple[np.ndarray, np.ndarray, int, int]]:
-        """Give operands, how many of them the second simulator gets, where typical ones begin."""
-        widths, total = self._widths, self._widths.a + self._widths.b
-        count, seed = self._random_vectors, self._seed
-        pace = self._core.initiation_interval
-        if self._core.is_stateful:
-            pace = max(pace, *(member.instance.latency for member in self._members))
-            count = min(count, max(_FEWEST_PAIRS, _MOST_CYCLES // pace))
-        bits = _EXHAUSTIVE_BITS if count >= DEFAULT_VECTORS else _ALWAYS_EXHAUSTIVE_BITS
-        if total <= bits and pace << total <= max(_MOST_CYCLES, _FEWEST_PAIRS * pace):
-            every = 1 << total
-            for start in range(0, every, _CHUNK):
-                pairs = np.arange(start, min(start + _CHUNK, every), dtype=np.uint32)
-                part = min(pairs.size, -(-pairs.size * max(count, 1 << 16) // every))
-                mask = np.uint32((1 << widths.b) - 1)
-                yield pairs >> np.uint32(widths.b), pairs & mask, part, pairs.size
-            return
-        if self._format is not None:
-            a, b = corner_pairs(self._format)
-        else:
-            a, b = integer_corner_pairs(widths.a, widths.b)
-        limit = max(_FEWEST_PAIRS, _MOST_CYCLES // pace)
-        yield a[:limit], b[:limit], min(a.size, limit), a.size
-        for number, start in enumerate(range(0, count, _CHUNK)):
-            size = min(_CHUNK, count - start)
-            a, b, typical = _random_chunk(
-                self._core.format, widths.a, widths.b, size, (seed, number)
-            )
-            yield a, b, size, typical
 
     def _simulate(self, a: np.ndarray, b: np.ndarray, part: int) -> tuple[np.ndarray, _Part]:
         """Run both simulators side by side, compare them and return the results of all pairs.
@@ -376,23 +314,6 @@ class FamilyCheck:
             result, defined = exact_integer(op, a, b, sizes, self._core.signed)
             return result.astype(widths.dtypes[2]), defined
         return None, None
-
-
-@functools.lru_cache(maxsize=4)
-def _random_chunk(
-    number_format: str | None, width_a: int, width_b: int, size: int, seed: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return random operands, of floats a quarter typical ones at the end, and where these begin.
-
-    Kept, because cores of one format are tried on the same operands.
-    """
-    if number_format is None:
-        a, b = random_operands(None, width_a, width_b, size, seed)
-        return a, b, size
-    first = random_pairs(size - size // 4, seed, number_format)
-    last = typical_pairs(size // 4, seed, number_format)
-    a, b = (np.concatenate(pair) for pair in zip(first, last, strict=True))
-    return a, b, size - size // 4
 
 
 def _signedness(core: Core, found: Mapping[fit.Reading, float]) -> str:
