@@ -66,6 +66,26 @@ CASES = [
     Case("Mitchell 16 x 16", "mitchell"),
     Case("broken array 8 x 8", "bam:N=8,VBL=6,HBL=2"),
     Case("lower-part OR adder", "loa:N=16,K=8"),
+    Case("6 columns cut off, their mean added", "truncated:N=8,CUT=6"),
+    Case("6 columns cut off, signed", "truncated:N=8,CUT=6,SIGNED=1"),
+    Case("without its first two rows", "perforated:N=8,K=2"),
+    Case("4:2 compressors of Momeni in 8 columns", "compressor42:N=8"),
+    Case("4:2 compressors of Venkatachalam in 8 columns", "compressor42:N=8,DESIGN=2"),
+    Case("4:2 compressors of Yang in all columns", "compressor42:N=8,COLUMNS=16,DESIGN=3"),
+    Case("4:2 compressors of Lin in all columns", "compressor42:N=8,COLUMNS=16,DESIGN=4"),
+    Case("2 x 2 blocks of Kulkarni", "kulkarni:N=8"),
+    Case("8 of 16 bits from two places", "ssm:N=16,K=8"),
+    Case("8 of 16 bits from three places", "ssm:N=16,K=8,EXTENDED=1"),
+    Case("rounded to powers of two (RoBA)", "roba:N=8"),
+    Case("rounded to powers of two, signed", "roba:N=8,SIGNED=1"),
+    Case("logarithmic without bias (MBM)", "mbm:N=16"),
+    Case("leading ones, one correction", "ilm:N=8,CORRECTIONS=1"),
+    Case("24 x 24 as significand unit, MBM", "mbm:N=24", {"op": "mulf"}),
+    Case("low part set from a common one on (ETA I)", "eta1:N=16,K=8"),
+    Case("sub-adders of 8 bits (GeAr)", "gear:N=16,R=4,P=4"),
+    Case("almost correct adder (ACA)", "gear:N=16,R=1,P=6"),
+    Case("carry chain in two parts", "carry_cut:N=16,K=8"),
+    Case("divider by logarithms (Mitchell)", "mitchell_div:N=16"),
     Case("pipeline, enable, reset active at 0", "mul16_enabled.v", {"op": "muli"}),
     Case("iterative, start and done", "div16_restoring.v", {"op": "divi"}),
     Case("iterative, a result every 4 cycles", "mul16_serial.v", {"op": "muli", "interval": 4}),
@@ -141,7 +161,7 @@ def _instance(case: Case) -> Any:
     from asnet_mlir.cores import core_from_verilog, parse_instance
 
     if not case.core.endswith((".v", ".sv")):
-        return parse_instance(case.core)
+        return parse_instance(case.core, op=case.options.get("op"))
     examples = ROOT / "examples" / "cores"
     files = [
         ROOT / f if "/" in f and (ROOT / f).is_file() else examples / f for f in case.core.split()

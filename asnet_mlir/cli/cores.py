@@ -7,6 +7,7 @@ from asnet_mlir.cli import (
     cores_characterize,
     cores_check,
     cores_evolve,
+    cores_import,
     cores_list,
     cores_prove,
 )
@@ -17,8 +18,15 @@ __all__ = ["add"]
 
 def add(verbs: Verbs) -> None:
     """Add the verbs of `cores`."""
-    text = "list, check, characterize, prove or evolve cores"
+    text = "list, check, characterize, prove, evolve or import cores"
     cores = verbs.add_parser("cores", help=text, description=text)
     core_verbs = cores.add_subparsers(dest="core_verb", required=True, metavar="VERB")
-    for verb in (cores_list, cores_check, cores_characterize, cores_prove, cores_evolve):
+    for verb in (
+        cores_list,
+        cores_check,
+        cores_characterize,
+        cores_prove,
+        cores_evolve,
+        cores_import,
+    ):
         verb.add(core_verbs)

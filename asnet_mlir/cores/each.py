@@ -24,11 +24,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from asnet_mlir.cores.checks.c_model import check_c_model
 from asnet_mlir.cores.checks.check import DEFAULT_VECTORS, check
 from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.members import member_files, with_operation
 from asnet_mlir.cores.metrics.characterize import characterize, compared
 from asnet_mlir.cores.reading.from_verilog import core_from_verilog
-from asnet_mlir.cores.reading.library import parse_instance
+from asnet_mlir.cores.reading.library import load_core, parse_instance
 from asnet_mlir.cores.reading.table import core_from_table, is_table
 from asnet_mlir.cores.simulation.simulation import port_widths
 from asnet_mlir.cores.sources.source import Source, dependencies, include_folders
@@ -58,14 +60,15 @@ class Request:
     """What is to be done with every file.
 
     Attributes:
-      verb: "check", or "characterize", which checks as well.
+      verb: "check", "characterize", which checks as well, or "import", which characterizes the file
+        as a member of a library of integer circuits, and tries the C model of its name beside it.
       op, parameters, description: as for `core_from_verilog`; a parameter goes to every core.
       vectors: of the check; by default its own number.
       distribution, samples, threads: as for `characterize`, but that by default integer cores of
         more than 24 operand bits are characterized by a sample of 2^24 pairs.
     """
 
-    verb: Literal["check", "characterize"]
+    verb: Literal["check", "characterize", "import"]
     op: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     description: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +89,8 @@ class Row:
       op: what it is compared with, inferred where none was given (the reports say how).
       message: the first failure, or the error; of what passed, its warnings.
       check, characterization: the reports as JSON values; None where there is none.
+      member: what "import" makes of it: texts by the names of files.
+      c_model: the report on its C model as JSON values, or `message` where it can't be called.
     """
 
     file: str
@@ -95,10 +100,13 @@ class Row:
     message: str = ""
     check: dict[str, Any] | None = None
     characterization: dict[str, Any] | None = None
+    member: dict[str, str] | None = None
+    c_model: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row as JSON values."""
-        return asdict(self)
+        """Return the row as JSON values; without what only "import" has where there is none."""
+        only = ("member", "c_model")
+        return {k: v for k, v in asdict(self).items() if k not in only or v is not None}
 
     def cells(self) -> dict[str, Any]:
         """Return the row by the table's columns."""
@@ -239,6 +247,9 @@ def _key(file: str, request: Request) -> str | None:
         texts = dependencies([source], include_folders([source], includes))
     except (OSError, AsnetError):
         return None
+    if request.verb == "import" and (model := _c_model_of(path)) is not None:
+        with contextlib.suppress(OSError):
+            texts.append(model.read_text(encoding="utf-8", errors="replace"))
     described = asdict(replace(request, threads=None))
     version = code_version("cores", "lowering", "_mlir_libs")
     return content_hash(version, json.dumps(described, default=str), path.name, source.text, *texts)
@@ -339,9 +350,11 @@ def serve() -> None:
 
 def look_at(file: str, request: Request) -> Row:
     """Return the row of one file, made in this process."""
-    row = Row(file, "error")
+    row = Row(file, "error", core=Path(file).stem if request.verb == "import" else "")
     try:
-        if Path(file).suffix in _VERILOG:
+        if request.verb == "import":
+            row, instance = _member(row, request)
+        elif Path(file).suffix in _VERILOG:
             core = core_from_verilog(
                 [file], op=request.op, parameters=request.parameters, **request.description
             )
@@ -359,7 +372,9 @@ def look_at(file: str, request: Request) -> Row:
         row = replace(row, op=report.op, check=report.to_json())
         if not report.passed:
             return replace(row, status="fail", message=report.failures[0])
-        if request.verb == "characterize":
+        if request.verb == "import":
+            row = replace(row, c_model=_c_model_report(instance, Path(file)))
+        if request.verb != "check":
             samples = request.samples
             if samples is None and request.distribution in (None, "uniform"):
                 samples = _sample(instance)
@@ -379,6 +394,32 @@ def look_at(file: str, request: Request) -> Row:
     except Exception as error:
         text = " ".join(str(error).split())[:300]
         return replace(row, message=f"internal error: {type(error).__name__}: {text}")
+
+
+def _member(row: Row, request: Request) -> tuple[Row, Instance]:
+    """Return the row of a file as a member of a library, and the core as it is read from that."""
+    core = core_from_verilog([row.file], op=request.op, **request.description)
+    files = member_files(with_operation(core), Path(row.file).stem)
+    with tempfile.TemporaryDirectory(prefix="asnet-member-") as folder:
+        for name, text in files.items():
+            (Path(folder) / name).write_text(text, encoding="utf-8")
+        return replace(row, member=files), load_core(folder).instance()
+
+
+def _c_model_of(verilog: Path) -> Path | None:
+    """Return the C file beside a Verilog file that has its name."""
+    path = verilog.with_suffix(".c")
+    return path if path.is_file() else None
+
+
+def _c_model_report(instance: Instance, verilog: Path) -> dict[str, Any] | None:
+    path = _c_model_of(verilog)
+    if path is None:
+        return None
+    try:
+        return check_c_model(instance, path).to_json()
+    except AsnetError as error:
+        return {"message": " ".join(str(error).split())}
 
 
 def _sample(instance: Instance) -> int | None:

@@ -23,6 +23,7 @@ from asnet_mlir.cores.sources import text as verilog_text
 from asnet_mlir.cores.sources.memory_files import with_placed_files
 from asnet_mlir.cores.sources.source import Source, read_source
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.formats import FLOAT_FORMATS, FLOAT_OPS, OP_KINDS
 
 __all__ = ["read_manifest"]
@@ -45,6 +46,7 @@ _MANIFEST_KEYS = {
     "align",
     "includes",
     "signed",
+    "content",
 }
 
 
@@ -304,4 +306,10 @@ def _parse_manifest(path: Path, text: str, in_library: bool) -> Core:
         if not source.is_file():
             raise InputError(f"{path}: key 'sources' names '{name}', which is not there")
         sources.append(read_source(source))
+    found = content_hash(*(source.text for source in sources))
+    if table.get("content", found) != found:
+        raise InputError(
+            f"{path}: key 'content': {', '.join(names)} is not what was imported (its hash is "
+            f"{found[:12]}, not {str(table['content'])[:12]}); import it again under another name"
+        )
     return _parse_manifest_cached(path, text, in_library, tuple(sources))
