@@ -229,6 +229,7 @@ def _keep(row: each.Row, target: Path, names: Mapping[str, str]) -> each.Row:
             raise unwritable(member, error, "; what is done is kept") from None
         return row
     stem = Path(row.file).stem
+    # As slang says it: other words only cost the note.
     missing = re.search(r"unknown module '([^']+)'", row.message)
     if missing and "_" in stem:
         twin = Path(row.file).with_name(f"{stem.rpartition('_')[0]}{Path(row.file).suffix}")
