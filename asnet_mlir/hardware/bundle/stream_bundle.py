@@ -41,7 +41,7 @@ def contents(
       weights: as there.
       attachments: how each instance's core is attached.
       top: name of the top module.
-      lanes: see `streams.parse_lanes`.
+      lanes: see `schedule.stream.parse_lanes`.
       registers: see `write_bundle`.
 
     Returns:

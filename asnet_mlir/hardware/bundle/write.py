@@ -64,7 +64,7 @@ def write_bundle(
       info: JSON values for the manifest (bindings, layers, ..); test vectors want `input_shape`,
         `output_shape` and the order of the `weights`.
       style: `shared`, the sequential machine; or `stream`, an engine a layer.
-      lanes: of the stream's engines, see `streams.parse_lanes`.
+      lanes: of the stream's engines, see `schedule.stream.parse_lanes`.
       clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
         says of each instance.
 
