@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def lines_run(build: Path) -> dict[str, dict[int, bool]]:
-    """Return for each file of this project which lines hold code, and whether each was run."""
+def lines_run(build: Path, root: Path = ROOT) -> dict[str, dict[int, bool]]:
+    """Return for each file below `root` which lines hold code, and whether each was run."""
     found: dict[str, dict[int, bool]] = defaultdict(dict)
     for notes in sorted(build.resolve().rglob("*.gcno")):
         done = subprocess.run(
@@ -33,9 +33,9 @@ def lines_run(build: Path) -> dict[str, dict[int, bool]]:
         folder = Path(document["current_working_directory"])
         for file in document["files"]:
             path = (folder / file["file"]).resolve()
-            if not path.is_relative_to(ROOT) or path.is_relative_to(build.resolve()):
+            if not path.is_relative_to(root) or path.is_relative_to(build.resolve()):
                 continue
-            lines = found[str(path.relative_to(ROOT))]
+            lines = found[str(path.relative_to(root))]
             for line in file["lines"]:
                 number = line["line_number"]
                 lines[number] = lines.get(number, False) or line["count"] > 0
