@@ -16,7 +16,8 @@ __all__ = ["add"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 _DEFAULT_SECONDS = 60.0
-_MOST_BITS = 48
+#: Of both operands, and of the result: sums of errors have 64 bits.
+_MOST_BITS, _MOST_RESULT_BITS = 64, 48
 
 
 def add(verbs: Verbs) -> None:
@@ -196,7 +197,7 @@ def _task(options: Any) -> tuple[Any, list[Any]]:
             options.source, op=options.op, level="integer", **given
         ).instance()
         exact = circuit_of(instance)
-        _check_bits(exact.widths)
+        _check_bits(exact.widths, len(exact.outputs))
         task = Task(exact, instance.core.signed, instance.core.op)
         found = [exact]
     else:
@@ -215,21 +216,22 @@ def _task(options: Any) -> tuple[Any, list[Any]]:
         widths = (int(match[1]), int(match[2] or match[1]))
         if min(widths) < 2:
             raise InputError(f"--width {options.width}: operands have at least 2 bits")
-        _check_bits(widths)
         needed = sum(widths) if options.op == "muli" else max(widths) + 1
         result = needed if options.result is None else options.result
         if not 1 <= result <= needed:
             raise InputError(f"--result must be from 1 to {needed}, not {result}")
+        _check_bits(widths, result)
         signed = bool(options.signed)
         found = starts(options.op, widths, result, signed)
         task = Task(found[0], signed, options.op)
     return task, [*found, *(_start(name, options, task) for name in options.start)]
 
 
-def _check_bits(widths: tuple[int, ...]) -> None:
-    if sum(widths) > _MOST_BITS:
+def _check_bits(widths: tuple[int, ...], result: int) -> None:
+    if sum(widths) > _MOST_BITS or result > _MOST_RESULT_BITS:
         raise InputError(
-            f"{sum(widths)} bits of operands are too many: at most {_MOST_BITS} can be searched"
+            f"{sum(widths)} bits of operands and {result} of the result are too many: at most "
+            f"{_MOST_BITS} and {_MOST_RESULT_BITS} can be searched"
         )
 
 

@@ -111,7 +111,9 @@ class Problem:
                 weights = share[index.astype(np.int64)]
         else:
             random = np.random.default_rng(seed)
-            count = _SAMPLES if weights is None else max(_SAMPLES, _rounded(drawn.size))
+            count = (
+                _SAMPLES if weights is None else max(_SAMPLES, _rounded(drawn.size, task.result))
+            )
             index = random.integers(0, 1 << bits, count, np.uint64)
             if weights is not None:
                 # Half of the pairs are drawn from the histogram, the others count nothing there.
@@ -128,8 +130,8 @@ class Problem:
             _planes(exact, task.result),
             index.size // 64,
             task.signed,
-            _exact_in_sums(relative, task.result),
-            None if weights is None else _exact_in_sums(weights / weights.sum(), task.result),
+            relative,
+            None if weights is None else weights / weights.sum(),
             isa,
         )
         self.has_weights = weights is not None
@@ -200,9 +202,9 @@ def _codes(task: Task, histogram: Histogram) -> np.ndarray:
     return total
 
 
-def _rounded(count: int) -> int:
-    """Return a number of pairs: whole blocks, and not too many."""
-    return min(1 << 18, -(-count // _BLOCK_PAIRS) * _BLOCK_PAIRS)
+def _rounded(count: int, bits: int) -> int:
+    """Return a number of pairs: whole blocks, and so few that the sum of errors has 64 bits."""
+    return min(1 << 18, 1 << 64 - bits, -(-count // _BLOCK_PAIRS) * _BLOCK_PAIRS)
 
 
 def _split(index: np.ndarray, widths: Sequence[int]) -> list[np.ndarray]:
@@ -225,13 +227,3 @@ def _planes(values: np.ndarray, bits: int) -> np.ndarray:
         for k in range(bits)
     ]
     return np.stack(planes).view(np.uint64)
-
-
-def _exact_in_sums(weights: np.ndarray, bits: int) -> np.ndarray:
-    """Return weights rounded such that sums of weight times error are exact in any order.
-
-    Weights of sum 1 times errors of `bits` bits stay below 2^bits; as multiples of 2^-(52 - bits)
-    all partial sums are doubles.
-    """
-    scale = 2.0 ** (52 - bits)
-    return np.round(weights * scale) / scale

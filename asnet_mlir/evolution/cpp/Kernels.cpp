@@ -6,6 +6,7 @@
 #include "Kernels.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace asnet::evolution {
 namespace {
@@ -168,7 +169,9 @@ void errors(const uint64_t *const *outputs, const uint64_t *inverted, const uint
   }
   for (unsigned w = 0; w < kWeightings; ++w)
     if (request.weights[w])
-      sums.weighted[w] += weightedSum(difference, bits + 1, request.weights[w]);
+      sums.weighted[w] +=
+          std::nearbyint(weightedSum(difference, bits + 1, request.weights[w]) * request.scale[w]) /
+          request.scale[w];
 }
 
 uint64_t distance(const uint64_t *x, const uint64_t *y) {

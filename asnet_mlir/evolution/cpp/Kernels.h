@@ -29,6 +29,7 @@ struct ErrorSums {
   uint64_t wrong = 0;    ///< pairs whose result is not the exact one
   int64_t error = 0;     ///< of the error with its sign
   uint64_t worst = 0;    ///< the largest |error|
+  /// Multiples of 2^-s of each block, s from the request: exact in any order of blocks.
   double weighted[kWeightings] = {};
 };
 
@@ -37,6 +38,8 @@ struct ErrorRequest {
   bool absolute, wrong, error, worst;
   /// For each weighting the weights of the block's pairs, or null.
   const double *weights[kWeightings];
+  /// 2^s for each weighting.
+  double scale[kWeightings];
 };
 
 /// Where the weight of a block's pair (bit `pair % 64` of word `pair / 64`) stands among its weights.

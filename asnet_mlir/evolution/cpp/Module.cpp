@@ -7,6 +7,7 @@
 
 #include "Search.h"
 
+#include <cmath>
 #include <cstring>
 #include <string>
 
@@ -96,6 +97,9 @@ PyObject *makeProblem(PyObject *, PyObject *arguments) {
     if (!isWhole || inputBits.size<uint64_t>() == 0 || exactBits.size<uint64_t>() == 0 ||
         exactBits.size<uint64_t>() / words > kMostOutputs)
       return fail("planes are whole blocks, of at least one input and at most 64 outputs"), nullptr;
+    // A mean of relative errors stays below 2^22, one of absolute errors below 2^(bits + 1).
+    problem->scale[0] = 0x1p30;
+    problem->scale[1] = std::ldexp(1.0, 51 - static_cast<int>(exactBits.size<uint64_t>() / words));
     fill(problem->inputs, inputBits, words);
     fill(problem->exact, exactBits, words);
     for (unsigned w = 0; w < kWeightings; ++w) {

@@ -109,7 +109,7 @@ ErrorSums measure(const Problem &problem, const Circuit &circuit) {
     evaluator.run();
     for (size_t k = 0; k < exact.size(); ++k)
       exact[k] = problem.exact[k].get() + offset;
-    ErrorRequest request{true, true, true, true, {}};
+    ErrorRequest request{true, true, true, true, {}, {problem.scale[0], problem.scale[1]}};
     for (unsigned w = 0; w < kWeightings; ++w)
       if (!problem.weights[w].empty())
         request.weights[w] = problem.weights[w].data() + 64 * offset;
@@ -156,7 +156,7 @@ ErrorSums measureAll(const Kernels &kernels, unsigned inputs, bool isSigned, con
         exactPlanes[k].get()[i] = other.outputs[k][i] ^ other.inverted[k];
     const uint64_t before = sums.worst;
     kernels.errors(own.outputs.data(), own.inverted.data(), exactBits.data(), bits, isSigned,
-                   {true, true, true, true, {}}, sums);
+                   {true, true, true, true, {}, {1, 1}}, sums);
     if (sums.worst > before)
       worstBlock = block;
   }

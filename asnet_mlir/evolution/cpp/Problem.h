@@ -46,6 +46,7 @@ struct Problem {
   bool isSigned;
   std::vector<Plane> inputs, exact;
   std::vector<double> weights[kWeightings]; ///< in the order of `weightPosition`; empty: none
+  double scale[kWeightings]; ///< see `ErrorRequest`
   const Kernels *kernels;
 
   uint64_t pairs() const { return 64 * words; }

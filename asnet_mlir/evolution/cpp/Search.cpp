@@ -600,7 +600,8 @@ private:
                          isNeeded(Metric::EP),
                          isNeeded(Metric::Bias),
                          isNeeded(Metric::WCE),
-                         {}};
+                         {},
+                         {problem.scale[0], problem.scale[1]}};
     const auto bits = static_cast<unsigned>(problem.exact.size());
     uint64_t inverted[kMostOutputs];
     const uint64_t *planes[kMostOutputs], *exact[kMostOutputs];
