@@ -11,12 +11,13 @@ import dataclasses
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cores import each
+from asnet_mlir.cores.members import MANIFEST
 from asnet_mlir.cores.sources.source import read_source, user_path
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.support.cache import content_hash
@@ -39,12 +40,15 @@ class Imported:
       path: the library's folder, as a binding names it.
       kept: circuits of this import that are members now, in the order of their files.
       failed: the others, with why.
+      same: how many files are copies of others, name and text, as in libraries that have a folder
+        for each figure of merit.
       members: how many members the library has now, those of earlier imports among them.
     """
 
     path: Path
     kept: tuple[each.Row, ...]
     failed: tuple[each.Row, ...]
+    same: int
     members: int
 
     @property
@@ -59,6 +63,8 @@ class Imported:
         lines.append(f"{self.path}: kept {len(self.kept)} of {len(self.kept) + len(self.failed)}")
         if self.members > len(self.kept):
             lines[-1] += f", {self.members} members with those of earlier imports"
+        if self.same:
+            lines[-1] += f"; {self.same} more files are copies of these"
         if self.c_models:
             words = {"as given": "match", "by name": "match by name", "both": "match either way"}
             words |= {"swapped": "match with operands swapped", "neither": "are other functions"}
@@ -75,6 +81,7 @@ class Imported:
         return {
             "library": str(self.path),
             "members": self.members,
+            "same": self.same,
             "kept": [_listed(row) for row in self.kept],
             "failed": [_listed(row) for row in self.failed],
             "c_models": dict(self.c_models),
@@ -119,28 +126,28 @@ def import_circuits(
     name = source.resolve().name if name is None else name
     if not _NAME.fullmatch(name):
         raise InputError(f"'{name}' can't be a library's name: letters, digits and . + - _ only")
-    files = each.find([str(source)])
+    found = each.find([str(source)])
     target = user_path(library) / name
     if target.resolve().is_relative_to(source.resolve()):
         raise InputError(
             f"{target}: is below {source}, which is imported; give --library elsewhere"
         )
-    known = _prepare(target)
+    _prepare(target)
+    files, names = _distinct(found)
     rows: dict[str, each.Row] = {}
-    names = _names(files)
     done = 0
 
     def told(row: each.Row) -> None:
         nonlocal done
         done += 1
-        rows[row.file] = _keep(row, target, names)
+        rows[row.file] = _keep(row, target)
         if progress is not None:
             progress(done, len(files))
 
     request = each.Request("import", op)
     circuits = []
     for file in files:
-        problem = names.get(file) or _described(file) or _taken(file, target)
+        problem = _described(file) or names.get(file) or _taken(file, target)
         if problem:
             told(each.Row(file, "error", core=Path(file).stem, message=problem))
         else:
@@ -148,54 +155,71 @@ def import_circuits(
     each.run(circuits, request, jobs=jobs, progress=told)
     kept = tuple(rows[file] for file in files if rows[file].status == "pass")
     failed = tuple(rows[file] for file in files if rows[file].status != "pass")
-    members = known | {row.core: _listed(row) for row in kept}
+    members = _members(target) | {row.core: _listed(row) for row in kept}
     index = {"format": _FORMAT, "members": members, "failed": [_listed(row) for row in failed]}
     write_whole(target / INDEX, json.dumps(index, indent=1) + "\n")
-    return Imported(target, kept, failed, len(members))
+    return Imported(target, kept, failed, len(found) - len(files), len(members))
 
 
-def _prepare(target: Path) -> dict[str, Any]:
-    """Make the library's folder; return the entries of members that are there, by name."""
+def _prepare(target: Path) -> None:
+    """Make the library's folder, and see that it is one and can be written to, before the work."""
     index = target / INDEX
     try:
         target.mkdir(parents=True, exist_ok=True)
-        text = index.read_text() if index.exists() else ""
+        if index.exists():
+            _members(target)
+            write_whole(index, index.read_bytes())
+            return
+        others = [entry for entry in target.iterdir() if not entry.name.startswith(".")]
     except OSError as error:
         raise unwritable(target, error) from None
-    if not text:
-        if any(not entry.name.startswith(".") for entry in target.iterdir()) and not any(
-            target.glob("*/core.toml")
-        ):
-            raise InputError(f"{target}: is there and no library; give another --name or --library")
-        write_whole(index, json.dumps({"format": _FORMAT, "members": {}, "failed": []}) + "\n")
-        return {}
+    if others:
+        raise InputError(f"{target}: is there and no library; give another --name or --library")
+    write_whole(index, json.dumps({"format": _FORMAT, "members": {}, "failed": []}) + "\n")
+
+
+def _members(target: Path) -> dict[str, Any]:
+    """Return the entries of a library's index for the members that are there, by name."""
     try:
-        entries = json.loads(text)
+        entries = json.loads((target / INDEX).read_bytes())
         if entries["format"] != _FORMAT:
             raise ValueError
         members = dict(entries["members"])
     except (ValueError, KeyError, TypeError):
         raise InputError(
-            f"{index}: not the index of a library of this version; give another --name"
+            f"{target / INDEX}: not the index of a library of this version; give another --name"
         ) from None
-    write_whole(index, text)  # a place that can't be written to is told before the work
-    return {key: value for key, value in members.items() if (target / key / "core.toml").is_file()}
+    return {name: entry for name, entry in members.items() if (target / name / MANIFEST).is_file()}
 
 
-def _names(files: list[str]) -> dict[str, str]:
-    """Return what is wrong with files whose name another one has, by file; the first one counts."""
+def _distinct(files: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Return files without copies of earlier ones, and what is wrong with names that are taken.
+
+    A name is that of a file without its folder and suffix.
+    """
     first: dict[str, str] = {}
-    problems = {}
+    distinct: list[str] = []
+    problems: dict[str, str] = {}
     for file in files:
-        stem = Path(file).stem
-        if stem in first:
-            problems[file] = f"has the name of {first[stem]}; import it under another --name"
-        first.setdefault(stem, file)
-    return problems
+        earlier = first.setdefault(Path(file).stem, file)
+        if earlier is not file:
+            if Path(file).name == Path(earlier).name and _text(file) == _text(earlier):
+                continue
+            problems[file] = f"has the name of {earlier}; import it under another --name"
+        distinct.append(file)
+    return distinct, problems
+
+
+def _text(file: str | Path) -> str | None:
+    """Return the text of a Verilog file; None where it can't be read, which its import says."""
+    try:
+        return read_source(Path(file)).text
+    except AsnetError:
+        return None
 
 
 def _described(file: str) -> str:
-    return "has a core.toml: bind it by its path" if Path(file).name == "core.toml" else ""
+    return "has a core.toml: bind it by its path" if Path(file).name == MANIFEST else ""
 
 
 def _taken(file: str, target: Path) -> str:
@@ -203,19 +227,14 @@ def _taken(file: str, target: Path) -> str:
     member = target / Path(file).stem / Path(file).name
     if not member.is_file():
         return ""
-    try:
-        here, there = (content_hash(read_source(path).text) for path in (member, Path(file)))
-    except AsnetError:
-        return ""  # its import says why
-    if here == there:
+    here, there = _text(member), _text(file)
+    if here is None or there is None or here == there:
         return ""
-    return (
-        f"{member} is another circuit of this name ({here[:12]}, not {there[:12]}): "
-        "import it under another --name"
-    )
+    hashes = f"{content_hash(here)[:12]}, not {content_hash(there)[:12]}"
+    return f"{member} is another circuit of this name ({hashes}): import it under another --name"
 
 
-def _keep(row: each.Row, target: Path, names: Mapping[str, str]) -> each.Row:
+def _keep(row: each.Row, target: Path) -> each.Row:
     """Write a member that passed; return its row, or that of a failure with what explains it."""
     if row.status == "pass" and row.member is not None:
         member = target / row.core
@@ -254,7 +273,7 @@ def _listed(row: each.Row) -> dict[str, Any]:
     keys = ("signed", "vectors", "exhaustive", "metrics", "percent")
     entry |= {"op": row.op, **{key: figures[key] for key in keys if key in figures}}
     if row.member is not None:
-        (text,) = (text for name, text in row.member.items() if name != "core.toml")
+        (text,) = (text for name, text in row.member.items() if name != MANIFEST)
         entry["content"] = content_hash(text)
     if row.c_model is not None:
         entry["c_model"] = row.c_model

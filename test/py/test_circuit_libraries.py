@@ -166,7 +166,11 @@ def names(found: Any) -> tuple[list[str], list[str]]:
 
 def test_names_that_two_files_have(place: Path) -> None:
     (place / "circuits" / "deep" / "mul4u_1.v").write_text("// another\n")
-    kept, failed = names(import_circuits("circuits", "mine", library="elsewhere"))
+    (place / "circuits" / "copies").mkdir()
+    shutil.copy(place / "circuits" / "mul4u_1.v", place / "circuits" / "copies")
+    found = import_circuits("circuits", "mine", library="elsewhere")
+    kept, failed = names(found)
+    assert found.same == 1 and "1 more files are copies" in found.summary()
     assert kept == ["mul4u_1", "mul4u_2"] and failed == ["mul4u_1"]
     assert (place / "elsewhere/mine/mul4u_1/mul4u_1.v").read_text() == "// circuits/mul4u_1.v\n"
 
