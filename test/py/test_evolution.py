@@ -274,6 +274,15 @@ def test_what_is_no_circuit_is_refused() -> None:
         Problem(Task(found[0], False), isa="sse9")
 
 
+def test_a_bound_that_nothing_breaks_leaves_no_gate(short: None, tmp_path: Path) -> None:
+    command = ["cores", "evolve", "--op", "muli", "--width", "3", "--bound", "MAE<=64"]
+    assert main([*command, "--rounds", "1", "-o", str(tmp_path), "--threads", "1"]) == 0
+    (entry,) = json.loads((tmp_path / "front.json").read_text())["circuits"]
+    assert entry["gates"] == 0
+    assert "input  wire [2:0] a" in (tmp_path / entry["file"]).read_text()
+    assert main([*command, "--rounds", "2", "-o", str(tmp_path), "--threads", "1"]) == 0
+
+
 VERILOG = """module odd(input [3:0] a, input [4:0] b, output reg [7:0] y);
   integer k;
   always @* begin

@@ -152,14 +152,21 @@ bool readCircuit(PyObject *pair, size_t inputs, size_t bits, Circuit &circuit) {
   return true;
 }
 
+/// Returns the bytes of numbers; "y#" would make None of an empty vector's.
+PyObject *bytesOf(const std::vector<int64_t> &numbers) {
+  const char *start = numbers.empty() ? "" : reinterpret_cast<const char *>(numbers.data());
+  return PyBytes_FromStringAndSize(start,
+                                   static_cast<Py_ssize_t>(numbers.size() * sizeof(int64_t)));
+}
+
 PyObject *toPython(const Circuit &circuit) {
   std::vector<int64_t> gates, outputs(circuit.outputs.begin(), circuit.outputs.end());
   for (const Gate &gate : circuit.gates)
     gates.insert(gates.end(), {gate.a, gate.b, gate.isXor});
-  return Py_BuildValue("(y#y#)", reinterpret_cast<const char *>(gates.data()),
-                       static_cast<Py_ssize_t>(gates.size() * sizeof(int64_t)),
-                       reinterpret_cast<const char *>(outputs.data()),
-                       static_cast<Py_ssize_t>(outputs.size() * sizeof(int64_t)));
+  Owned gateBytes(bytesOf(gates)), outputBytes(bytesOf(outputs));
+  if (!gateBytes || !outputBytes)
+    return nullptr;
+  return PyTuple_Pack(2, gateBytes.get(), outputBytes.get());
 }
 
 PyObject *figures(const ErrorSums &sums, uint64_t pairs) {
