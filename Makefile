@@ -188,6 +188,10 @@ hardware-figures: setup ## area and clock against P, Fig. 3(b,c) and 4(b,c): lik
 cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
 	$(BIN)/python benchmarks/cores_table.py
 
+.PHONY: library
+library: setup ## circuits of mul24_library: figures that are missing, docs/library.md; goes on likewise
+	nice $(BIN)/python benchmarks/library.py
+
 .PHONY: ops-table
 ops-table: setup ## docs/ops.md: every op of StableHLO and layer of Keras, tried
 	$(BIN)/python tools/ops_table.py

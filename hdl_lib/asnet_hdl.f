@@ -26,6 +26,7 @@ fmin/fmin.sv
 fmul/fmul.sv
 fmul_drum/fmul_drum.sv
 fmul_dsp/fmul_dsp.sv
+fmul_library/fmul_library.sv
 fmul_trunc/fmul_trunc.sv
 fsub/fsub.sv
 gear/gear.sv
@@ -35,6 +36,7 @@ loa/loa.sv
 mbm/mbm.sv
 mitchell/mitchell.sv
 mitchell_div/mitchell_div.sv
+mul24_library/mul24_library.sv
 perforated/perforated.sv
 roba/roba.sv
 ssm/ssm.sv

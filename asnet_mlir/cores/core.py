@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asnet_mlir.cores.ports import Ports
+from asnet_mlir.cores.sources.members import Members
 from asnet_mlir.cores.sources.memory_files import DATA_FILE, without_folder
 from asnet_mlir.cores.sources.source import Source, dependencies, include_folders
 from asnet_mlir.errors import AsnetError, InputError
@@ -110,6 +111,8 @@ class Core:
       signed_by: the parameter that says so, where one does; `signed` is then what its value says.
       unit: the integer circuit inside, for a significand core.
       includes: folders for included files besides those of the sources.
+      members: circuits of which a parameter chooses one, where the sources depend on it; those of
+        the core are the default member's.
     """
 
     name: str
@@ -134,6 +137,7 @@ class Core:
     includes: tuple[Path, ...] = ()
     latency_offset: int = 0
     latency_is_measured: bool = False
+    members: Members | None = None
 
     def __repr__(self) -> str:
         return f"Core({self.name!r})"
@@ -181,6 +185,9 @@ class Core:
         core = self
         if self.signed_by is not None and self.signed != bool(values[self.signed_by]):
             core = dataclasses.replace(self, signed=not self.signed)
+        if self.members is not None:
+            sources = self.members.sources(values[self.members.parameter])
+            core = dataclasses.replace(core, sources=sources)
         return Instance(core, tuple(values.items()), frozenset(parameters or ()))
 
     def combinational(self, parameters: Mapping[str, int] | None = None) -> Instance:

@@ -23,13 +23,12 @@ type Table = tuple[Sequence[int], np.ndarray]
 _MOST_DIGIT_BITS = 12
 
 
-def greatest_sum(rest: Polynomial, tables: Sequence[Table], end: float) -> tuple[int, int] | None:
+def greatest_sum(rest: Polynomial, tables: Sequence[Table], end: float) -> tuple[int, int]:
     """Return an upper bound of a polynomial plus tables, and variables at 1 where it is large.
 
     The bound is the maximum where the variables fall into digits such that each table, and each
     term of the polynomial, is over two of them at most: then the digits are enumerated by branch
-    and bound.  Else it is the sum of the maxima.  None where the time, `end` by the monotonic
-    clock, is up.
+    and bound, until the time `end` by the monotonic clock.  Else it is the sum of the maxima.
     """
     high, ones = polynomials.greatest(rest)
     total = high
@@ -40,9 +39,8 @@ def greatest_sum(rest: Polynomial, tables: Sequence[Table], end: float) -> tuple
     if _value(rest, tables, ones) == total:
         return total, ones
     digits = _digits(rest, tables)
-    if digits is None:
-        return total, ones
-    return _enumerated(rest, tables, digits, end)
+    found = None if digits is None else _enumerated(rest, tables, digits, end)
+    return (total, ones) if found is None else found
 
 
 def _value(rest: Polynomial, tables: Sequence[Table], ones: int) -> int:

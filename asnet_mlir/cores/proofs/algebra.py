@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,11 @@ __all__ = ["Bounds", "error_bounds"]
 #: Terms of a bit that gates make of others, and of a word.
 _MOST_BIT_TERMS, _MOST_TERMS = 16, 8192
 _MOST_CASES = 4096
-#: Operand bits of a block that is tabulated.
-_MOST_TABLE_BITS = 24
+_ENUMERATION_SECONDS = 10.0
+#: Above every word.
+_NO_BOUND = 1 << 512
+#: Bits of the inputs of a block that is tabulated: of any, and where cases could help.
+_MOST_TABLE_BITS, _FEW_TABLE_BITS = 24, 16
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class _Stuck(Exception):
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """A module applied to operand bits; its result is the unknown `term` of polynomials.
+    """A module applied to operand bits; its result, 0..high, is the unknown `term`.
 
     `inputs` are the bits of its ports by net: constants, or terms of operand bits.
     """
@@ -97,6 +100,7 @@ class _Block:
     outputs: tuple[Any, ...]
     terms: tuple[int, ...]
     term: int
+    high: int
 
 
 class _Circuit:
@@ -152,7 +156,10 @@ class _Circuit:
             for port, entry in ports.items()
             if entry["direction"] == "output"
         }
-        if any(isinstance(bit, _Unknown) for bits in found.values() for bit in bits):
+        unknown = [bit for bits in found.values() for bit in bits if isinstance(bit, _Unknown)]
+        # Cases serve large modules better, where they help.
+        most = _FEW_TABLE_BITS if any(u.variable is not None for u in unknown) else _MOST_TABLE_BITS
+        if unknown and len(inputs) <= most:
             for port, bits in found.items():
                 found[port] = self._tabulated(name, inputs, ports[port]["bits"]) or bits
         return found
@@ -168,16 +175,13 @@ class _Circuit:
                 return None
             terms[net] = -1 - term if isinstance(bit, int) else term
         operands = tuple(dict.fromkeys(term for term in terms.values() if term > 0))
-        if len(operands) > _MOST_TABLE_BITS:
-            return None
         term = self._atom(max((t.bit_length() - 1 for t in operands), default=None))
-        block = _Block(name, terms, tuple(outputs), operands, term)
-        self.blocks.append(block)
-        high = (1 << len(outputs)) - 1
+        block = _Block(name, terms, tuple(outputs), operands, term, (1 << len(outputs)) - 1)
         # A product's range matters to the sum of products; a leading-one detector's to nothing.
         if len(outputs) >= len(operands):
-            high = int(self._tables.of(block).max())
-        word = _Word({term: 1}, high)
+            block = replace(block, high=int(self._tables.of(block).max()))
+        self.blocks.append(block)
+        word = _Word({term: 1}, block.high)
         return [(word, k) for k in range(len(outputs))]
 
     def _cell(
@@ -268,6 +272,31 @@ class _Circuit:
         self.hints.append(hint)
         return 1 << (self._operand_bits + len(self.hints) - 1)
 
+    def _highest(self, polynomial: Polynomial) -> int:
+        """Return an upper bound of a value.
+
+        The part of a word w from bit k on lies in (w - 2^k + 1) / 2^k .. w / 2^k, so that it is
+        replaced by these, all multiplied by 2^k; the result of a block, by its range.
+        """
+        total, scale = dict(polynomial), 0
+        for (word, first), atom in reversed(self._parts.items()):
+            coefficient = total.pop(atom, 0)
+            if not coefficient:
+                continue
+            total = polynomials.scaled(total, 1 << first)
+            total = polynomials.add(total, word.polynomial, coefficient)
+            if coefficient < 0:
+                total = polynomials.add(total, {0: (1 << first) - 1}, -coefficient)
+            scale += first
+        for block in self.blocks:
+            coefficient = total.pop(block.term, 0)
+            if coefficient > 0:
+                total = polynomials.add(total, {0: 1}, coefficient * block.high)
+        # A term with an unknown and an operand bit has no bound here.
+        if self._has_atoms(total):
+            return _NO_BOUND
+        return polynomials.range_of(total)[1] >> scale
+
     def _has_atoms(self, polynomial: Polynomial) -> bool:
         return any(term >> self._operand_bits for term in polynomial)
 
@@ -287,8 +316,8 @@ class _Circuit:
             found, high = polynomials.add(a[0], b[0], -1), a[1]
             if self._has_atoms(found) or polynomials.range_of(found)[0] < 0:
                 return None
-        if high >> width and not self._has_atoms(found):
-            high = min(high, polynomials.range_of(found)[1])
+        if high >> width:
+            high = min(high, self._highest(found))
         return None if high >> width else _bits(found, high, width)
 
     def _conjunctions(self, a: Sequence[_Bit], b: Sequence[_Bit]) -> list[_Bit]:
@@ -557,8 +586,8 @@ def _greatest(
         for term in mine:
             del rest[term]
         groups.append((block.terms, tables.of(block) * factor + _values(mine, block.terms)))
-    found = greatest_sum(rest, groups, end)
-    return None if found is None else (found[0] << shift, found[1])
+    found = greatest_sum(rest, groups, min(end, time.monotonic() + _ENUMERATION_SECONDS))
+    return found[0] << shift, found[1]
 
 
 def _values(polynomial: Polynomial, terms: Sequence[int]) -> np.ndarray:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from asnet_mlir.cores.circuits import aig
 from asnet_mlir.cores.circuits.gates import Gates
 from asnet_mlir.cores.proofs import solver
@@ -49,6 +51,32 @@ class Subject:
         a, b, _ = self.widths
         return a + b if self.op == "muli" else max(a, b) + 1
 
+    def gates(self) -> tuple[aig.Graph, aig.Word, aig.Word, aig.Word]:
+        """Return the core's gates, and the bits of a, b and the result.
+
+        Raises:
+          UnsupportedError: there are too many gates, or a cell has none.
+        """
+        graph = aig.Graph()
+        ports = self.netlist.module["ports"]
+        a, b = (graph.word(len(ports[name]["bits"])) for name in "ab")
+        nets = dict(zip([*ports["a"]["bits"], *ports["b"]["bits"]], [*a, *b], strict=True))
+        gates = Gates(graph, self.netlist.module["cells"], nets)
+        return graph, a, b, gates.word(ports["result"]["bits"])
+
+    def evaluate(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Return the result's bits, uint64 of the shape of a and b, by the core's gates."""
+        graph, *words, result = self.gates()
+        values = {
+            literal: operand >> np.uint64(k) & np.uint64(1) > 0
+            for word, operand in zip(words, (a.astype(np.uint64), b.astype(np.uint64)), strict=True)
+            for k, literal in enumerate(word)
+        }
+        total = np.zeros(a.shape, np.uint64)
+        for k, bit in enumerate(graph.evaluate(result, values)):
+            total |= bit.astype(np.uint64) << np.uint64(k)
+        return total
+
 
 def decide(
     subject: Subject, bound: int, engine: Engine, seconds: float
@@ -64,12 +92,7 @@ def decide(
     """
     if subject.op not in ("muli", "addi", "subi"):
         raise UnsupportedError(f"no miter for '{subject.op}'; muli, addi and subi have one")
-    graph = aig.Graph()
-    ports = subject.netlist.module["ports"]
-    a, b = (graph.word(len(ports[name]["bits"])) for name in "ab")
-    nets = [*ports["a"]["bits"], *ports["b"]["bits"]]
-    gates = Gates(graph, subject.netlist.module["cells"], dict(zip(nets, [*a, *b], strict=True)))
-    result = gates.word(ports["result"]["bits"])
+    graph, a, b, result = subject.gates()
     if engine == "abc":
         return _by_abc(graph, subject, (a, b, result), bound, seconds)
     return _by_z3(graph, subject, (a, b, result), bound, seconds)

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import functools
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -20,6 +20,7 @@ from asnet_mlir.cores.core import (
 from asnet_mlir.cores.ports import PORT_ROLES, Ports
 from asnet_mlir.cores.reading import significand
 from asnet_mlir.cores.sources import text as verilog_text
+from asnet_mlir.cores.sources.members import Members
 from asnet_mlir.cores.sources.memory_files import with_placed_files
 from asnet_mlir.cores.sources.source import Source, read_source
 from asnet_mlir.errors import InputError
@@ -47,6 +48,7 @@ _MANIFEST_KEYS = {
     "includes",
     "signed",
     "content",
+    "members",
 }
 
 
@@ -149,6 +151,7 @@ def _parse_manifest_cached(
         signed=signed,
         signed_by=signed_by,
         includes=includes,
+        members=_members(table, parameters, sources),
     )
     if not is_unit:
         return core
@@ -193,6 +196,25 @@ def _includes(table: _Table) -> tuple[Path, ...]:
             raise table.error("includes", f"names '{folder}', which is no folder here")
         folders.append((table.path.parent / folder).resolve())
     return tuple(folders)
+
+
+def _members(
+    table: _Table, parameters: Sequence[Parameter], sources: tuple[Source, ...]
+) -> Members | None:
+    """Return the circuits of which a parameter chooses one."""
+    if "members" not in table.values:
+        return None
+    inner = table.inner("members", table.get("members", dict))
+    inner.check_keys({"parameter", "index", "module"})
+    name, index, module = (inner.get(key, str) for key in ("parameter", "index", "module"))
+    if name not in {parameter.name for parameter in parameters}:
+        raise inner.error("parameter", f"names '{name}', no parameter")
+    path = (table.path.parent / index).resolve()
+    if not path.is_file():
+        raise inner.error("index", f"names '{index}', which is not there")
+    if module not in {source.path.stem for source in sources}:
+        raise inner.error("module", f"is '{module}', but no source has this name")
+    return Members(name, path, module, sources)
 
 
 def _ports(table: _Table) -> Ports:
