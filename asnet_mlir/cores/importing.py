@@ -236,6 +236,7 @@ def _taken(file: str, target: Path) -> str:
 
 def _keep(row: each.Row, target: Path) -> each.Row:
     """Write a member that passed; return its row, or that of a failure with what explains it."""
+    row = dataclasses.replace(row, core=row.core or Path(row.file).stem)
     if row.status == "pass" and row.member is not None:
         member = target / row.core
         try:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from asnet_mlir.cli.main import main
-from asnet_mlir.cores import each, importing, load_core, parse_instance
+from asnet_mlir.cores import each, ensure_checked, importing, load_core, parse_instance
 from asnet_mlir.cores.importing import import_circuits
 from asnet_mlir.cores.simulation.simulation import simulate_pairs
 from asnet_mlir.errors import InputError, ToolError
@@ -105,6 +105,13 @@ def test_members_are_bound_by_their_paths(imported: Path, monkeypatch: pytest.Mo
     x, y = (np.where(side > 7, side - 16.0, side) for side in (a, b))
     got = simulate_pairs(signed, a, b).view(np.int8)
     np.testing.assert_array_equal(got, x * y + (a & 1 | b >> 1 & 1))
+
+
+def test_members_are_not_checked_again(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(imported)
+    monkeypatch.delenv("ASNET_CHECK_VECTORS", raising=False)
+    monkeypatch.setattr(sys.modules["asnet_mlir.cores.checks.check"], "_check_all", None)
+    ensure_checked([parse_instance("library/public/mul4u_0AA")])
 
 
 def test_again_is_at_once_and_another_circuit_of_a_name_is_refused(
