@@ -2,7 +2,7 @@
 //
 // Purpose:  result_o = a_i * b_i, round to nearest even. In soft logic fmul is the smaller one.
 // Source:   IEEE 754-2019, 5.4.1.
-// Latency:  LATENCY = 0..9 registers between operands and result. Up to three (and FLUSH = 0) are around
+// Latency:  LATENCY = 0..10 registers between operands and result. Up to three (and FLUSH = 0) are around
 //           one 24 x 24 bit multiplication, between the front and the back of significand cores, so
 //           that one with an exact unit has this core's structure; more are inside the product as
 //           well, which has four 12 x 12 bit multiplications then: see asnet_fmul.
@@ -18,8 +18,8 @@ module fmul_dsp #(
   output logic [31:0] result_o
 );
 
-  if (LATENCY > 9) begin : gen_bad_latency
-    $error("fmul_dsp: LATENCY must be in 0..9");
+  if (LATENCY > 10) begin : gen_bad_latency
+    $error("fmul_dsp: LATENCY must be in 0..10");
   end
   if (FLUSH > 1) begin : gen_bad_flush
     $error("fmul_dsp: FLUSH must be 0 or 1");

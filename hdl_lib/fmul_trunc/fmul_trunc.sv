@@ -3,7 +3,7 @@
 // Purpose:  result_o = fmul(mask(a_i), mask(b_i)), where mask clears the last P fraction bits.
 // Source:   J. Y. F. Tong, D. Nagle, R. A. Rutenbar, "Reducing Power by Optimizing the Necessary
 //           Precision/Range of Floating-Point Arithmetic", IEEE TVLSI 8(3), 2000.
-// Latency:  LATENCY = 0..9, that of fmul.
+// Latency:  LATENCY = 0..10, that of fmul.
 // Flush:    FLUSH, that of fmul.
 // Special:  those of fmul on the masked operands: the rounding is to nearest even of their exact
 //           product. A NaN whose only fraction bits are masked is read as an infinity.
