@@ -44,7 +44,7 @@ def add(verbs: Verbs) -> None:
         "--clock-mhz",
         type=number,
         metavar="F",
-        help="give each core the fewest pipeline stages with which it reaches F MHz alone on ECP5",
+        help="give each core the fewest pipeline stages for F MHz on ECP5, a tenth to spare alone",
     )
     command.add_argument(
         "--predict-area",

@@ -57,8 +57,8 @@ def generate(
         `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
         neurons); a pooling gets one.
       clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
-        on ECP5, reaches this clock: where the binding says nothing about the parameter that gives
-        its latency.  Bits stay the same, cycles do not.
+        on ECP5, reaches this clock and, if it can, a tenth more: where the binding says nothing
+        about the parameter that gives its latency.  Bits stay the same, cycles do not.
       prefix: the name of the top module, with which the names of all other modules and of the ROMs'
         files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys

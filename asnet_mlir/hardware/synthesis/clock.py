@@ -20,7 +20,8 @@ __all__ = ["Choice", "check_clock", "choose", "registers"]
 _FEW = 10
 # By so much a placement may be worse than the best one of the same netlist.
 _SPREAD = 1.25
-
+# By so much a core is quicker alone than among others in a network's hardware, at most.
+_MARGIN = 1.1
 
 # Where a word goes from a memory through the choice of operands in one cycle, ECP5 reaches 101 MHz.
 _DIRECT_MHZ = 90.0
@@ -68,7 +69,8 @@ def choose(
     Args:
       binding: the rules.
       instances: those that the hardware has, of ops without a rule too.
-      clock_mhz: the clock that each must reach alone, between registers.
+      clock_mhz: the clock that each must reach alone, between registers: with a tenth to spare,
+        which the hardware around it takes, where it has a depth for that.
       synthesize: gives `fmax_mhz` of an instance.
 
     Raises:
@@ -103,25 +105,26 @@ class _Chooser:
             self.known[key] = self.synthesize(instance)["fmax_mhz"]
         return self.known[key]
 
-    def reaches(self, instance: Instance) -> bool:
+    def reaches(self, instance: Instance, margin: float = 1.0) -> bool:
         fmax = self.fmax(instance)
-        return fmax is None or fmax >= self.clock_mhz
+        return fmax is None or fmax >= self.clock_mhz * margin
 
     def at_clock(self, instance: Instance) -> Instance:
         depths = instance.depths
         found = self.search(instance, depths) if depths else instance
-        if found is None or not self.reaches(found):
-            tried = [instance.at_depth(depth) for depth in depths] or [instance]
+        if found is None:
+            tried = [instance.at_depth(depth) for depth in depths]
             tried = [one for one in tried[:-1] if one.content_hash in self.known] + tried[-1:]
-            best = max(tried, key=lambda one: self.fmax(one) or 0.0)
+            found = max(tried, key=lambda one: self.fmax(one) or 0.0)
+        if not self.reaches(found):
             name = str(instance.core.latency_cycles)
             depth = ""
             if depths:
-                depth = f" at most, with {name}={dict(best.parameters)[name]}"
+                depth = f" at most, with {name}={dict(found.parameters)[name]}"
             elif name in instance.given:
-                depth = f" with the {name}={dict(best.parameters)[name]} that the binding gives"
+                depth = f" with the {name}={dict(found.parameters)[name]} that the binding gives"
             raise InputError(
-                f"{instance.label}: the core alone reaches {self.fmax(best)} MHz{depth}, not "
+                f"{instance.label}: the core alone reaches {self.fmax(found)} MHz{depth}, not "
                 f"{self.clock_mhz:g}; lower --clock-mhz or bind another core"
             )
         entry = self.entries.setdefault(found.content_hash, {})
@@ -132,26 +135,26 @@ class _Chooser:
         return found
 
     def search(self, instance: Instance, depths: tuple[int, ...]) -> Instance | None:
-        """Return the shallowest one found that reaches the clock.
+        """Return the shallowest one found that reaches the clock with the margin.
 
         What takes t between registers takes t / n, at best, in n stages: depths that cannot reach
         the clock by that are not tried.
         """
         first = instance.at_depth(depths[0])
-        if self.reaches(first):
+        if self.reaches(first, _MARGIN):
             return first
-        stages = self.clock_mhz / ((self.fmax(first) or 0.0) * _SPREAD or math.inf)
+        stages = self.clock_mhz * _MARGIN / ((self.fmax(first) or 0.0) * _SPREAD or math.inf)
         options = [
             option for option in map(instance.at_depth, depths[1:]) if option.latency + 1 >= stages
         ]
-        if len(options) > _FEW and self.reaches(options[-1]):
+        if len(options) > _FEW and self.reaches(options[-1], _MARGIN):
             low, high = -1, len(options) - 1
             while high - low > 1:
                 middle = (low + high) // 2
-                if self.reaches(options[middle]):
+                if self.reaches(options[middle], _MARGIN):
                     high = middle
                 else:
                     low = middle
             return options[high]
         # The clock does not grow evenly: another depth than the last one may still reach it.
-        return next((option for option in options if self.reaches(option)), None)
+        return next((option for option in options if self.reaches(option, _MARGIN)), None)
