@@ -74,7 +74,7 @@ def mutants() -> dict[str, Claim]:
     short = changed(
         mul,
         "asnet_fmul",
-        ".Cut(4), .Cuts(Cuts), .Latency(Latency)) u_flags_4",
+        ".Cut(4), .Cuts(Cuts), .Latency(Spread)) u_flags_4",
         ".Cut(4), .Cuts(Cuts), .Latency(0)) u_flags_4",
     )
     early = claim(div.instance({"P": 3}), latency=14)
