@@ -188,6 +188,10 @@ hardware-figures: setup ## area and clock against P, Fig. 3(b,c) and 4(b,c): lik
 cores-table: setup ## docs/cores.md: every core with its strategy, check, errors and speed
 	$(BIN)/python benchmarks/cores_table.py
 
+.PHONY: fronts
+fronts: setup ## evolved multipliers and adders: lets searches go on, adds what they find, docs/fronts.md
+	nice $(BIN)/python benchmarks/fronts.py
+
 .PHONY: library
 library: setup ## circuits of mul24_library: figures that are missing, docs/library.md; goes on likewise
 	nice $(BIN)/python benchmarks/library.py
