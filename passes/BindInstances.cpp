@@ -2,6 +2,7 @@
 #include "passes/Passes.h"
 
 #include "dialects/approx/Instances.h"
+#include "dialects/approx/Layers.h"
 
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringExtras.h"
@@ -23,15 +24,10 @@ struct Binding {
   uint32_t id;
   StringRef format; // of the ops that it is about; empty for all
 
-  bool fits(approx::ArithmeticOpInterface op, StringRef opLayer) const {
-    return kind == op.getOpKind() && fitsLayer(opLayer) &&
-           (format.empty() || format == op.getOperandFormat().getName());
-  }
-
   /// A layer is bound by its name and by every scope that holds it.
-  bool fitsLayer(StringRef opLayer) const {
-    return layer.empty() || opLayer == layer ||
-           (opLayer.starts_with(layer) && opLayer[layer.size()] == '/');
+  bool fits(approx::ArithmeticOpInterface op, StringRef opLayer) const {
+    return kind == op.getOpKind() && approx::isWithin(opLayer, layer) &&
+           (format.empty() || format == op.getOperandFormat().getName());
   }
 };
 
@@ -129,7 +125,7 @@ private:
         return success();
       if (op.getOpKind() != binding.kind)
         continue;
-      if (binding.fitsLayer(layer))
+      if (approx::isWithin(layer, binding.layer))
         otherFormat = op.getOperandFormat().getName();
       if (!layer.empty())
         layers.insert(layer);
@@ -172,13 +168,10 @@ private:
     return "; did you mean '" + best.str() + "'?";
   }
 
-  /// The most specific binding that fits: the one with the longest layer.
   static const Binding *find(ArrayRef<Binding> all, approx::ArithmeticOpInterface op) {
-    const Binding *best = nullptr;
-    for (const Binding &binding : all)
-      if (binding.fits(op, layerOf(op)) && (!best || binding.layer.size() > best->layer.size()))
-        best = &binding;
-    return best;
+    auto fitting = llvm::make_filter_range(
+        all, [&](const Binding &binding) { return binding.fits(op, layerOf(op)); });
+    return approx::mostSpecific(fitting, [](const Binding &b) -> StringRef { return b.layer; });
   }
 };
 } // namespace

@@ -13,8 +13,8 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr StringLiteral kReadOnly[] = {"approx.weight", "approx.value", "approx.prepared",
-                                       "approx.parameters"};
+constexpr StringLiteral kReadOnly[] = {approx::kWeightAttrName, approx::kValueAttrName,
+                                       approx::kPreparedAttrName, approx::kParametersAttrName};
 
 struct ProtectWeights : impl::ProtectWeightsBase<ProtectWeights> {
   void runOnOperation() override {

@@ -51,7 +51,7 @@ private:
   void findVarying() {
     DenseSet<Value> values;
     for (BlockArgument argument : main.getArguments())
-      if (!main.getArgAttr(argument.getArgNumber(), "approx.weight"))
+      if (!main.getArgAttr(argument.getArgNumber(), approx::kWeightAttrName))
         values.insert(argument);
     for (Operation &op : main.getBody().front())
       if (llvm::any_of(op.getOperands(), [&](Value operand) { return values.contains(operand); })) {
@@ -106,7 +106,7 @@ private:
     Operation *movement = nullptr; // the first of those in front of the op
     auto begin = [&](Operation *op, Part next, bool isCut) {
       if (part != Part::none && isCut)
-        (movement ? movement : op)->setAttr("approx.cut", builder.getUnitAttr());
+        (movement ? movement : op)->setAttr(approx::kCutAttrName, builder.getUnitAttr());
       part = next;
     };
     for (Operation *op : ops) {
@@ -148,7 +148,7 @@ private:
       if (!varying.contains(&op))
         continue;
       auto own = op.getAttrOfType<StringAttr>(approx::kLayerAttrName);
-      if (parts.empty() || op.hasAttr("approx.cut") || (own && layer && own != layer)) {
+      if (parts.empty() || op.hasAttr(approx::kCutAttrName) || (own && layer && own != layer)) {
         parts.emplace_back();
         layer = own;
       }
@@ -172,7 +172,7 @@ private:
         if (!leaves(op))
           continue;
         if (behind) {
-          behind->setAttr("approx.cut", builder.getUnitAttr());
+          behind->setAttr(approx::kCutAttrName, builder.getUnitAttr());
           isChanged = true;
           behind = nullptr;
         }

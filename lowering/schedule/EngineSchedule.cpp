@@ -94,7 +94,8 @@ bool Engine::collectOperand(linalg::GenericOp op, OpOperand &use, bool isEpilogu
   operand.argument = dyn_cast<BlockArgument>(source);
   if (!operand.argument)
     return no("reads what is neither a weight nor a value of another layer");
-  operand.isWeight = func.getArgAttr(operand.argument.getArgNumber(), "approx.weight") != nullptr;
+  operand.isWeight = func.getArgAttr(operand.argument.getArgNumber(), approx::kWeightAttrName) !=
+                     nullptr;
   if (operand.isWeight && operand.pad)
     return no("pads a weight");
   operandOf[{op, use.getOperandNumber()}] = operands.size();
@@ -344,7 +345,7 @@ bool Engine::analyze() {
 }
 
 void Engine::annotateOp(linalg::GenericOp op, bool isMain, Operation *before) {
-  op->setDiscardableAttr("approx.phase", b.getStringAttr(isMain ? "main" : "epilogue"));
+  op->setDiscardableAttr(approx::kPhaseAttrName, b.getStringAttr(isMain ? "main" : "epilogue"));
   SmallVector<Attribute> sources;
   SmallVector<int32_t> words;
   for (OpOperand &use : op->getOpOperands()) {
@@ -363,21 +364,21 @@ void Engine::annotateOp(linalg::GenericOp op, bool isMain, Operation *before) {
     sources.push_back(b.getStringAttr(source));
     words.push_back(word);
   }
-  op->setDiscardableAttr("approx.sources", b.getArrayAttr(sources));
-  op->setDiscardableAttr("approx.bits", b.getDenseI32ArrayAttr(words));
+  op->setDiscardableAttr(approx::kSourcesAttrName, b.getArrayAttr(sources));
+  op->setDiscardableAttr(approx::kBitsAttrName, b.getDenseI32ArrayAttr(words));
   for (Operation &inner : op.getBody()->without_terminator()) {
     if (isa<arith::ConstantOp>(inner))
       continue;
-    inner.setDiscardableAttr("approx.start", i64(starts[&inner]));
+    inner.setDiscardableAttr(approx::kStartAttrName, i64(starts[&inner]));
     if (isUnit(inner)) {
       int64_t id = inner.getAttrOfType<IntegerAttr>("instance").getInt();
-      inner.setDiscardableAttr("approx.unit", i64(id));
-      inner.setDiscardableAttr("approx.latency", i64(latencyOf(&inner)));
+      inner.setDiscardableAttr(approx::kUnitAttrName, i64(id));
+      inner.setDiscardableAttr(approx::kLatencyAttrName, i64(latencyOf(&inner)));
       if (int64_t cycles = intervalOf(&inner); cycles > 1)
-        inner.setDiscardableAttr("approx.interval", i64(cycles));
+        inner.setDiscardableAttr(approx::kIntervalAttrName, i64(cycles));
       units[id] += isMain ? lanes : 1;
     } else {
-      inner.setDiscardableAttr("approx.alu", b.getStringAttr(plainName(&inner)));
+      inner.setDiscardableAttr(approx::kAluAttrName, b.getStringAttr(plainName(&inner)));
     }
   }
 }
@@ -392,7 +393,7 @@ void Engine::annotate() {
   // Constants give their words to CIRCT's process.
   func.walk([&](arith::ConstantOp constant) {
     if (auto word = constantWord(constant.getResult()))
-      constant->setDiscardableAttr("approx.bits", b.getI32IntegerAttr(int32_t(*word)));
+      constant->setDiscardableAttr(approx::kBitsAttrName, b.getI32IntegerAttr(int32_t(*word)));
   });
   annotateOperands();
   annotateEngine();
@@ -404,7 +405,7 @@ void Engine::annotateOperands() {
     NamedAttrList attrs;
     unsigned number = operand.argument.getArgNumber();
     if (operand.isWeight) {
-      attrs.set("weight", func.getArgAttr(number, "approx.weight"));
+      attrs.set("weight", func.getArgAttr(number, approx::kWeightAttrName));
       if (!operand.isEpilogue) {
         attrs.set("ranges", array(operand.ranges));
         attrs.set("strides", array(operand.strides));
@@ -414,7 +415,7 @@ void Engine::annotateOperands() {
       }
       romWords += operand.words * (operand.isEpilogue ? 1 : lanes);
     } else {
-      attrs.set("value", func.getArgAttr(number, "approx.value"));
+      attrs.set("value", func.getArgAttr(number, approx::kValueAttrName));
       attrs.set("frames", i64(operand.frames));
       ramWords += operand.words * operand.frames;
     }
@@ -436,7 +437,7 @@ void Engine::annotateOperands() {
     }
     operandAttrs.push_back(attrs.getDictionary(func.getContext()));
   }
-  func->setDiscardableAttr("approx.operands", b.getArrayAttr(operandAttrs));
+  func->setDiscardableAttr(approx::kOperandsAttrName, b.getArrayAttr(operandAttrs));
 }
 
 void Engine::annotateEngine() {
@@ -479,7 +480,7 @@ void Engine::annotateEngine() {
   attrs.set("bound", i64(bound));
   attrs.set("work", i64(outputs * depth));
   attrs.set("resources", resources.getDictionary(func.getContext()));
-  func->setDiscardableAttr("approx.engine", attrs.getDictionary(func.getContext()));
+  func->setDiscardableAttr(approx::kEngineAttrName, attrs.getDictionary(func.getContext()));
 }
 
 } // namespace asnet

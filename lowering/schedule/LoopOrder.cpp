@@ -134,13 +134,13 @@ int64_t LoopOrder::interchange(affine::AffineForOp root, bool apply) {
   }
   if (!apply || *best + 1 == band.size())
     return least;
-  Attribute layer = root->getAttr("approx.layer");
+  Attribute layer = root->getAttr(approx::kLayerAttrName);
   affine::AffineForOp moved = band[*best];
   for (size_t i = *best + 1; i < band.size(); ++i)
     affine::interchangeLoops(moved, band[i]);
   if (*best == 0 && layer) {
-    moved->removeAttr("approx.layer");
-    band[1]->setAttr("approx.layer", layer);
+    moved->removeAttr(approx::kLayerAttrName);
+    band[1]->setAttr(approx::kLayerAttrName, layer);
   }
   return least;
 }

@@ -92,8 +92,8 @@ FailureOr<Memory> Memories::describe(Operation *op, Value base) {
   memory.words = cast<MemRefType>(base.getType()).getNumElements();
   if (auto argument = dyn_cast<BlockArgument>(base)) {
     unsigned index = argument.getArgNumber();
-    auto weight = func.getArgAttrOfType<StringAttr>(index, "approx.weight");
-    auto role = func.getArgAttrOfType<StringAttr>(index, "approx.role");
+    auto weight = func.getArgAttrOfType<StringAttr>(index, approx::kWeightAttrName);
+    auto role = func.getArgAttrOfType<StringAttr>(index, approx::kRoleAttrName);
     memory.name = weight ? weight.str() : ("arg" + Twine(index)).str();
     if (weight)
       memory.role = "weight";
@@ -286,13 +286,14 @@ SmallVector<int64_t> Memories::stridesOf(Operation *op, const Access &access) {
 void Memories::annotate() {
   Builder builder(func.getContext());
   for (auto &[op, access] : accesses) {
-    setInt(op, "approx.memory", access.memory);
-    setInt(op, "approx.base", memories[access.memory].address + access.address.constant);
-    op->setDiscardableAttr("approx.strides", builder.getDenseI64ArrayAttr(stridesOf(op, access)));
+    setInt(op, approx::kMemoryAttrName, access.memory);
+    setInt(op, approx::kBaseAttrName, memories[access.memory].address + access.address.constant);
+    op->setDiscardableAttr(approx::kStridesAttrName,
+                           builder.getDenseI64ArrayAttr(stridesOf(op, access)));
   }
   auto attrs = llvm::map_to_vector(
       memories, [&](const Memory &memory) -> Attribute { return toAttr(memory); });
-  func->setDiscardableAttr("approx.memories", builder.getArrayAttr(attrs));
+  func->setDiscardableAttr(approx::kMemoriesAttrName, builder.getArrayAttr(attrs));
 }
 
 DictionaryAttr Memories::toAttr(const Memory &memory) {
@@ -317,7 +318,7 @@ DictionaryAttr Memories::toAttr(const Memory &memory) {
 }
 
 LogicalResult Memories::verify() {
-  auto stated = func->getAttrOfType<ArrayAttr>("approx.memories");
+  auto stated = func->getAttrOfType<ArrayAttr>(approx::kMemoriesAttrName);
   if (!stated || stated.size() != memories.size())
     return func.emitOpError("accesses ")
            << memories.size() << " memories, but 'approx.memories' has "
@@ -338,9 +339,9 @@ LogicalResult Memories::verify() {
         return func.emitOpError("has '") << memory.name << "' and '" << other.name
                                          << "' at the same words, while both are needed";
   for (auto &[op, access] : accesses) {
-    auto number = op->getAttrOfType<IntegerAttr>("approx.memory");
-    auto base = op->getAttrOfType<IntegerAttr>("approx.base");
-    auto strides = op->getAttrOfType<DenseI64ArrayAttr>("approx.strides");
+    auto number = op->getAttrOfType<IntegerAttr>(approx::kMemoryAttrName);
+    auto base = op->getAttrOfType<IntegerAttr>(approx::kBaseAttrName);
+    auto strides = op->getAttrOfType<DenseI64ArrayAttr>(approx::kStridesAttrName);
     const Memory &memory = memories[access.memory];
     if (!number || number.getInt() != access.memory)
       return scheduleError(op, "accesses '", memory.name, "', which is memory ", access.memory,

@@ -174,12 +174,12 @@ bool NodeMaker::needsRegister(arith::ConstantOp constant) {
     user = *user->getUsers().begin();
   if (isCondition(user, constant))
     return true;
-  Attribute bits = constant->getAttr("approx.bits");
+  Attribute bits = constant->getAttr(approx::kBitsAttrName);
   for (Value operand : user->getOperands()) {
     Operation *other = producer(operand);
     if (other == constant)
       break;
-    if (other && isa<arith::ConstantOp>(other) && other->getAttr("approx.bits") != bits)
+    if (other && isa<arith::ConstantOp>(other) && other->getAttr(approx::kBitsAttrName) != bits)
       return true;
   }
   return false;

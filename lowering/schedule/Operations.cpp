@@ -112,13 +112,6 @@ std::optional<uint32_t> wordOf(arith::ConstantOp constant) {
   return std::nullopt;
 }
 
-StringAttr layerOf(Operation *op) {
-  for (; op; op = op->getParentOp())
-    if (auto layer = op->getAttrOfType<StringAttr>("approx.layer"))
-      return layer;
-  return {};
-}
-
 void setInt(Operation *op, StringRef name, int64_t value) {
   op->setDiscardableAttr(name, Builder(op->getContext()).getI64IntegerAttr(value));
 }

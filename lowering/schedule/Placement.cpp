@@ -271,11 +271,11 @@ Plan planLoop(MutableArrayRef<Node> nodes, Value variable, int64_t trips, Proble
 }
 
 Overlap overlapOf(affine::AffineForOp loop, const MachineTiming &timing) {
-  auto lengths = loop->getAttrOfType<DenseI64ArrayAttr>("approx.lengths");
-  Overlap overlap{loop->getAttrOfType<IntegerAttr>("approx.ii").getInt(), lengths[0], tripsOf(loop),
-                  timing.branchRows()};
+  auto lengths = loop->getAttrOfType<DenseI64ArrayAttr>(approx::kLengthsAttrName);
+  Overlap overlap{loop->getAttrOfType<IntegerAttr>(approx::kInitiationIntervalAttrName).getInt(),
+                  lengths[0], tripsOf(loop), timing.branchRows()};
   if (auto outer = dyn_cast<affine::AffineForOp>(loop->getParentOp());
-      outer && outer->hasAttr("approx.overlap"))
+      outer && outer->hasAttr(approx::kOverlapAttrName))
     overlap.runs = tripsOf(outer);
   return overlap;
 }
@@ -290,7 +290,7 @@ bool mayOverlapRuns(affine::AffineForOp outer, affine::AffineForOp inner, const 
   SmallVector<Operation *> all = llvm::filter_to_vector(
       timedOps(*inner.getBody()), [](Operation *op) { return isLoad(op) || isStore(op); });
   auto start = [](Operation *op) {
-    return op->getAttrOfType<IntegerAttr>("approx.start").getInt();
+    return op->getAttrOfType<IntegerAttr>(approx::kStartAttrName).getInt();
   };
   for (Operation *first : all) {
     for (Operation *second : all) {

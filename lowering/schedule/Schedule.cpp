@@ -35,7 +35,7 @@ private:
     op->setDiscardableAttr(name, builder.getUnitAttr());
   }
   void setLengths(Operation *op, ArrayRef<int64_t> lengths) {
-    op->setDiscardableAttr("approx.lengths", builder.getDenseI64ArrayAttr(lengths));
+    op->setDiscardableAttr(approx::kLengthsAttrName, builder.getDenseI64ArrayAttr(lengths));
   }
 
   func::FuncOp func;
@@ -64,12 +64,12 @@ LogicalResult Scheduler::run() {
   memories.annotate();
   scheduleBlock(func.getBody().front());
   func.walk([&](affine::AffineForOp loop) {
-    if (loop->hasAttr("approx.ii"))
-      loop->setDiscardableAttr("approx.kernel",
+    if (loop->hasAttr(approx::kInitiationIntervalAttrName))
+      loop->setDiscardableAttr(approx::kKernelAttrName,
                                overlapOf(loop, problem.timing).toAttr(func.getContext()));
   });
-  func->setDiscardableAttr("approx.units", units.toAttr(func.getContext()));
-  func->setDiscardableAttr("approx.timing", problem.timing.toAttr(func.getContext()));
+  func->setDiscardableAttr(approx::kUnitsAttrName, units.toAttr(func.getContext()));
+  func->setDiscardableAttr(approx::kTimingAttrName, problem.timing.toAttr(func.getContext()));
   return verifySchedule(func);
 }
 
@@ -85,9 +85,9 @@ LogicalResult Scheduler::normalizeLoops() {
       if (trips == 0) {
         loop.erase();
       } else if (trips == 1) {
-        if (auto layer = op->getAttr("approx.layer"))
+        if (auto layer = op->getAttr(approx::kLayerAttrName))
           for (Operation &inner : loop.getBody()->without_terminator())
-            inner.setDiscardableAttr("approx.layer", layer);
+            inner.setDiscardableAttr(approx::kLayerAttrName, layer);
         if (failed(affine::promoteIfSingleIteration(loop)))
           return WalkResult::interrupt();
       }
@@ -130,7 +130,7 @@ LogicalResult Scheduler::separateConstants() {
     std::optional<uint32_t> word = wordOf(constant);
     if (!word)
       return scheduleError(constant, "is wider than a word of 32 bits or no scalar");
-    constant->setDiscardableAttr("approx.bits", builder.getI32IntegerAttr(int32_t(*word)));
+    constant->setDiscardableAttr(approx::kBitsAttrName, builder.getI32IntegerAttr(int32_t(*word)));
     for (OpOperand &use : llvm::make_early_inc_range(constant->getUses())) {
       OpBuilder at(use.getOwner());
       use.set(at.clone(*constant)->getResult(0));
@@ -155,9 +155,9 @@ void Scheduler::scheduleBlock(Block &block) {
       else
         scheduleBlock(*loop.getBody());
       overlapRuns(loop);
-      setInt(loop, "approx.trip", tripsOf(loop));
+      setInt(loop, approx::kTripAttrName, tripsOf(loop));
     } else if (isAlias(&op)) {
-      setFlag(&op, "approx.alias");
+      setFlag(&op, approx::kAliasAttrName);
     } else if (!isStructural(&op)) {
       segment.push_back(&op);
     }
@@ -177,7 +177,7 @@ int64_t Scheduler::scheduleSegment(ArrayRef<Operation *> ops) {
 void Scheduler::scheduleInnermost(affine::AffineForOp loop) {
   for (Operation &op : *loop.getBody())
     if (isAlias(&op))
-      setFlag(&op, "approx.alias");
+      setFlag(&op, approx::kAliasAttrName);
   SmallVector<Node> nodes = makeNodes(problem, timedOps(*loop.getBody()));
   Plan best = planLoop(nodes, loop.getInductionVar(), tripsOf(loop), problem);
   for (auto [node, start] : llvm::zip_equal(nodes, best.starts))
@@ -185,7 +185,7 @@ void Scheduler::scheduleInnermost(affine::AffineForOp loop) {
   annotate(nodes);
   setLengths(loop, best.length);
   if (best.ii)
-    setInt(loop, "approx.ii", best.ii);
+    setInt(loop, approx::kInitiationIntervalAttrName, best.ii);
 }
 
 /// Where a loop holds nothing but one whose iterations overlap, the first iterations of that one's
@@ -193,28 +193,30 @@ void Scheduler::scheduleInnermost(affine::AffineForOp loop) {
 void Scheduler::overlapRuns(affine::AffineForOp outer) {
   SmallVector<affine::AffineForOp> band;
   affine::getPerfectlyNestedLoops(band, outer);
-  if (problem.pipelineRows == 0 || band.size() != 2 || !band[1]->hasAttr("approx.ii") ||
+  if (problem.pipelineRows == 0 || band.size() != 2 ||
+      !band[1]->hasAttr(approx::kInitiationIntervalAttrName) ||
       !mayOverlapRuns(outer, band[1], memories, problem.timing))
     return;
   Overlap overlap = overlapOf(band[1], problem.timing);
   overlap.runs = tripsOf(outer);
   if (overlap.runRows() + overlap.overlapping() * overlap.ii <= problem.pipelineRows)
-    setFlag(outer, "approx.overlap");
+    setFlag(outer, approx::kOverlapAttrName);
 }
 
 void Scheduler::annotate(MutableArrayRef<Node> nodes) {
   const MachineTiming &timing = problem.timing;
   for (Node &node : nodes) {
-    setInt(node.op, node.isMove ? "approx.move" : "approx.start", node.start);
+    setInt(node.op, node.isMove ? approx::kMoveAttrName : approx::kStartAttrName, node.start);
     for (Operation *load : node.loads)
-      setInt(load, "approx.start", node.start - timing.memory);
+      setInt(load, approx::kStartAttrName, node.start - timing.memory);
     if (node.store)
-      setInt(node.store, "approx.start", node.start + node.latency + timing.issueToUse);
+      setInt(node.store, approx::kStartAttrName, node.start + node.latency + timing.issueToUse);
     if (node.unit) {
-      setInt(node.op, "approx.unit", *node.unit);
-      setInt(node.op, "approx.latency", node.latency);
+      setInt(node.op, approx::kUnitAttrName, *node.unit);
+      setInt(node.op, approx::kLatencyAttrName, node.latency);
     } else if (!node.isMove) {
-      node.op->setDiscardableAttr("approx.alu", builder.getStringAttr(plainFunction(node.op)));
+      node.op->setDiscardableAttr(approx::kAluAttrName,
+                                  builder.getStringAttr(plainFunction(node.op)));
     }
   }
 }

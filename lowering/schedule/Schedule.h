@@ -46,15 +46,12 @@ std::string plainFunction(mlir::Operation *op);
 /// The word of a scalar constant, a NaN canonical; nothing for what is no scalar or wider.
 std::optional<uint32_t> wordOf(mlir::arith::ConstantOp constant);
 
-/// The layer of an operation: that of the nearest one around it that has one.
-mlir::StringAttr layerOf(mlir::Operation *op);
-
 /// Say what is wrong with an op, in parts, and behind it in which layer.
 template <typename... Parts>
 mlir::InFlightDiagnostic scheduleError(mlir::Operation *op, Parts &&...parts) {
   mlir::InFlightDiagnostic diagnostic = op->emitOpError();
   (diagnostic << ... << std::forward<Parts>(parts));
-  if (mlir::StringAttr layer = layerOf(op))
+  if (mlir::StringAttr layer = approx::getLayer(op))
     diagnostic << " (layer '" << layer.getValue() << "')";
   return diagnostic;
 }

@@ -5,6 +5,8 @@
 #include "lowering/schedule/EngineSchedule.h"
 #include "lowering/schedule/Schedule.h"
 
+#include "dialects/approx/Layers.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
 
@@ -19,7 +21,7 @@ namespace {
 SmallVector<int64_t> argumentValues(func::FuncOp func) {
   SmallVector<int64_t> values;
   for (unsigned i = 0; i < func.getNumArguments(); ++i)
-    if (auto value = func.getArgAttrOfType<IntegerAttr>(i, "approx.value"))
+    if (auto value = func.getArgAttrOfType<IntegerAttr>(i, approx::kValueAttrName))
       values.push_back(value.getInt());
   return values;
 }
@@ -27,7 +29,7 @@ SmallVector<int64_t> argumentValues(func::FuncOp func) {
 SmallVector<int64_t> resultValues(func::FuncOp func) {
   SmallVector<int64_t> values;
   for (unsigned i = 0; i < func.getNumResults(); ++i)
-    if (auto value = func.getResultAttrOfType<IntegerAttr>(i, "approx.value"))
+    if (auto value = func.getResultAttrOfType<IntegerAttr>(i, approx::kValueAttrName))
       values.push_back(value.getInt());
   return values;
 }
@@ -46,41 +48,31 @@ public:
       int64_t count;
       if (number.getAsInteger(10, count) || count < 1 || count > 1024)
         return module.emitError("lanes must be 1 to 1024, got '") << number << "'";
-      if (layer.empty())
-        everywhere = count;
-      else
-        ofLayer[approx::decodeLayerName(layer)] = count;
+      ofScope[approx::decodeLayerName(layer)] = count;
     }
     return success();
   }
 
-  /// As with bindings, a layer's name stands for what is inside it too, and the longest one wins.
+  /// As with bindings, a layer's name stands for what is inside it too.
   int64_t of(StringRef layer) {
-    int64_t count = everywhere;
-    size_t longest = 0;
-    for (auto &[name, number] : ofLayer) {
-      if (layer != name && !layer.starts_with(name + "/"))
-        continue;
-      seen.insert(name);
-      if (name.size() > longest) {
-        longest = name.size();
-        count = number;
-      }
-    }
-    return count;
+    auto fitting = llvm::make_filter_range(
+        ofScope, [&](const auto &entry) { return approx::isWithin(layer, entry.first); });
+    for (const auto &[scope, count] : fitting)
+      seen.insert(scope);
+    return approx::mostSpecific(fitting, [](const auto &e) -> StringRef { return e.first; })
+        ->second;
   }
 
   /// An error for a name of no layer that was asked for.
   LogicalResult verifySeen(ModuleOp module) {
-    for (auto &[layer, count] : ofLayer)
-      if (!seen.contains(layer))
+    for (auto &[layer, count] : ofScope)
+      if (!layer.empty() && !seen.contains(layer))
         return module.emitError("lanes: the network has no layer '") << layer << "'";
     return success();
   }
 
 private:
-  int64_t everywhere = 1;
-  std::map<std::string, int64_t> ofLayer;
+  std::map<std::string, int64_t> ofScope = {{"", 1}};
   llvm::StringSet<> seen;
 };
 
@@ -178,13 +170,13 @@ void StreamScheduler::findOrdered() {
 }
 
 LogicalResult StreamScheduler::addStage(func::FuncOp func) {
-  auto layer = func->getAttrOfType<StringAttr>("approx.stage");
+  auto layer = func->getAttrOfType<StringAttr>(approx::kStageAttrName);
   SmallVector<int64_t> results = resultValues(func);
   bool mayReorder = func.getNumResults() == 1 && !ordered.contains(results.front());
   auto engine = std::make_unique<Engine>(func, cores, timing,
                                          lanes.of(layer ? layer.getValue() : ""), mayReorder);
   if (!engine->analyze()) {
-    func->setDiscardableAttr("approx.machine", b.getStringAttr(engine->reason));
+    func->setDiscardableAttr(approx::kMachineAttrName, b.getStringAttr(engine->reason));
     engine = nullptr;
   }
   if (results.size() != 1)
@@ -193,9 +185,9 @@ LogicalResult StreamScheduler::addStage(func::FuncOp func) {
            << " values that others read, which the style 'stream' does not support; name its parts "
               "as layers, or use the style 'shared'";
   maker[results.front()] = stages.size();
-  setNumbers(func, "approx.inputs", argumentValues(func));
-  setNumbers(func, "approx.results", results);
-  setInt(func, "approx.index", stages.size());
+  setNumbers(func, approx::kInputsAttrName, argumentValues(func));
+  setNumbers(func, approx::kResultsAttrName, results);
+  setInt(func, approx::kIndexAttrName, stages.size());
   stages.push_back({func, std::move(engine)});
   return success();
 }
@@ -205,12 +197,12 @@ LogicalResult StreamScheduler::annotateMain() {
   if (outputs.size() != 1 || !makerOf(outputs.front()))
     return main.emitError("gives other than one value that a layer computes; the style 'stream' "
                           "needs exactly one");
-  setNumbers(main, "approx.outputs", outputs);
+  setNumbers(main, approx::kOutputsAttrName, outputs);
   int64_t inputWords = 0;
   for (unsigned i = 0; i < main.getNumArguments(); ++i)
-    if (main.getArgAttr(i, "approx.value"))
+    if (main.getArgAttr(i, approx::kValueAttrName))
       inputWords += cast<RankedTensorType>(main.getArgumentTypes()[i]).getNumElements();
-  setInt(main, "approx.input_words", inputWords);
+  setInt(main, approx::kInputWordsAttrName, inputWords);
   // Properties of operations are not visible in CIRCT's process.
   std::map<int64_t, Attribute> units;
   for (auto &[id, core] : cores) {
@@ -220,9 +212,9 @@ LogicalResult StreamScheduler::annotateMain() {
     attrs.set("id", b.getI64IntegerAttr(id));
     units[id] = attrs.getDictionary(b.getContext());
   }
-  main->setDiscardableAttr("approx.units",
+  main->setDiscardableAttr(approx::kUnitsAttrName,
                            b.getArrayAttr(llvm::to_vector(llvm::make_second_range(units))));
-  main->setDiscardableAttr("approx.timing", timing.toAttr(b.getContext()));
+  main->setDiscardableAttr(approx::kTimingAttrName, timing.toAttr(b.getContext()));
   return success();
 }
 
@@ -247,14 +239,15 @@ void StreamScheduler::annotateOrders(Stage &stage) {
     }
     orders.push_back(order.getDictionary(b.getContext()));
   }
-  stage.func->setDiscardableAttr("approx.orders", b.getArrayAttr(orders));
+  stage.func->setDiscardableAttr(approx::kOrdersAttrName, b.getArrayAttr(orders));
 }
 
 /// A buffer holds a frame that is read, one that is written, and one for each engine that a longer
 /// way to the same reader passes through.
 void StreamScheduler::sizeBuffer(Stage &stage, Operand &operand) {
   int64_t number = operand.argument.getArgNumber();
-  Stage *from = makerOf(stage.func.getArgAttrOfType<IntegerAttr>(number, "approx.value").getInt());
+  Stage *from =
+      makerOf(stage.func.getArgAttrOfType<IntegerAttr>(number, approx::kValueAttrName).getInt());
   Engine *other = from ? from->engine.get() : nullptr;
   if (other && !other->orderRanges.empty()) {
     operand.writeRanges = other->orderRanges;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Timing.h"
 
+#include "dialects/approx/Attributes.h"
+
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 
@@ -20,7 +22,7 @@ DictionaryAttr dictionary(MLIRContext *context, const Facts &facts) {
 }
 
 LogicalResult read(Operation *op, ArrayRef<std::pair<StringRef, int64_t *>> facts) {
-  auto attrs = op->getAttrOfType<DictionaryAttr>("approx.timing");
+  auto attrs = op->getAttrOfType<DictionaryAttr>(approx::kTimingAttrName);
   for (auto [name, cycles] : facts) {
     auto number = attrs ? attrs.getAs<IntegerAttr>(name) : IntegerAttr();
     if (!number || number.getInt() < 0)

@@ -37,7 +37,7 @@ public:
 
   LogicalResult verify() {
     if (loop)
-      ii = loop->getAttrOfType<IntegerAttr>("approx.ii").getInt();
+      ii = loop->getAttrOfType<IntegerAttr>(approx::kInitiationIntervalAttrName).getInt();
     for (Operation *op : ops)
       if (failed(readIssue(op)))
         return failure();
@@ -59,7 +59,7 @@ private:
   LogicalResult take(Operation *op, StringRef what, int64_t cycle);
 
   int64_t startOf(Operation *access) const {
-    return access->getAttrOfType<IntegerAttr>("approx.start").getInt();
+    return access->getAttrOfType<IntegerAttr>(approx::kStartAttrName).getInt();
   }
   /// " when an iteration begins every 2 cycles"
   std::string everyInterval() const {
@@ -79,21 +79,22 @@ private:
 LogicalResult Segment::readIssue(Operation *op) {
   bool isAccess = isLoad(op) || isStore(op);
   if (isAccess) {
-    FailureOr<int64_t> start = number(op, "approx.start");
+    FailureOr<int64_t> start = number(op, approx::kStartAttrName);
     if (failed(start))
       return failure();
     if (*start < 0 || *start >= length)
       return scheduleError(op, "is in cycle ", *start, ", but its code has ", length, " cycles");
   }
-  bool isMove = op->hasAttr("approx.move");
+  bool isMove = op->hasAttr(approx::kMoveAttrName);
   if ((isAccess || isa<arith::ConstantOp>(op)) && !isMove)
     return success();
-  FailureOr<int64_t> start = number(op, isMove ? "approx.move" : "approx.start");
+  FailureOr<int64_t> start = number(op, isMove ? approx::kMoveAttrName : approx::kStartAttrName);
   if (failed(start))
     return failure();
   Issue issue{*start, timing.plain, 1, std::nullopt};
   if (isApprox(op)) {
-    FailureOr<int64_t> unit = number(op, "approx.unit"), latency = number(op, "approx.latency");
+    FailureOr<int64_t> unit = number(op, approx::kUnitAttrName),
+                       latency = number(op, approx::kLatencyAttrName);
     if (failed(unit) || failed(latency))
       return failure();
     if (*unit != op->getAttrOfType<IntegerAttr>("instance").getInt())
@@ -106,7 +107,7 @@ LogicalResult Segment::readIssue(Operation *op) {
       return scheduleError(op, "has 'approx.latency = ", *latency, "', but unit ", *unit, " takes ",
                            issue.latency, " cycles");
   } else if (!isMove) {
-    auto function = op->getAttrOfType<StringAttr>("approx.alu");
+    auto function = op->getAttrOfType<StringAttr>(approx::kAluAttrName);
     if (!function || function.getValue() != plainFunction(op))
       return scheduleError(op, "is '", plainFunction(op),
                            "' of the plain logic, but has another 'approx.alu'");
@@ -129,7 +130,7 @@ LogicalResult Segment::verifyOp(Operation *op) {
     return success();
   }
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
-    auto bits = op->getAttrOfType<IntegerAttr>("approx.bits");
+    auto bits = op->getAttrOfType<IntegerAttr>(approx::kBitsAttrName);
     if (!bits || uint32_t(bits.getInt()) != wordOf(constant))
       return scheduleError(op, "has other 'approx.bits' than its value");
     return success();
@@ -151,7 +152,7 @@ LogicalResult Segment::verifyOperand(Operation *op, int64_t start, Value operand
   Operation *maker = producer(operand);
   if (!maker)
     return scheduleError(op, "has an operand that nothing computes");
-  bool isMoved = maker->hasAttr("approx.move");
+  bool isMoved = maker->hasAttr(approx::kMoveAttrName);
   bool isDirect = (isLoad(maker) || isa<arith::ConstantOp>(maker)) && !isMoved;
   if (isDirect && isCondition)
     return scheduleError(op, "has a condition that comes from no register");
@@ -181,7 +182,7 @@ LogicalResult Segment::verifyImmediates(Operation *op) {
   std::optional<uint32_t> word;
   for (Value operand : op->getOperands()) {
     auto constant = dyn_cast_or_null<arith::ConstantOp>(producer(operand));
-    if (!constant || constant.getType().isIndex() || constant->hasAttr("approx.move"))
+    if (!constant || constant.getType().isIndex() || constant->hasAttr(approx::kMoveAttrName))
       continue;
     std::optional<uint32_t> other = wordOf(constant);
     if (word && other != word)
@@ -281,7 +282,7 @@ public:
         failed(memories.verify()) || failed(units.collect(func)))
       return failure();
     timing = *stated;
-    for (Attribute unit : func->getAttrOfType<ArrayAttr>("approx.units")) {
+    for (Attribute unit : func->getAttrOfType<ArrayAttr>(approx::kUnitsAttrName)) {
       auto attrs = cast<DictionaryAttr>(unit);
       if (auto pad = attrs.getAs<IntegerAttr>("pad"))
         units.pads[attrs.getAs<IntegerAttr>("id").getInt()] = pad.getInt();
@@ -301,7 +302,7 @@ private:
 
 LogicalResult Verifier::verifyBlock(Block &block, affine::AffineForOp overlapping) {
   Operation *parent = block.getParentOp();
-  auto lengths = parent->getAttrOfType<DenseI64ArrayAttr>("approx.lengths");
+  auto lengths = parent->getAttrOfType<DenseI64ArrayAttr>(approx::kLengthsAttrName);
   size_t loops = llvm::range_size(block.getOps<affine::AffineForOp>());
   if (!lengths || size_t(lengths.size()) != loops + 1)
     return scheduleError(parent, "has ", loops, " loops, so 'approx.lengths' needs ", loops + 1,
@@ -319,7 +320,7 @@ LogicalResult Verifier::verifyBlock(Block &block, affine::AffineForOp overlappin
       if (failed(flush()) || failed(verifyLoop(loop)))
         return failure();
     } else if (isAlias(&op)) {
-      if (!op.hasAttr("approx.alias"))
+      if (!op.hasAttr(approx::kAliasAttrName))
         return scheduleError(&op, "needs no hardware, but has no 'approx.alias'");
     } else if (!isStructural(&op)) {
       ops.push_back(&op);
@@ -331,26 +332,26 @@ LogicalResult Verifier::verifyBlock(Block &block, affine::AffineForOp overlappin
 LogicalResult Verifier::verifyLoop(affine::AffineForOp loop) {
   if (!loop.hasConstantBounds())
     return scheduleError(loop, "must have constant bounds");
-  FailureOr<int64_t> trips = number(loop, "approx.trip");
+  FailureOr<int64_t> trips = number(loop, approx::kTripAttrName);
   if (failed(trips))
     return failure();
   if (*trips != tripsOf(loop))
     return scheduleError(loop, "has 'approx.trip = ", *trips, "', but ", tripsOf(loop),
                          " iterations");
-  bool isOverlapping = loop->hasAttr("approx.ii");
+  bool isOverlapping = loop->hasAttr(approx::kInitiationIntervalAttrName);
   if (isOverlapping && !isInnermost(loop))
     return scheduleError(loop, "has 'approx.ii', but is no innermost loop");
   if (failed(verifyBlock(*loop.getBody(), isOverlapping ? loop : affine::AffineForOp())))
     return failure();
   if (isOverlapping &&
-      loop->getAttr("approx.kernel") != overlapOf(loop, timing).toAttr(loop.getContext()))
+      loop->getAttr(approx::kKernelAttrName) != overlapOf(loop, timing).toAttr(loop.getContext()))
     return scheduleError(loop, "has another 'approx.kernel' than its times give, ",
                          overlapOf(loop, timing).toAttr(loop.getContext()));
-  if (!loop->hasAttr("approx.overlap"))
+  if (!loop->hasAttr(approx::kOverlapAttrName))
     return success();
   SmallVector<affine::AffineForOp> band;
   affine::getPerfectlyNestedLoops(band, loop);
-  if (band.size() != 2 || !band[1]->hasAttr("approx.ii") ||
+  if (band.size() != 2 || !band[1]->hasAttr(approx::kInitiationIntervalAttrName) ||
       !mayOverlapRuns(loop, band[1], memories, timing))
     return scheduleError(loop, "has 'approx.overlap', but its iterations cannot overlap");
   return success();
@@ -365,11 +366,11 @@ public:
   }
 
   LogicalResult verify() {
-    engine = func->getAttrOfType<DictionaryAttr>("approx.engine");
+    engine = func->getAttrOfType<DictionaryAttr>(approx::kEngineAttrName);
     int64_t from = timing.operands();
     bool hasMain = false;
     for (auto op : func.getOps<linalg::GenericOp>()) {
-      auto phase = op->getAttrOfType<StringAttr>("approx.phase");
+      auto phase = op->getAttrOfType<StringAttr>(approx::kPhaseAttrName);
       if (!phase)
         continue;
       bool isMain = phase.getValue() == "main";
@@ -412,7 +413,7 @@ FailureOr<int64_t> EngineVerifier::verifyBody(linalg::GenericOp op, int64_t from
       ready[inner.getResult(0)] = 0;
       continue;
     }
-    FailureOr<int64_t> start = number(&inner, "approx.start");
+    FailureOr<int64_t> start = number(&inner, approx::kStartAttrName);
     if (failed(start) || failed(verifyUnit(inner)))
       return failure();
     int64_t earliest = from, latency = 0;
@@ -441,7 +442,7 @@ FailureOr<int64_t> EngineVerifier::verifyBody(linalg::GenericOp op, int64_t from
 
 LogicalResult EngineVerifier::verifyUnit(Operation &op) {
   if (!isApprox(&op)) {
-    auto function = op.getAttrOfType<StringAttr>("approx.alu");
+    auto function = op.getAttrOfType<StringAttr>(approx::kAluAttrName);
     if (!function || function.getValue() != plainName(&op))
       return scheduleError(&op, "is '", plainName(&op), "' of the plain logic, but has another ",
                            "'approx.alu'");
@@ -451,7 +452,8 @@ LogicalResult EngineVerifier::verifyUnit(Operation &op) {
   approx::CoreOp core = instance ? cores.lookup(instance.getInt()) : approx::CoreOp();
   if (!core)
     return scheduleError(&op, "is not bound to an instance that 'approx.library' declares");
-  FailureOr<int64_t> unit = number(&op, "approx.unit"), latency = number(&op, "approx.latency");
+  FailureOr<int64_t> unit = number(&op, approx::kUnitAttrName),
+                     latency = number(&op, approx::kLatencyAttrName);
   if (failed(unit) || failed(latency))
     return failure();
   if (*unit != instance.getInt())
@@ -460,14 +462,14 @@ LogicalResult EngineVerifier::verifyUnit(Operation &op) {
   if (*latency != takes)
     return scheduleError(&op, "has 'approx.latency = ", *latency, "', but unit ", *unit, " takes ",
                          takes, " cycles");
-  auto interval = op.getAttrOfType<IntegerAttr>("approx.interval");
+  auto interval = op.getAttrOfType<IntegerAttr>(approx::kIntervalAttrName);
   if ((interval ? interval.getInt() : 1) != kept)
     return scheduleError(&op, "has another 'approx.interval' than unit ", *unit, ", ", kept);
   return success();
 }
 
 LogicalResult EngineVerifier::verifyNumbers(linalg::GenericOp main) {
-  int64_t outputs = 1, depth = 1, addition = 0;
+  int64_t outputs = 1, depth = 1;
   for (auto [range, kind] :
        llvm::zip_equal(main.getStaticLoopRanges(), main.getIteratorTypesArray()))
     (kind == utils::IteratorType::reduction ? depth : outputs) *= range;
@@ -489,7 +491,10 @@ LogicalResult EngineVerifier::verifyNumbers(linalg::GenericOp main) {
   if (depth == 1)
     return success();
   Operation *add = main.getBody()->getTerminator()->getOperand(0).getDefiningOp();
-  addition = cores.lookup(add->getAttrOfType<IntegerAttr>("instance").getInt()).getLatency();
+  if (!add || !isApprox(add))
+    return scheduleError(main, "gives a reduction's value that no unit computes");
+  int64_t addition =
+      cores.lookup(add->getAttrOfType<IntegerAttr>("instance").getInt()).getLatency();
   if (interleave * interval < addition + timing.sumToAdder)
     return scheduleError(add, "takes ", addition, " cycles and its sum ", timing.sumToAdder,
                          " more, but the next step is there after ", interleave * interval);
@@ -501,7 +506,7 @@ struct VerifySchedule : impl::VerifyScheduleBase<VerifySchedule> {
 
   void runOnOperation() override {
     for (auto func : getOperation().getOps<func::FuncOp>())
-      if (func->hasAttr("approx.lengths") && failed(verifySchedule(func)))
+      if (func->hasAttr(approx::kLengthsAttrName) && failed(verifySchedule(func)))
         return signalPassFailure();
     if (failed(verifyStream(getOperation())))
       signalPassFailure();
@@ -512,7 +517,7 @@ struct VerifySchedule : impl::VerifyScheduleBase<VerifySchedule> {
 LogicalResult verifyUnits(func::FuncOp func) {
   llvm::DenseMap<int64_t, approx::CoreOp> cores;
   func->getParentOfType<ModuleOp>().walk([&](approx::CoreOp core) { cores[core.getId()] = core; });
-  auto units = func->getAttrOfType<ArrayAttr>("approx.units");
+  auto units = func->getAttrOfType<ArrayAttr>(approx::kUnitsAttrName);
   if (!units)
     return func.emitOpError("has no 'approx.units'; run the scheduling pass again");
   for (Attribute attr : units) {
@@ -534,13 +539,13 @@ LogicalResult verifySchedule(func::FuncOp func) { return Verifier(func).verify()
 
 LogicalResult verifyStream(ModuleOp module) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
-  if (!main || !main->hasAttr("approx.outputs"))
+  if (!main || !main->hasAttr(approx::kOutputsAttrName))
     return success();
   FailureOr<EngineTiming> timing = EngineTiming::of(main);
   if (failed(timing) || failed(verifyUnits(main)))
     return failure();
   for (auto func : module.getOps<func::FuncOp>())
-    if (func->hasAttr("approx.engine") && failed(EngineVerifier(func, *timing).verify()))
+    if (func->hasAttr(approx::kEngineAttrName) && failed(EngineVerifier(func, *timing).verify()))
       return failure();
   return success();
 }

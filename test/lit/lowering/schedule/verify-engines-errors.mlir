@@ -22,6 +22,10 @@
 // RUN: not asnet-opt --approx-verify-schedule %t.5 2>&1 | FileCheck %s --check-prefix=LATENCY
 // LATENCY: error: 'approx.mulf' op has 'approx.latency = 2', but unit 1 takes 3 cycles
 
+// RUN: sed 's/linalg.yield %[0-9]* : f32/linalg.yield %out : f32/' %t > %t.6
+// RUN: not asnet-opt --approx-verify-schedule %t.6 2>&1 | FileCheck %s --check-prefix=YIELD
+// YIELD: error: 'linalg.generic' op gives a reduction's value that no unit computes
+
 module {
 approx.library {
   approx.core 1 "mulf" @fmul {LATENCY = 3} latency 3 interval 1
