@@ -8,7 +8,7 @@ docs/decisions/0014-streaming-engines.md has the block diagram.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine_module import EngineModule, up_counter
@@ -81,8 +81,8 @@ def build_stream(
                         stage, sorting, sorter, (), cores, externs, stream.timing
                     ).build()
             modules += machine_modules(machine.program, machine.code, options, cores, externs)
-    top = _Top(Module(name, _top_comment(stream)), cores, externs)
-    modules.append(top.build(stream, machines, modules))
+    top = _Top(Module(name, _top_comment(stream)), cores, externs, stream, machines)
+    modules.append(top.build(modules))
     return modules, externs
 
 
@@ -144,111 +144,129 @@ class _Link:
 class _Top(Parts):
     """The stages, and the streams between them."""
 
-    def build(
-        self, stream: Stream, machines: Mapping[int, Machine], modules: Sequence[Module]
-    ) -> Module:
-        m = self.m
-        clk = m.clock("clk")
-        rst = m.input("rst", 1)
-        frames = InputFrames(m, clk, rst)
+    def __init__(
+        self,
+        m: Module,
+        cores: Mapping[int, CorePorts],
+        externs: Externs,
+        stream: Stream,
+        machines: Mapping[int, Machine],
+    ) -> None:
+        super().__init__(m, cores, externs)
+        self.stream = stream
+        self.machines = machines
+        # Who reads each value: the port's ready and the name of the valid that it gets.
+        self.readers: dict[int, list[tuple[str, str]]] = {}
+        self.links: dict[int, _Link] = {}
+        self.sources: dict[int, str] = {}  # ready of each value's maker
+
+    def build(self, modules: Sequence[Module]) -> Module:
+        """Build it; `modules` are those of the stages."""
+        m, stream = self.m, self.stream
+        self.clk = m.clock("clk")
+        self.rst = m.input("rst", 1)
+        frames = InputFrames(m, self.clk, self.rst)
         out_ready = m.input("m_axis_tready", 1)
-        self.clock_bit = m.bit(clk)
+        self.clock_bit = m.bit(self.clk)
         if len(stream.outputs) != 1 or stream.outputs[0] < 1:
             raise ScheduleError("a network must give one value that a layer computes")
-
-        # Who reads each value: the port's ready and the name of the valid that it gets.
-        readers: dict[int, list[tuple[str, str]]] = {}
-        links: dict[int, _Link] = {0: _Link(frames.word, frames.valid, "")}
-        sources: dict[int, str] = {}  # ready of each value's maker
-
-        def read(value: int, ready: str, port: str) -> tuple[str, str]:
-            """Take part in a value's stream; returns data and valid."""
-            readers.setdefault(value, []).append((ready, port))
-            return links[value].data, m.forward(port, 1)
-
+        self.links[0] = _Link(frames.word, frames.valid, "")
         for stage in stream.stages:
             prefix = f"stage_{stage.index}"
             for value in stage.results:
-                links[value] = _Link(
+                self.links[value] = _Link(
                     m.forward(f"{prefix}_m_axis_tdata", 32),
                     m.forward(f"{prefix}_m_axis_tvalid", 1),
                     m.forward(f"{prefix}_m_axis_tlast", 1),
                 )
         m.section("Stages.")
         for stage in stream.stages:
-            prefix = f"stage_{stage.index}"
-            module = stage_name(m.name, stage)
-            if len(stage.results) != 1:
-                raise ScheduleError(f"layer '{stage.layer}' gives several values")
-            inputs = {"rst": rst, "m_axis_tready": m.forward(f"{prefix}_taken", 1)}
-            if stage.engine is not None:
-                for k, operand in enumerate(stage.engine.operands):
-                    if operand.value is None:
-                        continue
-                    ready = m.forward(f"{prefix}_s{k}_axis_tready", 1)
-                    word, is_valid = read(operand.value, ready, f"{prefix}_valid_{k}")
-                    inputs[f"s{k}_axis_tdata"] = word
-                    inputs[f"s{k}_axis_tvalid"] = is_valid
-            else:
-                inputs |= self.machine_input(stage, machines[stage.index].program, rst, clk, read)
-            # CIRCT wants ports in the order of their module.
-            declared = next(other for other in modules if other.name == module)
-            order = [port.split()[1].removeprefix("%") for port in declared.ports]
-            inputs = {port: inputs[port] for port in order if port != "clk"}
-            outputs = {port: width for port, width, _ in declared.outputs}
-            given = passed_on(declared)
-            m.parameters |= declared.parameters
-            m.instance(prefix, module, inputs, outputs, given, clocks={"clk": clk})
-            sources[stage.results[0]] = f"%{prefix}_taken"
-            if "late" in outputs:
-                self.late.append(f"%{prefix}_late")
+            self.stage(stage, modules)
         marked = m.forward("marks_ready_o", 1)
-        _, is_taken = read(0, marked, "marks_valid")
+        _, is_taken = self.read(0, marked, "marks_valid")
         # Nobody else reads the network's result, so that what is offered stays on the bus.
-        final = stream.outputs[0]
-        readers[final] = [(out_ready, "output_valid")]
+        final = self.links[stream.outputs[0]]
+        self.readers[stream.outputs[0]] = [(out_ready, "output_valid")]
+        in_ready = self.broadcast()
+        self.ends(frames, in_ready, is_taken, final, out_ready)
+        m.section("Stages and queues.")
+        return m
 
-        # A word goes to all readers of its value at once.
-        for value, ends in readers.items():
+    def read(self, value: int, ready: str, port: str) -> tuple[str, str]:
+        """Take part in a value's stream; returns data and valid."""
+        self.readers.setdefault(value, []).append((ready, port))
+        return self.links[value].data, self.m.forward(port, 1)
+
+    def stage(self, stage: Stage, modules: Sequence[Module]) -> None:
+        """Instantiate a stage."""
+        m = self.m
+        prefix = f"stage_{stage.index}"
+        module = stage_name(m.name, stage)
+        if len(stage.results) != 1:
+            raise ScheduleError(f"layer '{stage.layer}' gives several values")
+        inputs = {"rst": self.rst, "m_axis_tready": m.forward(f"{prefix}_taken", 1)}
+        if stage.engine is not None:
+            for k, operand in enumerate(stage.engine.operands):
+                if operand.value is None:
+                    continue
+                ready = m.forward(f"{prefix}_s{k}_axis_tready", 1)
+                word, is_valid = self.read(operand.value, ready, f"{prefix}_valid_{k}")
+                inputs[f"s{k}_axis_tdata"] = word
+                inputs[f"s{k}_axis_tvalid"] = is_valid
+        else:
+            inputs |= self.machine_input(stage, self.machines[stage.index].program)
+        # CIRCT wants ports in the order of their module.
+        declared = next(other for other in modules if other.name == module)
+        order = [port.split()[1].removeprefix("%") for port in declared.ports]
+        inputs = {port: inputs[port] for port in order if port != "clk"}
+        outputs = {port: width for port, width, _ in declared.outputs}
+        m.parameters |= declared.parameters
+        m.instance(prefix, module, inputs, outputs, passed_on(declared), clocks={"clk": self.clk})
+        self.sources[stage.results[0]] = f"%{prefix}_taken"
+        if "late" in outputs:
+            self.late.append(f"%{prefix}_late")
+
+    def broadcast(self) -> str:
+        """A word goes to all readers of its value at once; returns whether all take the input's."""
+        m = self.m
+        in_ready = ""
+        for value, ends in self.readers.items():
             for _, port in ends:
                 others = [other for other, name in ends if name != port]
-                m.name_as(port, m.and_(links[value].valid, *others))
+                m.name_as(port, m.and_(self.links[value].valid, *others))
             all_ready = m.and_(*(ready for ready, _ in ends))
             if value == 0:
                 in_ready = m.name_as("input_ready", all_ready)
             else:
-                m.name_as(sources[value].removeprefix("%"), all_ready)
+                m.name_as(self.sources[value].removeprefix("%"), all_ready)
+        return in_ready
+
+    def ends(
+        self, frames: InputFrames, in_ready: str, is_taken: str, final: _Link, out_ready: str
+    ) -> None:
+        """The network's streams: which of the frames under way have the wrong length."""
+        m, stream = self.m, self.stream
         m.section("Frames of another length; see m_axis_tuser.")
-        words = stream.input_words
         received = m.name_as("received", m.and_(frames.valid, in_ready))
-        _, at_end = up_counter(m, "position", words, received, clk, rst)
+        _, at_end = up_counter(m, "position", stream.input_words, received, self.clk, self.rst)
         frames.connect(received, at_end)
-        # Which of the frames under way have the wrong length; a place for each that there can be.
-        last_word = m.name_as("last_word", m.and_("%output_valid", links[final].last))
+        # A place for each frame that there can be.
+        last_word = m.name_as("last_word", m.and_("%output_valid", final.last))
         held = sum(_frames_held(stage, stream.timing) for stage in stream.stages)
         depth = 1 << bits_for(max(16, held))
         pushed = m.and_(is_taken, at_end)
         popped = m.and_(last_word, out_ready)
-        _, mark, is_mark = self.fifo("marks", depth, rst, frames.is_wrong, pushed, popped)
+        _, mark, is_mark = self.fifo("marks", depth, self.rst, frames.is_wrong, pushed, popped)
         m.output("s_axis_tready", frames.ready(in_ready))
-        m.output("m_axis_tdata", links[final].data)
+        m.output("m_axis_tdata", final.data)
         m.output("m_axis_tvalid", "%output_valid")
         m.output("m_axis_tlast", last_word)
         m.output("m_axis_tuser", m.and_(last_word, is_mark, mark))
         frames.error(self.late, m.input("frame_error_clear", 1))
-        m.section("Stages and queues.")
-        return m
 
-    def machine_input(
-        self,
-        stage: Stage,
-        program: Program,
-        rst: str,
-        clk: str,
-        read: Callable[[int, str, str], tuple[str, str]],
-    ) -> dict[str, str]:
+    def machine_input(self, stage: Stage, program: Program) -> dict[str, str]:
         """Queues of two frames in front of a machine, which takes one input after the other."""
-        m = self.m
+        m, clk, rst = self.m, self.clk, self.rst
         prefix = f"stage_{stage.index}"
         sizes = program.input_sizes()
         taken = m.forward(f"{prefix}_s_axis_tready", 1)
@@ -264,7 +282,7 @@ class _Top(Parts):
             if stage.orders[number][0]:
                 sorter = f"{prefix}_order_{number}"
                 taken_word = m.forward(f"{sorter}_s0_axis_tready", 1)
-                word, valid = read(value, taken_word, f"{prefix}_valid_{number}")
+                word, valid = self.read(value, taken_word, f"{prefix}_valid_{number}")
                 ports = {
                     "rst": rst,
                     "s0_axis_tdata": word,
@@ -277,7 +295,7 @@ class _Top(Parts):
                     sorter, f"{m.name}_{sorter}", ports, given, clocks={"clk": clk}
                 )
             else:
-                word, valid = read(value, ready, f"{prefix}_valid_{number}")
+                word, valid = self.read(value, ready, f"{prefix}_valid_{number}")
             mine = m.equals(turn, number) if turn else m.constant(1, 1)
             pop = m.and_(taken, mine)
             _, out, is_valid = self.fifo(
