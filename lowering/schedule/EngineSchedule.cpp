@@ -224,7 +224,7 @@ void Engine::chooseLaneLoop() {
     for (Operand &operand : operands)
       rotate(operand.outer);
     orderRanges = outerRanges;
-    orderStrides = strides;
+    orderStrides = std::move(strides);
     return;
   }
 }

@@ -99,19 +99,18 @@ def write_bundle(
     # How often each core is built: once in the machine, as often as engines have it in a stream.
     counts = entries.pop("counts", dict.fromkeys(used, 1))
     entries["instances"] = [
-        _instance_entry(unit, core, merged.modules[key], counts[key], (clocks or {}).get(key, {}))
-        for unit in units
-        for key, core in [(unit["id"], cores[unit["id"]])]
+        _instance_entry(unit, cores, merged.modules, counts, clocks or {}) for unit in units
     ]
     core_files, entries["memories"] = _core_files(used, merged, name, entries["memories"])
     design = generated | _helper_files(name, generated) | core_files
     details = dict(info or {})
-    files = _with_kit(name, design, entries, network, models, weights, details)
+    files, described = _with_kit(name, design, entries, network, models, weights, details)
     manifest = {
         "format": 1,
         "name": name,
         "top": name,
         **entries,
+        **described,
         "clock": "clk",
         "reset": "rst",
         "versions": {"asnet-mlir": __version__, "circt": version("circt")},
@@ -128,15 +127,14 @@ def write_bundle(
 def _with_kit(
     name: str,
     design: Mapping[str, bytes],
-    entries: dict[str, Any],
+    entries: Mapping[str, Any],
     network: str,
     models: str | None,
     weights: Mapping[str, np.ndarray],
     details: Mapping[str, Any],
-) -> dict[str, bytes]:
-    """Return the files of a design with those that go with it: list, bench, network, kit.
-
-    `entries` of the manifest get what the kit says of itself.
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the files of a design with those that go with it (list, bench, network, kit), and what
+    the manifest says of the kit.
     """
     sources = _file_list(name, design)
     files = dict(design)
@@ -150,8 +148,7 @@ def _with_kit(
     if models is not None and "input_shape" in details:
         vectors = kit.vectors(network, models, weights, details)
     added, described = kit.files(name=name, sources=sources, entries=entries, vectors=vectors)
-    entries |= described
-    return files | added
+    return files | added, described
 
 
 def _reserved_names(name: str, cores: Mapping[int, CoreFiles]) -> list[str]:
@@ -223,19 +220,25 @@ def _file_list(name: str, files: Mapping[str, bytes]) -> list[str]:
 
 
 def _instance_entry(
-    unit: Mapping[str, Any], core: CoreFiles, module: str, count: int, clock: Mapping[str, Any]
+    unit: Mapping[str, Any],
+    cores: Mapping[int, CoreFiles],
+    modules: Mapping[int, str],
+    counts: Mapping[int, int],
+    clocks: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return what the manifest says of an instance."""
+    key = unit["id"]
+    core = cores[key]
     return {
-        "id": unit["id"],
+        "id": key,
         "op": unit["op"],
         "core": core.label or core.module,
-        "module": module,
+        "module": modules[key],
         "parameters": dict(sorted(core.parameters.items())),
         "latency": unit["latency"],
-        "count": count,
+        "count": counts[key],
         "interval": core.interval,
-        **clock,
+        **clocks.get(key, {}),
         "licence": core.license or "unknown",
         "reference": core.reference,
     }
