@@ -35,7 +35,10 @@ def lines_run(build: Path, root: Path = ROOT) -> dict[str, dict[int, bool]]:
             path = (folder / file["file"]).resolve()
             if not path.is_relative_to(root) or path.is_relative_to(build.resolve()):
                 continue
-            lines = found[str(path.relative_to(root))]
+            name = str(path.relative_to(root))
+            if name.startswith(".venv") or not file["lines"]:
+                continue
+            lines = found[name]
             for line in file["lines"]:
                 number = line["line_number"]
                 lines[number] = lines.get(number, False) or line["count"] > 0

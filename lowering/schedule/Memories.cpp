@@ -224,7 +224,7 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
       return failure();
     access.address.add(*form, stride);
   }
-  accesses[op] = access;
+  accesses[op] = std::move(access);
   return success();
 }
 
