@@ -194,7 +194,7 @@ fronts: setup ## evolved multipliers and adders: lets searches go on, adds what 
 
 .PHONY: library
 library: setup ## circuits of mul24_library: figures that are missing, docs/library.md; goes on likewise
-	nice $(BIN)/python benchmarks/library.py
+	nice $(BIN)/python benchmarks/multiplier_library.py
 
 .PHONY: ops-table
 ops-table: setup ## docs/ops.md: every op of StableHLO and layer of Keras, tried

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from asnet_mlir.cores.ports import Ports
-from asnet_mlir.cores.sources.members import Members
+from asnet_mlir.cores.sources.by_number import Members
 from asnet_mlir.cores.sources.memory_files import DATA_FILE, without_folder
 from asnet_mlir.cores.sources.source import Source, dependencies, include_folders
 from asnet_mlir.errors import AsnetError, InputError

@@ -113,9 +113,9 @@ void Scheduler::eraseUnused() {
     SmallVector<Value> operands(op->getOperands());
     op->erase();
     for (Value operand : operands)
-      if (Operation *def = operand.getDefiningOp())
-        if (isUnused(def) && !llvm::is_contained(dead, def))
-          dead.push_back(def);
+      if (Operation *def = operand.getDefiningOp();
+          def && isUnused(def) && !llvm::is_contained(dead, def))
+        dead.push_back(def);
   }
 }
 

@@ -13,7 +13,7 @@ import pytest
 from asnet_mlir.cores.core import Instance
 from asnet_mlir.cores.proofs.miter import Subject
 from asnet_mlir.cores.reading.library import library_cores, load_core, parse_instance
-from asnet_mlir.cores.sources.members import circuit_sources
+from asnet_mlir.cores.sources.by_number import circuit_sources
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.cores.verilog.structure import remove_registers

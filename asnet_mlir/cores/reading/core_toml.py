@@ -20,7 +20,7 @@ from asnet_mlir.cores.core import (
 from asnet_mlir.cores.ports import PORT_ROLES, Ports
 from asnet_mlir.cores.reading import significand
 from asnet_mlir.cores.sources import text as verilog_text
-from asnet_mlir.cores.sources.members import Members
+from asnet_mlir.cores.sources.by_number import Members
 from asnet_mlir.cores.sources.memory_files import with_placed_files
 from asnet_mlir.cores.sources.source import Source, read_source
 from asnet_mlir.errors import InputError

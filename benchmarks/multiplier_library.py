@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library of multipliers: circuits by number, what they cost and how wrong they are.
 
-    make library           (or: python benchmarks/library.py [--liberty FILE.lib] [--only STEP ..])
+    make library   (or: python benchmarks/multiplier_library.py [--liberty FILE.lib] [--only STEP ..])
 
 Adds the circuits that the index hdl_lib/mul24_library/index.json lacks, fills in the figures that
 are missing, and writes the index, the core's file, the range of M and docs/library.md.  It goes on
@@ -177,7 +177,7 @@ def write(index: dict[str, Any]) -> None:
 def instance_of(circuit: dict[str, Any]) -> Any:
     """Return the integer core of a circuit, whether or not the index has it."""
     from asnet_mlir.cores.reading.library import load_core
-    from asnet_mlir.cores.sources.members import circuit_sources
+    from asnet_mlir.cores.sources.by_number import circuit_sources
     from asnet_mlir.cores.sources.source import Source
 
     base = load_core("mul24_library")
@@ -314,7 +314,7 @@ relative errors from {min(errors):.1g} to {max(errors):.2g}; areas on ECP5 over 
 where it was interrupted.
 
 - **Shipped** is a description of each circuit, a line of the index; the Verilog of circuit m is
-  written where m is asked for (`asnet_mlir/cores/sources/members.py` says how circuits are
+  written where m is asked for (`asnet_mlir/cores/sources/by_number.py` says how circuits are
   described). Models are derived from that text, and bundles hold it.
 - **Errors** are of {_PAIRS:,} pairs of uniform 24-bit operands (seed {_SEED}), by the gates of
   Yosys' netlist.
