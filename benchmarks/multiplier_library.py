@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library of multipliers: circuits by number, what they cost and how wrong they are.
 
-    make library   (or: python benchmarks/multiplier_library.py [--liberty FILE.lib] [--only STEP ..])
+    make library    (python benchmarks/multiplier_library.py [--liberty FILE.lib] [--only STEP ..])
 
 Adds the circuits that the index hdl_lib/mul24_library/index.json lacks, fills in the figures that
 are missing, and writes the index, the core's file, the range of M and docs/library.md.  It goes on
