@@ -9,7 +9,21 @@ from typing import Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
 
-__all__ = ["main_function", "module_from_text", "run_passes", "walk"]
+__all__ = ["main_function", "module_from_text", "new_context", "run_passes", "walk"]
+
+# Of which Python makes operations here.  What a text or a pass needs is loaded with it: to load
+# all that there is takes milliseconds, longer than most of what a context is made for.
+_DIALECTS = ("approx", "arith", "func", "memref", "scf")
+
+
+def new_context() -> Any:
+    """Return a context of MLIR that knows the approx dialect, as quickly as there is one."""
+    from asnet_mlir import dialects
+
+    dialects.load()
+    from mlir import ir
+
+    return ir.Context(load_on_create_dialects=_DIALECTS)
 
 
 @contextlib.contextmanager
@@ -24,7 +38,7 @@ def module_from_text(text: str) -> Iterator[Any]:
     dialects.load()
     from mlir import ir
 
-    with ir.Context() as context, ir.Location.unknown():
+    with new_context() as context, ir.Location.unknown():
         # Passes here take milliseconds; a thread pool per context costs more than it gives.
         context.enable_multithreading(False)
         try:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from asnet_mlir.ir import module_from_text
+
 __all__ = ["Layer", "network_layers"]
 
 
@@ -34,15 +36,8 @@ def network_layers(approx: str, batch: int = 1) -> tuple[Layer, ...]:
       approx: what `asnet_mlir.compiler.to_approx` returned.
       batch: for how many samples.
     """
-    from asnet_mlir.dialects import load
-
-    load()
-    from mlir import ir
-
     found: dict[str, dict[str, int]] = {}
-    with ir.Context() as context:
-        context.enable_multithreading(False)
-        module = ir.Module.parse(approx)
+    with module_from_text(approx) as module:
         for op, layer, points in _arithmetic(module.operation, "", 1):
             kinds = found.setdefault(layer, {})
             kind = op.name.removeprefix("approx.")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.ir import new_context
 
 __all__ = ["Function", "Node", "Terms", "build_terms", "evaluate", "known_zeros", "parse"]
 
@@ -73,7 +74,7 @@ def parse(text: str) -> Function:
     """
     from mlir import ir
 
-    with ir.Context() as context, ir.Location.unknown():
+    with new_context() as context, ir.Location.unknown():
         context.allow_unregistered_dialects = True  # an unknown operation is named below
         try:
             module = ir.Module.parse(text)

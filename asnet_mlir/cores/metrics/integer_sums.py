@@ -12,6 +12,7 @@ import numpy as np
 from asnet_mlir import dialects
 from asnet_mlir.cores.metrics.subject import ROLES, Overflow
 from asnet_mlir.cores.simulation.family import storage
+from asnet_mlir.ir import new_context
 from asnet_mlir.native.jit import CompiledModule
 
 __all__ = ["BLOCK", "CompiledSums", "Contract", "IntegerSums", "sums_in_python"]
@@ -218,7 +219,7 @@ class CompiledSums:
         from mlir.passmanager import PassManager
 
         self._contract = contract
-        with ir.Context(), ir.Location.unknown():
+        with new_context(), ir.Location.unknown():
             module = ir.Module.parse(_Reduction(contract).text())
             PassManager.parse("builtin.module(asnet-models-to-llvm)").run(module.operation)
             self._compiled = CompiledModule(module, opt_level=3)

@@ -10,6 +10,7 @@ import numpy as np
 
 from asnet_mlir.cores.models.model import Model
 from asnet_mlir.errors import InputError
+from asnet_mlir.ir import new_context
 from asnet_mlir.native.jit import CompiledModule
 from asnet_mlir.native.ternary import use_ternary_logic
 
@@ -75,7 +76,7 @@ def compile_elementwise(models: Mapping[str, Model | str], opt_level: int = 3) -
 
     dtypes = {}
     texts = [model if isinstance(model, str) else model.text for model in models.values()]
-    with ir.Context(), ir.Location.unknown():
+    with new_context(), ir.Location.unknown():
         module = ir.Module.parse("\n".join(texts))
         functions = {
             op.attributes["sym_name"].value: op
