@@ -8,7 +8,7 @@ from typing import Any
 
 from asnet_mlir.cores.core import Core, Instance
 from asnet_mlir.cores.models.model import native_text
-from asnet_mlir.cores.reading.library import library_cores
+from asnet_mlir.cores.reading.library import library_core, library_cores
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.errors import AsnetError
@@ -35,8 +35,7 @@ def native_masks(instance: Instance, hierarchy: Netlist | None = None) -> tuple[
     core = instance.core
     if core.format != "f32":
         return None
-    library = library_cores()
-    own = library.get(core.name)
+    own = library_core(core.name)
     full = (1 << 32) - 1
     if own is not None and own.exact and _same_sources(core, own):
         return (
@@ -44,7 +43,7 @@ def native_masks(instance: Instance, hierarchy: Netlist | None = None) -> tuple[
         )
     candidates = [
         other
-        for other in library.values()
+        for other in library_cores().values()
         if other.exact and other.op == core.op and contains(core, other)
     ]
     if not candidates:

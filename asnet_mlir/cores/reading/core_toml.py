@@ -314,7 +314,8 @@ _KIND_NAMES = {
 }
 
 
-def _parse_manifest(path: Path, text: str, in_library: bool) -> Core:
+@functools.lru_cache(maxsize=256)
+def _source_names(path: Path, text: str) -> tuple[str, ...]:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -322,8 +323,12 @@ def _parse_manifest(path: Path, text: str, in_library: bool) -> Core:
     names = table.get("sources")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: key 'sources' must be an array of file names")
+    return tuple(names)
+
+
+def _parse_manifest(path: Path, text: str, in_library: bool) -> Core:
     sources = []
-    for name in names:
+    for name in _source_names(path, text):
         source = path.parent / name
         if not source.is_file():
             raise InputError(f"{path}: key 'sources' names '{name}', which is not there")

@@ -18,7 +18,7 @@ from asnet_mlir.cores.sources.source import user_path
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.resources import hdl_library_directory
 
-__all__ = ["library_cores", "load_core", "parse_instance"]
+__all__ = ["library_core", "library_cores", "load_core", "parse_instance"]
 
 
 def library_cores() -> dict[str, Core]:
@@ -26,6 +26,14 @@ def library_cores() -> dict[str, Core]:
     manifests = sorted(hdl_library_directory().glob("*/core.toml"))
     cores = [read_manifest(manifest, in_library=True) for manifest in manifests]
     return {core.name: core for core in sorted(cores, key=lambda core: core.name)}
+
+
+def library_core(name: str) -> Core | None:
+    """Return a core of the library by its name, None if it has no such core."""
+    manifest = hdl_library_directory() / name / "core.toml"
+    if re.fullmatch(r"\w+", name) and manifest.is_file():
+        return read_manifest(manifest, in_library=True)
+    return None
 
 
 def load_core(name_or_path: str | Path) -> Core:
@@ -42,9 +50,8 @@ def load_core(name_or_path: str | Path) -> Core:
         return core_from_verilog([path])
     if is_table(path):
         return core_from_table(path)
-    manifest = hdl_library_directory() / text / "core.toml"
-    if re.fullmatch(r"\w+", text) and manifest.is_file():
-        return read_manifest(manifest, in_library=True)
+    if (found := library_core(text)) is not None:
+        return found
     names = sorted(path.parent.name for path in hdl_library_directory().glob("*/core.toml"))
     near = difflib.get_close_matches(text, names, n=1)
     raise InputError(
