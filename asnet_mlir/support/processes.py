@@ -13,14 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asnet_mlir.errors import ToolError, ToolTimeoutError
+from asnet_mlir.support import forks
 from asnet_mlir.support.resources import how_to_install
 
-__all__ = ["Group", "run"]
+__all__ = ["Group", "run", "run_program"]
 
 _GIB = 1 << 30
 #: Poll counts milliseconds in 31 bits: two weeks.
 _LONGEST = 14 * 24 * 3600.0
 _threads = threading.local()
+
+type _Process = subprocess.Popen[str] | forks.Fork
 
 
 class Group:
@@ -31,7 +34,7 @@ class Group:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
+        self._running: set[_Process] = set()
         self._ended = False
 
     def join(self) -> None:
@@ -46,7 +49,7 @@ class Group:
                 _kill(process)
 
     @contextlib.contextmanager
-    def holding(self, process: subprocess.Popen[str]) -> Iterator[None]:
+    def holding(self, process: _Process) -> Iterator[None]:
         """Have a process in the group for a while."""
         with self._lock:
             self._running.add(process)
@@ -59,7 +62,7 @@ class Group:
                 self._running.discard(process)
 
 
-def _kill(process: subprocess.Popen[str]) -> None:
+def _kill(process: _Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
             os.killpg(process.pid, signal.SIGKILL)
@@ -117,26 +120,69 @@ def run(
         hint = how_to_install(Path(arguments[0]).name)
         raise ToolError(f"{purpose}: '{arguments[0]}' is not installed; {hint}") from None
     watcher = None if watch is None else _Watcher(process, watch)
+    name = Path(arguments[0]).name
+    stdout, stderr = _to_its_end(
+        process, lambda: process.communicate(input_text, timeout=timeout_seconds), purpose, name
+    )
+    if watcher is not None:
+        stderr = watcher.finish()
+    if check:
+        _check(process, stdout, stderr, purpose, name)
+    return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+
+
+def run_program(
+    program: forks.Program,
+    arguments: Sequence[str | os.PathLike[str]],
+    *,
+    purpose: str,
+    cwd: Path | None = None,
+    timeout_seconds: float = 600.0,
+    memory_bytes: int | None = 8 * _GIB,
+    check: bool = True,
+) -> subprocess.CompletedProcess[str]:
+    """Run a Python file as `run` does, without the time that its imports take.
+
+    Raises:
+      ToolError: it can't be started, exceeded its time bound, or (with `check`) failed; the last
+        lines of its standard error are kept in the message.
+    """
+    given = [os.fspath(part) for part in arguments]
+    name = program.script.name
+    try:
+        process = forks.start(program, given, cwd=cwd, memory_bytes=memory_bytes)
+    except OSError as error:
+        raise ToolError(f"{purpose}: {name} can't be started: {error}") from None
+    stdout, stderr = _to_its_end(
+        process, lambda: process.communicate(min(timeout_seconds, _LONGEST)), purpose, name
+    )
+    if check:
+        _check(process, stdout, stderr, purpose, name)
+    return subprocess.CompletedProcess(given, process.returncode or 0, stdout, stderr)
+
+
+def _to_its_end(
+    process: _Process, communicate: Callable[[], tuple[str, str]], purpose: str, name: str
+) -> tuple[str, str]:
+    """Wait for a process and return what it wrote; on any error it is ended."""
     group: Group | None = getattr(_threads, "group", None)
     try:
         with group.holding(process) if group else contextlib.nullcontext():
-            stdout, stderr = process.communicate(input_text, timeout=timeout_seconds)
+            return communicate()
     except BaseException as error:
         _kill(process)
         process.communicate()
         if isinstance(error, subprocess.TimeoutExpired):
             raise ToolTimeoutError(
-                f"{purpose}: {Path(arguments[0]).name} took longer than {timeout_seconds:g} s"
+                f"{purpose}: {name} took longer than {error.timeout:g} s"
             ) from None
         raise
-    if watcher is not None:
-        stderr = watcher.finish()
-    if check and process.returncode != 0:
+
+
+def _check(process: _Process, stdout: str, stderr: str, purpose: str, name: str) -> None:
+    if process.returncode != 0:
         tail = " | ".join((stderr.strip() or stdout.strip()).splitlines()[-5:])
-        raise ToolError(
-            f"{purpose}: {Path(arguments[0]).name} ended with status {process.returncode}: {tail}"
-        )
-    return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
+        raise ToolError(f"{purpose}: {name} ended with status {process.returncode}: {tail}")
 
 
 class _Watcher(threading.Thread):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the binaries of the package are."""
+"""Where the programs of the package are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,23 @@ import os
 from pathlib import Path
 
 import asnet_mlir
+from asnet_mlir.support.forks import Program
+from asnet_mlir.support.resources import lowering_directory
 
-__all__ = ["asnet_opt_path"]
+__all__ = ["asnet_opt_path", "circt_program", "yosys_program"]
+
+_YOSYS_COMMANDS = Path(__file__).with_name("yosys_commands.py")
+_CIRCT = ("circt.passmanager", *(f"circt.dialects.{name}" for name in ("arith", "comb", "hw")))
+
+
+def yosys_program(script: Path = _YOSYS_COMMANDS) -> Program:
+    """Return a program that has Yosys, whose errors end it; by default, it runs commands."""
+    return Program(script, ("pyosys.libyosys",))
+
+
+def circt_program(name: str) -> Program:
+    """Return a program of CIRCT's process, a file of `lowering/circt`."""
+    return Program(lowering_directory() / "circt" / name, _CIRCT, siblings=True)
 
 
 def asnet_opt_path() -> Path:

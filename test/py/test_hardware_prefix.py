@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from asnet_mlir.cli import main as cli
 from asnet_mlir.hardware import generate
 from asnet_mlir.hardware.bundle import core_data
 from asnet_mlir.hardware.bundle.manifest import read_manifest
-from asnet_mlir.hardware.synthesis import synth
-from asnet_mlir.support import verilator
+from asnet_mlir.support import processes, verilator
+from asnet_mlir.support.tools import yosys_program
 
 #: Every word goes to both networks; an answer of the first is followed by one of the second.
 BOTH = """\
@@ -167,15 +166,9 @@ def test_plain_yosys_reads_a_bundle_file_by_file(bundles: Path, tmp_path: Path, 
     commands = [f"read_verilog -sv {file}" for file in reversed(files)]
     commands.append(f"hierarchy -check -top {name}")
     (tmp_path / "commands.json").write_text(json.dumps(commands))
-    worker = Path(synth.__file__).parent / "synth_worker.py"
-    done = subprocess.run(
-        [sys.executable, "-E", worker, tmp_path / "commands.json"],
-        cwd=bundles / name,
-        capture_output=True,
-        text=True,
-        check=False,
+    processes.run_program(
+        yosys_program(), [tmp_path / "commands.json"], purpose="reading", cwd=bundles / name
     )
-    assert done.returncode == 0, done.stdout[-500:] + done.stderr
 
 
 def test_no_file_speaks_of_what_is_not_there(bundles: Path) -> None:

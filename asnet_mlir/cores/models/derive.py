@@ -21,7 +21,6 @@ import functools
 import importlib.metadata
 import json
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -50,7 +49,8 @@ from asnet_mlir.cores.verilog.structure import remove_registers
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_texts, code_version, content_hash
-from asnet_mlir.support.resources import hdl_library_directory, lowering_directory
+from asnet_mlir.support.resources import hdl_library_directory
+from asnet_mlir.support.tools import circt_program
 
 __all__ = ["convert", "derive_models", "gates_of", "models_version"]
 
@@ -441,8 +441,9 @@ def convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="asnet-circt-") as name:
         request, answer = Path(name) / "jobs.json", Path(name) / "results.json"
         request.write_text(json.dumps(jobs))
-        done = processes.run(
-            [sys.executable, _converter(), request, answer],
+        done = processes.run_program(
+            circt_program("comb_to_arith.py"),
+            [request, answer],
             purpose="converting a netlist with CIRCT",
             timeout_seconds=120.0 + 120.0 * len(jobs),
             check=False,
@@ -457,10 +458,6 @@ def convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
     late = done.returncode == -signal.SIGPROF
     how = "takes too long on it" if late else f"ended with signal {-done.returncode}"
     return [{"error": f"CIRCT {how}", "cell": ""}]
-
-
-def _converter() -> Path:
-    return lowering_directory() / "circt" / "comb_to_arith.py"
 
 
 @functools.cache

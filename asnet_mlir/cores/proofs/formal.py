@@ -33,7 +33,7 @@ from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.structure import unroll
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.support import processes
-from asnet_mlir.support.resources import lowering_directory
+from asnet_mlir.support.tools import circt_program
 
 __all__ = ["Claim", "Counterexample", "Link", "claim", "exact_core", "main", "prove_claims"]
 
@@ -242,8 +242,9 @@ def _to_smtlib(claims: Sequence[Claim], jobs: Sequence[dict[str, Any]]) -> list[
     with tempfile.TemporaryDirectory(prefix="asnet-smt-") as name:
         request, answer = Path(name) / "jobs.json", Path(name) / "results.json"
         request.write_text(json.dumps(jobs))
-        processes.run(
-            [sys.executable, lowering_directory() / "circt" / "comb_to_smt.py", request, answer],
+        processes.run_program(
+            circt_program("comb_to_smt.py"),
+            [request, answer],
             purpose="converting netlists to SMT-LIB with CIRCT",
             timeout_seconds=120.0 + 30.0 * len(jobs),
         )

@@ -315,7 +315,8 @@ _KIND_NAMES = {
 
 
 @functools.lru_cache(maxsize=256)
-def _source_names(path: Path, text: str) -> tuple[str, ...]:
+def _named_sources(path: Path, text: str) -> tuple[tuple[str, ...], Any]:
+    """Return the names of a manifest's sources, and the hash that it says they have, or None."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -323,20 +324,21 @@ def _source_names(path: Path, text: str) -> tuple[str, ...]:
     names = table.get("sources")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: key 'sources' must be an array of file names")
-    return tuple(names)
+    return tuple(names), table.get("content")
 
 
 def _parse_manifest(path: Path, text: str, in_library: bool) -> Core:
+    names, content = _named_sources(path, text)
     sources = []
-    for name in _source_names(path, text):
+    for name in names:
         source = path.parent / name
         if not source.is_file():
             raise InputError(f"{path}: key 'sources' names '{name}', which is not there")
         sources.append(read_source(source))
     found = content_hash(*(source.text for source in sources))
-    if table.get("content", found) != found:
+    if content not in (None, found):
         raise InputError(
             f"{path}: key 'content': {', '.join(names)} is not what was imported (its hash is "
-            f"{found[:12]}, not {str(table['content'])[:12]}); import it again under another name"
+            f"{found[:12]}, not {str(content)[:12]}); import it again under another name"
         )
     return _parse_manifest_cached(path, text, in_library, tuple(sources))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from asnet_mlir.errors import ToolError, ToolTimeoutError
 from asnet_mlir.support import cpp, processes
 from asnet_mlir.support.cache import cached_directory, content_hash
 from asnet_mlir.support.resources import how_to_install
+from asnet_mlir.support.tools import yosys_program
 
 __all__ = ["build", "name"]
 
@@ -48,13 +50,6 @@ _PASSES = (
     f"tee -q -o {_LATCHES} select -list t:$dlatch t:$adlatch t:$dlatchsr t:$sr",
     # Without debugging data, which is half of the code.
     "write_cxxrtl -O6 -g0 family.cc",
-)
-_WORKER = (
-    "import sys\n"
-    "from pyosys import libyosys\n"
-    "design = libyosys.Design()\n"
-    "for command in sys.argv[1:]:\n"
-    "    libyosys.run_pass(command, design)\n"
 )
 _MODEL = r"""
 #include "family.cc"
@@ -92,7 +87,7 @@ def build(family: Family) -> Path:
     Raises:
       ToolError: Yosys or the C++ compiler failed or took too long.
     """
-    key = content_hash(_version(), family.key, _MODEL, _WORKER, *_COMPILE, *_LINK, *_PASSES)
+    key = content_hash(_version(), family.key, _MODEL, *_COMPILE, *_LINK, *_PASSES)
     return cached_directory("cxxrtl", key, lambda path: _build(path, family)) / "family.so"
 
 
@@ -141,8 +136,10 @@ def _build(folder: Path, family: Family) -> None:
     errors = []
     for reader, read in ways:
         try:
-            processes.run(
-                [sys.executable, "-P", "-c", _WORKER, read, *_PASSES],
+            (folder / "commands.json").write_text(json.dumps([read, *_PASSES]))
+            processes.run_program(
+                yosys_program(),
+                ["commands.json"],
                 purpose=f"building a simulation of {core.name} with Yosys",
                 cwd=folder,
                 timeout_seconds=_SECONDS,
@@ -173,5 +170,5 @@ def _build(folder: Path, family: Family) -> None:
         cwd=folder,
         timeout_seconds=_SECONDS,
     )
-    for path in (folder / "family.cc", folder / "driver.cpp"):
+    for path in (folder / "family.cc", folder / "driver.cpp", folder / "commands.json"):
         path.unlink()

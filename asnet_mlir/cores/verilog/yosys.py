@@ -10,7 +10,6 @@ import itertools
 import json
 import re
 import signal
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,10 +21,11 @@ from asnet_mlir.cores.verilog.netlist import Netlist, Reader
 from asnet_mlir.errors import AsnetError, InputError, ToolError, UnsupportedError
 from asnet_mlir.support import processes
 from asnet_mlir.support.cache import code_version, content_hash
+from asnet_mlir.support.tools import yosys_program
 
 __all__ = ["INTERFACE_PORT", "Job", "reader_version", "run_jobs", "signed_value", "slang_readers"]
 
-_WORKER = Path(__file__).with_name("read_worker.py")
+_WORKER = yosys_program(Path(__file__).with_name("read_worker.py"))
 _MEMORY_BYTES = 4 << 30
 _CPU_SECONDS = 15.0  # for one reader on one core; two readers are tried at most after a blow-up
 _MAX_NETLIST_BYTES = 256 << 20
@@ -146,8 +146,9 @@ def _run_pending(folder: Path, states: Sequence[_State]) -> None:
     failure: AsnetError | None = None
     log = ""
     try:
-        done = processes.run(
-            [sys.executable, "-P", _WORKER, run / "jobs.json"],
+        done = processes.run_program(
+            _WORKER,
+            [run / "jobs.json"],
             purpose=f"reading {where} with Yosys",
             cwd=run,
             # Processor time is bounded for each job; this is for a process that only waits.

@@ -18,7 +18,7 @@ from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.support import processes
 from asnet_mlir.support.resources import lowering_directory
-from asnet_mlir.support.tools import asnet_opt_path
+from asnet_mlir.support.tools import asnet_opt_path, circt_program
 
 __all__ = ["FORMS", "asnet_hw_opt", "emit", "hw_opt", "schedule"]
 
@@ -73,17 +73,17 @@ def hw_opt(
         cores_file.write_text(
             json.dumps({str(key): dict(value) for key, value in (cores or {}).items()})
         )
-        command: list[str | os.PathLike[str]] = [
-            sys.executable,
-            "-E",
-            lowering_directory() / "circt" / "hw_opt.py",
-            f"--emit={emit}",
-            f"--name={name}",
-            f"--cores={cores_file}",
-            "--verified",
-        ]
-        return processes.run(
-            command, purpose="generating the machine with CIRCT", input_text=scheduled
+        (Path(folder) / "scheduled.mlir").write_text(scheduled, encoding="utf-8")
+        return processes.run_program(
+            circt_program("hw_opt.py"),
+            [
+                f"{folder}/scheduled.mlir",
+                f"--emit={emit}",
+                f"--name={name}",
+                f"--cores={cores_file}",
+                "--verified",
+            ],
+            purpose="generating the machine with CIRCT",
         ).stdout
 
 

@@ -30,6 +30,7 @@ from asnet_mlir.hardware.synthesis import targets
 from asnet_mlir.hardware.synthesis.targets import TARGETS
 from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_directory, code_version, content_hash
+from asnet_mlir.support.tools import yosys_program
 
 __all__ = ["TARGETS", "silent", "synthesize"]
 
@@ -313,9 +314,9 @@ def _map(
         if library is not None:
             (work / "cells.lib").write_bytes(library)
         (work / "commands.json").write_text(json.dumps(script))
-        worker = Path(__file__).parent / "synth_worker.py"
-        log = processes.run(
-            [sys.executable, "-E", worker, "commands.json"],
+        log = processes.run_program(
+            yosys_program(),
+            ["commands.json"],
             purpose=f"synthesizing {design.top} with Yosys",
             cwd=work,
             timeout_seconds=_TIMEOUT,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run Yosys commands: `python synth_worker.py COMMANDS.json`, a JSON list of strings.
+"""Run Yosys commands: `python yosys_commands.py COMMANDS.json`, a JSON list of strings.
 
 A process of its own because a Yosys error ends the process.  It imports nothing of this package.
 """
