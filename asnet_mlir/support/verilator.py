@@ -22,7 +22,7 @@ from asnet_mlir.support.resources import how_to_install
 __all__ = ["compile_model", "preprocess", "translate", "version"]
 
 _RUNTIME = ("verilated", "verilated_threads")
-_TRACE_RUNTIME = (*_RUNTIME, "verilated_vcd_c")
+_TRACE_RUNTIME = ("verilated_vcd_c",)
 _HEADERS = ("verilated.h", "cstdlib", "cstring", "memory")
 _TRACE_HEADERS = (*_HEADERS, "verilated_vcd_c.h")
 _COMPILE = (
@@ -35,7 +35,18 @@ _COMPILE = (
     "-DVM_TRACE_SAIF=0",
     # Defines a macro: without it here the headers in compiled form would not be taken.
     "-pthread",
+    # For programs and libraries alike, so that there is one runtime.
+    "-fPIC",
+    "-fvisibility=hidden",
+    # Unique symbols would be shared by all libraries that one process loads.
+    "-fno-gnu-unique",
 )
+# What a model may define for itself ($finish, $stop, fatal errors) is weak in the runtime.
+_REPLACEABLE = """#pragma once
+[[gnu::weak]] void vl_finish(const char*, int, const char*);
+[[gnu::weak]] void vl_stop(const char*, int, const char*);
+[[gnu::weak]] void vl_fatal(const char*, int, const char*, const char*);
+"""
 
 
 @functools.cache
@@ -122,7 +133,6 @@ def compile_model(
     output: Path,
     *,
     level: str,
-    flags: Sequence[str] = (),
     defines: Sequence[str] = (),
     includes: Sequence[str | os.PathLike[str]] = (),
     link: Sequence[str] = (),
@@ -131,12 +141,13 @@ def compile_model(
     purpose: str,
     timeout_seconds: float = 600.0,
 ) -> None:
-    """Compile C++ units with Verilator's runtime into `output`.
+    """Compile C++ units with Verilator's runtime into `output`: a program, or a library.
+
+    The units may define vl_finish, vl_stop and vl_fatal, which are the runtime's otherwise.
 
     Args:
       units: C++ files, relative to `cwd`.
-      level: of optimisation, as `-O1`; the headers in compiled form are kept per level and flags.
-      flags: of the compiler, for the units and the runtime alike; the runtime is kept per set.
+      level: of optimisation, as `-O1`; the headers in compiled form are kept for each.
       defines: macros of the units alone.
       includes: folders of headers of the units.
       link: flags for linking only.
@@ -145,15 +156,10 @@ def compile_model(
     Raises:
       ToolError: the compiler failed or took too long.
     """
-    flags = (*_COMPILE, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", *flags)
-    flags = (*flags, *_includes())
-    names = _TRACE_RUNTIME if trace else _RUNTIME
-    runtime = cached_directory(
-        "verilator-runtime",
-        content_hash(version(), cpp.version(), *flags),
-        lambda folder: _build_runtime(folder, names, flags),
-    )
-    objects = [runtime / f"{name}.o" for name in names]
+    objects = _runtime(_RUNTIME, trace=False)
+    if trace:
+        objects += _runtime(_TRACE_RUNTIME, trace=True)
+    flags = _flags(trace)
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
     known = cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, (*flags, level))
     cpp.compile(
@@ -178,18 +184,32 @@ def _binary() -> Path:
     return _root().parents[1] / "bin" / "verilator_bin"
 
 
-def _includes() -> list[str]:
+def _flags(trace: bool) -> list[str]:
     include = _root() / "include"
-    return [f"-I{include}", f"-I{include}/vltstd"]
+    defines = [f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}"]
+    return [*_COMPILE, *defines, f"-I{include}", f"-I{include}/vltstd"]
+
+
+def _runtime(names: Sequence[str], *, trace: bool) -> list[Path]:
+    """Return objects of Verilator's runtime, compiled on the first call and then cached."""
+    flags = _flags(trace)
+    folder = cached_directory(
+        "verilator-runtime",
+        content_hash(version(), cpp.version(), _REPLACEABLE, *names, *flags),
+        lambda folder: _build_runtime(folder, names, flags),
+    )
+    return [folder / f"{name}.o" for name in names]
 
 
 def _build_runtime(folder: Path, names: Sequence[str], flags: Sequence[str]) -> None:
+    (folder / "replaceable.h").write_text(_REPLACEABLE)
+
     def compile_one(name: str) -> None:
         # -O0: what a model calls in every cycle is inlined from headers.
         source = _root() / "include" / f"{name}.cpp"
         target = folder / f"{name}.o"
         cpp.compile(
-            [*flags, "-O0", "-c", source, "-o", target],
+            [*flags, "-O0", "-include", folder / "replaceable.h", "-c", source, "-o", target],
             purpose="compiling Verilator's runtime",
             timeout_seconds=300.0,
         )

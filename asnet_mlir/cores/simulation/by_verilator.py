@@ -15,16 +15,6 @@ __all__ = ["build", "name"]
 
 _COMPILE_SECONDS = 180.0
 _LEVEL = "-O1"
-_FLAGS = (
-    "-fPIC",
-    "-fvisibility=hidden",
-    # Unique symbols would be shared by all libraries that one process loads.
-    "-fno-gnu-unique",
-    # $finish, $stop and fatal errors are reported instead of ending the process.
-    "-DVL_USER_FINISH",
-    "-DVL_USER_STOP",
-    "-DVL_USER_FATAL",
-)
 _VERILATOR_OPTIONS = (
     "--no-assert",
     "--x-assign",
@@ -42,6 +32,7 @@ _MODEL = r"""
 #include "verilated.h"
 #include <cstring>
 
+// $finish, $stop and fatal errors are reported instead of ending the process.
 namespace {
 thread_local bool ended = false;
 struct Fatal {};
@@ -97,7 +88,7 @@ def build(family: Family) -> Path:
     Raises:
       ToolError: Verilator or the C++ compiler failed or took too long.
     """
-    options = (_LEVEL, *_FLAGS, *_VERILATOR_OPTIONS, *_LANGUAGES[1])
+    options = (_LEVEL, *_VERILATOR_OPTIONS, *_LANGUAGES[1])
     key = content_hash(verilator.version(), family.key, _MODEL, *options)
     return cached_directory("verilator", key, lambda path: _build(path, family)) / "family.so"
 
@@ -147,7 +138,6 @@ def _build(folder: Path, family: Family) -> None:
         ["driver.cpp"],
         folder / "family.so",
         level=_LEVEL,
-        flags=_FLAGS,
         includes=["generated"],
         link=["-shared", "-Wl,-Bsymbolic"],
         cwd=folder,
