@@ -8,9 +8,8 @@ import random
 
 import pytest
 
-from asnet_mlir import hardware
 from asnet_mlir.errors import AsnetError, InputError
-from asnet_mlir.exploration import choose, explore, load_constraints
+from asnet_mlir.exploration import choose, costs, explore, load_constraints
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.results import Result
@@ -193,13 +192,17 @@ SPACE = {
 @pytest.fixture
 def quick_clocks(monkeypatch):
     """Areas are synthesised; place and route, which test_hardware_synth tries, is a formula."""
-    real = hardware.synthesize
+    real = costs.synthesize
 
     def synthesize(instance, *, target, route=True):
+        asked.append(route)
         luts = real(instance, target=target, route=False)["luts"]
         return {"luts": luts, "fmax_mhz": 2e4 / (luts + 100)}
 
-    monkeypatch.setattr(hardware, "synthesize", synthesize)
+    asked: list[bool] = []
+    monkeypatch.setattr(costs, "synthesize", synthesize)
+    yield
+    assert any(asked), "clocks were measured elsewhere, by place and route"
 
 
 def test_a_search_by_layer_and_energy(conv, conv_data, tmp_path, quick_clocks):
