@@ -332,7 +332,12 @@ def _networks():
 @pytest.mark.parametrize("kind", ["dense", "convolution", "odd"])
 @pytest.mark.parametrize(
     "rules",
-    [["mulf=fmul:LATENCY=0"], ["addf=fadd:LATENCY=0", "mulf=fmul:LATENCY=0"], ["maxf=fmax"]],
+    # Of few gates, which the compiler is done with soon; `test_words_become_gates` has all bits.
+    [
+        ["mulf=fmul_trunc:P=18,LATENCY=0"],
+        ["addf=fadd_trunc:P=14,LATENCY=0", "mulf=fmul_trunc:P=18,LATENCY=0"],
+        ["maxf=fmax"],
+    ],
     ids=["products", "products and sums", "maxima"],
 )
 def test_networks_call_blocks_in_the_defined_order(kind, rules):
