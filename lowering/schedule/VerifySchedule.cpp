@@ -100,9 +100,10 @@ LogicalResult Segment::readIssue(Operation *op) {
     if (*unit != op->getAttrOfType<IntegerAttr>("instance").getInt())
       return scheduleError(op, "is bound to instance ", op->getAttr("instance"), ", but uses unit ",
                            *unit);
-    issue.unit = *unit;
-    issue.latency = units.latencyOf(*unit);
-    issue.interval = units.intervalOf(*unit);
+    int64_t id = *unit;
+    issue.unit = id;
+    issue.latency = units.latencyOf(id);
+    issue.interval = units.intervalOf(id);
     if (*latency != issue.latency)
       return scheduleError(op, "has 'approx.latency = ", *latency, "', but unit ", *unit, " takes ",
                            issue.latency, " cycles");
