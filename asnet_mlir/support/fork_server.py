@@ -35,38 +35,44 @@ def main() -> None:
     for name in sys.argv[2:]:
         with contextlib.suppress(ImportError):  # the program says what is missing
             importlib.import_module(name)
+    wake, alarm = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(alarm, warn_on_full_buffer=False)
     poll = select.poll()
     poll.register(control, select.POLLIN)
-    running: dict[int, tuple[int, int]] = {}  # by the descriptor that tells of a program's end
+    poll.register(wake, select.POLLIN)
+    running: dict[int, int] = {}  # by a program's number, the pipe that is told of its end
     while True:
         for ready, _ in poll.poll():
-            if ready in running:
-                poll.unregister(ready)
-                _report(ready, *running.pop(ready))
+            if ready == wake:
+                os.read(wake, 1 << 16)
+                _report(running)
                 continue
             _, given, _, _ = socket.recv_fds(control, 1, 4)
             if not given:
-                for pid, _ in running.values():
-                    os.killpg(pid, signal.SIGKILL)
+                for pid in running:
+                    with contextlib.suppress(ProcessLookupError):  # it has no session yet
+                        os.killpg(pid, signal.SIGKILL)
                 return
-            request, status = given[0], given[3]
-            _program(request)  # read and compiled here, for the next time as well
+            _program(given[0])  # read and compiled here, for the next time as well
             pid = os.fork()
             if not pid:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _become_program(*given)
-            handle = os.pidfd_open(pid)
-            poll.register(handle, select.POLLIN)
-            running[handle] = pid, status
-            for descriptor in given[:3]:
+            *others, running[pid] = given
+            for descriptor in others:
                 os.close(descriptor)
 
 
-def _report(handle: int, pid: int, status: int) -> None:
-    ended = os.waitpid(pid, 0)[1]
-    with contextlib.suppress(BrokenPipeError):  # nobody waits any more
-        os.write(status, ended.to_bytes(8, "little"))
-    os.close(status)
-    os.close(handle)
+def _report(running: dict[int, int]) -> None:
+    """Report the programs that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            status = running.pop(ended[0])
+            with contextlib.suppress(BrokenPipeError):  # nobody waits any more
+                os.write(status, ended[1].to_bytes(8, "little"))
+            os.close(status)
 
 
 def _program(request: int) -> tuple[dict[str, Any], CodeType | None]:
