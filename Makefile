@@ -59,7 +59,7 @@ test: setup ## all tests but the deep ones
 TF_VENV := build/tf-venv
 
 # TensorFlow and what it wants otherwise, on top of .venv's packages.
-$(TF_VENV)/.installed: requirements/lock-tensorflow.txt $(VENV)/.built
+$(TF_VENV)/.installed: requirements/lock-tensorflow.txt $(VENV)/.installed
 	@rm -rf $(TF_VENV) && $(BIN)/python -m venv --without-pip $(TF_VENV)
 	@folder=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
 	  echo "import site; site.addsitedir('$$folder')" \
