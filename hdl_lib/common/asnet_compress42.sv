@@ -26,31 +26,30 @@ module asnet_compress42 #(
   localparam int unsigned Rest   = Rows % 4;
   localparam int unsigned Next   = 2 * Groups + Rest;
 
-  function automatic logic [Next*Width-1:0] live_next();
-    logic [Next*Width-1:0] next;
-    int unsigned           count;
-    next = '0;
+  function automatic logic [Next*Width-1:0] live_next(input logic [Rows*Width-1:0] live);
+    int unsigned count;
+    live_next = '0;
     for (int unsigned g = 0; g != Groups; g++) begin
       for (int unsigned c = 0; c < Width; c++) begin
         count = 0;
-        for (int unsigned k = 0; k < 4; k++) count += 32'(Live[(4*g+k)*Width+c]);
-        next[2*g*Width+c] = count > 0;
-        if (c + 1 < Width) next[(2*g+1)*Width+c+1] = count > 1;
+        for (int unsigned k = 0; k < 4; k++) count = count + 32'(live[(4*g+k)*Width+c]);
+        live_next[2*g*Width+c] = count > 0;
+        if (c + 1 < Width) live_next[(2*g+1)*Width+c+1] = count > 1;
       end
     end
     for (int unsigned k = 0; k != Rest * Width; k++) begin
-      next[2*Groups*Width+k] = Live[4*Groups*Width+k];
+      live_next[2*Groups*Width+k] = live[4*Groups*Width+k];
     end
-    return next;
   endfunction
 
-  localparam logic [Next*Width-1:0] LiveNext = live_next();
+  localparam logic [Next*Width-1:0] LiveNext = live_next(Live);
+
+  logic [Next-1:0][Width-1:0] next;
 
   if (Rows == 2) begin : gen_last
-    assign sum_o = rows_i[0] + rows_i[1];
+    assign next  = rows_i;
+    assign sum_o = next[0] + next[1];
   end else begin : gen_level
-    logic [Next-1:0][Width-1:0] next;
-
     for (genvar g = 0; g < Groups; g++) begin : gen_group
       logic [Width-1:0] total, above;
       logic [Width:0]   inner;

@@ -34,13 +34,11 @@ module compressor42 #(
   localparam logic [2*N-1:0] Sign =
     (SIGNED == 1) ? ((2*N)'(1) << N) | ((2*N)'(1) << (2 * N - 1)) : '0;
 
-  function automatic logic [2*N*N-1:0] live();
-    logic [2*N*N-1:0] bits;
-    bits = '0;
+  function automatic logic [2*N*N-1:0] live(input logic one);
+    live = '0;
     for (int unsigned j = 0; j < N; j++) begin
-      for (int unsigned i = 0; i < N; i++) bits[2*N*j+j+i] = 1'b1;
+      for (int unsigned i = 0; i < N; i++) live[2*N*j+j+i] = one;
     end
-    return bits;
   endfunction
 
   logic [N-1:0][2*N-1:0] rows;
@@ -55,7 +53,7 @@ module compressor42 #(
   end
 
   asnet_compress42 #(.Rows(N), .Width(2 * N), .Approximate(COLUMNS), .Design(DESIGN),
-                     .Live(live())) u_tree (.rows_i(rows), .sum_o(sum));
+                     .Live(live(1'b1))) u_tree (.rows_i(rows), .sum_o(sum));
 
   assign result_o = sum + Sign;
 

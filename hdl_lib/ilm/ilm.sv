@@ -25,9 +25,10 @@ module ilm #(
 
   localparam int unsigned CountWidth = $clog2(N);
 
-  logic [CORRECTIONS+1:0][1:0][N-1:0] rest;
-  logic [CORRECTIONS+1:0][2*N-1:0]    sum;
-  logic                               unused_rest;
+  logic [CORRECTIONS+1:0][1:0][N-1:0]        rest;
+  logic [CORRECTIONS:0][1:0][CountWidth-1:0] place;
+  logic [CORRECTIONS+1:0][2*N-1:0]           sum;
+  logic                                      unused_rest;
 
   asnet_magnitudes #(.N(N), .Signed(SIGNED)) u_magnitudes (
     .a_i(a_i), .b_i(b_i), .product_i(sum[CORRECTIONS+1]), .a_o(rest[0][0]), .b_o(rest[0][1]),
@@ -35,19 +36,18 @@ module ilm #(
 
   assign sum[0] = '0;
   for (genvar block = 0; block <= CORRECTIONS; block++) begin : gen_block
-    logic [1:0][CountWidth-1:0] place;
-    logic [1:0]                 zero;
-    logic [2*N-1:0]             first, second;
+    logic [1:0]     zero;
+    logic [2*N-1:0] first, second;
     for (genvar i = 0; i < 2; i++) begin : gen_operand
       logic [CountWidth-1:0] zeros;
       asnet_clz #(.Width(N), .CountWidth(CountWidth)) u_clz (
         .word_i(rest[block][i]), .count_o(zeros), .zero_o(zero[i]));
-      assign place[i]         = CountWidth'(N - 1) - zeros;
-      assign rest[block+1][i] = rest[block][i] & ~(N'(1) << place[i]);
+      assign place[block][i]  = CountWidth'(N - 1) - zeros;
+      assign rest[block+1][i] = rest[block][i] & ~(N'(1) << place[block][i]);
     end
     // A 2^l + (B - 2^l) 2^k
-    assign first        = (2*N)'(rest[block][0]) << place[1];
-    assign second       = (2*N)'(rest[block+1][1]) << place[0];
+    assign first        = (2*N)'(rest[block][0]) << place[block][1];
+    assign second       = (2*N)'(rest[block+1][1]) << place[block][0];
     assign sum[block+1] = sum[block] + ((zero != '0) ? '0 : first + second);
   end
   assign unused_rest = ^rest[CORRECTIONS+1];

@@ -22,28 +22,23 @@ module kulkarni #(
     $error("kulkarni: N must be even and in 2..32 and SIGNED 0 or 1");
   end
 
-  localparam int unsigned Digits = N / 2;
+  localparam int unsigned  Digits = N / 2;
+  localparam logic [N-1:0] Odd    = {Digits{2'b10}};
 
-  logic [N-1:0]               a, b;
-  logic [2*N-1:0]             product;
-  logic [Digits:0][2*N-1:0]   sum;
+  logic [N-1:0]             a, b;
+  logic [2*N-1:0]           product;
+  logic [Digits:0][2*N-1:0] sum;
 
   asnet_magnitudes #(.N(N), .Signed(SIGNED)) u_magnitudes (
     .a_i(a_i), .b_i(b_i), .product_i(product), .a_o(a), .b_o(b), .result_o(result_o));
 
   assign sum[0] = '0;
   for (genvar j = 0; j < Digits; j++) begin : gen_digit
-    // Blocks of three bits, two positions apart: those of even digits in a word, of odd ones in another.
-    logic [1:0][N+1:0] word;
-    always_comb begin
-      word = '0;
-      for (int unsigned i = 0; i < Digits; i++) begin
-        word[i%2][2*i]   = a[2*i] & b[2*j];
-        word[i%2][2*i+1] = (a[2*i] & b[2*j+1]) | (a[2*i+1] & b[2*j]);
-        word[i%2][2*i+2] = a[2*i+1] & b[2*j+1];
-      end
-    end
-    assign sum[j+1] = sum[j] + ((2*N)'(word[0]) << (2 * j)) + ((2*N)'(word[1]) << (2 * j));
+    // Of the three bits of each block, the lower two lie side by side; the others are another word.
+    logic [N-1:0] low, high;
+    assign low      = (a & {N{b[2*j]}}) | (((a & ~Odd) << 1) & {N{b[2*j+1]}});
+    assign high     = a & Odd & {N{b[2*j+1]}};
+    assign sum[j+1] = sum[j] + ((2*N)'(low) << (2 * j)) + ((2*N)'(high) << (2 * j + 1));
   end
   assign product = sum[Digits];
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -46,3 +47,17 @@ def test_verilator_has_no_warning_of_any_core() -> None:
         if done.returncode:
             warned[core.name] = done.stderr
     assert warned == {}
+
+
+def test_yosys_reads_every_core_itself() -> None:
+    files = " ".join(sorted(FILES))
+    commands = [f"read_verilog -sv -defer {files}", "design -save library"]
+    for core in library_cores().values():
+        commands += ["design -load library", f"hierarchy -check -top {core.module}"]
+    script = "from pyosys import libyosys\ndesign = libyosys.Design()\n" + "\n".join(
+        f"libyosys.run_pass({command!r}, design)" for command in commands
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=LIBRARY, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr[-500:]
