@@ -279,7 +279,7 @@ def _entry(front: Front, name: str, circuit: Any, errors: Any, origin: str) -> d
 
 def write(front: Front, index: dict[str, Any]) -> None:
     """Write the index, a line a member, the manifest and the core's file."""
-    from asnet_mlir.cores.sources.by_number import circuit_sources
+    from asnet_mlir.cores.sources.members import circuit_sources
 
     name = f"{front.name}_evolved"
     head = ", ".join(f'"{k}": {json.dumps(v)}' for k, v in index.items() if k != "members")
@@ -438,10 +438,9 @@ def page() -> None:
         "",
         f"{total} circuits, made by `asnet cores evolve` ([evolution.md](evolution.md)) and",
         "shipped as cores with a number: `mul8s_evolved:M=3`. `make fronts` lets searches go on,",
-        "adds what they find, and writes this page. Numbers stay; no two circuits of a core are "
-        "one",
-        "function. MAE, WCE and EP are of all operand pairs, which proves the WCE (`asnet cores",
-        "characterize CORE:M=m --samples all` repeats it); but for 32-bit adders: of a sample.",
+        "adds what they find, and writes this page. Numbers stay; no two circuits of a core are",
+        "one function. MAE, WCE and EP are of all operand pairs, which proves the WCE (`asnet",
+        "cores characterize CORE:M=m --samples all` repeats it); but for 32-bit adders: of a sample.",
         "Areas: cells of osu018 in um^2 (Yosys and abc, no registers); LUT4 of ECP5 and ALUTs of",
         "Cyclone V between registers, soft logic only. M = 0 is exact.",
         "",
@@ -502,9 +501,8 @@ def _comparison(found: dict[str, Any], published: list[dict[str, Any]]) -> list[
         ]
     lines += [
         "**EvoApproxLib**: areas as its files state them (45 nm), ours of osu018, each over that",
-        "of the exact circuit of its own list; so a comparison of ratios, not of one synthesis. "
-        "The",
-        "smallest of ours with at most its MAE, and with at most both its MAE and its WCE:",
+        "of the exact circuit of its own list; so a comparison of ratios, not of one synthesis.",
+        "The smallest of ours with at most its MAE, and with at most both its MAE and its WCE:",
         "",
         "| circuit | MAE | WCE | area | ours, by MAE | ours, by MAE and WCE |",
         "|---|---|---|---|---|---|",

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asnet_mlir.errors import InputError
-
 __all__ = ["FALSE", "TRUE", "Builder", "Circuit", "Word"]
 
 #: A literal: twice a variable's number, plus 1 where it is inverted; variable 0 is false.
@@ -18,7 +16,8 @@ FALSE, TRUE = 0, 1
 #: Literals, lowest bit first.
 Word = list[int]
 
-_TABLE_BITS = 24
+_TABLE_BITS = 20
+_HASH_PAIRS, _HASH_SEED = 1 << 16, 20261126
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,27 +68,24 @@ class Circuit:
         return total
 
     def hash(self) -> str:
-        """Return a hash of the function, or of more than 24 bits of operands of the gates."""
-        if sum(self.widths) <= _TABLE_BITS:
-            return self.table_hash()
-        digest = hashlib.sha256(self.gates.astype("<i8").tobytes())
-        digest.update(self.outputs.astype("<i8").tobytes())
-        return digest.hexdigest()[:16]
+        """Return a hash of the results for all operands, or of more than 20 bits for 65,536 pairs.
 
-    def table_hash(self) -> str:
-        """Return a hash of all results: equal ones are one function.
-
-        Raises:
-          InputError: more than 24 bits of operands.
+        Different ones are of different functions, equal ones of functions that agree there.
         """
-        if sum(self.widths) > _TABLE_BITS:
-            raise InputError(f"functions of more than {_TABLE_BITS} bits of operands have no table")
-        index = np.arange(1 << sum(self.widths), dtype=np.uint64)
-        operands, shift = [], 0
-        for width in self.widths:
-            operands.append(index >> np.uint64(shift) & np.uint64((1 << width) - 1))
-            shift += width
-        return hashlib.sha256(self.evaluate(operands).astype("<u8").tobytes()).hexdigest()[:16]
+        bits = sum(self.widths)
+        if bits <= _TABLE_BITS:
+            numbers = np.arange(1 << bits, dtype=np.uint64)
+        else:
+            random = np.random.default_rng(_HASH_SEED)
+            numbers = random.integers(0, 1 << bits, _HASH_PAIRS, np.uint64)
+        digest = hashlib.sha256()
+        for start in range(0, numbers.size, _HASH_PAIRS):  # a net's values are kept for all of them
+            left, operands = numbers[start : start + _HASH_PAIRS], []
+            for width in self.widths:
+                operands.append(left & np.uint64((1 << width) - 1))
+                left = left >> np.uint64(width)
+            digest.update(self.evaluate(operands).astype("<u8").tobytes())
+        return digest.hexdigest()[:16]
 
     def verilog(
         self,
