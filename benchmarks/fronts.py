@@ -440,7 +440,7 @@ def page() -> None:
         "shipped as cores with a number: `mul8s_evolved:M=3`. `make fronts` lets searches go on,",
         "adds what they find, and writes this page. Numbers stay; no two circuits of a core are",
         "one function. MAE, WCE and EP are of all operand pairs, which proves the WCE (`asnet",
-        "cores characterize CORE:M=m --samples all` repeats it); but for 32-bit adders: of a sample.",
+        "cores characterize CORE:M=m --samples all` repeats it); for 32-bit adders: of a sample.",
         "Areas: cells of osu018 in um^2 (Yosys and abc, no registers); LUT4 of ECP5 and ALUTs of",
         "Cyclone V between registers, soft logic only. M = 0 is exact.",
         "",
