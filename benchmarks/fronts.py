@@ -279,7 +279,7 @@ def _entry(front: Front, name: str, circuit: Any, errors: Any, origin: str) -> d
 
 def write(front: Front, index: dict[str, Any]) -> None:
     """Write the index, a line a member, the manifest and the core's file."""
-    from asnet_mlir.cores.sources.members import circuit_sources
+    from asnet_mlir.cores.sources.by_number import circuit_sources
 
     name = f"{front.name}_evolved"
     head = ", ".join(f'"{k}": {json.dumps(v)}' for k, v in index.items() if k != "members")
@@ -296,7 +296,7 @@ def write(front: Front, index: dict[str, Any]) -> None:
         result=front.result,
         signed=front.signed,
     )
-    (front.folder / f"{name}.sv").write_text(text)
+    (front.folder / f"{name}.sv").write_text(_alone(front, index["members"][0]["name"], text))
     kind = "signed" if front.signed else "unsigned"
     what = "a * b" if front.op == "muli" else "a + b"
     (front.folder / "core.toml").write_text(
@@ -332,6 +332,20 @@ license = "Apache-2.0"
 reference = "docs/fronts.md"
 '''.replace('"\n\n\n', '"\n\n')
     )
+
+
+def _alone(front: Front, netlist: str, text: str) -> str:
+    """Return a core's text with the gates in the place of the netlist's instance.
+
+    The file is read by itself, in the library's lists; where a member is used, the netlist is a
+    file beside it.
+    """
+    packed = front.folder / "netlists" / f"{netlist}.v.gz"
+    inside = gzip.decompress(packed.read_bytes()).decode().partition(");\n")[2]
+    gates = inside.removesuffix("endmodule\n")
+    for short, port in (("a", "a_i"), ("b", "b_i"), ("p", "result_o")):
+        gates = re.sub(rf"\b{short}\[", f"{port}[", gates)
+    return re.sub(rf"  {netlist} u_netlist .*\n", lambda _: gates, text)
 
 
 # ---- Areas

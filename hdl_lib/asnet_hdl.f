@@ -12,6 +12,10 @@ common/asnet_sig_mul_front.sv
 common/asnet_sig_pack.sv
 common/asnet_sigmul24.sv
 common/asnet_sigmul24_dsp.sv
+add12u_evolved/add12u_evolved.sv
+add16u_evolved/add16u_evolved.sv
+add32u_evolved/add32u_evolved.sv
+add8u_evolved/add8u_evolved.sv
 bam/bam.sv
 carry_cut/carry_cut.sv
 compressor42/compressor42.sv
@@ -36,7 +40,12 @@ loa/loa.sv
 mbm/mbm.sv
 mitchell/mitchell.sv
 mitchell_div/mitchell_div.sv
+mul12u_evolved/mul12u_evolved.sv
+mul16s_evolved/mul16s_evolved.sv
+mul16u_evolved/mul16u_evolved.sv
 mul24_library/mul24_library.sv
+mul8s_evolved/mul8s_evolved.sv
+mul8u_evolved/mul8u_evolved.sv
 perforated/perforated.sv
 roba/roba.sv
 ssm/ssm.sv
