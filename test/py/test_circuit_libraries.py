@@ -107,6 +107,22 @@ def test_members_are_bound_by_their_paths(imported: Path, monkeypatch: pytest.Mo
     np.testing.assert_array_equal(got, x * y + (a & 1 | b >> 1 & 1))
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("library/public", "is a folder of cores; name one, like library/public/mul4s_0BB"),
+        ("library/public/mul4u_0AB", "no such core; did you mean library/public/mul4u_0AA"),
+        ("mul4u_0AA", "unknown core 'mul4u_0AA'"),
+    ],
+)
+def test_names_that_are_no_member(
+    imported: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    monkeypatch.chdir(imported)
+    with pytest.raises(InputError, match=message):
+        load_core(name)
+
+
 def test_members_are_not_checked_again(imported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(imported)
     monkeypatch.delenv("ASNET_CHECK_VECTORS", raising=False)

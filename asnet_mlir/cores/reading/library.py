@@ -52,14 +52,31 @@ def load_core(name_or_path: str | Path) -> Core:
         return core_from_table(path)
     if (found := library_core(text)) is not None:
         return found
+    raise _unknown(text, path)
+
+
+def _unknown(text: str, path: Path) -> InputError:
+    """Return what is wrong with a name that names no core, and what was meant maybe."""
+    members = _members(path)
+    if members:
+        return InputError(f"{text}: is a folder of cores; name one, like {path / members[0]}")
+    members = _members(path.parent) if path.parent.parts else []
+    if members:
+        near = difflib.get_close_matches(path.name, members, n=1) or members[:1]
+        return InputError(f"{text}: no such core; did you mean {path.parent / near[0]}?")
     names = sorted(path.parent.name for path in hdl_library_directory().glob("*/core.toml"))
     near = difflib.get_close_matches(text, names, n=1)
-    raise InputError(
+    return InputError(
         f"unknown core '{text}'"
         + (f"; did you mean '{near[0]}'?" if near else ";")
         + f" the library has {', '.join(names) or 'no cores'}"
         + " (or give a path to a core.toml, .v or .sv file, or a table: .npy, .csv, .h, .hex, ..)"
     )
+
+
+def _members(folder: Path) -> list[str]:
+    """Return the names of the cores that a folder has a folder for each of."""
+    return sorted(manifest.parent.name for manifest in folder.glob("*/core.toml"))
 
 
 def parse_instance(
