@@ -196,6 +196,10 @@ fronts: setup ## evolved multipliers and adders: lets searches go on, adds what 
 library: setup ## circuits of mul24_library: figures that are missing, docs/library.md; goes on likewise
 	nice $(BIN)/python benchmarks/multiplier_library.py
 
+.PHONY: figure5
+figure5: setup ## the paper's Fig. 5: the library's circuits in convolutional_mnist; goes on likewise
+	nice $(BIN)/python benchmarks/figure5.py
+
 .PHONY: ops-table
 ops-table: setup ## docs/ops.md: every op of StableHLO and layer of Keras, tried
 	$(BIN)/python tools/ops_table.py

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The library of multipliers: circuits by number, what they cost and how wrong they are.
 
-    make library    (python benchmarks/multiplier_library.py [--liberty FILE.lib] [--only STEP ..])
+    make library    (python benchmarks/multiplier_library.py [--only STEP ..] [--liberty FILE.lib]
+                                                             [--evolved DIR ..])
 
 Adds the circuits that the index hdl_lib/mul24_library/index.json lacks, fills in the figures that
 are missing, and writes the index, the core's file, the range of M and docs/library.md.  It goes on
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gzip
 import hashlib
 import json
 import os
@@ -37,7 +39,10 @@ STEPS = ("functions", "proofs", "ecp5", "asic", "cyclonev", "page")
 # Where Debian's package qflow-tech-osu018 has its gates.
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 _BATCH = 12
+# Circuits that are taken of a front.
+_POINTS = 12
 _PAIRS = 1 << 16
+_PROOF_SECONDS = 60.0
 _SEED = 20261126
 
 
@@ -137,14 +142,31 @@ def _families() -> Iterator[dict[str, Any]]:
 
 
 def _evolved() -> Iterator[dict[str, Any]]:
-    """Blocks of 8 x 8 bits that were evolved: the netlists beside the index."""
+    """Circuits that were evolved, the netlists beside the index: alone, or as blocks."""
     exact: dict[str, Any] = {"array": {}}
-    for path in sorted((FOLDER / "netlists").glob("mul8u_*.v.gz")):
-        block = {"netlist": path.name.removesuffix(".v.gz")}
-        for below in (1, 2, 3):
-            chosen = [block if w < below else exact for w in range(5)]
-            name = f"{block['netlist']} at weights below {below}"
-            yield _entry(name, "evolved blocks", _grid(8, chosen))
+    for path in sorted((FOLDER / "netlists").glob("mul*u_*.v.gz")):
+        name = path.name.removesuffix(".v.gz")
+        digit = int(name[3:].partition("u_")[0])
+        if digit == BITS:
+            yield _entry(name, "evolved", {"netlist": name})
+        if BITS % digit or digit == BITS:
+            continue
+        weights = 2 * (BITS // digit) - 1
+        # In the lower half of the weights, and everywhere.
+        for below in (weights // 2 + 1, weights):
+            chosen = [{"netlist": name} if w < below else exact for w in range(weights)]
+            title = f"{name} at weights below {below}" if below < weights else f"{name} only"
+            yield _entry(title, "blocks, evolved", _grid(digit, chosen))
+
+
+def take(folder: Path) -> None:
+    """Keep unsigned multipliers of a folder of `asnet cores evolve`, spread over its front."""
+    circuits = json.loads((folder / "front.json").read_text())["circuits"]
+    for circuit in circuits[:: -(-len(circuits) // _POINTS)]:
+        if re.fullmatch(r"mul\d+u_\w+", circuit["name"]):
+            (FOLDER / "netlists").mkdir(exist_ok=True)
+            packed = gzip.compress((folder / circuit["file"]).read_bytes(), mtime=0)
+            (FOLDER / "netlists" / f"{circuit['name']}.v.gz").write_bytes(packed)
 
 
 # ---- Figures
@@ -238,7 +260,7 @@ def proofs(index: dict[str, Any]) -> None:
         whole = elaborate(instances, flatten=False)
         flats = elaborate(instances)
         for (m, entry), instance, netlist, flat in zip(batch, instances, whole, flats, strict=True):
-            bounds = error_bounds(netlist.modules, netlist.top, "muli", ports, 60.0)
+            bounds = error_bounds(netlist.modules, netlist.top, "muli", ports, _PROOF_SECONDS)
             if bounds is None:
                 entry["WCE"] = {"status": "not proved"}
                 continue
@@ -355,7 +377,8 @@ def _picture(members: Sequence[dict[str, Any]], exact: dict[str, Any]) -> None:
         axis.set(xscale="log", xlabel="mean relative error (exact: 1e-9)", ylabel=unit)
         axis.set_title({"ecp5": "ECP5", "cyclonev": "Cyclone V", "asic": "osu018"}[target])
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=7)
+    if axes[0].lines:
+        axes[0].legend(fontsize=7)
     figure.savefig(PICTURE, dpi=110)
 
 
@@ -364,7 +387,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--liberty", type=Path, default=LIBERTY)
+    parser.add_argument(
+        "--evolved", nargs="+", type=Path, default=[], help="folders of `asnet cores evolve`"
+    )
     options = parser.parse_args()
+    for folder in options.evolved:
+        take(folder)
     index = read()
     for step in options.only:
         if step == "functions":

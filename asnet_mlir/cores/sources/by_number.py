@@ -14,7 +14,7 @@ A circuit is described by one of these, N being the bits of an operand:
     {"digit": 8, "blocks": [[null, C], [C, C]]}     a sum of products of digits, block [i][j] of
                                                     digit i of a and j of b; null: left out
     {"netlist": "mul8u_1"}                          netlists/mul8u_1.v.gz beside the index, with the
-                                                    ports a, b and p
+                                                    inputs a and b and one output
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from __future__ import annotations
 import functools
 import gzip
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from asnet_mlir.cores.sources.source import Source, read_source
 from asnet_mlir.errors import InputError
 
 __all__ = ["Members", "circuit_sources"]
+
+_OUTPUT = re.compile(r"\boutput\s+(?:(?:wire|logic|signed)\s+)*(?:\[[^]]*\]\s*)?(\w+)")
 
 
 @dataclass(frozen=True)
@@ -231,7 +234,10 @@ class _Writer:
             raise InputError(f"{packed}: cannot be read") from None
         path = packed.with_suffix("")
         self._found[path] = Source(path, text)
-        return [f"  {stem} u_netlist{name} (.a({a}), .b({b}), .p({result}));"]
+        output = _OUTPUT.search(text)
+        if output is None:
+            raise InputError(f"{packed}: has no output")
+        return [f"  {stem} u_netlist{name} (.a({a}), .b({b}), .{output[1]}({result}));"]
 
     def _array(
         self, circuit: Mapping[str, Any], bits: int, name: str, a: str, b: str, result: str

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fig. 5 of the paper: every circuit of the library in convolutional_mnist.
+
+    make figure5           (or: python benchmarks/figure5.py [--only STEP ..]
+                                                             [--first N] [--placed N])
+
+Steps: `accuracy` of each on 10,000 images; those below 95 % are dropped; `area` of the network's
+whole machine with each of the others (Yosys, ECP5); `clock` of the smallest ones (nextpnr); `page`
+writes docs/figure5.md and its picture.  Results (figure5.json) are written after every design, and
+an interrupted run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import host
+
+ROOT = Path(__file__).resolve().parent.parent
+INDEX = ROOT / "hdl_lib" / "mul24_library" / "index.json"
+PATH = host.RESULTS / "figure5.json"
+PAGE = ROOT / "docs" / "figure5.md"
+PICTURE = ROOT / "docs" / "figure5.png"
+NETWORK, DATA = "convolutional_mnist", "mnist:test"
+REQUIRED = 0.95
+STEPS = ("accuracy", "area", "clock", "page")
+#: What the paper's text states (section V-E): A has the least area, F the highest clock.
+PAPER = {
+    "dropped": "more than 86 %",
+    "A": {"reduction": 2.324, "fmax_mhz": 62.33},
+    "F": {"reduction": 0.852, "fmax_mhz": 63.93},
+}
+# A circuit is checked on fewer pairs than a core that is used by itself: there are so many.
+_CHECK_VECTORS = "65536"
+
+
+def read() -> list[dict[str, Any]]:
+    """Return what is known of each circuit: a circuit that is another one now is new."""
+    known = json.loads(PATH.read_text())["members"] if PATH.is_file() else []
+    by_signature = {entry["signature"]: entry for entry in known}
+    members = json.loads(INDEX.read_text())["members"]
+    return [
+        {
+            **by_signature.get(member["signature"], {}),
+            "M": number,
+            "name": member["name"],
+            "MRE": member["metrics"]["MRE"],
+            "signature": member["signature"],
+        }
+        for number, member in enumerate(members)
+    ]
+
+
+def write(entries: Sequence[dict[str, Any]]) -> None:
+    """Keep what is known."""
+    new = PATH.with_suffix(".new")
+    lines = ",\n".join(json.dumps(entry) for entry in entries)
+    new.write_text(f'{{"machine": {json.dumps(host.describe())}, "members": [\n{lines}\n]}}\n')
+    os.replace(new, PATH)
+
+
+def accuracy(entries: Sequence[dict[str, Any]], first: int) -> None:
+    """Evaluate what is not, `first` circuits at most."""
+    import asnet_mlir
+
+    left = [entry for entry in entries if "accuracy" not in entry][:first]
+    # In an order in which those done first are spread over the library.
+    for number, entry in enumerate(sorted(left, key=lambda e: f"{e['M']:08b}"[::-1])):
+        start = time.monotonic()
+        found = asnet_mlir.evaluate(NETWORK, DATA, f"mulf=fmul_library:M={entry['M']}")
+        entry["accuracy"], entry["images"] = found.accuracy, found.samples
+        write(entries)
+        took = time.monotonic() - start
+        print(
+            f"M={entry['M']} ({entry['name']}): {found.accuracy:.4f}, {took:.0f} s; "
+            f"{len(left) - number - 1} to evaluate",
+            flush=True,
+        )
+
+
+def kept(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the circuits that are accurate enough."""
+    return [entry for entry in entries if entry.get("accuracy", 0.0) >= REQUIRED]
+
+
+def hardware(entry: dict[str, Any], route: bool, seeds: int = 3) -> dict[str, Any]:
+    """Return area, and clock where placed, of the network's machine with a circuit."""
+    import asnet_mlir
+
+    with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as folder:
+        bundle = Path(folder) / "bundle"
+        asnet_mlir.generate(NETWORK, f"mulf=fmul_library:M={entry['M']}", output=bundle)
+        found = asnet_mlir.synthesize(bundle, route=route, seeds=seeds if route else 1)
+    keys = ("luts", "ffs", *(("fmax_mhz", "fmax_mhz_by_seed", "device") if route else ()))
+    return {key: found[key] for key in keys}
+
+
+def area(entries: Sequence[dict[str, Any]], first: int) -> None:
+    """Map the network's machine with each circuit that is accurate enough."""
+    left = [entry for entry in kept(entries) if "mapped" not in entry][:first]
+    for number, entry in enumerate(left):
+        entry["mapped"] = hardware(entry, route=False)
+        write(entries)
+        luts = entry["mapped"]["luts"]
+        print(f"M={entry['M']}: {luts} LUT4; {len(left) - number - 1} to map", flush=True)
+
+
+def clock(entries: Sequence[dict[str, Any]], placed: int) -> None:
+    """Place the smallest machines, and the exact one."""
+    mapped = [entry for entry in kept(entries) if "mapped" in entry]
+    smallest = sorted(mapped, key=lambda e: e["mapped"]["luts"])[:placed]
+    for entry in [*smallest, *(e for e in mapped if e["M"] == 0)]:
+        if "placed" not in entry:
+            entry["placed"] = hardware(entry, route=True)
+            write(entries)
+            print(f"M={entry['M']}: {entry['placed']['fmax_mhz']} MHz", flush=True)
+
+
+def page(entries: Sequence[dict[str, Any]]) -> None:
+    """Write docs/figure5.md and its picture."""
+    done = [entry for entry in entries if "accuracy" in entry]
+    good = kept(done)
+    mapped = [entry for entry in good if "mapped" in entry]
+    placed = [entry for entry in mapped if "placed" in entry]
+    largest = max((entry["mapped"]["luts"] for entry in mapped), default=0)
+
+    def reduction(entry: dict[str, Any]) -> float:
+        return 100 * (1 - entry["mapped"]["luts"] / largest)
+
+    def row(what: str, entry: dict[str, Any] | None, paper: str) -> str:
+        theirs: Any = PAPER[paper]
+        if entry is None:
+            ours = ["not measured yet"] * 3
+        else:
+            found = entry.get("placed", {}).get("fmax_mhz")
+            mhz = f"{found:.2f} MHz" if found else "not placed"
+            ours = [f"M={entry['M']} ({entry['name']})", f"{reduction(entry):.3f} %", mhz]
+        cells = [what, *ours, f"{theirs['reduction']} % LE", f"{theirs['fmax_mhz']} MHz"]
+        return "| " + " | ".join(cells) + " |"
+
+    least = min(mapped, key=lambda e: e["mapped"]["luts"], default=None)
+    fastest = max(placed, key=lambda e: e["placed"]["fmax_mhz"], default=None)
+    dropped = f"{100 * (1 - len(good) / len(done)):.1f} %" if done else "not measured yet"
+    text = f"""# Fig. 5: the library's multipliers in convolutional_mnist
+
+`make figure5` binds each of the {len(entries)} circuits of [library.md](library.md) to all
+multiplications and measures the accuracy on 10,000 images; what is below {REQUIRED:.0%} is dropped
+before synthesis. {len(done)} circuits are evaluated, {len(good)} are accurate enough:
+{dropped} dropped. The paper drops {PAPER["dropped"]} of its circuits, which evolution made; most of
+ours are from families, so that the shares say how many inaccurate circuits a library holds.
+
+{len(mapped)} machines are mapped to ECP5 (Yosys), {len(placed)} of them, the smallest ones and the
+exact one, placed and routed (nextpnr, median of three seeds): F is the fastest of these. The
+paper's figures are logic elements and clocks of Cyclone V by Quartus. Reductions are of the whole
+network's machine, against the largest one, as in the paper.
+
+| point | circuit | area | clock | paper: area | paper: clock |
+|---|---|---|---|---|---|
+{row("A, least area", least, "A")}
+{row("F, highest clock", fastest, "F")}
+
+![accuracy, area and clock](figure5.png)
+"""
+    PAGE.write_text(text)
+    _picture(done, mapped, placed, reduction)
+
+
+def _picture(done: Any, mapped: Any, placed: Any, reduction: Any) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, middle, right) = pyplot.subplots(
+        1, 3, figsize=(15, 4.4), constrained_layout=True
+    )
+    for good, colour in ((False, "goldenrod"), (True, "tab:blue")):
+        chosen = [e for e in done if (e["accuracy"] >= REQUIRED) == good]
+        left.plot(
+            [max(e["MRE"], 1e-9) for e in chosen],
+            [100 * e["accuracy"] for e in chosen],
+            "o",
+            color=colour,
+            markersize=4,
+            label=f"{'at least' if good else 'below'} {REQUIRED:.0%}: {len(chosen)}",
+        )
+    left.set(xscale="log", xlabel="mean relative error (exact: 1e-9)", ylabel="accuracy, %")
+    left.legend()
+    middle.plot(
+        [reduction(e) for e in mapped],
+        [100 * e["accuracy"] for e in mapped],
+        "o",
+        color="tab:blue",
+        markersize=4,
+    )
+    middle.set(xlabel="area reduction of the machine, %", ylabel="accuracy, %")
+    right.plot(
+        [reduction(e) for e in placed],
+        [e["placed"]["fmax_mhz"] for e in placed],
+        "o",
+        color="tab:blue",
+        markersize=5,
+        label="ours (ECP5, nextpnr)",
+    )
+    for name in ("A", "F"):
+        theirs: Any = PAPER[name]
+        right.plot(theirs["reduction"], theirs["fmax_mhz"], "x", color="black")
+        right.annotate(f" {name}, paper", (theirs["reduction"], theirs["fmax_mhz"]))
+    right.set(xlabel="area reduction of the machine, %", ylabel="clock, MHz")
+    for axis in (left, middle, right):
+        axis.grid(alpha=0.3)
+    figure.savefig(PICTURE, dpi=110)
+
+
+def main() -> int:
+    """Carry the steps out."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--first", type=int, default=1 << 20, help="circuits of a step, at most")
+    parser.add_argument("--placed", type=int, default=8, help="machines that are placed")
+    options = parser.parse_args()
+    os.environ.setdefault("ASNET_CHECK_VECTORS", _CHECK_VECTORS)
+    entries = read()
+    for step in options.only:
+        if step == "accuracy":
+            accuracy(entries, options.first)
+        elif step == "area":
+            area(entries, options.first)
+        elif step == "clock":
+            clock(entries, options.placed)
+        else:
+            page(entries)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
