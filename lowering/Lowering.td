@@ -113,7 +113,7 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
     Option<"fetchLatency", "fetch-latency", "int64_t", "2",
            "Cycles from a row's name to its execution (2, or more for registers behind the microcode)">,
     Option<"plainLatency", "plain-latency", "int64_t", "1",
-           "Registers of the plain logic (0; 1: inside; 2: behind its result as well)">,
+           "Registers of the plain logic (0; 1: inside; 2: and behind its result; 3: and behind its decoder)">,
     Option<"resultRegisters", "result-registers", "int64_t", "0",
            "Registers behind the result of each unit, at least">,
     Option<"pipelineRows", "pipeline-rows", "int64_t", "128",

@@ -72,7 +72,7 @@ def machine_modules(
     """Return the machine's modules, itself the last; what they instantiate goes into `externs`."""
     modules = []
     if code.functions:
-        modules.append(plain_logic(options.plain, code.functions, min(program.timing.plain, 1)))
+        modules.append(plain_logic(options.plain, code.functions, program.timing.plain_inside))
     return [*modules, _Machine(program, code, options, cores, externs).build(bool(modules))]
 
 
@@ -303,7 +303,7 @@ class _Machine(Parts):
         }
         clocks = {"clk": clk} if self.program.timing.plain else {}
         (word,) = m.instance("plain", self.options.plain, inputs, {"result": 32}, clocks=clocks)
-        for number in range(self.program.timing.plain - 1):
+        for number in range(self.program.timing.plain - self.program.timing.plain_inside):
             word = m.register(f"plain_result_{number}", word, clk)
         return word
 

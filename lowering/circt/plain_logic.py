@@ -28,17 +28,18 @@ def plain_logic(name: str, functions: Sequence[str], latency: int) -> Module:
     """The plain logic: one function of two words and a condition, chosen by its code.
 
     With a latency of 1 there are registers behind what is deep (carries, shifts), before what comes
-    of it: choices by comparisons, and float comparisons from several integer ones.  Functions
-    share what they have in common: one adder also subtracts and compares, one shifter shifts both
-    ways.  A result that was not asked for is 0, so that results are united by OR; registers are
-    cleared for this, which costs no logic.
+    of it: choices by comparisons, and float comparisons from several integer ones.  With a latency
+    of 2 there are also registers before what is deep, behind what tells which function it is, what
+    kind of operands there are and how far to shift.  Functions share what they have in common: one
+    adder also subtracts and compares, one shifter shifts both ways.  A result that was not asked
+    for is 0, so that results are united by OR; registers are cleared for this, at no cost of logic.
     """
     return _PlainLogic(name, functions, latency).build()
 
 
 def _comment(latency: int) -> str:
     """Return what the module's header says."""
-    when = "in the cycle after its operands" if latency else "in the same cycle"
+    when = ("in the same cycle", "in the cycle after its operands", "two cycles later")[latency]
     return "\n".join(
         [
             "What a network computes besides floating-point operations: a function of two words",
@@ -52,12 +53,18 @@ class _PlainLogic:
     def __init__(self, name: str, functions: Sequence[str], latency: int) -> None:
         self.m = Module(name, _comment(latency))
         self.functions = functions
+        self.decodes = latency > 1
         self.clock = self.m.clock("clk") if latency else None
-        self.a = self.m.input("a", 32)
-        self.b = self.m.input("b", 32)
-        self.condition = self.m.input("condition", 1)
+        # As they come, and behind the decoder.
+        self.early_a = self.m.input("a", 32)
+        self.early_b = self.m.input("b", 32)
+        early_condition = self.m.input("condition", 1)
         self.index = self.m.input("operation", operation_width(functions))
+        self.a = self.decoded("a_d", self.early_a)
+        self.b = self.decoded("b_d", self.early_b)
+        self.condition = self.decoded("condition_d", early_condition)
         self.chosen: dict[str, str] = {}
+        self.kept: dict[tuple[str, ...], str] = {}
 
     # -- helpers ---------------------------------------------------------------------------------
 
@@ -65,6 +72,16 @@ class _PlainLogic:
         return [name for name in names if name in self.functions]
 
     def is_(self, *names: str) -> str:
+        """Whether the function is one of `names`, behind the decoder."""
+        used = tuple(self.have(*names))
+        if not self.decodes or not used:
+            return self.is_early(*names)
+        if used not in self.kept:
+            name = f"is_{used[0]}_d" if len(used) == 1 else f"is_any_{len(self.kept)}_d"
+            self.kept[used] = self.decoded(name, self.is_early(*used))
+        return self.kept[used]
+
+    def is_early(self, *names: str) -> str:
         """Whether the function is one of `names`; those that nobody uses are left out."""
         m = self.m
         terms = []
@@ -76,6 +93,10 @@ class _PlainLogic:
                 self.chosen[name] = m.name_as(f"is_{name}", is_name)
             terms.append(self.chosen[name])
         return m.or_(*terms) if terms else m.constant(0, 1)
+
+    def decoded(self, name: str, value: str) -> str:
+        """Behind the decoder's register, if there is one."""
+        return self.m.register(name, value, self.clock) if self.decodes and self.clock else value
 
     def cut(self, name: str, value: str) -> str:
         return self.m.register(f"{name}_q", value, self.clock) if self.clock else value
@@ -99,7 +120,7 @@ class _PlainLogic:
         self.floats = self.have(*(name for name in self.functions if name.startswith("cmpf_")))
         self.nan_a = None
         if self.have("negf", "canon") or self.floats:
-            self.nan_a = m.hint("a_is_nan", is_nan(m, self.a))
+            self.nan_a = self.decoded("a_is_nan_d", m.hint("a_is_nan", is_nan(m, self.early_a)))
         words: list[str] = []
         bits: list[str] = []
         self.sums(words)
@@ -200,7 +221,7 @@ class _PlainLogic:
         Where all amounts are fixed, there are wires.  An amount of 32 or more leaves nothing, or
         copies of the sign.
         """
-        m, a, b = self.m, self.a, self.b
+        m, a, early_a, early_b = self.m, self.a, self.early_a, self.early_b
         fixed = {
             name: (kind, int(name.split("_")[1]))
             for kind in _SHIFTS
@@ -224,34 +245,36 @@ class _PlainLogic:
             return self.have(kind, *(name for name, (other, _) in fixed.items() if other == kind))
 
         # Variable amounts, unless the function has one of its own.
-        amounts = [self.part(b, 0, 5)]
-        is_far = m.compare("ne", self.part(b, 5, 27), m.constant(0, 27))
+        amounts = [self.part(early_b, 0, 5)]
+        is_far = m.compare("ne", self.part(early_b, 5, 27), m.constant(0, 27))
         if fixed:
-            is_variable = m.hint("by_variable", self.is_(*_SHIFTS))
+            is_variable = m.hint("by_variable", self.is_early(*_SHIFTS))
             amounts = [m.and_(amounts[0], m.repeat(is_variable, 5))]
             amounts += [
-                m.and_(m.constant(amount, 5), m.repeat(self.is_(name), 5))
+                m.and_(m.constant(amount, 5), m.repeat(self.is_early(name), 5))
                 for name, (_, amount) in fixed.items()
             ]
             far = [name for name, (_, amount) in fixed.items() if amount > 31]
-            is_far = m.or_(m.and_(is_far, is_variable), *([self.is_(*far)] if far else []))
+            is_far = m.or_(m.and_(is_far, is_variable), *([self.is_early(*far)] if far else []))
         amount = m.or_(*amounts)
         fill = m.constant(0, 1)
         signed = names("shrsi")
         if signed:
-            is_signed = m.hint("is_signed_shift", self.is_(*signed))
-            fill = m.and_(is_signed, self.part(a, 31, 1))
+            is_signed = m.hint("is_signed_shift", self.is_early(*signed))
+            fill = self.decoded("fill_d", m.and_(is_signed, self.part(early_a, 31, 1)))
             amount = m.or_(amount, m.repeat(m.and_(is_far, is_signed), 5))
             is_far = m.and_(is_far, m.not_(is_signed))
         m.hint("amount", amount)
         m.hint("is_far", is_far)
         left, right = names("shli"), [*names("shrui"), *signed]
-        word = a
+        word = early_a
         if left:
-            mirrored = self.mirrored(a)
-            is_left = m.hint("is_left", self.is_(*left))
-            word = m.mux(is_left, mirrored, a) if right else mirrored
+            mirrored = self.mirrored(early_a)
+            is_left = m.hint("is_left", self.is_early(*left))
+            word = m.mux(is_left, mirrored, early_a) if right else mirrored
             m.hint("to_shift", word)
+        word, amount = self.decoded("to_shift_d", word), self.decoded("amount_d", amount)
+        is_far = self.decoded("is_far_d", is_far)
         for level in reversed(range(5)):
             step = 1 << level
             moved = m.concat(m.repeat(fill, step), self.part(word, step, 32 - step))
@@ -259,7 +282,7 @@ class _PlainLogic:
             m.hint(f"shifted_{step}", word)
         near = m.not_(is_far)
         if left:
-            enable = m.and_(is_left, near)
+            enable = m.and_(self.decoded("is_left_d", is_left), near)
             words.append(self.cut_if("shifted_left", enable, self.mirrored(word)))
         if right:
             enable = m.and_(self.is_(*right), near)
@@ -292,7 +315,8 @@ class _PlainLogic:
         if self.floats:
             assert self.nan_a is not None
             is_float = m.hint("compares_floats", self.is_(*self.floats))
-            unordered = cut("unordered", m.and_(is_float, m.or_(self.nan_a, is_nan(m, b))))
+            nan_b = self.decoded("b_is_nan_d", is_nan(m, self.early_b))
+            unordered = cut("unordered", m.and_(is_float, m.or_(self.nan_a, nan_b)))
             is_zero = m.equals(magnitude, 0)
             zeros = m.hint("both_zero", m.and_(same, cut("zero", m.and_(is_float, is_zero))))
             backwards = m.and_(cut("is_float", is_float), sign, m.not_(differ))

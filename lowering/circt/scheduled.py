@@ -49,13 +49,18 @@ class Timing:
         whether or not it is taken.
       issue_to_use: from an issue, the latency aside, until the result can be an operand.
       memory: from an address to the word as an operand.
-      plain: inside the plain logic.
+      plain: in the plain logic, a register behind its result included.
     """
 
     fetch: int
     issue_to_use: int
     memory: int
     plain: int
+
+    @property
+    def plain_inside(self) -> int:
+        """Cycles in the plain logic's module: of two or more, one is behind its result."""
+        return min(self.plain, max(self.plain - 1, 1))
 
     def at_unit(self, issue: Issue) -> int:
         """Return the cycle in which operands lie at the unit; a register is behind its result."""

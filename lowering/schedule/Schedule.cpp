@@ -227,7 +227,7 @@ struct Schedule : impl::ScheduleBase<Schedule> {
   void runOnOperation() override {
     if (!isInRange("memory-latency", memoryLatency, 1) ||
         !isInRange("fetch-latency", fetchLatency, 2) ||
-        !isInRange("plain-latency", plainLatency, 0, 2) ||
+        !isInRange("plain-latency", plainLatency, 0, 3) ||
         !isInRange("result-registers", resultRegisters, 0))
       return signalPassFailure();
     MachineTiming timing;

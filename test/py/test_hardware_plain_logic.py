@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from asnet_mlir.hardware.bundle.write import write_bundle
+from asnet_mlir.hardware.schedule.registers import FEWEST, MOST, Registers
 from asnet_mlir.hardware.simulation.simulate import simulate
 
 NAN = 0x7FC00000
@@ -168,11 +170,12 @@ func.func @main(%x: tensor<1x{2 * WORDS}xf32> {{approx.role = "input"}}) -> ({ty
 """
 
 
-def test_every_function_is_that_of_its_operation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("registers", [FEWEST, MOST], ids=["fewest", "most"])
+def test_every_function_is_that_of_its_operation(tmp_path: Path, registers: Registers) -> None:
     cases = bodies()
-    manifest = write_bundle(
-        network([text for text, _ in cases]), {}, {}, tmp_path / "bundle", name="plain"
-    )
+    text = network([text for text, _ in cases])
+    folder = tmp_path / "bundle"
+    manifest = write_bundle(text, {}, {}, folder, name="plain", registers=registers)
     assert manifest["memories"]["weights"]["words"] == 0
     rng = np.random.default_rng(7)
     pairs = np.array(np.meshgrid(CORNERS, CORNERS), np.uint32).reshape(2, -1)

@@ -16,7 +16,8 @@ class Registers:
       memory: from a memory's address to its word: 1, or 2 with a register behind each memory.
       fetch: of the sequential machine, from a row's name to its execution: 2, or 3 with a register
         behind the microcode.
-      plain: of its plain logic: 1, or 2 with a register behind the result as well.
+      plain: of its plain logic: 1, 2 with a register behind the result as well, or 3 with one
+        behind its decoder, too.
       results: registers behind the result of each of its units, at least.
     """
 
@@ -37,4 +38,4 @@ class Registers:
 #: What hardware has where no clock is asked for that needs more.
 FEWEST = Registers()
 #: All that there are.
-MOST = Registers(memory=2, fetch=3, plain=2, results=1)
+MOST = Registers(memory=2, fetch=3, plain=3, results=1)
