@@ -16,6 +16,7 @@ from asnet_mlir.cores import Instance, parse_instance
 from asnet_mlir.cores.reading.description import describe, instance_from_description
 from asnet_mlir.cores.reading.schema import constraints_schema
 from asnet_mlir.cores.simulation.latency import with_latency
+from asnet_mlir.cores.simulation.operand_format import with_operand_format
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.support.formats import FLOAT_FORMATS
@@ -62,7 +63,7 @@ class Rule:
         return (
             self.op == kind
             and is_within(layer, self.layer)
-            and (format is None or self.instance.core.format in (None, format))
+            and (format is None or self.instance.format in (None, format))
         )
 
     def __repr__(self) -> str:
@@ -91,7 +92,7 @@ class Binding:
     def __post_init__(self) -> None:
         seen = set()
         for rule in self.rules:
-            about = rule.op, rule.layer, rule.instance.core.format
+            about = rule.op, rule.layer, rule.instance.format
             if about in seen:
                 raise InputError(f"binding: two rules for {rule.place}")
             seen.add(about)
@@ -247,7 +248,7 @@ class Binding:
             rule
             for rule in other.rules
             if not any(
-                own.fits(rule.op, rule.layer or "", rule.instance.core.format)
+                own.fits(rule.op, rule.layer or "", rule.instance.format)
                 and (own.layer is None or rule.layer)
                 for own in self.rules
             )
@@ -260,9 +261,18 @@ class Binding:
         return " ".join(rule.label for rule in self.rules) or "exact"
 
 
-def with_latencies(binding: Binding) -> Binding:
-    """Return the binding with the latency of every instance filled in (`with_latency`)."""
-    rules = (replace(rule, instance=with_latency(rule.instance)) for rule in binding.rules)
+def with_facts(binding: Binding) -> Binding:
+    """Return the binding with what the Verilog shows of every instance filled in.
+
+    That is latency and the format of operands (`with_latency`, `with_operand_format`).
+
+    Raises:
+      InputError: an instance that fits no op of a network.
+    """
+    rules = (
+        replace(rule, instance=with_operand_format(with_latency(rule.instance)))
+        for rule in binding.rules
+    )
     return Binding(tuple(rules))
 
 

@@ -10,7 +10,7 @@ and fed back (`asnet compile --emit FORM`, `asnet-opt`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asnet_mlir.binding import Binding
@@ -19,8 +19,16 @@ from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.cores.models.model import model_symbol
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
-from asnet_mlir.network import Network, Weight
+from asnet_mlir.ir import (
+    main_function,
+    module_from_text,
+    operand_format,
+    run_passes,
+    walk,
+    with_layers,
+)
+from asnet_mlir.network import Network
+from asnet_mlir.support.formats import F32, OP_KINDS, NumberFormat, OpKind, format_of_element
 
 __all__ = [
     "bind",
@@ -45,25 +53,41 @@ def to_approx(network: Network, batch: int) -> str:
     if network.is_approx:
         return network.lowering.text("approx", batch)
     with module_from_text(network.lower(batch)) as module:
-        mark_arguments(module, network.weights)
+        mark_arguments(module, network)
         _rename(module, network.name)
         run_passes(module, TO_APPROX, network.name)
         return str(module)
 
 
-def mark_arguments(module: Any, weights: Sequence[Weight]) -> None:
-    """Mark the first argument of `@main` as the input and the others as `weights`."""
+def mark_arguments(module: Any, network: Network) -> None:
+    """Mark the first argument of `@main` as the network's input and the others as its weights.
+
+    Integers are signless in MLIR: where the network's input or output are read without a sign, that
+    is marked as well.
+    """
     from mlir import ir
 
-    main_function(module).attributes["arg_attrs"] = ir.ArrayAttr.get(
+    def sign(format: NumberFormat) -> dict[str, Any]:
+        return {} if format.is_signed else {"approx.unsigned": ir.UnitAttr.get()}
+
+    main = main_function(module)
+    main.attributes["arg_attrs"] = ir.ArrayAttr.get(
         [
-            ir.DictAttr.get({"approx.role": ir.StringAttr.get("input")}),
+            ir.DictAttr.get(
+                {"approx.role": ir.StringAttr.get("input"), **sign(network.input_format)}
+            ),
             *(
                 ir.DictAttr.get({"approx.weight": ir.StringAttr.get(weight.name)})
-                for weight in weights
+                for weight in network.weights
             ),
         ]
     )
+    if "res_attrs" in main.attributes:  # the framework's
+        del main.attributes["res_attrs"]
+    if not network.output_format.is_signed:
+        main.attributes["res_attrs"] = ir.ArrayAttr.get(
+            [ir.DictAttr.get(sign(network.output_format))]
+        )
 
 
 def bind(approx: str, binding: Binding) -> str:
@@ -98,28 +122,26 @@ def bind_for_hardware(
       exact: other instances for ops without a rule, by kind.
 
     Returns:
-      The module, in which every op is bound, and all instances by ID.
+      The module, in which every op is bound, and all instances by ID.  Integer ops without a rule
+      are plain logic.
 
     Raises:
-      UnsupportedError: an op is on another format than f32.
+      UnsupportedError: see `_check_for_hardware`.
     """
     with bound_module(approx, binding) as module:
         from mlir import ir
 
+        _check_for_hardware(module)
         run_passes(module, "builtin.module(approx-subf-to-addf)", "binding")
         instances = dict(binding.instances)
         ids = {instance.content_hash: number for number, instance in instances.items()}
-        for op in walk(module.operation):
+        for op in list(walk(module.operation)):
             kind = op.name.removeprefix("approx.")
-            if not op.name.startswith("approx.") or kind not in EXACT_CORES:
+            if not op.name.startswith("approx.") or kind not in OP_KINDS:
                 continue
-            operand = op.operands[0].type
-            format = str(getattr(operand, "element_type", operand))
-            if format != "f32":
-                raise UnsupportedError(
-                    f"hardware computes on f32; the network has {kind} on {format}"
-                )
-            if "instance" not in op.attributes:
+            if kind not in EXACT_CORES:
+                _make_plain(op, OP_KINDS[kind])
+            elif "instance" not in op.attributes:
                 chosen = (exact or {}).get(kind) or load_core(EXACT_CORES[kind]).instance()
                 number = ids.setdefault(chosen.content_hash, len(ids) + 1)
                 instances[number] = chosen
@@ -129,6 +151,74 @@ def bind_for_hardware(
         _declare(module, instances, units=True)
         module.operation.verify()
         return str(module), instances
+
+
+#: What hardware streams in and out, and computes with units.
+_UNITS_ON = (F32,)
+#: What its memories of weights hold.
+_WEIGHTS_OF = ("f32", "i32")
+
+
+def _check_for_hardware(module: Any) -> None:
+    """Refuse what hardware has no words, memories or units for: here, and nowhere else.
+
+    Raises:
+      UnsupportedError: naming the input, the output, the weight or the layer, and its format.
+    """
+    only = f"hardware computes on {', '.join(map(str, _UNITS_ON))}"
+    main = main_function(module)
+    kinds = main.attributes["function_type"].value
+    arguments = list(main.attributes.get("arg_attrs", [{}] * len(kinds.inputs)))
+    results = main.attributes.get("res_attrs", [{}])
+    edges = [("input", kinds.inputs[0], arguments[0]), ("output", kinds.results[0], results[0])]
+    for what, kind, own in edges:
+        element = str(kind.element_type)
+        format = format_of_element(element, is_unsigned="approx.unsigned" in own)
+        if format not in _UNITS_ON:
+            raise UnsupportedError(f"{only}; the network's {what} is {format or element}")
+    for op, layer in with_layers(module.operation):
+        kind_name = op.name.removeprefix("approx.")
+        if not op.name.startswith("approx.") or kind_name not in OP_KINDS:
+            continue
+        format = operand_format(op)
+        is_plain = not OP_KINDS[kind_name].is_float and "instance" not in op.attributes
+        if format not in _UNITS_ON and not (is_plain and kind_name in _PLAIN):
+            where = f" (layer '{layer}')" if layer else ""
+            bound = "" if "instance" not in op.attributes else "a core for "
+            raise UnsupportedError(f"{only}; the network has {bound}{kind_name} on {format}{where}")
+    for kind, own in zip(list(kinds.inputs)[1:], arguments[1:], strict=True):
+        if str(kind.element_type) not in _WEIGHTS_OF:
+            name = own["approx.weight"].value
+            raise UnsupportedError(f"{only}; the weight '{name}' is of {kind.element_type}")
+
+
+#: Exact integer ops that are the same word for word in plain logic.
+_PLAIN = ("addi", "subi", "muli", "maxi", "mini")
+
+
+def _make_plain(op: Any, kind: OpKind) -> None:
+    """Replace an exact integer op by the op of `arith` that it stands for."""
+    from mlir import ir
+
+    is_unsigned = "is_unsigned" in op.attributes
+    result = op.results[0]
+    extension = "arith.extui" if is_unsigned else "arith.extsi"
+    with ir.InsertionPoint(op), op.location:
+        operands = [
+            value
+            if value.type == result.type
+            else ir.Operation.create(extension, results=[result.type], operands=[value]).result
+            for value in op.operands
+        ]
+        plain = ir.Operation.create(
+            kind.exact_unsigned if is_unsigned else kind.exact,
+            results=[result.type],
+            operands=operands,
+        )
+    if "approx.layer" in op.attributes:
+        plain.attributes["approx.layer"] = op.attributes["approx.layer"]
+    result.replace_all_uses_with(plain.result)
+    op.erase()
 
 
 def model_texts(instances: Mapping[int, Instance]) -> str:
@@ -145,9 +235,6 @@ def _rename(module: Any, name: str) -> None:
         key = attribute if isinstance(attribute, str) else attribute.name
         del module.operation.attributes[key]
     module.operation.attributes["sym_name"] = ir.StringAttr.get(name)
-    main = main_function(module)
-    if "res_attrs" in main.attributes:
-        del main.attributes["res_attrs"]
 
 
 def _apply(module: Any, binding: Binding) -> None:
@@ -192,5 +279,5 @@ def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False
                 instance.unit_latency if units else instance.latency,
                 instance.unit_interval if units else instance.interval,
             )
-            if instance.core.format not in (None, "f32"):
-                core.attributes["format"] = ir.StringAttr.get(instance.core.format)
+            if instance.format not in (None, F32.name):
+                core.attributes["format"] = ir.StringAttr.get(instance.format)

@@ -8,8 +8,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.support.formats import NumberFormat, format_of_element
 
-__all__ = ["main_function", "module_from_text", "new_context", "run_passes", "walk"]
+__all__ = [
+    "main_function",
+    "module_from_text",
+    "new_context",
+    "operand_format",
+    "run_passes",
+    "walk",
+    "with_layers",
+]
 
 # Of which Python makes operations here.  What a text or a pass needs is loaded with it: to load
 # all that there is takes milliseconds, longer than most of what a context is made for.
@@ -46,6 +55,17 @@ def module_from_text(text: str) -> Iterator[Any]:
         except ir.MLIRError as error:
             raise InputError(f"not a module of MLIR: {_diagnostic(error)}") from None
         yield module
+
+
+def operand_format(op: Any) -> NumberFormat:
+    """Return the format of the operands of an op of the approx dialect."""
+    kind = op.operands[0].type
+    element = str(getattr(kind, "element_type", kind))
+    format = format_of_element(
+        str(getattr(element, "element_type", element)), is_unsigned="is_unsigned" in op.attributes
+    )
+    assert format is not None, element
+    return format
 
 
 def run_passes(module: Any, pipeline: str, what: str | None) -> None:
@@ -98,3 +118,14 @@ def walk(op: Any) -> Iterator[Any]:
         for block in region:
             for child in block:
                 yield from walk(child.operation)
+
+
+def with_layers(op: Any, layer: str = "") -> Iterator[tuple[Any, str]]:
+    """Yield every op with its layer: its own, or that of what it is in."""
+    if "approx.layer" in op.attributes:
+        layer = op.attributes["approx.layer"].value
+    yield op, layer
+    for region in op.regions:
+        for block in region:
+            for child in block:
+                yield from with_layers(child.operation, layer)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from asnet_mlir.binding import Binding, with_latencies
+from asnet_mlir.binding import Binding, with_facts
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.support.formats import F32, SUPPORTED_DTYPES, NumberFormat, format_of_array
 
 __all__ = ["ApproxTexts", "Elsewhere", "Form", "Lowering", "Network", "Weight", "check_batch"]
 
@@ -23,11 +24,25 @@ class Weight:
 
     Attributes:
       name: the framework's path of it, such as `dense/kernel`.
-      value: float32 array, C order.
+      value: array of a format's dtype (`format_of_array`), C order.
     """
 
     name: str
     value: np.ndarray
+
+    @property
+    def format(self) -> NumberFormat:
+        """What its numbers are.
+
+        Raises:
+          UnsupportedError: the array's dtype is that of no format.
+        """
+        format = format_of_array(self.value)
+        if format is None:
+            raise UnsupportedError(
+                f"weight '{self.name}' is {self.value.dtype}; {SUPPORTED_DTYPES} are supported"
+            )
+        return format
 
     def __repr__(self) -> str:
         return f"Weight({self.name!r}, {self.value.dtype}{list(self.value.shape)})"
@@ -61,7 +76,7 @@ class Lowering(Protocol):
         ...
 
     def compute(self, x: np.ndarray) -> np.ndarray:
-        """Return the framework's outputs, float32[n, ...], of a batch, float32[n, ...].
+        """Return the framework's outputs of a batch, each in the network's formats.
 
         Raises:
           UnsupportedError: the framework is not here.
@@ -132,11 +147,12 @@ def check_batch(origin: str, batch: int, fixed: int | None) -> None:
 
 @dataclass(frozen=True)
 class Network:
-    """A feed-forward network: float32[batch, *input_shape] -> float32[batch, *output_shape].
+    """A feed-forward network, from [batch, *input_shape] to [batch, *output_shape].
 
     Attributes:
       name: for messages and file names.
       input_shape, output_shape: of one sample, without the batch dimension.
+      input_format, output_format: of its numbers.
       weights: in the order in which the lowered function takes them.
       lowering: gives its modules.
       unfolded: the network as the framework gave it, where arithmetic on weights only has been done
@@ -154,6 +170,8 @@ class Network:
     unfolded: Network | None = field(default=None, compare=False)
     binding: Binding | None = None
     missing: tuple[tuple[str, str, str], ...] = ()
+    input_format: NumberFormat = F32
+    output_format: NumberFormat = F32
 
     @property
     def fixed_batch(self) -> int | None:
@@ -178,7 +196,13 @@ class Network:
         return self.lowering.compute(x)
 
     def __repr__(self) -> str:
-        shapes = f"{list(self.input_shape)} -> {list(self.output_shape)}"
+        shapes = " -> ".join(
+            f"{'' if format == F32 else format}{list(shape)}"
+            for format, shape in (
+                (self.input_format, self.input_shape),
+                (self.output_format, self.output_shape),
+            )
+        )
         return f"Network({self.name!r}, {shapes}, {len(self.weights)} weights)"
 
     def complete(self, binding: Any = None) -> Binding:
@@ -193,4 +217,4 @@ class Network:
                 raise InputError(message)
         if self.binding is not None:
             binding = binding.over(self.binding)
-        return with_latencies(binding)
+        return with_facts(binding)

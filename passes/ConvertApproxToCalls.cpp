@@ -54,6 +54,14 @@ private:
                  : FlatSymbolRefAttr();
   }
 
+  /// Whether a core gives more bits than an op of integers has: the op is modulo 2 to its own width.
+  static bool isGivenWider(FunctionType model, Type operand, Type result) {
+    return isa<IntegerType>(result) && model.getNumInputs() == 2 && model.getNumResults() == 1 &&
+           llvm::all_of(model.getInputs(), [&](Type type) { return type == operand; }) &&
+           isa<IntegerType>(model.getResult(0)) &&
+           model.getResult(0).getIntOrFloatBitWidth() > result.getIntOrFloatBitWidth();
+  }
+
   /// The call of the instance's model; null, with an error, if it cannot be called.
   Value createCall(OpBuilder &b, SymbolTable &symbols, approx::ArithmeticOpInterface op) {
     Type operand = op->getOperand(0).getType(), result = op->getResult(0).getType();
@@ -84,6 +92,10 @@ private:
       Value rhs = approx::createBits(b, loc, op->getOperand(1));
       auto call = func::CallOp::create(b, loc, model, ValueRange{lhs, rhs});
       return arith::BitcastOp::create(b, loc, result, call.getResult(0));
+    }
+    if (model && isGivenWider(model.getFunctionType(), operand, result)) {
+      Value given = func::CallOp::create(b, loc, model, op->getOperands()).getResult(0);
+      return arith::TruncIOp::create(b, loc, result, given);
     }
     if (!model || model.getFunctionType() != modelType) {
       InFlightDiagnostic diag = symbol->emitError("symbol '")

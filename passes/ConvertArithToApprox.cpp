@@ -16,8 +16,7 @@ constexpr StringLiteral kSupported =
     "arith.{addf,subf,mulf,divf,maximumf,minimumf} on f32, bf16 or "
     "f16 and what approx-expand-math expands";
 
-/// The kind of float ops whose exact op this is, or null.  Integers stay what they are: they count
-/// and address, unless a front end says otherwise.
+/// The kind of float ops whose exact op this is, or null.
 const approx::OpKind *getKind(Operation *op) {
   StringRef name = op->getName().getStringRef();
   for (const approx::OpKind *kind : approx::getOpKinds())
@@ -108,6 +107,98 @@ LogicalResult check(Operation *op) {
   return reject(op, "is not supported") << "; supported are " << kSupported;
 }
 
+/// Integers that a network multiplies and sums up: the ops by which reductions accumulate, and the
+/// products that they add.  All other integers stay plain logic, which no core computes: they count,
+/// address, convert, and scale sums back to codes (docs/semantics.md, section 3).
+class IntegerReductions {
+public:
+  explicit IntegerReductions(IRRewriter &rewriter) : rewriter(rewriter) {}
+
+  void convert(linalg::GenericOp generic) {
+    if (generic.getNumReductionLoops() == 0)
+      return;
+    for (OpOperand &init : generic.getDpsInitsMutable()) {
+      BlockArgument accumulator = generic.getMatchingBlockArgument(&init);
+      OpResult result = generic.getTiedOpResult(&init);
+      Operation *op =
+          generic.getBody()->getTerminator()->getOperand(result.getResultNumber()).getDefiningOp();
+      if (!op || !approx::isIntegerOfFormat(accumulator.getType()) ||
+          !llvm::is_contained(op->getOperands(), accumulator))
+        continue;
+      if (isa<arith::AddIOp>(op))
+        for (Value term : op->getOperands())
+          if (auto product = term.getDefiningOp<arith::MulIOp>();
+              product && product->getBlock() == generic.getBody() && product->hasOneUse())
+            convertProduct(product);
+      convertAccumulation(op);
+    }
+  }
+
+private:
+  struct Integer {
+    Value value; // before it was extended
+    unsigned width;
+    bool isUnsigned;
+  };
+
+  static Integer narrowed(Value value) {
+    Operation *op = value.getDefiningOp();
+    bool isExtended = isa_and_nonnull<arith::ExtSIOp, arith::ExtUIOp>(op) &&
+                      approx::isIntegerOfFormat(op->getOperand(0).getType());
+    if (isExtended)
+      value = op->getOperand(0);
+    return {value, value.getType().getIntOrFloatBitWidth(),
+            isExtended && isa<arith::ExtUIOp>(op)};
+  }
+
+  /// A product of integers of N bits has 2 N bits; it is widened as the accumulator wants it.
+  void convertProduct(arith::MulIOp op) {
+    Integer lhs = narrowed(op.getLhs()), rhs = narrowed(op.getRhs());
+    unsigned width = op.getType().getIntOrFloatBitWidth();
+    bool isUnsigned = lhs.isUnsigned && rhs.isUnsigned;
+    // Among signed integers, one without a sign takes a bit more.
+    auto needed = [&](const Integer &integer) {
+      return integer.width + (integer.isUnsigned && !isUnsigned ? 1 : 0);
+    };
+    unsigned own = std::max(needed(lhs), needed(rhs));
+    rewriter.setInsertionPoint(op);
+    if (own >= width) {
+      create<approx::MulIOp>(op, op.getType(), op.getLhs(), op.getRhs(), false);
+      return;
+    }
+    Type operand = rewriter.getIntegerType(own);
+    Type product = rewriter.getIntegerType(std::min(2 * own, width));
+    auto extended = [&](const Integer &integer) {
+      return approx::detail::extend(rewriter, integer.value, operand, integer.isUnsigned);
+    };
+    create<approx::MulIOp>(op, product, extended(lhs), extended(rhs), isUnsigned);
+  }
+
+  void convertAccumulation(Operation *op) {
+    rewriter.setInsertionPoint(op);
+    Type type = op->getResult(0).getType();
+    Value lhs = op->getOperand(0), rhs = op->getOperand(1);
+    if (isa<arith::AddIOp>(op))
+      create<approx::AddIOp>(op, type, lhs, rhs, false);
+    else if (isa<arith::MaxSIOp, arith::MaxUIOp>(op))
+      create<approx::MaxIOp>(op, type, lhs, rhs, isa<arith::MaxUIOp>(op));
+    else if (isa<arith::MinSIOp, arith::MinUIOp>(op))
+      create<approx::MinIOp>(op, type, lhs, rhs, isa<arith::MinUIOp>(op));
+  }
+
+  /// Replaces `op` by an approx op, whose result is widened to the type of `op`.
+  template <typename Op>
+  void create(Operation *op, Type type, Value lhs, Value rhs, bool isUnsigned) {
+    auto created = Op::create(rewriter, op->getLoc(), type, lhs, rhs, isUnsigned,
+                              /*instance=*/IntegerAttr());
+    created->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+    rewriter.replaceOp(op, approx::detail::extend(rewriter, created.getResult(),
+                                                  op->getResult(0).getType(), isUnsigned));
+  }
+
+  IRRewriter &rewriter;
+};
+
 struct ConvertArithToApprox : impl::ConvertArithToApproxBase<ConvertArithToApprox> {
   void runOnOperation() override {
     // Check first, so that a network that is rejected is rejected as it came, with all its errors.
@@ -127,6 +218,8 @@ struct ConvertArithToApprox : impl::ConvertArithToApproxBase<ConvertArithToAppro
         ops.push_back(op);
     });
     IRRewriter rewriter(&getContext());
+    IntegerReductions integers(rewriter);
+    getOperation()->walk([&](linalg::GenericOp generic) { integers.convert(generic); });
     for (Operation *op : ops) {
       rewriter.setInsertionPoint(op);
       OperationState state(op->getLoc(), getKind(op)->getOperation(), op->getOperands(),

@@ -24,10 +24,10 @@ namespace asnet {
 namespace {
 constexpr StringLiteral kOutlined = "folded_weights";
 
-/// Weights are f32.
-bool isStaticF32Tensor(Type type) {
+/// Whether a weight can be of this type: floats of a format.
+bool isStaticFloatTensor(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
-  return tensor && tensor.hasStaticShape() && tensor.getElementType().isF32();
+  return tensor && tensor.hasStaticShape() && approx::getFloatFormat(tensor.getElementType());
 }
 
 /// Values from outside that an op uses, those in its regions included.
@@ -237,7 +237,7 @@ public:
       Operation *op = value.getDefiningOp();
       if (!op || !holdsArithmetic.contains(value))
         return;
-      if (computesFloats(op) && isStaticF32Tensor(value.getType())) {
+      if (computesFloats(op) && isStaticFloatTensor(value.getType())) {
         roots.insert(value);
         return;
       }

@@ -79,6 +79,43 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
+/// Integers that are only widened, operand for operand, before a reduction reads them: the body of the
+/// reduction widens them, so that its products have the operands that the network has.
+struct FuseWidening : OpRewritePattern<linalg::GenericOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  static bool isWidening(linalg::GenericOp op) {
+    Block::OpListType &ops = op.getBody()->getOperations();
+    return op.getNumParallelLoops() == op.getNumLoops() && ops.size() == 2 &&
+           isa<arith::ExtSIOp, arith::ExtUIOp>(ops.front()) &&
+           approx::isIntegerOfFormat(ops.front().getOperand(0).getType()) &&
+           ops.back().getOperand(0) == ops.front().getResult(0);
+  }
+
+  LogicalResult matchAndRewrite(linalg::GenericOp consumer,
+                                PatternRewriter &rewriter) const override {
+    if (consumer.getNumReductionLoops() == 0)
+      return rewriter.notifyMatchFailure(consumer, "is no reduction");
+    for (OpOperand *operand : consumer.getDpsInputOperands()) {
+      auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
+      if (!producer || !isWidening(producer) || !linalg::areElementwiseOpsFusable(operand))
+        continue;
+      Attribute layer = consumer->getAttr(approx::kLayerAttrName);
+      auto fused = linalg::fuseElementwiseOps(rewriter, operand);
+      if (failed(fused))
+        continue;
+      if (layer)
+        fused->fusedOp->setAttr(approx::kLayerAttrName, layer);
+      for (auto [from, to] : fused->replacements)
+        rewriter.replaceUsesWithIf(
+            from, to, [&](OpOperand &use) { return use.get().getDefiningOp() != producer; });
+      rewriter.eraseOp(consumer);
+      return success();
+    }
+    return failure();
+  }
+};
+
 /// A body that reads one constant for every element gets it as a scalar, which folds with what the
 /// body does to it: StableHLO converts the integer 0 of a padding to a float in such a body.
 struct InlineSplatConstant : OpRewritePattern<linalg::GenericOp> {
@@ -117,7 +154,7 @@ struct ExtractSplatConstant : OpRewritePattern<tensor::ExtractOp> {
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoConsumer>(&getContext());
+    patterns.add<FuseIntoConsumer, FuseWidening>(&getContext());
     populateInlineSplatConstantPatterns(patterns);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());

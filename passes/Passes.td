@@ -124,10 +124,14 @@ def WidenBooleans : Pass<"approx-widen-booleans"> {
 }
 
 def ConvertArithToApprox : Pass<"convert-arith-to-approx", "::mlir::ModuleOp"> {
-  let summary = "Convert float arithmetic to approx ops and reject every other float computation";
+  let summary = "Convert arithmetic to approx ops and reject every other float computation";
   let description = [{
     `arith.{addf,subf,mulf,divf,maximumf,minimumf}` on f32, bf16 or f16, scalar or elementwise, become
     unbound approx ops, operand for operand. From here on the order of the arithmetic is fixed.
+
+    Of integers, what reductions accumulate with (`addi`, `maxi`, `mini`) and the products that they
+    add become approx ops; a product has the operands as they were before they were extended, and
+    twice their bits. All other integer arithmetic stays plain logic.
 
     Afterwards, nothing else computes floats: any other op that does is an error at its location,
     wherever in the module it is. Allowed beside approx ops are data movement and the exact

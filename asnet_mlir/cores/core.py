@@ -214,16 +214,24 @@ class Instance:
 
     `given` are the parameters that were asked for by name; it makes no instance another one.
     `measured` is the latency that the Verilog shows, where it has been looked at
-    (`cores.simulation.latency.with_latency`) and neither the core nor a parameter states it.
+    (`cores.simulation.latency.with_latency`) and neither the core nor a parameter states it;
+    `operands` is the format of integer operands, `i8` or `u8`, where the Verilog has been looked at
+    (`cores.simulation.operand_format.with_operand_format`).
     """
 
     core: Core
     parameters: tuple[tuple[str, int], ...]
     given: frozenset[str] = field(default=frozenset(), compare=False)
     measured: int | None = field(default=None, compare=False)
+    operands: str | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"Instance({self.label!r})"
+
+    @property
+    def format(self) -> str | None:
+        """The format of the operands; None of integers where the Verilog has not been looked at."""
+        return self.core.format or self.operands
 
     @property
     def depths(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import F32, NumberFormat, format_of_array
 
 __all__ = ["Dataset"]
 
@@ -19,10 +20,12 @@ class Dataset:
 
     Attributes:
       name: what the user called it.
-      x: float32[n, ...], n >= 1, one sample a row, C order; any real numbers are converted, what
-        float32 can't hold becomes infinite, NaNs become canonical, as the hardware's
-        input stage makes them (docs/semantics.md).
+      x: [n, ...] of the format's dtype, n >= 1, one sample a row, C order.  Any real numbers are
+        converted (`NumberFormat.from_numbers`): what a float format can't hold becomes infinite,
+        NaNs become canonical, as the hardware's input stage makes them (docs/semantics.md); what
+        is no integer of an integer format is refused.
       y: int64[n], class indices, none negative.
+      format: of the samples' numbers.
 
     Raises:
       InputError: the arrays are not as described; the message names the first bad sample.
@@ -31,10 +34,12 @@ class Dataset:
     name: str
     x: np.ndarray
     y: np.ndarray
+    format: NumberFormat = F32
 
     def __post_init__(self) -> None:
         x, y = np.asarray(self.x), np.asarray(self.y)
-        if x.dtype.kind not in "fiu" or x.ndim < 2:
+        is_numbers = x.dtype.kind in "fiu" or format_of_array(x) is not None
+        if not is_numbers or x.ndim < 2:
             raise InputError(
                 f"{self.name}: 'x' must be numbers with a sample a row, got {x.dtype} of shape "
                 f"{x.shape}"
@@ -50,11 +55,10 @@ class Dataset:
             if bad.any():
                 first = int(np.argmax(bad))
                 raise InputError(f"{self.name}: the label of sample {first}, {y[first]}, {what}")
-        with np.errstate(over="ignore"):
-            x = np.ascontiguousarray(x, np.float32)
-        nan = np.isnan(x)
-        if nan.any():
-            x = np.where(nan, np.float32(np.nan), x)
+        try:
+            x = self.format.from_numbers(x)
+        except InputError as error:
+            raise InputError(f"{self.name}: {error}") from None
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "y", np.ascontiguousarray(y, np.int64))
 
@@ -66,7 +70,15 @@ class Dataset:
 
     def head(self, count: int) -> Dataset:
         """Return the first `count` samples (all when there are fewer)."""
-        return Dataset(self.name, self.x[:count], self.y[:count])
+        return Dataset(self.name, self.x[:count], self.y[:count], self.format)
+
+    def converted(self, format: NumberFormat) -> Dataset:
+        """Return the data with its numbers in another format.
+
+        Raises:
+          InputError: a number is none of an integer format.
+        """
+        return self if format == self.format else Dataset(self.name, self.x, self.y, format)
 
     def shaped(self, sample_shape: tuple[int, ...]) -> Dataset:
         """Return the data with samples of `sample_shape`.
@@ -85,7 +97,8 @@ class Dataset:
                 f"{self.name}: samples have the shape {_text(have)}, the network takes "
                 f"{_text(sample_shape)}"
             )
-        return Dataset(self.name, self.x.reshape(len(self.x), *sample_shape), self.y)
+        x = self.x.reshape(len(self.x), *sample_shape)
+        return Dataset(self.name, x, self.y, self.format)
 
     def require_numbers(self) -> None:
         """Refuse data with NaNs, whose classification means nothing.
@@ -93,6 +106,8 @@ class Dataset:
         Raises:
           InputError: naming the first sample with a NaN, and how many there are.
         """
+        if not self.format.is_float:
+            return
         rows = np.isnan(self.x).reshape(len(self.x), -1).any(axis=1)
         if rows.any():
             first = int(np.argmax(rows))

@@ -9,7 +9,8 @@
 | `fashion_mnist:[FOLDER:]train\\|test[:N]` | Fashion-MNIST, from its Debian package or a folder |
 | `FILE.npz` | the arrays `x` and `y` |
 
-`:N` takes the first N samples.  Pixels of images are scaled to 0..1.
+`:N` takes the first N samples.  Pixels of images are scaled to 0..1 for a network whose input is of
+a float format, and are 0..255 for one whose input is integers.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
 from asnet_mlir.data.svhn import load_svhn
 from asnet_mlir.data.svhn_synthetic import synthetic_svhn
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import F32, NumberFormat
 from asnet_mlir.support.resources import data_directory
 
 __all__ = ["load_data"]
@@ -50,18 +52,25 @@ _FASHION_HINT = (
 _MNIST_HINT = "name the folder of MNIST's four files: mnist:FOLDER:train"
 
 
-def load_data(name: str | Path | Dataset | tuple[Any, Any]) -> Dataset:
+def load_data(
+    name: str | Path | Dataset | tuple[Any, Any], format: NumberFormat | None = None
+) -> Dataset:
     """Load the data set called `name` (see the module's text).
 
     Arrays are data, too: a pair `(x, y)` as in `Dataset`.
+
+    Args:
+      format: of the samples; by default that of a `Dataset`, and f32 of all else.
 
     Raises:
       InputError: the name is not known, or a file is missing or not as described.
     """
     if isinstance(name, Dataset):
-        return name
+        return name.converted(format or name.format)
+    format = format or F32
     if isinstance(name, tuple | list) and len(name) == 2:
-        return Dataset("(x, y)", *map(np.asarray, name))
+        x, y = map(np.asarray, name)
+        return Dataset("(x, y)", x, y, format)
     if not isinstance(name, str | Path):
         raise InputError(
             "data are a name such as mnist:test, a FILE.npz, a pair of arrays (x, y) or a Dataset, "
@@ -69,25 +78,28 @@ def load_data(name: str | Path | Dataset | tuple[Any, Any]) -> Dataset:
         )
     name = str(name)
     if name.endswith(".npz"):
-        return load_npz(Path(name))
+        return load_npz(Path(name), format)
     kind, _, rest = name.partition(":")
     if kind not in _READERS:
         raise InputError(
             f"unknown data set '{name}'; known are mnist:test, svhn_synthetic:test, svhn:FOLDER, "
             "fashion_mnist:test (or :train, and :N for the first N samples) and FILE.npz"
         )
-    return _READERS[kind](name, rest)
+    images, labels = _READERS[kind](name, rest)
+    if format.is_float:
+        images = images.astype(np.float32) / np.float32(255)
+    return Dataset(name, images, labels, format)
 
 
-def _bytes_to_unit(name: str, arrays: Arrays, limit: str | None) -> Dataset:
-    """Return the first `limit` (None: all) of uint8 images and labels, pixels scaled to 0..1."""
+def _first(name: str, arrays: Arrays, limit: str | None) -> Arrays:
+    """Return the first `limit` (None: all) of uint8 images and labels."""
     images, labels = arrays
     if limit is not None:
         digits = limit.isascii() and limit.isdecimal() and len(limit) < 10
         if not digits or not 1 <= int(limit) <= len(images):
             raise InputError(f"{name}: the number of samples must be in 1..{len(images)}")
         images, labels = images[: int(limit)], labels[: int(limit)]
-    return Dataset(name, images.astype(np.float32) / np.float32(255), labels)
+    return images, labels
 
 
 def _part(name: str, rest: str, title: str) -> tuple[str, str | None]:
@@ -100,13 +112,13 @@ def _part(name: str, rest: str, title: str) -> tuple[str, str | None]:
 
 def _idx_data(
     name: str, rest: str, title: str, hint: str, own: Callable[[str], np.ndarray]
-) -> Dataset:
+) -> Arrays:
     """Read `[FOLDER:]PART[:N]`; without a folder, `own` reads a file by its name."""
     match = re.fullmatch(r"(.+):((?:train|test)(?::[^:]*)?)", rest, re.DOTALL)
     part, limit = _part(name, match[2] if match else rest, title)
     read = partial(_idx_of, Path(match[1]), hint) if match else own
     images, labels = map(read, _IDX_FILES[part])
-    return _bytes_to_unit(name, labelled_images(images, labels, name), limit)
+    return _first(name, labelled_images(images, labels, name), limit)
 
 
 def _idx_of(folder: Path, hint: str, file: str) -> np.ndarray:
@@ -116,7 +128,7 @@ def _idx_of(folder: Path, hint: str, file: str) -> np.ndarray:
     raise InputError(f"{folder / file}.gz: no such file; {hint}")
 
 
-def _mnist(name: str, rest: str) -> Dataset:
+def _mnist(name: str, rest: str) -> Arrays:
     return _idx_data(name, rest, "MNIST", _MNIST_HINT, _shipped_idx)
 
 
@@ -131,12 +143,12 @@ def _shipped_idx(name: str) -> np.ndarray:
     return parse_idx(content, name)
 
 
-def _svhn_synthetic(name: str, rest: str) -> Dataset:
+def _svhn_synthetic(name: str, rest: str) -> Arrays:
     part, limit = _part(name, rest, "synthetic SVHN")
-    return _bytes_to_unit(name, synthetic_svhn(part), limit)
+    return _first(name, synthetic_svhn(part), limit)
 
 
-def _svhn(name: str, rest: str) -> Dataset:
+def _svhn(name: str, rest: str) -> Arrays:
     match = re.fullmatch(rf"(.+?)(?::({'|'.join(SVHN_PARTS)}))?(?::([0-9]*))?", rest, re.DOTALL)
     if match is None:
         raise InputError(
@@ -144,15 +156,15 @@ def _svhn(name: str, rest: str) -> Dataset:
             "svhn_synthetic:test for the synthetic stand-in"
         )
     folder, part, limit = match.groups()
-    return _bytes_to_unit(name, load_svhn(Path(folder), part or "test"), limit)
+    return _first(name, load_svhn(Path(folder), part or "test"), limit)
 
 
-def _fashion_mnist(name: str, rest: str) -> Dataset:
+def _fashion_mnist(name: str, rest: str) -> Arrays:
     own = partial(_idx_of, _FASHION_FOLDER, _FASHION_HINT)
     return _idx_data(name, rest, "Fashion-MNIST", _FASHION_HINT, own)
 
 
-_READERS: dict[str, Callable[[str, str], Dataset]] = {
+_READERS: dict[str, Callable[[str, str], Arrays]] = {
     "mnist": _mnist,
     "svhn_synthetic": _svhn_synthetic,
     "svhn": _svhn,

@@ -13,12 +13,16 @@ import numpy as np
 from asnet_mlir.data.dataset import Dataset
 from asnet_mlir.data.limits import gigabytes, memory_bytes
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import BF16, F32, NumberFormat
 
 __all__ = ["load_npz"]
 
 
-def load_npz(path: Path) -> Dataset:
+def load_npz(path: Path, format: NumberFormat = F32) -> Dataset:
     """Read a data set.
+
+    Args:
+      format: of its samples.
 
     Raises:
       InputError: the file is missing, damaged, too large, or not as described in `Dataset`.
@@ -35,7 +39,9 @@ def load_npz(path: Path) -> Dataset:
         raise _unreadable(path, error) from None
     except MemoryError:
         raise InputError(f"{path}: is too large for this machine's memory") from None
-    return Dataset(str(path), x, y)
+    if format == BF16 and x.dtype.kind == "V" and x.itemsize == BF16.storage_bytes:
+        x = x.view(BF16.dtype)  # which numpy writes as bits without a type
+    return Dataset(str(path), x, y, format)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -9,7 +9,7 @@ __all__ = ["right_samples"]
 
 
 def right_samples(outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return bool[n]: whether the largest of each row of float32[n, classes] is its label's.
+    """Return bool[n]: whether the largest of each row of [n, classes] is its label's.
 
     The lowest index wins ties; a row with a NaN is wrong.
     """

@@ -18,6 +18,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.stages import Stage
 from asnet_mlir.support.cache import content_hash
+from asnet_mlir.support.formats import NumberFormat
 
 __all__ = ["Backend", "Compiled", "Rows", "Weights"]
 
@@ -64,7 +65,8 @@ class Weights:
         """Return a hash of the contents of some of them."""
         for name in names:
             if name not in self._hashes:
-                self._hashes[name] = content_hash(self.arrays[name].tobytes())
+                array = self.arrays[name]
+                self._hashes[name] = content_hash(array.dtype.name, array.tobytes())
         return content_hash(*(self._hashes[name] for name in names))
 
 
@@ -95,14 +97,16 @@ class Rows:
     """Samples as users have them, a row each, beside values as stages have them.
 
     Attributes:
-      rows, columns: of a block of rows: samples times elements of one.
       number, value: of the rows, and of the value, among those of a plan.
+      rows, columns: of a block of rows: samples times elements of one.
+      format: of the elements.
     """
 
     number: int
     value: int
     rows: int
     columns: int
+    format: NumberFormat
 
 
 class Backend(Protocol):
@@ -110,7 +114,7 @@ class Backend(Protocol):
 
     Attributes:
       name: as users name it.
-      formats: of the values that its stages take, by name.
+      formats: of the values that its stages take, as types of MLIR (`f32`, `i8`).
       lanes: samples that it computes at once.
       compiled: how many different stages it has compiled, or loaded from the cache.
     """

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +35,6 @@ from asnet_mlir.native.objects import (
 )
 from asnet_mlir.native.ternary import use_ternary_logic
 from asnet_mlir.support.cache import cached_bytes, content_hash
-from asnet_mlir.support.formats import FLOAT_FORMATS
 
 __all__ = [
     "BoundStage",
@@ -78,10 +78,10 @@ def _lowered(
     with bound_module(stage.text, binding) as module:
         from mlir import ir
 
-        for number, model in models.items():
+        for model in models.values():
             text = model.parametric_text
             if model.block:
-                text = _declaration(model, binding.instances[number].core.format)
+                text = _declaration(model)
             parsed = ir.Module.parse(text)
             for op in list(parsed.body.operations):
                 module.body.append(op)
@@ -101,14 +101,19 @@ def _registers() -> int:
     return 32 if "+avx512f" in host() else 16
 
 
-def _declaration(model: Model, format: str | None) -> str:
+def _declaration(model: Model) -> str:
     """Return a model that computes arrays as declarations: its code is an object of its own."""
-    # Models of the narrower formats take bits.
-    kind = "f32" if format in (None, "f32") else f"i{FLOAT_FORMATS[format].width}"
-    array = f"memref<?x{kind}>"
+    arrays = re.search(rf"func private @{model.symbol}_block\((.*?)\)", model.text)
+    pair = re.search(rf"func private @{model.symbol}\((.*?)\) -> (\w+)", model.text)
+    if arrays is None or pair is None:
+        raise ToolError(f"the model @{model.symbol} lacks a function for arrays or pairs")
+
+    def types(arguments: str) -> str:
+        return ", ".join(re.findall(r"%\w+: (\S+?)(?:,|$)", arguments))
+
     return (
-        f"func.func private @{model.symbol}_block({array}, {array}, {array})\n"
-        f"func.func private @{model.symbol}({kind}, {kind}) -> {kind} "
+        f"func.func private @{model.symbol}_block({types(arrays[1])})\n"
+        f"func.func private @{model.symbol}({types(pair[1])}) -> {pair[2]} "
         f"attributes {{approx.block = @{model.symbol}_block}}\n"
     )
 
@@ -141,7 +146,8 @@ def _bytes(ir: Any, kind: Any) -> int:
     element, lanes = memref.element_type, 1
     if isinstance(element, ir.VectorType):
         lanes, element = element.shape[0], element.element_type
-    size = lanes * max(1, element.width // 8)
+    # An integer of 18 bits, a product that does not depend on samples, takes a whole word.
+    size = lanes * max(1, (1 << (element.width - 1).bit_length()) // 8)
     for extent in memref.shape:
         size *= extent
     return size

@@ -17,6 +17,7 @@ from asnet_mlir.evaluation.stages import Stage
 from asnet_mlir.evaluation.transpose import transposer
 from asnet_mlir.native.objects import Argument, Plan
 from asnet_mlir.support.cache import content_hash
+from asnet_mlir.support.formats import EDGE_FORMATS
 
 __all__ = ["CpuBackend"]
 
@@ -31,7 +32,7 @@ class CpuBackend:
     """Runs stages on this processor (`asnet_mlir.evaluation.backend.Backend`)."""
 
     name = "cpu"
-    formats = frozenset({"f32"})
+    formats = frozenset(format.element_type for format in EDGE_FORMATS)
 
     def __init__(self, has_lanes: bool = True, strategy: Strategy | None = None) -> None:
         """Make one.
@@ -66,7 +67,8 @@ class CpuBackend:
         functions, arena = [], 0
         keep: list[Any] = [weights]
         if enter is not None:
-            move = transposer(enter.rows, enter.columns, max(self.lanes, 1))
+            element = enter.format.element_type
+            move = transposer(enter.rows, enter.columns, max(self.lanes, 1), element)
             functions.append((move, [_value(enter.number), _value(enter.value)]))
         for stage in stages:
             prepared = self._prepare(stage, weights)
@@ -88,7 +90,8 @@ class CpuBackend:
                     arguments.append(Argument("constant", constants[role][name].ctypes.data))
             functions.append((stage.native.entry, arguments))
         if leave is not None:
-            move = transposer(leave.columns, leave.rows, max(self.lanes, 1))
+            element = leave.format.element_type
+            move = transposer(leave.columns, leave.rows, max(self.lanes, 1), element)
             functions.append((move, [_value(leave.value), _value(leave.number)]))
         return Plan(functions, [sizes[number] for number in range(len(sizes))], arena, keep)
 

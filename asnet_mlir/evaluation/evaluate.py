@@ -52,18 +52,18 @@ class Evaluation:
 
 
 def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of rows of float32[n, classes] that `right_samples` counts as right."""
+    """Return the share of rows of [n, classes] that `right_samples` counts as right."""
     return float(np.mean(right_samples(outputs, labels)))
 
 
 def prepare_data(data: str | Path | Dataset | tuple[Any, Any], network: Any) -> Dataset:
-    """Load `data` and fit it to the network's input and classes.
+    """Load `data` and fit it to the network's input, its format included, and classes.
 
     Raises:
       InputError: unknown data, samples of another shape or with NaNs, labels that are not output
         indices.
     """
-    dataset = load_data(data).shaped(network.input_shape)
+    dataset = load_data(data, network.input_format).shaped(network.input_shape)
     dataset.require_numbers()
     if len(network.output_shape) != 1:
         raise InputError(

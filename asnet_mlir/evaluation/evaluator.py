@@ -13,7 +13,7 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, to_approx
 from asnet_mlir.cores.models.model import Strategy
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.backend import Backend, Compiled, Rows, Weights
 from asnet_mlir.evaluation.cpu_backend import CpuBackend
 from asnet_mlir.evaluation.stages import split_stages
@@ -65,6 +65,7 @@ class CompiledNetwork:
         self.block = self.lanes * batch
         self._inputs = batch * math.prod(self.network.input_shape)
         self._outputs = batch * math.prod(self.network.output_shape)
+        self._check_formats()
         self.weights = Weights({weight.name: weight.value for weight in self.network.weights})
         self.output = self.stages[-1].outputs[-1] if self.stages else 0
         self.sizes: dict[int, int] = {}
@@ -86,24 +87,37 @@ class CompiledNetwork:
           InputError: a rule names a layer that the network does not have, or one without its op.
         """
         binding = self.network.complete(binding)
+        kinds = {kind for stage in self.stages for kind, _, _ in stage.sites}
         if any(
-            rule.layer is not None and not any(stage.is_reached_by(rule) for stage in self.stages)
+            (rule.layer is not None or rule.op in kinds)
+            and not any(stage.is_reached_by(rule) for stage in self.stages)
             for rule in binding.rules
         ):
-            bind(self.lowered, binding)  # raises, and names the nearest layers
+            bind(self.lowered, binding)  # raises, and names the nearest layers or the ops' format
         bound = self.backend.compile(self.stages, binding)
         if not self.sizes:
             self.sizes = self._find_sizes(bound)
         return bound
 
+    def _check_formats(self) -> None:
+        network = self.network
+        edges = {"the input": network.input_format, "the output": network.output_format}
+        edges |= {f"weight '{weight.name}'": weight.format for weight in network.weights}
+        for what, format in edges.items():
+            if format.element_type not in self.backend.formats:
+                raise UnsupportedError(
+                    f"{network.name}: {what} is {format}; {self.backend.name} computes on "
+                    f"{', '.join(sorted(self.backend.formats))}"
+                )
+
     def _find_sizes(self, bound: Iterable[Compiled]) -> dict[int, int]:
-        row_bytes = 4 * self.lanes
-        sizes = {0: self._inputs * row_bytes}
+        network = self.network
+        taken = self._inputs * self.lanes * network.input_format.storage_bytes
+        given = self._outputs * self.lanes * network.output_format.storage_bytes
+        sizes = {0: taken}
         for stage in bound:
             sizes.update(stage.value_bytes)
-        for number, elements in zip(self.rows, (self._inputs, self._outputs), strict=True):
-            sizes[number] = elements * row_bytes
-        return sizes
+        return {**sizes, **dict(zip(self.rows, (taken, given), strict=True))}
 
     def plan(
         self,
@@ -121,12 +135,15 @@ class CompiledNetwork:
           leave: end with the output's rows.
         """
         rows_in, rows_out = self.rows
+        formats = self.network.input_format, self.network.output_format
+        entry = Rows(rows_in, 0, self.lanes, self._inputs, formats[0])
+        exit = Rows(rows_out, self.output, self.lanes, self._outputs, formats[1])
         return self.backend.plan(
             stages,
             weights or self.weights,
             self.sizes,
-            enter=Rows(rows_in, 0, self.lanes, self._inputs) if enter else None,
-            leave=Rows(rows_out, self.output, self.lanes, self._outputs) if leave else None,
+            enter=entry if enter else None,
+            leave=exit if leave else None,
         )
 
 
@@ -161,7 +178,7 @@ class Evaluator:
         self._plan = self._compiled.plan(self._bound, enter=True, leave=True)
 
     def outputs(self, x: np.ndarray, weights: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-        """Return float32[n, *output_shape] for float32[n, *input_shape].
+        """Return [n, *output_shape] for [n, *input_shape], both of the network's formats.
 
         NaNs in `x` must be quiet (numpy's own are); a `Dataset` makes them so.
 
@@ -172,9 +189,10 @@ class Evaluator:
           InputError: `x` or a weight has another shape or dtype, or there is no such weight.
         """
         network, compiled = self.network, self._compiled
-        if x.dtype != np.float32 or x.shape[1:] != network.input_shape:
+        taken, given = network.input_format.dtype, network.output_format.dtype
+        if x.dtype != taken or x.shape[1:] != network.input_shape:
             raise InputError(
-                f"{network.name}: takes float32 samples of shape {network.input_shape}, got "
+                f"{network.name}: takes {taken} samples of shape {network.input_shape}, got "
                 f"{x.dtype} of {x.shape[1:]}"
             )
         plan = self._plan
@@ -182,16 +200,16 @@ class Evaluator:
             changed = compiled.weights.replaced(weights)
             plan = compiled.plan(self._bound, changed, enter=True, leave=True)
         x = np.ascontiguousarray(x)
-        result = np.empty((len(x), *network.output_shape), np.float32)
+        result = np.empty((len(x), *network.output_shape), given)
         whole = len(x) // compiled.block
         if whole:
             self._run(plan, x, result, whole)
         done = whole * compiled.block
         if done < len(x):
             # The rest is filled up with zeros, whose outputs are dropped.
-            padded = np.zeros((compiled.block, *network.input_shape), np.float32)
+            padded = np.zeros((compiled.block, *network.input_shape), taken)
             padded[: len(x) - done] = x[done:]
-            last = np.empty((compiled.block, *network.output_shape), np.float32)
+            last = np.empty((compiled.block, *network.output_shape), given)
             self._run(plan, padded, last, 1)
             result[done:] = last[: len(x) - done]
         return result

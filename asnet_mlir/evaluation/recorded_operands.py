@@ -76,7 +76,7 @@ def record_operands(
         if start == 0 or len(part) < batch:
             bound = bind(to_approx(network, len(part)), binding)
             compiled = to_native(bound, recorder, callbacks={"asnet_record": draw.callback})
-        y = np.empty((len(part), *network.output_shape), np.float32)
+        y = np.empty((len(part), *network.output_shape), network.output_format.dtype)
         compiled("main", part, *weights, y)
         if draw.error is not None:
             raise draw.error

@@ -66,7 +66,9 @@ def check_first_samples(compiled: CompiledNetwork, x: np.ndarray) -> None:
 
 def _difference(network: Network, got: np.ndarray, expected: np.ndarray) -> bytes:
     """Return what is wrong with the outputs, or nothing."""
-    got, expected = (outputs.reshape(len(got), -1) for outputs in (got, expected))
+    got, expected = (
+        outputs.reshape(len(got), -1).astype(np.float64) for outputs in (got, expected)
+    )
     size = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
     with np.errstate(invalid="ignore"):
         near = np.abs(got - expected) <= _TOLERANCE * size
@@ -85,12 +87,12 @@ def _difference(network: Network, got: np.ndarray, expected: np.ndarray) -> byte
 
 def _check_alone(compiled: CompiledNetwork, x: np.ndarray, batch: int) -> None:
     """Give the first sample copies of itself for company, everywhere in the batch."""
-    whole = np.zeros((batch, *x.shape[1:]), np.float32)
+    whole = np.zeros((batch, *x.shape[1:]), x.dtype)
     whole[: len(x[:batch])] = x[:batch]
     evaluator = Evaluator(compiled, Binding())
     expected = evaluator.outputs(whole)[:1]
     copies = evaluator.outputs(np.repeat(whole[:1], batch, axis=0))
-    if not bool((copies.view(np.uint32) == expected.view(np.uint32)).all()):
+    if copies.tobytes() != np.repeat(expected, batch, axis=0).tobytes():
         raise UnsupportedError(
             f"{compiled.network.name}: the outputs of a sample depend on the others of its batch "
             f"of {batch}, or on its place among them; each sample must be computed by itself"

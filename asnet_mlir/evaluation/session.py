@@ -38,7 +38,7 @@ class Session:
 
         Args:
           model: whatever `load_model` takes, or a `CompiledNetwork`.
-          dataset: samples of the network's shape (`prepare_data`).
+          dataset: samples of the network's shape and format (`prepare_data`).
           threads: see `Evaluator`.
         """
         self.compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
@@ -49,7 +49,7 @@ class Session:
         x = dataset.x
         if len(x) % block:
             # The last block is filled up with zeros, whose outputs are dropped.
-            x = np.zeros((self._blocks * block, *x.shape[1:]), np.float32)
+            x = np.zeros((self._blocks * block, *x.shape[1:]), x.dtype)
             x[: len(dataset)] = dataset.x
         self._x = np.ascontiguousarray(x)
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
@@ -63,7 +63,7 @@ class Session:
         *,
         weights: Weights | None = None,
     ) -> np.ndarray:
-        """Return float32[stop - start, *output_shape] of samples `start` to `stop`.
+        """Return [stop - start, *output_shape] of samples `start` to `stop`.
 
         Equal, bit for bit, to what `Evaluator` gives.  `weights` are by default the network's own.
         """
@@ -76,7 +76,9 @@ class Session:
         is_whole = first == 0 and last == self._blocks
         needed, sources, frontier = self._needed(stages, keys)
         rows_in, rows_out = compiled.rows
-        y = np.empty(((last - first) * compiled.block, *compiled.network.output_shape), np.float32)
+        network = compiled.network
+        rows = (last - first) * compiled.block
+        y = np.empty((rows, *network.output_shape), network.output_format.dtype)
         arrays = {rows_in: self._x[first * compiled.block :], rows_out: y}
         for number, array in sources.items():
             arrays[number] = array[first * compiled.sizes[number] :]

@@ -16,7 +16,7 @@ from typing import Any
 
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.ir import module_from_text, run_passes
+from asnet_mlir.ir import module_from_text, operand_format, run_passes
 from asnet_mlir.native.objects import native_key
 from asnet_mlir.support.cache import cached_text
 
@@ -120,9 +120,7 @@ def _sites(op: Any, layer: str = "") -> set[tuple[str, str, str]]:
         layer = op.attributes["approx.layer"].value
     found = set()
     if op.operation.name.startswith("approx."):
-        operand = op.operands[0].type
-        format = str(getattr(operand, "element_type", operand))
-        found.add((op.operation.name.removeprefix("approx."), layer, format))
+        found.add((op.operation.name.removeprefix("approx."), layer, operand_format(op).name))
     for region in op.regions:
         for block in region:
             for child in block:

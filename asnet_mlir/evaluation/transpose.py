@@ -11,17 +11,20 @@ from asnet_mlir.support.cache import cached_bytes
 __all__ = ["transposer"]
 
 
-def transposer(rows: int, columns: int, lanes: int) -> int:
-    """Return the address of native code that transposes float32[rows, columns].
+def transposer(rows: int, columns: int, lanes: int, element: str = "f32") -> int:
+    """Return the address of native code that transposes [rows, columns].
 
-    It takes the array and the result, float32[columns, rows], and works on tiles of
-    `lanes` x `lanes`, where both sides have as many.
+    It takes the array and the result, [columns, rows], and works on tiles of `lanes` x `lanes`,
+    where both sides have as many.
+
+    Args:
+      element: MLIR's type of the elements.
     """
-    key = native_key("transposer", str(rows), str(columns), str(lanes))
+    key = native_key("transposer", str(rows), str(columns), str(lanes), element)
     if key not in _TRANSPOSERS:
 
         def make() -> bytes:
-            with module_from_text(_transposer_text(rows, columns, lanes)) as module:
+            with module_from_text(_transposer_text(rows, columns, lanes, element)) as module:
                 run_passes(module, TO_LLVM, "transposing")
                 return compile_object(module, 1)
 
@@ -32,8 +35,8 @@ def transposer(rows: int, columns: int, lanes: int) -> int:
 _TRANSPOSERS: dict[str, LoadedObject] = {}
 
 
-def _transposer_text(rows: int, columns: int, lanes: int) -> str:
-    source, target = f"memref<{rows}x{columns}xf32>", f"memref<{columns}x{rows}xf32>"
+def _transposer_text(rows: int, columns: int, lanes: int, element: str) -> str:
+    source, target = f"memref<{rows}x{columns}x{element}>", f"memref<{columns}x{rows}x{element}>"
     lines = [
         f"func.func @main(%x: {source}, %y: {target}) attributes {{llvm.emit_c_interface}} {{",
         *(f"  %c{i} = arith.constant {i} : index" for i in range(lanes)),
@@ -50,7 +53,7 @@ def _transposer_text(rows: int, columns: int, lanes: int) -> str:
             "  }",
         ]
     else:
-        vector = f"vector<{lanes}xf32>"
+        vector = f"vector<{lanes}x{element}>"
         for name, size in (("last_row", rows - lanes), ("last_column", columns - lanes)):
             lines.append(f"  %{name} = arith.constant {size} : index")
         lines += [

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -364,7 +364,7 @@ def _runner(
     threads: int | None,
 ) -> Runner:
     if stop is not None:
-        dataset = Dataset(dataset.name, dataset.x[stop.order], dataset.y[stop.order])
+        dataset = replace(dataset, x=dataset.x[stop.order], y=dataset.y[stop.order])
     if cluster is not None:
         from asnet_mlir.exploration.cluster import ClusterRunner
 

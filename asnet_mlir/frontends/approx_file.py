@@ -8,21 +8,29 @@ where it is a core of the library.  Ops of other cores wait for a binding that g
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir.binding import Binding, Rule, is_within
 from asnet_mlir.cores import Instance, library_cores
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
-from asnet_mlir.ir import main_function, module_from_text, run_passes
+from asnet_mlir.frontends.weights import (
+    TensorKind,
+    assign_weights,
+    check_batch_dimension,
+    read_weights,
+    weights_file_of,
+    wrong_kind,
+)
+from asnet_mlir.ir import main_function, module_from_text, run_passes, with_layers
 from asnet_mlir.network import ApproxTexts, Network
-from asnet_mlir.support.formats import OP_KINDS
+from asnet_mlir.support.formats import OP_KINDS, format_of_element
 
 __all__ = ["from_approx_file"]
 
-_ROLE, _WEIGHT, _LAYER = "approx.role", "approx.weight", "approx.layer"
+_ROLE, _WEIGHT, _LAYER, _UNSIGNED = (
+    f"approx.{name}" for name in ("role", "weight", "layer", "unsigned")
+)
 
 
 def from_approx_file(path: Path, weights: Path | None = None) -> Network:
@@ -50,8 +58,7 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
         message = str(error)
         prefix = "" if message.startswith(str(path)) else f"{path}: "
         raise type(error)(f"{prefix}{message}") from None
-    batch = arguments[0][1][0]
-    named = [(name, shape) for name, shape in arguments[1:]]
+    (_, taken), *named = arguments
     beside = weights or weights_file_of(path)
     if named and not beside.is_file():
         raise InputError(
@@ -64,31 +71,32 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
 
     return Network(
         path.stem,
-        arguments[0][1][1:],
-        output[1:],
+        taken.shape[1:],
+        output.shape[1:],
         values,
-        ApproxTexts(str(path), {batch: text}),
+        ApproxTexts(str(path), {taken.shape[0]: text}),
         binding=binding,
         missing=missing,
+        input_format=taken.format,
+        output_format=output.format,
     )
 
 
-def _signature(path: Path, main: Any) -> tuple[list[tuple[str, tuple[int, ...]]], tuple[int, ...]]:
-    """Return name and shape of each argument (the input's is "") and the shape of the result."""
+def _signature(path: Path, main: Any) -> tuple[list[tuple[str, TensorKind]], TensorKind]:
+    """Return name and kind of each argument (the input's is "") and the kind of the result."""
     from mlir import ir
 
     kind = main.attributes["function_type"].value
     attributes = main.attributes.get("arg_attrs", [])
 
-    def shape(what: Any) -> tuple[int, ...]:
-        ranked = isinstance(what, ir.RankedTensorType) and ir.RankedTensorType(what)
-        if (
-            not ranked
-            or not ranked.has_static_shape
-            or not isinstance(ranked.element_type, ir.F32Type)
-        ):
-            raise InputError(f"{path}: @main works on {what}, must be float32 of a fixed shape")
-        return tuple(ranked.shape)
+    def kind_of(type: Any, own: Any, has_sign: bool = True) -> TensorKind:
+        ranked = isinstance(type, ir.RankedTensorType) and ir.RankedTensorType(type)
+        if ranked and ranked.has_static_shape:
+            is_unsigned = _UNSIGNED in own
+            format = format_of_element(str(ranked.element_type), is_unsigned=is_unsigned)
+            if format is not None:
+                return TensorKind(tuple(ranked.shape), format, has_sign)
+        raise wrong_kind(path, type)
 
     arguments = []
     for index, (argument, own) in enumerate(zip(kind.inputs, attributes, strict=True)):
@@ -96,15 +104,14 @@ def _signature(path: Path, main: Any) -> tuple[list[tuple[str, tuple[int, ...]]]
             raise InputError(f'{path}: the first argument of @main lacks {_ROLE} = "input"')
         if index and _WEIGHT not in own:
             raise InputError(f"{path}: argument {index} of @main lacks {_WEIGHT} = NAME")
-        arguments.append((own[_WEIGHT].value if index else "", shape(argument)))
+        name = own[_WEIGHT].value if index else ""
+        # The sign of weights is in their array's dtype.
+        arguments.append((name, kind_of(argument, own, has_sign=not index)))
     if len(kind.results) != 1:
         raise InputError(f"{path}: @main must return one tensor, it returns {len(kind.results)}")
-    output = shape(kind.results[0])
-    for whole in (arguments[0][1], output):
-        if len(whole) < 2 or whole[0] != arguments[0][1][0]:
-            raise InputError(
-                f"{path}: the first dimension of @main's input and output must be the batch"
-            )
+    results = main.attributes.get("res_attrs", [{}])
+    output = kind_of(kind.results[0], results[0])
+    check_batch_dimension(path, arguments[0][1], output)
     return arguments, output
 
 
@@ -155,7 +162,7 @@ def _unbind(path: Path, module: Any) -> tuple[Binding | None, tuple[tuple[str, s
     found, missing = _library(path, module)
     ops = [
         (op, layer)
-        for op, layer in _with_layers(module.operation, "")
+        for op, layer in with_layers(module.operation)
         if op.name.startswith("approx.") and op.name.removeprefix("approx.") in OP_KINDS
     ]
     bound: dict[tuple[str, str], set[int | None]] = {}
@@ -185,17 +192,6 @@ def _unbind(path: Path, module: Any) -> tuple[Binding | None, tuple[tuple[str, s
             op.operation.erase()
     binding = Binding(tuple(rules.values())) if rules else None
     return binding, tuple((*place, message) for place, message in unknown.items())
-
-
-def _with_layers(op: Any, layer: str) -> Iterator[tuple[Any, str]]:
-    """Yield every op with its layer: its own, or that of what it is in."""
-    if _LAYER in op.attributes:
-        layer = op.attributes[_LAYER].value
-    yield op, layer
-    for region in op.regions:
-        for block in region:
-            for child in block:
-                yield from _with_layers(child.operation, layer)
 
 
 def _instance(op: Any) -> int | None:

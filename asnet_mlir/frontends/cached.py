@@ -22,9 +22,11 @@ import numpy as np
 from asnet_mlir import dialects
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.folding import fold_weights
+from asnet_mlir.frontends.weights import from_stored, to_stored
 from asnet_mlir.native.objects import native_key
 from asnet_mlir.network import Elsewhere, Form, Network, Weight
 from asnet_mlir.support.cache import cached_bytes, code_version, content_hash
+from asnet_mlir.support.formats import parse_format
 
 __all__ = ["cached_network", "file_key", "pack", "unpack"]
 
@@ -101,14 +103,18 @@ def cached_network(find_key: Callable[[], str], name: str, make: Callable[[], Ne
 def pack(network: Network) -> bytes:
     """Return everything of a network but its name and what it computes, as an `.npz` file."""
     arrays: dict[str, np.ndarray] = {}
+    stored: dict[str, np.ndarray] = {}
 
-    def place(weight: Weight) -> tuple[str, str]:
+    def place(weight: Weight) -> tuple[str, str, str]:
         # Most weights are the same array before and after folding.
         key = next((k for k, array in arrays.items() if array is weight.value), str(len(arrays)))
         arrays[key] = weight.value
-        return weight.name, key
+        stored[key] = to_stored(weight.value)
+        return weight.name, weight.format.name, key
 
     header = {
+        "input_format": network.input_format.name,
+        "output_format": network.output_format.name,
         "input_shape": network.input_shape,
         "output_shape": network.output_shape,
         "fixed_batch": network.fixed_batch,
@@ -117,7 +123,7 @@ def pack(network: Network) -> bytes:
         "unfolded": network.unfolded and [place(weight) for weight in network.unfolded.weights],
     }
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **arrays)
+    np.savez(file, allow_pickle=False, header=np.array(json.dumps(header)), **stored)
     return file.getvalue()
 
 
@@ -143,13 +149,18 @@ def unpack(
             name,
             tuple(header["input_shape"]),
             tuple(header["output_shape"]),
-            tuple(Weight(label, arrays[key]) for label, key in weights),
+            tuple(
+                Weight(label, from_stored(arrays[key], parse_format(format)))
+                for label, format, key in weights
+            ),
             Elsewhere(
                 name,
                 lambda form, batch: text(linalg if form == "linalg" else form, batch),
                 compute if header["computes"] else None,
                 header["fixed_batch"],
             ),
+            input_format=parse_format(header["input_format"]),
+            output_format=parse_format(header["output_format"]),
         )
 
     whole = network(header["weights"], "linalg")

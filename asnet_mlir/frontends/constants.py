@@ -7,6 +7,8 @@ memories, and the module's text stays readable.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,8 +18,12 @@ from asnet_mlir.frontends.locations import scope_of
 from asnet_mlir.frontends.weights import unique_name
 from asnet_mlir.ir import walk
 from asnet_mlir.network import Weight
+from asnet_mlir.support.formats import BF16, format_of_element
 
 __all__ = ["constants_to_arguments", "main_of"]
+
+#: Of integer constants that are weights.
+_INTEGER_WIDTHS = (8, 16)
 
 
 def main_of(module: Any) -> Any:
@@ -32,9 +38,11 @@ def main_of(module: Any) -> Any:
 def constants_to_arguments(
     module: Any, weights: Sequence[Weight] = (), *, known: Sequence[Weight] | None = None
 ) -> list[Weight]:
-    """Append an argument to `@main` for each float32 constant that is not one number throughout.
+    """Append an argument to `@main` for each constant that is a weight.
 
-    The module is changed; calls must be inlined.  A constant with a NaN stays where it is.
+    Those are arrays of floats, and of integers of at most 16 bits (wider ones are indices more
+    often than not), that are not one number throughout.  The module is changed; calls must be
+    inlined.  A constant with a NaN stays where it is.
 
     Args:
       weights: those that `@main` takes already; names are made different from theirs.
@@ -50,7 +58,7 @@ def constants_to_arguments(
     block = main.regions[0].blocks[0]
     taken = {weight.name for weight in weights}
     added: list[Weight] = []
-    arguments: dict[tuple[tuple[int, ...], bytes], Any] = {}
+    arguments: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
     constants = [
         (op, value)
         for op in walk(main.operation)
@@ -58,11 +66,10 @@ def constants_to_arguments(
     ]
     with module.context, ir.Location.unknown():
         for weight in known or ():
-            key = (weight.value.shape, weight.value.tobytes())
-            arguments[key] = _append(ir, main, block, weight)
+            arguments[_key(weight.value)] = _append(ir, main, block, weight)
             added.append(weight)
         for op, value in constants:
-            key = (value.shape, value.tobytes())
+            key = _key(value)
             if key not in arguments:
                 if known is not None:
                     continue
@@ -76,8 +83,14 @@ def constants_to_arguments(
     return added
 
 
+def _key(value: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
+    return value.dtype.name, value.shape, value.tobytes()
+
+
 def _append(ir: Any, main: Any, block: Any, weight: Weight) -> Any:
-    kind = ir.RankedTensorType.get(weight.value.shape, ir.F32Type.get())
+    format = weight.format
+    element = format.element_type if format.is_signed else f"u{format.element_type}"
+    kind = ir.RankedTensorType.get(weight.value.shape, ir.Type.parse(element))
     argument = block.add_argument(kind, ir.Location.name(weight.name))
     old = main.attributes["function_type"].value
     new = ir.FunctionType.get([*old.inputs, kind], list(old.results))
@@ -94,10 +107,31 @@ def _array(constant: Any) -> np.ndarray | None:
     from jaxlib.mlir import ir
 
     # The type first: jaxlib raises when it meets an attribute of complex numbers.
-    if not isinstance(ir.RankedTensorType(constant.result.type).element_type, ir.F32Type):
+    kind = ir.RankedTensorType(constant.result.type)
+    format = format_of_element(str(kind.element_type))
+    if format is None or not (format.is_float or format.width in _INTEGER_WIDTHS):
         return None
     attribute = constant.attributes["value"]
-    if not isinstance(attribute, ir.DenseFPElementsAttr) or attribute.is_splat:
+    if not isinstance(attribute, ir.DenseElementsAttr) or attribute.is_splat:
         return None
-    value = np.array(attribute, np.float32, order="C")
-    return None if np.isnan(value).any() else value
+    if format == BF16:
+        value = _bfloat16(str(attribute), tuple(kind.shape))
+    else:
+        value = np.array(attribute, format.dtype, order="C")
+    return None if value is None or (format.is_float and np.isnan(value).any()) else value
+
+
+def _bfloat16(text: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return an attribute's value by its text: jaxlib has no arrays of bfloat16.
+
+    None where it is not all finite numbers, which MLIR writes as bits among the others.
+    """
+    found = re.fullmatch(r'dense<(?:"0x([0-9A-F]*)"|(.*))> : .*', text, re.DOTALL)
+    if found is None:
+        return None
+    if found[1] is not None:
+        return np.frombuffer(bytes.fromhex(found[1]), BF16.dtype).reshape(shape)
+    try:
+        return np.array(json.loads(found[2]), np.float32).astype(BF16.dtype).reshape(shape)
+    except ValueError:
+        return None

@@ -15,7 +15,7 @@ import numpy as np
 from asnet_mlir import dialects
 from asnet_mlir.compiler import TO_APPROX, mark_arguments
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.frontends.weights import as_float32
+from asnet_mlir.frontends.weights import TensorKind, as_weight
 from asnet_mlir.ir import module_from_text, run_passes
 from asnet_mlir.network import Form, Network, Weight
 from asnet_mlir.reference import to_native
@@ -32,16 +32,16 @@ class _Split:
 
     Attributes:
       main: text of the module without the outlined function.
-      weights: names and shapes of `@main`'s arguments after the input.
+      weights: names and kinds of `@main`'s arguments after the input.
       folding: text of a module whose `@main` computes what was folded, or None for nothing.
-      inputs, results: the weights it takes; names and shapes of its results.
+      inputs, results: the weights it takes; names and kinds of its results.
     """
 
     main: str
-    weights: tuple[tuple[str, tuple[int, ...]], ...]
+    weights: tuple[tuple[str, TensorKind], ...]
     folding: str | None
     inputs: tuple[str, ...] = ()
-    results: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    results: tuple[tuple[str, TensorKind], ...] = ()
 
 
 def fold_weights(network: Network) -> Network:
@@ -102,7 +102,7 @@ def _split(text: str, network: Network) -> _Split:
     with module_from_text(text) as module:
         from mlir import ir
 
-        mark_arguments(module, network.weights)
+        mark_arguments(module, network)
         run_passes(module, _FOLD, network.name)
         functions = {
             ir.StringAttr(op.attributes["sym_name"]).value: op
@@ -131,15 +131,15 @@ def _split(text: str, network: Network) -> _Split:
         )
 
 
-def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Return the name and shape of each argument or result that is a weight."""
+def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, TensorKind], ...]:
+    """Return the name and kind of each argument or result that is a weight."""
     from mlir import ir
 
     if attribute not in function.attributes:  # no arguments
         return ()
     dictionaries = ir.ArrayAttr(function.attributes[attribute])
     return tuple(
-        (ir.StringAttr(attributes["approx.weight"]).value, tuple(ir.RankedTensorType(kind).shape))
+        (ir.StringAttr(attributes["approx.weight"]).value, TensorKind.of_signless(kind))
         for attributes, kind in zip(map(ir.DictAttr, dictionaries), types, strict=True)
         if "approx.weight" in attributes
     )
@@ -150,7 +150,7 @@ def _evaluate(folding: str, split: _Split, values: dict[str, np.ndarray]) -> dic
     with module_from_text(folding) as module:
         run_passes(module, TO_APPROX, "folding weights")
         text = str(module)
-    results = {name: np.empty(shape, np.float32) for name, shape in split.results}
+    results = {name: np.empty(kind.shape, kind.format.dtype) for name, kind in split.results}
     compiled = to_native(text, "")
     compiled("main", *(values[name] for name in split.inputs), *results.values())
-    return {name: as_float32(name, value) for name, value in results.items()}
+    return {name: as_weight(name, value).value for name, value in results.items()}

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import InputError, UnsupportedError, described
+from asnet_mlir.errors import InputError, described
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
-from asnet_mlir.frontends.weights import as_float32, unique_name
-from asnet_mlir.network import Network, Weight
+from asnet_mlir.frontends.weights import as_weight, network_format, unique_name
+from asnet_mlir.network import Network
 
 __all__ = ["from_jax_function", "from_model_and_arguments", "from_module_function"]
 
@@ -31,15 +31,15 @@ def from_jax_function(
     """Make a network of `function(x, *weights)`.
 
     Args:
-      function: takes the input batch first; what follows are pytrees of float32 weights.  Arrays
-        that it closes over become weights as well, named by the scope that uses them.
+      function: takes the input batch first; what follows are pytrees of weights, of any format.
+        Arrays that it closes over become weights as well, named by the scope that uses them.
       example_arguments: values of all arguments; the input's first dimension is the batch, its
         values do not matter.
       weight_names: names of the flattened weights; by default their pytree paths.
 
     Raises:
       InputError: the function can't be traced, or its shapes are not as described.
-      UnsupportedError: an argument or the result is not float32, or samples are mixed.
+      UnsupportedError: an argument or the result is of no format, or samples are mixed.
     """
     import jax
 
@@ -47,17 +47,17 @@ def from_jax_function(
     if not example_arguments:
         raise InputError(f"{name}: the example arguments must hold at least the input batch")
     x, *weight_trees = example_arguments
-    x_shape, x_dtype = np.shape(x), np.result_type(x)
-    if x_dtype != np.float32 or len(x_shape) < 2:
-        raise InputError(f"{name}: the input must be float32[batch, ...], got {x_dtype}{x_shape}")
+    x_shape, x_dtype = np.shape(x), jax.numpy.result_type(x)
+    if len(x_shape) < 2:
+        raise InputError(f"{name}: the input must be an array [batch, ...], got {x_dtype}{x_shape}")
+    input_format = network_format(f"{name}: the input", x_dtype)
     paths_and_values, structure = jax.tree.flatten_with_path(tuple(weight_trees))
     names, taken = [], set[str]()
     for index, (path, _) in enumerate(paths_and_values):
         own = weight_names[index] if weight_names else "weight" + jax.tree_util.keystr(path)
         names.append(unique_name(own, taken))
     arguments = tuple(
-        Weight(own, as_float32(own, value))
-        for own, (_, value) in zip(names, paths_and_values, strict=True)
+        as_weight(own, value) for own, (_, value) in zip(names, paths_and_values, strict=True)
     )
 
     def flat(batch: Any, *leaves: Any) -> Any:
@@ -68,16 +68,15 @@ def from_jax_function(
 
     def specification(batch: int) -> list[Any]:
         return [
-            jax.ShapeDtypeStruct((batch, *x_shape[1:]), np.float32),
-            *(jax.ShapeDtypeStruct(w.value.shape, np.float32) for w in arguments),
+            jax.ShapeDtypeStruct((batch, *x_shape[1:]), x_dtype),
+            *(jax.ShapeDtypeStruct(w.value.shape, w.value.dtype) for w in arguments),
         ]
 
     with described(f"{name}: JAX can't trace it"):
         result = jax.eval_shape(flat, *specification(2))
     if not hasattr(result, "shape") or not result.shape or result.shape[0] != 2:
         raise InputError(f"{name}: must return one array whose first dimension is the batch")
-    if result.dtype != np.float32:
-        raise UnsupportedError(f"{name}: returns {result.dtype}; only float32 is supported")
+    output_format = network_format(f"{name}: the output", result.dtype)
 
     def module(batch: int) -> Any:
         with described(f"{name}: JAX can't trace it"):
@@ -105,6 +104,8 @@ def from_jax_function(
             tuple(result.shape[1:]),
             (*arguments, *first.constants),
             Traced(name, lowered, compute=reference),
+            input_format=input_format,
+            output_format=output_format,
         )
     )
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.weights import TensorKind, network_format
 from asnet_mlir.network import Network
+from asnet_mlir.support.formats import F32, NumberFormat
 
 __all__ = ["from_keras_model", "import_keras"]
 
@@ -51,7 +53,7 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
     if not isinstance(model, keras.Model):
         raise InputError(f"{type(model).__name__} is no keras.Model; wrap it in keras.Sequential")
     name = name or model.name
-    input_shape = _input_shape(model, name)
+    kind = TensorKind(_input_shape(model, name), _input_format(model, name))
     backend = keras.backend.backend()
     names, options = _variable_names(model), _inference(model)
     if backend == "tensorflow":
@@ -59,7 +61,7 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
 
         return from_tensorflow_function(
             lambda batch: model(batch, **options),
-            input_shape,
+            kind,
             name=name,
             variables=[(names[id(v)], v.value) for v in model.variables],
             root=model.name,
@@ -70,7 +72,7 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
             f"{name}: Keras runs on '{backend}' in this process; supported are jax and tensorflow "
             "(save the model as a .keras file and give that)"
         )
-    return _from_jax_model(model, name, input_shape, names)
+    return _from_jax_model(model, name, kind, names)
 
 
 def _input_shape(model: Any, name: str) -> tuple[int, ...]:
@@ -99,11 +101,15 @@ def _input_shape(model: Any, name: str) -> tuple[int, ...]:
     return tuple(int(size) for size in shape[1:])
 
 
-def _from_jax_model(
-    model: Any, name: str, input_shape: tuple[int, ...], names: Mapping[int, str]
-) -> Network:
+def _input_format(model: Any, name: str) -> NumberFormat:
+    """Return the format of the input; of a subclassed model, which states none, f32."""
+    if getattr(model, "inputs", None) is None:
+        return F32
+    return network_format(f"{name}: the input", str(model.inputs[0].dtype))
+
+
+def _from_jax_model(model: Any, name: str, kind: TensorKind, names: Mapping[int, str]) -> Network:
     import jax
-    import numpy as np
 
     options = _inference(model)
     trainable, rest = list(model.trainable_variables), list(model.non_trainable_variables)
@@ -118,7 +124,7 @@ def _from_jax_model(
     return from_jax_function(
         forward,
         (
-            jax.ShapeDtypeStruct((1, *input_shape), np.float32),
+            jax.ShapeDtypeStruct((1, *kind.shape), kind.format.dtype),
             [v.value for v in trainable],
             [v.value for v in float_rest],
         ),

@@ -17,6 +17,7 @@ from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 from asnet_mlir.frontends.xla import run_by_xla
 from asnet_mlir.network import Elsewhere, Form, Weight, check_batch
+from asnet_mlir.support.formats import NumberFormat, format_of_element
 
 __all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "check_samples", "lower_module"]
 
@@ -63,6 +64,15 @@ class LoweredModule:
         """The shape of the input, its batch included."""
         kinds = main_of(self._module).attributes["function_type"].value.inputs
         return tuple(kinds[0].shape)
+
+    @property
+    def input_format(self) -> NumberFormat:
+        """The format of the input."""
+        kind = main_of(self._module).attributes["function_type"].value.inputs[0]
+        format = format_of_element(str(kind.element_type))
+        if format is None:
+            raise UnsupportedError(f"the input is of {kind.element_type}, which is no format")
+        return format
 
     def run(self, name: str, x: np.ndarray) -> np.ndarray:
         """Return the outputs of a batch, computed by XLA in a process of its own.
@@ -178,11 +188,11 @@ def check_samples(name: str, one: LoweredModule, make: Callable[[int], LoweredMo
 def _compute_the_same(name: str, one: LoweredModule, other: LoweredModule) -> bool:
     """Return whether two batch sizes give a sample the same outputs, on random inputs, by XLA."""
     rng = np.random.default_rng(0)
-    shape = other.input_shape
+    shape, input_format = other.input_shape, other.input_format
     for scale in _SCALES:
-        x = (rng.standard_normal(shape) * scale).astype(np.float32)
-        together = other.run(name, x)
-        alone = np.concatenate([one.run(name, sample[None]) for sample in x])
+        x = _random_input(rng, shape, input_format, scale)
+        together = other.run(name, x).astype(np.float64)
+        alone = np.concatenate([one.run(name, sample[None]) for sample in x]).astype(np.float64)
         size = np.abs(alone[np.isfinite(alone)]).max(initial=0.0)
         with np.errstate(invalid="ignore"):
             near = np.abs(together - alone) <= _TOLERANCE * size
@@ -191,3 +201,13 @@ def _compute_the_same(name: str, one: LoweredModule, other: LoweredModule) -> bo
         if same.mean() < _SHARE:
             return False
     return True
+
+
+def _random_input(
+    rng: np.random.Generator, shape: tuple[int, ...], format: NumberFormat, scale: float
+) -> np.ndarray:
+    """Return normally distributed numbers of a size; integers are drawn from all of the format."""
+    if format.is_float:
+        return format.from_numbers((rng.standard_normal(shape) * scale).astype(np.float32))
+    least, greatest = map(int, format.range)
+    return rng.integers(least, greatest, shape, format.dtype, endpoint=True)

@@ -391,7 +391,7 @@ def _computed(op: Any, name: str, operands: Sequence[Tensor]) -> np.ndarray | No
     if name == "compare":
         return np.asarray(_COMPARE[_word(op.attributes["comparison_direction"])](*known))
     if name == "convert":
-        if known[0].dtype.kind == "f" and kind.kind in "iu":
+        if known[0].dtype.kind in "fV" and kind.kind in "iu":
             return None  # what is out of range is left open
         return known[0] != 0 if kind.kind == "b" else known[0].astype(kind)
     if name in _COMPUTE:

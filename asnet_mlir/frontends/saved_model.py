@@ -56,7 +56,7 @@ def load_saved_model(path: Path) -> Network:
 
     from asnet_mlir.frontends.tensorflow import (
         from_tensorflow_function,
-        input_shape,
+        input_kind,
         variable_name,
     )
 
@@ -69,7 +69,7 @@ def load_saved_model(path: Path) -> Network:
         ) from None
     function = _function(path, loaded)
     try:
-        shape = input_shape(str(path), function)
+        kind = input_kind(str(path), function)
 
         def call(batch: Any) -> Any:
             # Functions hold their variables weakly: what was loaded must live as long as they.
@@ -80,7 +80,7 @@ def load_saved_model(path: Path) -> Network:
         scopes = {part for name, _ in variables for part in name.split("/")[:-1]}
         return from_tensorflow_function(
             call,
-            shape,
+            kind,
             name=str(path),
             variables=variables,
             root=None,  # a model that Keras exported is in a scope of its own

@@ -7,8 +7,10 @@ process and hands over text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.locations import describe_op
@@ -26,6 +28,7 @@ INLINE = (
 _LEGALIZE = "builtin.module(stablehlo-legalize-to-linalg,canonicalize,cse)"
 #: Ops that have a lowering which may not be used: `rng` gives other numbers than the framework,
 #: `torch_index_select` reads where an index out of range says.
+_CAST = "builtin.unrealized_conversion_cast"
 _REFUSED = frozenset({"stablehlo.rng", "stablehlo.torch_index_select"})
 
 
@@ -49,6 +52,7 @@ def linalg_from_stablehlo(module: Any) -> str:
         _rewrite(copy.operation)
         run_passes(copy, _LEGALIZE)
         _refuse(copy.operation, lambda name: name.startswith(("stablehlo.", "chlo.", "mhlo.")))
+        _drop_signs(copy.operation)
         return copy.operation.get_asm(enable_debug_info=True)
 
 
@@ -87,6 +91,9 @@ def _rewrite(module: Any) -> None:
         "stablehlo.concatenate": _insertions,
         "stablehlo.batch_norm_inference": _normalization,
         "stablehlo.optimization_barrier": lambda op: list(op.operands),
+        "stablehlo.dot": _integer_product,
+        "stablehlo.dot_general": _integer_product,
+        "stablehlo.convolution": _integer_product,
     }
     for op in list(walk(module)):
         rewrite = rewrites.get(op.name)
@@ -97,6 +104,8 @@ def _rewrite(module: Any) -> None:
             continue
         with ir.InsertionPoint(op), op.location:
             values = rewrite(op)
+        if values == list(op.results):
+            continue
         for result, value in zip(op.results, values, strict=True):
             result.replace_all_uses_with(value)
         op.erase()
@@ -141,6 +150,93 @@ def _insertions(op: Any) -> list[Any]:
     return [stablehlo.bitcast_convert(given, whole) if is_unsigned else whole]
 
 
+def _integer_product(op: Any) -> list[Any]:
+    """Return a product of integer arrays whose operands are extended before it, each by its sign.
+
+    StableHLO's own lowering extends all as if they had one.  What the operands were before they
+    were extended (`x.astype(int32)`) is padded, not what they are afterwards: the compiler then
+    finds extensions where the products are, and cores see the codes.
+    """
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    wide = ir.RankedTensorType(op.results[0].type).element_type
+    if not isinstance(wide, ir.IntegerType):
+        return list(op.results)
+    operands = [_before_extension(operand) for operand in op.operands]
+    if all(ir.RankedTensorType(value.type).element_type == wide for value in operands):
+        return list(op.results)
+    attributes = {name: op.attributes[name] for name in op.attributes}
+    if op.name == "stablehlo.convolution":
+        numbers = stablehlo.ConvDimensionNumbers(attributes["dimension_numbers"])
+        operands[0] = _padded(operands[0], numbers.input_spatial_dimensions, attributes)
+    extended = []
+    for value in operands:
+        kind = ir.RankedTensorType(value.type)
+        extended.append(stablehlo.convert(ir.RankedTensorType.get(kind.shape, wide), value))
+    return list(
+        ir.Operation.create(
+            op.name, results=[op.results[0].type], operands=extended, attributes=attributes
+        ).results
+    )
+
+
+def _before_extension(value: Any) -> Any:
+    """Return the narrower integers of which `value` has the same values, or `value`."""
+    from jaxlib.mlir import ir
+
+    # The owner of an argument is a block.
+    while (
+        op := getattr(value.owner, "operation", None)
+    ) is not None and op.name == "stablehlo.convert":
+        (given,) = op.operands
+        to, of = (ir.RankedTensorType(v.type).element_type for v in (value, given))
+        keeps_values = (
+            isinstance(of, ir.IntegerType)
+            and isinstance(to, ir.IntegerType)
+            and 1 < of.width < to.width
+            and (of.is_unsigned or not to.is_unsigned)
+        )
+        if not keeps_values:
+            break
+        value = given
+    return value
+
+
+def _padded(value: Any, dimensions: Sequence[int], attributes: dict[str, Any]) -> Any:
+    """Pad and dilate what a convolution reads by an op of its own; change its attributes so."""
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    kind = ir.RankedTensorType(value.type)
+    low, high, interior = ([0] * kind.rank for _ in range(3))
+    sizes = list(kind.shape)
+    padding = np.array(attributes.pop("padding", np.zeros((len(dimensions), 2))), np.int64)
+    dilation = list(attributes.pop("lhs_dilation", None) or [1] * len(dimensions))
+    for dimension, (before, after), factor in zip(
+        dimensions, padding.reshape(-1, 2).tolist(), dilation, strict=True
+    ):
+        low[dimension], high[dimension], interior[dimension] = before, after, factor - 1
+        spread = max(0, (sizes[dimension] - 1) * factor + 1)
+        sizes[dimension] = spread + before + after
+    if not any((*low, *high, *interior)):
+        return value
+    zero = stablehlo.constant(
+        ir.DenseElementsAttr.get_splat(
+            ir.RankedTensorType.get([], kind.element_type), ir.IntegerAttr.get(kind.element_type, 0)
+        )
+    )
+    amounts = (ir.DenseI64ArrayAttr.get(amount) for amount in (low, high, interior))
+    return ir.Operation.create(
+        "stablehlo.pad",
+        results=[ir.RankedTensorType.get(sizes, kind.element_type)],
+        operands=[value, zero],
+        attributes=dict(
+            zip(("edge_padding_low", "edge_padding_high", "interior_padding"), amounts, strict=True)
+        ),
+    ).result
+
+
 def _normalization(op: Any) -> list[Any]:
     """Return a batch normalization as `x k + (offset - mean k)`, k = scale / sqrt(variance + eps).
 
@@ -160,6 +256,37 @@ def _normalization(op: Any) -> list[Any]:
     rest = stablehlo.subtract(offset, stablehlo.multiply(mean, factor))
     wide = [stablehlo.broadcast_in_dim(x.type, value, dimensions) for value in (factor, rest)]
     return [stablehlo.add(stablehlo.multiply(x, wide[0]), wide[1])]
+
+
+def _drop_signs(module: Any) -> None:
+    """Make functions' integers signless, as all others are after the lowering."""
+    from jaxlib.mlir import ir
+
+    def signless(kind: Any) -> Any:
+        if not isinstance(kind, ir.RankedTensorType):
+            return kind
+        element = kind.element_type
+        if not isinstance(element, ir.IntegerType) or element.is_signless:
+            return kind
+        whole = ir.IntegerType.get_signless(element.width)
+        return ir.RankedTensorType.get(kind.shape, whole, loc=ir.Location.unknown())
+
+    for function in module.regions[0].blocks[0].operations:
+        given = ir.FunctionType(function.attributes["function_type"].value)
+        kinds = [[signless(kind) for kind in part] for part in (given.inputs, given.results)]
+        function.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(*kinds))
+    for op in list(walk(module)):
+        for region in op.regions:
+            for block in region:
+                for argument in block.arguments:
+                    argument.set_type(signless(argument.type))
+        for result in op.results:
+            if op.name in ("func.call", _CAST):
+                result.set_type(signless(result.type))
+    for op in list(walk(module)):
+        if op.name == _CAST and next(iter(op.operands)).type == op.results[0].type:
+            op.results[0].replace_all_uses_with(op.operands[0])
+            op.erase()
 
 
 def _refuse(module: Any, is_refused: Callable[[str], bool]) -> None:

@@ -9,9 +9,17 @@ from typing import Any
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.module import WEIGHT_ATTRIBUTE, Traced, lower_module
-from asnet_mlir.frontends.weights import assign_weights, read_weights, weights_file_of
+from asnet_mlir.frontends.weights import (
+    TensorKind,
+    assign_weights,
+    check_batch_dimension,
+    read_weights,
+    weights_file_of,
+    wrong_kind,
+)
 from asnet_mlir.ir import walk
 from asnet_mlir.network import Network, Weight
+from asnet_mlir.support.formats import format_of_element
 
 __all__ = ["from_stablehlo_file", "parse_stablehlo"]
 
@@ -23,10 +31,10 @@ _PORTABLE = b"StableHLO_v"
 def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
     """Read a StableHLO module.
 
-    The public function `@main` takes one float32 tensor whose first dimension is the batch, and
-    after it the weights, and returns one tensor; the batch size is fixed by the file.  Weights are
-    constants of the module or come from `weights`: arguments find theirs by the attribute
-    `approx.weight` or the name in their location, else by their position (`arr_0`, ..).
+    The public function `@main` takes one tensor whose first dimension is the batch, and after it
+    the weights, and returns one tensor; the batch size is fixed by the file.  Weights are constants
+    of the module or come from `weights`: arguments find theirs by the attribute `approx.weight` or
+    the name in their location, else by their position (`arr_0`, ..).
 
     Args:
       weights: an `.npz` file; by default the module's own (`net.weights.npz` beside `net.mlir`)
@@ -44,20 +52,20 @@ def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
         main = main_of(module)
         if main is None:
             raise InputError(f"{path}: lacks the function @main")
-        given, results = _shapes(path, main)
+        given, result = _kinds(path, main)
         arguments = list(zip(_argument_names(main), given[1:], strict=True))
         values = _weights(path, weights, arguments)
         lowered = lower_module(module, values)
         _ = lowered.linalg  # what can't be lowered is no network
         lowered.analyze(str(path))
-    batch = given[0][0]
-
     return Network(
         path.stem,
-        given[0][1:],
-        results[0][1:],
+        given[0].shape[1:],
+        result.shape[1:],
         (*values, *lowered.constants),
-        Traced(str(path), lambda _: lowered, fixed_batch=batch),
+        Traced(str(path), lambda _: lowered, fixed_batch=given[0].shape[0]),
+        input_format=given[0].format,
+        output_format=result.format,
     )
 
 
@@ -103,7 +111,8 @@ def parse_stablehlo(where: Path | str, content: bytes) -> Any:
     return module
 
 
-def _shapes(path: Path, main: Any) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+def _kinds(path: Path, main: Any) -> tuple[list[TensorKind], TensorKind]:
+    """Return what `@main` takes and what it returns."""
     from jaxlib.mlir import ir
 
     function_type = main.attributes["function_type"].value
@@ -114,19 +123,16 @@ def _shapes(path: Path, main: Any) -> tuple[list[tuple[int, ...]], list[tuple[in
             f"{len(inputs)} and returns {len(results)}"
         )
 
-    def shape(kind: Any) -> tuple[int, ...]:
-        ranked = isinstance(kind, ir.RankedTensorType) and kind.has_static_shape
-        if ranked and str(kind.element_type) == "f32":
-            return tuple(kind.shape)
-        raise InputError(f"{path}: @main works on {kind}, must be float32 of a fixed shape")
+    def kind_of(type: Any) -> TensorKind:
+        if isinstance(type, ir.RankedTensorType) and type.has_static_shape:
+            format = format_of_element(str(type.element_type))
+            if format is not None:
+                return TensorKind(tuple(type.shape), format)
+        raise wrong_kind(path, type)
 
-    shapes = [shape(kind) for kind in inputs], [shape(kind) for kind in results]
-    for whole in (shapes[0][0], shapes[1][0]):
-        if len(whole) < 2 or whole[0] != shapes[0][0][0]:
-            raise InputError(
-                f"{path}: the first dimension of @main's input and output must be the batch"
-            )
-    return shapes
+    taken, returned = [kind_of(type) for type in inputs], kind_of(results[0])
+    check_batch_dimension(path, taken[0], returned)
+    return taken, returned
 
 
 def _argument_names(main: Any) -> list[str]:
@@ -147,7 +153,7 @@ def _argument_names(main: Any) -> list[str]:
 
 
 def _weights(
-    path: Path, weights: Path | None, arguments: list[tuple[str, tuple[int, ...]]]
+    path: Path, weights: Path | None, arguments: list[tuple[str, TensorKind]]
 ) -> tuple[Weight, ...]:
     if not arguments:
         if weights is not None:

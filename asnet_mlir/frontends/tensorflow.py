@@ -21,11 +21,11 @@ from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.locations import first_name, rename_locations
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
-from asnet_mlir.frontends.weights import as_float32, unique_name
+from asnet_mlir.frontends.weights import TensorKind, as_weight, network_format, unique_name
 from asnet_mlir.ir import walk
 from asnet_mlir.network import Network, Weight
 
-__all__ = ["from_tensorflow", "from_tensorflow_function", "input_shape", "variable_name"]
+__all__ = ["from_tensorflow", "from_tensorflow_function", "input_kind", "variable_name"]
 
 #: Scopes that stand for a call and not for a layer.
 _CALLS = re.compile(r"(Stateful)?PartitionedCall(_\d+)?|jit_\w+|XLA_\w+")
@@ -37,13 +37,13 @@ def from_tensorflow(
     """Make a network of a `tf.function`, a concrete function or a `tf.Module`.
 
     Args:
-      model: takes one float32[batch, ...] and returns one; a module is called, by its `__call__`.
+      model: takes one tensor [batch, ...] and returns one; a module is called, by its `__call__`.
       example_arguments: the input batch, where the function's own signature does not say its shape.
 
     Raises:
       InputError: it can't be called, its input's shape is unknown, or it can't be traced.
-      UnsupportedError: more than one input or output, other numbers than float32, or an operation
-        that XLA can't compile.
+      UnsupportedError: more than one input or output, numbers of no format, or an operation that
+        XLA can't compile.
     """
     import tensorflow as tf
 
@@ -58,16 +58,17 @@ def from_tensorflow(
                 f"{label}: only functions of one input are supported, got "
                 f"{len(example_arguments)} example arguments (weights are tf.Variables)"
             )
-        shape = _shape(label, tf.TensorSpec.from_tensor(tf.convert_to_tensor(example_arguments[0])))
+        example = tf.TensorSpec.from_tensor(tf.convert_to_tensor(example_arguments[0]))
+        kind = _kind(label, example)
     else:
-        shape = input_shape(label, model)
+        kind = input_kind(label, model)
     variables = [(variable_name(v), v) for v in getattr(model, "variables", ())]
-    return from_tensorflow_function(model, shape, name=label, variables=variables)
+    return from_tensorflow_function(model, kind, name=label, variables=variables)
 
 
 def from_tensorflow_function(
     function: Callable[[Any], Any],
-    shape: tuple[int, ...],
+    kind: TensorKind,
     *,
     name: str,
     variables: Sequence[tuple[str, Any]] = (),
@@ -77,7 +78,8 @@ def from_tensorflow_function(
     """Make a network of a function of one batch.
 
     Args:
-      function: float32[batch, *shape] -> float32[batch, ...], a tensor or a container of one.
+      function: takes a batch, returns a tensor [batch, ...] or a container of one.
+      kind: of one sample.
       variables: names for variables; others go by their own.
       root: a scope around the whole network, left out of layers' names; None for whichever scope
         all layers are in.
@@ -89,19 +91,23 @@ def from_tensorflow_function(
     """
     import tensorflow as tf
 
+    shape, dtype = kind.shape, kind.format.dtype_name
+
+    def specification(batch: int) -> Any:
+        return tf.TensorSpec([batch, *shape], dtype)
+
     def trace(batch: int) -> Any:
         def call(x: Any) -> Any:
             return _only_tensor(name, tf, function(x))
 
-        spec = tf.TensorSpec([batch, *shape], tf.float32)
+        spec = specification(batch)
         traced = tf.function(call, input_signature=[spec], jit_compile=True, autograph=False)
         with described(f"{name}: TensorFlow can't trace it"):
             return traced, traced.get_concrete_function()
 
     _, concrete = trace(2)
     output = concrete.structured_outputs
-    if output.dtype != tf.float32:
-        raise UnsupportedError(f"{name}: returns {output.dtype.name}; only float32 is supported")
+    output_format = network_format(f"{name}: the output", output.dtype)
     if not output.shape.rank or output.shape[0] != 2 or None in output.shape.as_list():
         raise InputError(
             f"{name}: must return one tensor of fixed shape whose first dimension is the batch, "
@@ -111,9 +117,9 @@ def from_tensorflow_function(
 
     def module(batch: int) -> Any:
         traced, own = trace(batch)
-        spec = tf.TensorSpec([batch, *shape], tf.float32)
         with described(f"{name}: XLA can't compile it", UnsupportedError):
-            content = traced.experimental_get_compiler_ir(spec)(stage="stablehlo_serialized")
+            compiled = traced.experimental_get_compiler_ir(specification(batch))
+            content = compiled(stage="stablehlo_serialized")
         if len(_captured(own, variables)) != len(weights):
             raise UnsupportedError(f"{name}: its weights depend on the batch size")
         parsed = parse_stablehlo(name, content)
@@ -141,12 +147,14 @@ def from_tensorflow_function(
         tuple(output.shape.as_list()[1:]),
         (*weights, *first.constants),
         Traced(name, lowered, compute=reference),
+        input_format=kind.format,
+        output_format=output_format,
     )
     return fold_weights(network)
 
 
-def input_shape(label: str, model: Any) -> tuple[int, ...]:
-    """Return the shape of one sample that a function's or module's own signature states.
+def input_kind(label: str, model: Any) -> TensorKind:
+    """Return the kind of one sample that a function's or module's own signature states.
 
     Raises:
       InputError: it states none, or an open one.
@@ -171,19 +179,19 @@ def input_shape(label: str, model: Any) -> tuple[int, ...]:
         raise UnsupportedError(
             f"{label}: only functions of one input are supported, it has {len(leaves)}"
         )
-    return _shape(label, leaves[0])
+    return _kind(label, leaves[0])
 
 
-def _shape(label: str, spec: Any) -> tuple[int, ...]:
-    """Return the shape of one sample."""
-    if spec.dtype.name != "float32" or not spec.shape.rank or spec.shape.rank < 2:
+def _kind(label: str, spec: Any) -> TensorKind:
+    """Return the kind of one sample."""
+    if not spec.shape.rank or spec.shape.rank < 2:
         raise InputError(
-            f"{label}: the input must be float32[batch, ...], got {spec.dtype.name}{spec.shape}"
+            f"{label}: the input must be a tensor [batch, ...], got {spec.dtype.name}{spec.shape}"
         )
     sizes = spec.shape.as_list()
     if None in sizes[1:]:
         raise InputError(f"{label}: its input shape {spec.shape} is open; fix all but the batch")
-    return tuple(sizes[1:])
+    return TensorKind(tuple(sizes[1:]), network_format(f"{label}: the input", spec.dtype))
 
 
 def _only_tensor(name: str, tf: Any, value: Any) -> Any:
@@ -211,7 +219,7 @@ def _captured(concrete: Any, variables: Sequence[tuple[str, Any]]) -> tuple[Weig
         else:
             raise UnsupportedError(f"captures {captured}, which is no variable")
         label = unique_name(label, taken)
-        weights.append(Weight(label, as_float32(label, value)))
+        weights.append(as_weight(label, value))
     return tuple(weights)
 
 

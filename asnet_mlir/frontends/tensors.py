@@ -126,7 +126,7 @@ def mix(*parts: int | np.ndarray) -> np.ndarray:
 
 def _bits(array: np.ndarray) -> np.ndarray:
     """Return an array of the same bits that can be compared: NaN equals NaN."""
-    return array.view(f"u{array.itemsize}") if array.dtype.kind == "f" else array
+    return array.view(f"u{array.itemsize}") if array.dtype.kind in "fV" else array
 
 
 def _hash_of(array: np.ndarray) -> int:

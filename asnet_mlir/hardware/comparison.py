@@ -15,9 +15,10 @@ import numpy as np
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import kit
-from asnet_mlir.hardware.bundle.manifest import check_files, read_manifest
+from asnet_mlir.hardware.bundle.manifest import check_files, edge_formats, read_manifest
 from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.hardware.simulation import simulate as simulation
+from asnet_mlir.support.formats import F32, NumberFormat
 from asnet_mlir.support.progress import duration
 from asnet_mlir.worker import in_mlir_process
 
@@ -126,6 +127,7 @@ def simulate(
     if not modified:
         check_files(bundle)
     vectors = kit.read_vectors(Path(bundle), manifest)
+    formats = edge_formats(manifest["info"])
     x = _inputs(bundle, manifest, data, samples)
     say = progress or (lambda text, last: None)
     expected = software_outputs(
@@ -135,7 +137,7 @@ def simulate(
     )
     inputs = x.reshape(len(x), -1)
     if vectors is not None:
-        inputs = np.concatenate([inputs, vectors.inputs.view(np.float32)])
+        inputs = np.concatenate([inputs, formats[0].from_words(vectors.inputs)])
     inside = _inside(Path(bundle), manifest) if layers else None
     began = time.monotonic()
 
@@ -155,11 +157,11 @@ def simulate(
         progress=simulated if progress else None,
     )
     got, of_vectors = result.outputs[: len(x)], result.outputs[len(x) :]
-    different = compare_words(got, expected)
+    different = compare_words(got, expected, formats[1])
     lines = _difference_lines("image", "software", got, expected, different)
     wrong = []
     if vectors is not None:
-        wrong = compare_words(of_vectors, vectors.outputs)
+        wrong = compare_words(of_vectors, vectors.outputs, formats[1])
         lines += _difference_lines("vector", "stated", of_vectors, vectors.outputs, wrong)
     return Comparison(
         len(x),
@@ -182,8 +184,8 @@ def _inputs(
     data: str | Path | Dataset | tuple[Any, Any],
     samples: int | None,
 ) -> np.ndarray:
-    """Return the samples to simulate, float32[n, ..] of the network's input shape."""
-    dataset = load_data(data)
+    """Return the samples to simulate, [n, ..] of the network's input shape and format."""
+    dataset = load_data(data, edge_formats(manifest["info"])[0])
     if samples is not None:
         if samples < 1:
             raise InputError(f"the number of samples must be at least 1, not {samples}")
@@ -235,7 +237,7 @@ def _use_of_engines(
 
 def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_words.Layers:
     """Return what a bundle's layers should compute."""
-    network, models, weights, _ = _software(bundle)
+    network, models, weights, _, _ = _software(bundle)
     if manifest.get("kind") != "stream":
         return layer_words.machine_layers(network, models, weights, manifest.get("buffers", ()))
     lanes = manifest.get("lanes")
@@ -260,8 +262,10 @@ def _located(inside: layer_words.Layers, first: simulation.Difference) -> dict[s
     }
 
 
-def _software(bundle: Path) -> tuple[str, str, list[np.ndarray], tuple[int, ...]]:
-    """Return a bundle's bound network, its models, its weights in order and its output's shape."""
+def _software(bundle: Path) -> tuple[str, str, list[np.ndarray], tuple[int, ...], NumberFormat]:
+    """Return a bundle's bound network, its models, its weights in order, its output's shape and
+    format.
+    """
     info = read_manifest(bundle)["info"]
     try:
         with np.load(bundle / "weights.npz") as archive:
@@ -271,20 +275,28 @@ def _software(bundle: Path) -> tuple[str, str, list[np.ndarray], tuple[int, ...]
         shape = tuple(int(size) for size in info["output_shape"])
     except (KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
-    return network, models, weights, shape
+    return network, models, weights, shape, edge_formats(info)[1]
 
 
 def software_outputs(
     bundle: Path, x: np.ndarray, progress: Callable[[int], None] | None = None
 ) -> np.ndarray:
     """Return uint32[n, words]: what the bundle's own network and models compute for `x`, by JIT."""
-    network, models, weights, shape = _software(bundle)
-    return kit.software_words(network, models, weights, x, shape, progress)
+    network, models, weights, shape, format = _software(bundle)
+    return kit.software_words(network, models, weights, x, shape, format, progress)
 
 
-def compare_words(got: np.ndarray, expected: np.ndarray) -> list[tuple[int, int]]:
-    """Return the places (image, index) at which uint32[n, words] differ; NaN equals NaN."""
+def compare_words(
+    got: np.ndarray, expected: np.ndarray, format: NumberFormat = F32
+) -> list[tuple[int, int]]:
+    """Return the places (image, index) at which uint32[n, words] differ; NaN equals NaN.
+
+    Args:
+      format: of the words.
+    """
     if got.shape != expected.shape:
         raise InputError(f"outputs of shape {got.shape} can't equal {expected.shape}")
-    nan = np.isnan(got.view(np.float32)) & np.isnan(expected.view(np.float32))
-    return [(int(i), int(j)) for i, j in np.argwhere((got != expected) & ~nan)]
+    differ = got != expected
+    if format.is_float:
+        differ &= ~(format.is_nan(got) & format.is_nan(expected))
+    return [(int(i), int(j)) for i, j in np.argwhere(differ)]

@@ -22,6 +22,7 @@ from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.hardware.synthesis import area, clock
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
 from asnet_mlir.network import Network
+from asnet_mlir.support.formats import F32
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["emit_hardware", "generate"]
@@ -154,10 +155,12 @@ def emit_hardware(
 
 
 def _info(network: Network, binding: Binding) -> Mapping[str, Any]:
+    edges = {"input_format": network.input_format, "output_format": network.output_format}
     return {
         "network": network.name,
         "binding": binding.to_json(),
         "input_shape": list(network.input_shape),
         "output_shape": list(network.output_shape),
         "weights": [weight.name for weight in network.weights],
+        **{edge: format.name for edge, format in edges.items() if format != F32},
     }

@@ -14,6 +14,7 @@ import numpy as np
 
 from asnet_mlir.errors import AsnetError, InputError, ToolError
 from asnet_mlir.native.objects import LoadedObject, compile_object
+from asnet_mlir.support.formats import format_of_array
 
 __all__ = ["CompiledModule", "assert_default_rounding", "block_libraries"]
 
@@ -155,7 +156,8 @@ def _descriptor(name: str, position: int, array: np.ndarray) -> ctypes.Structure
         raise InputError(f"{name}: argument {position} is not C-contiguous")
     if not array.flags.aligned or not array.dtype.isnative:
         raise InputError(f"{name}: argument {position} is not aligned or of foreign byte order")
-    if array.dtype.kind not in "fiub":
+    # bfloat16 is of kind V.
+    if array.dtype.kind not in "fiub" and format_of_array(array) is None:
         raise InputError(f"{name}: argument {position} has dtype {array.dtype}, not a number")
     rank = array.ndim
     kind = _DESCRIPTORS.get(rank)

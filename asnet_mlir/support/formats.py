@@ -23,6 +23,7 @@ from asnet_mlir.errors import InputError
 __all__ = [
     "ATTRIBUTES",
     "BF16",
+    "EDGE_FORMATS",
     "F16",
     "F32",
     "FLOAT_FORMATS",
@@ -31,7 +32,11 @@ __all__ = [
     "OP_KINDS",
     "NumberFormat",
     "OpKind",
+    "SUPPORTED_DTYPES",
     "Quantization",
+    "format_of_array",
+    "format_of_dtype",
+    "format_of_element",
     "parse_format",
 ]
 
@@ -126,8 +131,25 @@ class NumberFormat:
             import ml_dtypes  # only where there are such arrays
 
             return np.dtype(ml_dtypes.bfloat16)
+        return np.dtype(self.dtype_name)
+
+    @property
+    def dtype_name(self) -> str:
+        """The dtype's name, which is known without the package that has it."""
+        if self.name == "bf16":
+            return "bfloat16"
         kind = "float" if self.is_float else "int" if self.is_signed else "uint"
-        return np.dtype(f"{kind}{self._storage}")
+        return f"{kind}{self._storage}"
+
+    @property
+    def element_type(self) -> str:
+        """The type of MLIR that holds it; integers are signless there."""
+        return self.name if self.is_float else f"i{self.width}"
+
+    @property
+    def storage_bytes(self) -> int:
+        """Bytes of a number in memory."""
+        return self._storage // 8
 
     @property
     def _storage(self) -> int:
@@ -145,6 +167,57 @@ class NumberFormat:
                     f"give one from {least} to {greatest}"
                 )
         return dataclasses.replace(self, quantization=quantization)
+
+    def from_numbers(self, numbers: np.ndarray) -> np.ndarray:
+        """Return real numbers in this format, C order.
+
+        Args:
+          numbers: any dtype of real numbers.
+
+        Returns:
+          dtype `dtype`: of a float format rounded once to nearest, ties to even, what it can't
+          hold infinite, NaNs canonical.
+
+        Raises:
+          InputError: of an integer format, naming the first number that is none of its integers.
+        """
+        given = format_of_array(numbers)
+        if self.is_float:
+            with np.errstate(all="ignore"):
+                if self.name == "f32" or given == self:
+                    values = np.ascontiguousarray(numbers, self.dtype)
+                else:
+                    values = self.round(numbers.astype(np.float64)).view(self.dtype)
+            bits = values.view(self.bits_dtype)
+            nan = self.is_nan(bits)
+            return self.canonical(bits).view(self.dtype) if nan.any() else values
+        if given != self:
+            least, greatest = self.range
+            if given is not None and given.is_float:
+                numbers = numbers.astype(np.float64)
+            wrong = ~((numbers >= least) & (numbers <= greatest))
+            if numbers.dtype.kind == "f":
+                wrong |= numbers != np.rint(numbers)
+            if wrong.any():
+                place = np.argwhere(wrong)[0]
+                what = numbers[tuple(place)]
+                raise InputError(
+                    f"{what} at {place.tolist()} is no {self.name}, an integer from {least} to "
+                    f"{greatest}"
+                )
+        return np.ascontiguousarray(numbers, self.dtype)
+
+    def to_words(self, values: np.ndarray) -> np.ndarray:
+        """Return uint32, the words of hardware that hold values of this format, zeros above them.
+
+        Args:
+          values: array of `dtype`.
+        """
+        return np.ascontiguousarray(values).view(self.bits_dtype).astype(np.uint32, copy=False)
+
+    def from_words(self, words: np.ndarray) -> np.ndarray:
+        """Return the values of `dtype` that words (uint32) hold."""
+        return words.astype(self.bits_dtype, copy=False).view(self.dtype)
 
     def is_nan(self, bits: np.ndarray) -> np.ndarray:
         """Return where bits are a NaN's."""
@@ -223,6 +296,49 @@ def parse_format(name: str) -> NumberFormat:
         f"unknown format '{name}'; give one of {', '.join(FLOAT_FORMATS)}, "
         f"i{fewest}..i{most} or u{fewest}..u{most}"
     )
+
+
+def format_of_dtype(name: str) -> NumberFormat | None:
+    """Return the format whose values a dtype's are, by its name; None of 64 bits or booleans."""
+    return _BY_DTYPE.get(name)
+
+
+def format_of_array(array: np.ndarray) -> NumberFormat | None:
+    """Return the format of an array's numbers; None where there is none, see `format_of_dtype`."""
+    return format_of_dtype(array.dtype.name) if array.dtype.isnative else None
+
+
+def format_of_element(element: str, *, is_unsigned: bool = False) -> NumberFormat | None:
+    """Return the format of a type of MLIR or StableHLO (`f32`, `i8`, `ui8`), None where none is.
+
+    Args:
+      is_unsigned: how a signless integer is read.
+    """
+    is_unsigned |= element.startswith("ui")
+    name = element.removeprefix("u")
+    if name.startswith("i") and is_unsigned:
+        name = f"u{name[1:]}"
+    try:
+        return parse_format(name)
+    except InputError:
+        return None
+
+
+_BY_DTYPE: Mapping[str, NumberFormat] = MappingProxyType(
+    {
+        format.dtype_name: format
+        for format in (
+            *FLOAT_FORMATS.values(),
+            *(parse_format(f"{sign}{width}") for sign in "iu" for width in (8, 16, 32)),
+        )
+    }
+)
+
+
+#: The formats that arrays hold: what networks take, keep and give.
+EDGE_FORMATS = tuple(_BY_DTYPE.values())
+#: Their dtypes, for messages.
+SUPPORTED_DTYPES = ", ".join(_BY_DTYPE)
 
 
 @dataclass(frozen=True)

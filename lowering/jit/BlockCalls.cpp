@@ -176,6 +176,24 @@ private:
     return number;
   }
 
+  /// A value as memory holds it: a float's bits, an integer with zeros above it.
+  Value toStored(Value value, Type stored) {
+    if (value.getType() == stored)
+      return value;
+    if (isa<FloatType>(getElementTypeOrSelf(value.getType())))
+      return approx::createBits(b, loc, value);
+    return arith::ExtUIOp::create(b, loc, stored, value);
+  }
+
+  /// The value of `type` that memory holds; of a wider integer the low bits.
+  Value fromStored(Value stored, Type type) {
+    if (stored.getType() == type)
+      return stored;
+    if (isa<FloatType>(getElementTypeOrSelf(type)))
+      return arith::BitcastOp::create(b, loc, type, stored);
+    return arith::TruncIOp::create(b, loc, type, stored);
+  }
+
   void createBuffers() {
     elements = 1;
     for (int64_t size : tile)
@@ -238,9 +256,7 @@ private:
         IRMapping values = evaluate(call->getOperands(), at, position);
         for (auto [operand, buffer] : llvm::zip(call->getOperands(), callBuffers[call])) {
           Value value = values.lookupOrDefault(operand);
-          Type stored = cast<MemRefType>(buffer.elements.getType()).getElementType();
-          if (value.getType() != stored)
-            value = approx::createBits(b, loc, value);
+          value = toStored(value, cast<MemRefType>(buffer.elements.getType()).getElementType());
           memref::StoreOp::create(b, loc, value, buffer.elements, position);
         }
       });
@@ -310,9 +326,7 @@ private:
                                             subscripts(op.getMatchingIndexingMap(operand), at)));
       } else if (auto buffer = resultBuffers.find(value); buffer != resultBuffers.end()) {
         Value loaded = memref::LoadOp::create(b, loc, buffer->second.elements, position);
-        if (loaded.getType() != value.getType())
-          loaded = arith::BitcastOp::create(b, loc, value.getType(), loaded);
-        values.map(value, loaded);
+        values.map(value, fromStored(loaded, value.getType()));
       }
     }
     for (Operation *needing : needed) {

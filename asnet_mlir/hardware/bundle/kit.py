@@ -16,8 +16,9 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
+from asnet_mlir.hardware.bundle.manifest import edge_formats
 from asnet_mlir.reference import to_native
-from asnet_mlir.support.formats import F32
+from asnet_mlir.support.formats import F32, NumberFormat
 
 __all__ = [
     "CLOCK_PERIOD_NS",
@@ -70,27 +71,33 @@ def vectors(
       network: the bundle's network on tensors, batch 1.
       models: the software models of its instances.
       weights: arrays by name.
-      info: of the manifest: `input_shape`, `output_shape` and `weights`, their order.
+      info: of the manifest: `input_shape`, `output_shape`, formats (`edge_formats`) and `weights`,
+        their order.
     """
-    x = stimuli(int(np.prod(info["input_shape"]))).view(np.float32)
+    formats = edge_formats(info)
+    words = stimuli(int(np.prod(info["input_shape"])), formats[0])
     outputs = software_words(
         network,
         models,
         [np.ascontiguousarray(weights[name]) for name in info["weights"]],
-        x.reshape(-1, *info["input_shape"]),
+        formats[0].from_words(words).reshape(-1, *info["input_shape"]),
         info["output_shape"],
+        formats[1],
     )
-    return Vectors(x.view(np.uint32), outputs)
+    return Vectors(words, outputs)
 
 
-def stimuli(words: int) -> np.ndarray:
-    """Return uint32[samples, words], float32 numbers that are the same everywhere and always.
+def stimuli(words: int, format: NumberFormat = F32) -> np.ndarray:
+    """Return uint32[samples, words], numbers of a format that are the same everywhere and always.
 
-    They are made of the raw bits of PCG64, which numpy keeps; not of its distributions.
+    Those of f32 are around 0 and 1, subnormal, of all sizes and special; of other formats all bits
+    are drawn.  They are made of the raw bits of PCG64, which numpy keeps; not of its distributions.
     """
     shape = (len(_KINDS), words)
     raw = np.random.PCG64(_SEED).random_raw(2 * len(_KINDS) * words).astype(np.uint64)
     first, second = raw.reshape(2, *shape)
+    if format != F32:
+        return (first & np.uint64((1 << format.width) - 1)).astype(np.uint32)
     unit = (first >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
     around = unit * np.float32(4) - np.float32(2)
     choice = (second >> np.uint64(32)).astype(np.uint32)
@@ -115,6 +122,7 @@ def software_words(
     weights: Sequence[np.ndarray],
     x: np.ndarray,
     output_shape: Sequence[int],
+    output_format: NumberFormat = F32,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
     """Return uint32[n, words]: what a bundle's network and models compute for `x`, by JIT.
@@ -123,17 +131,17 @@ def software_words(
       network: on tensors, batch 1.
       models: the software models of its instances.
       weights: in the order of the network's arguments.
-      x: float32[n, ..].
-      output_shape: of a sample.
+      x: [n, ..] of the input's format.
+      output_shape, output_format: of a sample.
       progress: told how many samples are done.
     """
     compiled = to_native(network, models)
-    y = np.empty((len(x), *output_shape), np.float32)
+    y = np.empty((len(x), *output_shape), output_format.dtype)
     for index in range(len(x)):
         compiled("main", x[index : index + 1], *weights, y[index : index + 1])
         if progress is not None:
             progress(index + 1)
-    return y.reshape(len(x), -1).view(np.uint32)
+    return output_format.to_words(y.reshape(len(x), -1))
 
 
 def files(

@@ -12,11 +12,13 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import systemverilog as verilog
+from asnet_mlir.support.formats import F32, NumberFormat, parse_format
 
 __all__ = [
     "HELPERS",
     "check_files",
     "check_name",
+    "edge_formats",
     "helper_modules",
     "listed",
     "predicted_cycles",
@@ -50,6 +52,16 @@ def check_name(name: str) -> None:
         raise InputError(f"'{name}' is no name for a Verilog module; use letters, digits and _")
     if name.lower() in verilog.KEYWORDS:
         raise InputError(f"'{name}' is a keyword of SystemVerilog; take another name")
+
+
+def edge_formats(info: Mapping[str, Any]) -> tuple[NumberFormat, NumberFormat]:
+    """Return the formats of a network's input and output, by a manifest's `info`: f32 if unsaid.
+
+    Raises:
+      InputError: there is no such format.
+    """
+    given, taken = (str(info.get(f"{edge}_format", F32)) for edge in ("input", "output"))
+    return parse_format(given), parse_format(taken)
 
 
 def helper_modules(name: str) -> list[str]:

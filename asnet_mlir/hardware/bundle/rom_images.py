@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.support.formats import F32
+from asnet_mlir.network import Weight
 
 __all__ = ["RomPart", "array_words", "rom_files", "rom_image", "rom_text"]
 
@@ -19,15 +19,10 @@ RomPart = tuple[str, int, int, int, int]
 
 
 def array_words(array: np.ndarray, name: str) -> np.ndarray:
-    """Return the bits of an array in row-major order, NaNs canonical."""
-    array = np.ascontiguousarray(array)
-    if array.dtype == np.float32:
-        bits = array.reshape(-1).view(np.uint32).copy()
-        bits[np.isnan(array.reshape(-1))] = F32.canonical_nan
-        return bits
-    if array.dtype in (np.int32, np.uint32):
-        return array.reshape(-1).view(np.uint32)
-    raise InputError(f"weight '{name}': {array.dtype} is not supported; float32 or int32")
+    """Return the words that hold an array in row-major order, NaNs canonical."""
+    format = Weight(name, array).format
+    words = format.to_words(array.reshape(-1))
+    return format.canonical(words) if format.is_float else words
 
 
 def rom_image(memories: list[dict[str, Any]], weights: Mapping[str, np.ndarray]) -> bytes:

@@ -23,6 +23,7 @@ from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
 from asnet_mlir.native.jit import CompiledModule
 from asnet_mlir.reference import to_native
+from asnet_mlir.support.formats import NumberFormat, parse_format
 
 __all__ = ["Layers", "Value", "machine_layers", "stream_layers"]
 
@@ -50,7 +51,7 @@ class Value:
       shape: of the array that they are in.
       places: int64, the row-major index in that array of each word, in the order in which the
         hardware gives or the test bench compares them.
-      is_float: NaN equals NaN.
+      format: of its numbers; of floats NaN equals NaN.
       writes, addresses: of the sequential machine, the number of writes to the RAM that compute
         them, and where they are then, in the order of `places`.
     """
@@ -60,7 +61,7 @@ class Value:
     steps: int
     shape: tuple[int, ...]
     places: np.ndarray
-    is_float: bool
+    format: NumberFormat
     writes: int = 0
     addresses: np.ndarray | None = None
 
@@ -90,7 +91,7 @@ class Layers:
         """Return the uint64 numbers that the test bench wants to know (tb/bench.cpp)."""
         numbers = [np.array([len(self.values)])]
         for value in self.values:
-            head = [int(value.is_float), value.places.size]
+            head = [int(value.format.is_float), value.places.size]
             if value.addresses is not None:
                 numbers += [np.array([*head, value.writes]), value.addresses]
             else:
@@ -103,7 +104,7 @@ class Layers:
         """Write the words of all samples to a file, all samples of a value after each other.
 
         Args:
-          x: float32 (samples, ..).
+          x: (samples, ..) of the network's format.
           progress: is told how many samples are done.
         """
         samples = len(x)
@@ -191,7 +192,7 @@ def machine_layers(
                         steps=0,
                         shape=tuple(shaped.shape),
                         places=addresses - memories[memory]["base"],
-                        is_float=isinstance(shaped.element_type, ir.F32Type),
+                        format=parse_format(str(shaped.element_type)),
                         # All at the end of the nest: what comes after the first has no writes.
                         writes=writes if number == 0 else 0,
                         addresses=addresses,
@@ -208,16 +209,15 @@ def machine_layers(
         for op in list(parsed.body.operations):
             module.body.append(op)
         shapes = [tuple(ir.ShapedType(kind).shape) for kind in inputs]
+        results = [_empty(kind) for kind in inputs[1 + len(weights) : len(inputs) - len(kinds)]]
         run_passes(module, "builtin.module(asnet-loops-to-llvm)", "lowering to LLVM")
         compiled = CompiledModule(module, shapes={"main": shapes})
-    arrays = [np.empty(value.shape, np.float32 if value.is_float else np.int32) for value in values]
-    results = [np.empty(shape, np.float32) for shape in shapes[1 + len(weights) :]]
-    results = results[: len(results) - len(arrays)]
+    arrays = [np.empty(value.shape, value.format.dtype) for value in values]
 
     def compute(x: np.ndarray) -> list[np.ndarray]:
         compiled("main", x.reshape(shapes[0]), *weights, *results, *arrays)
         return [
-            array.reshape(-1).view(np.uint32)[value.places]
+            value.format.to_words(array.reshape(-1))[value.places]
             for array, value in zip(arrays, values, strict=True)
         ]
 
@@ -270,8 +270,8 @@ def stream_layers(
                 places = np.arange(math.prod(shape), dtype=np.int64)
                 if number in orders:
                     places = _strided(0, *orders[number]).reshape(-1)
-                is_float = isinstance(shaped.element_type, ir.F32Type)
-                results.append((result, Value(layer, 0, 0, shape, places, is_float)))
+                format = parse_format(str(shaped.element_type))
+                results.append((result, Value(layer, 0, 0, shape, places, format)))
         values = [value for _, value in results]
         known = [(entry["layer"], entry.get("outputs")) for entry in layers]
         made = [(value.layer, value.places.size) for value in values]
@@ -281,7 +281,7 @@ def stream_layers(
         ):
             raise InputError(_OTHER_VERSION)
         function_type = ir.FunctionType(main.attributes["function_type"].value)
-        output_shapes = [tuple(ir.ShapedType(kind).shape) for kind in function_type.results]
+        network_outputs = [_empty(kind) for kind in function_type.results]
         kinds = [*function_type.results, *(result.type for result, _ in results)]
         returned = [*terminator.operands, *(result for result, _ in results)]
         with ir.InsertionPoint(terminator):
@@ -294,13 +294,12 @@ def stream_layers(
             del main.attributes["res_attrs"]
         text = str(module)
     compiled = to_native(text, models)
-    arrays = [np.empty(value.shape, np.float32 if value.is_float else np.int32) for value in values]
-    network_outputs = [np.empty(shape, np.float32) for shape in output_shapes]
+    arrays = [np.empty(value.shape, value.format.dtype) for value in values]
 
     def compute(x: np.ndarray) -> list[np.ndarray]:
         compiled("main", x, *weights, *network_outputs, *arrays)
         return [
-            array.reshape(-1).view(np.uint32)[value.places]
+            value.format.to_words(array.reshape(-1))[value.places]
             for array, value in zip(arrays, values, strict=True)
         ]
 
@@ -308,6 +307,11 @@ def stream_layers(
 
 
 # ---- The sequential machine's loops
+
+
+def _empty(kind: Any) -> np.ndarray:
+    """Return an array for numbers of a shaped type."""
+    return np.empty(tuple(kind.shape), parse_format(str(kind.element_type)).dtype)
 
 
 def _place(memory: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.hardware.bundle.manifest import read_manifest
+from asnet_mlir.hardware.bundle.manifest import edge_formats, read_manifest
 from asnet_mlir.hardware.simulation.layer_words import Layers
 from asnet_mlir.support import processes, verilator
 from asnet_mlir.support.cache import cached_directory, content_hash
+from asnet_mlir.support.formats import NumberFormat
 
 __all__ = ["Difference", "Simulation", "engines", "simulate"]
 
@@ -168,7 +169,8 @@ def simulate(
 
     Args:
       bundle_dir: the bundle; the files as they are now are simulated, edits included.
-      inputs: float32 (samples, ..) with as many words a sample as the machine takes.
+      inputs: (samples, ..) of the network's format, with as many numbers a sample as the machine
+        takes words.
       stall_seed: other than 0, both sides of the stream pause at random, by this seed.
       reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
       frames: how many words of each sample are sent, words without a meaning behind them where it
@@ -187,7 +189,8 @@ def simulate(
     bundle = Path(bundle_dir).resolve()
     manifest = read_manifest(bundle)
     words_in, words_out = manifest["input_words"], manifest["output_words"]
-    data, lengths = _checked(bundle, words_in, inputs, frames)
+    format, _ = edge_formats(manifest.get("info", {}))
+    data, lengths = _checked(bundle, words_in, format, inputs, frames)
     for what, number in (("stall seed", stall_seed), ("reset cycle", reset_cycle)):
         if not 0 <= number < 1 << 63:
             raise InputError(f"{what} {number} is not in 0..2^63-1")
@@ -203,7 +206,7 @@ def simulate(
     steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in engines(manifest)]
     with tempfile.TemporaryDirectory(prefix="asnet-sim-") as scratch:
         source, words = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
-        data.tofile(source)
+        format.to_words(data).tofile(source)
         numbers = [samples, words_in, words_out, stall_seed, limit, reset_cycle, *steps]
         command: list[Any] = [built / "bench", source, words, *map(str, numbers)]
         if layers is not None:
@@ -217,7 +220,7 @@ def simulate(
         if progress is not None:
             command.append("--progress")
         # The files are mapped, and count.
-        mapped = data.nbytes + (4 * samples * layers.words if layers is not None else 0)
+        mapped = 4 * data.size + (4 * samples * layers.words if layers is not None else 0)
         try:
             result = processes.run(
                 command,
@@ -277,10 +280,14 @@ def _check_report(
 
 
 def _checked(
-    bundle: Path, words_in: int, inputs: np.ndarray, frames: Sequence[int] | None
+    bundle: Path,
+    words_in: int,
+    format: NumberFormat,
+    inputs: np.ndarray,
+    frames: Sequence[int] | None,
 ) -> tuple[np.ndarray, list[int]]:
-    """Return the samples, float32 (samples, ..), and how many words of each are sent."""
-    data = np.ascontiguousarray(inputs, dtype=np.float32)
+    """Return the samples, (samples, ..) of the format, and how many words of each are sent."""
+    data = np.ascontiguousarray(inputs, dtype=format.dtype)
     if data.ndim < 1 or data.size == 0 or data.size != data.shape[0] * words_in:
         raise InputError(
             f"{bundle}: takes samples of {words_in} words, got an array of shape {data.shape}"

@@ -73,3 +73,64 @@ func.func @formats(%a: bf16, %b: vector<4xf16>, %i: i8) {
   %3 = arith.addi %i, %i : i8
   return
 }
+
+// Integers: what a reduction adds up, and the products as they are before they are extended.
+
+// CHECK-LABEL: func.func @codes(
+func.func @codes(%a: tensor<2x3xi8>, %b: tensor<3x4xi8>, %c: tensor<2x4xi32>) -> tensor<2x4xi32> {
+  // CHECK: ^bb0(%[[A:.*]]: i8, %[[B:.*]]: i8, %[[ACC:.*]]: i32):
+  // CHECK: %[[P:.*]] = approx.muli unsigned %[[A]], %[[B]] : i8 -> i16
+  // CHECK-NEXT: %[[W:.*]] = arith.extui %[[P]] : i16 to i32
+  // CHECK-NEXT: %[[S:.*]] = approx.addi %[[ACC]], %[[W]] : i32
+  // CHECK-NEXT: linalg.yield %[[S]]
+  %0 = linalg.generic {indexing_maps = [#mk, #kn, #mn],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : tensor<2x3xi8>, tensor<3x4xi8>) outs(%c : tensor<2x4xi32>) {
+  ^bb0(%x: i8, %y: i8, %acc: i32):
+    %u = arith.extui %x : i8 to i32
+    %v = arith.extui %y : i8 to i32
+    %p = arith.muli %u, %v : i32
+    %s = arith.addi %acc, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<2x4xi32>
+  return %0 : tensor<2x4xi32>
+}
+
+// Operands of both signs: one without takes a bit more.
+
+// CHECK-LABEL: func.func @both_signs(
+func.func @both_signs(%a: tensor<2x3xi8>, %b: tensor<3x4xi8>, %c: tensor<2x4xi32>) -> tensor<2x4xi32> {
+  // CHECK: ^bb0(%[[A:.*]]: i8, %[[B:.*]]: i8, %[[ACC:.*]]: i32):
+  // CHECK-DAG: %[[X:.*]] = arith.extui %[[A]] : i8 to i9
+  // CHECK-DAG: %[[Y:.*]] = arith.extsi %[[B]] : i8 to i9
+  // CHECK: %[[P:.*]] = approx.muli %[[X]], %[[Y]] : i9 -> i18
+  // CHECK-NEXT: arith.extsi %[[P]] : i18 to i32
+  %0 = linalg.generic {indexing_maps = [#mk, #kn, #mn],
+                       iterator_types = ["parallel", "parallel", "reduction"]}
+      ins(%a, %b : tensor<2x3xi8>, tensor<3x4xi8>) outs(%c : tensor<2x4xi32>) {
+  ^bb0(%x: i8, %y: i8, %acc: i32):
+    %u = arith.extui %x : i8 to i32
+    %v = arith.extsi %y : i8 to i32
+    %p = arith.muli %u, %v : i32
+    %s = arith.addi %acc, %p : i32
+    linalg.yield %s : i32
+  } -> tensor<2x4xi32>
+  return %0 : tensor<2x4xi32>
+}
+
+// What does not accumulate is plain logic.
+
+// CHECK-LABEL: func.func @scaled(
+func.func @scaled(%a: tensor<4xi32>, %b: tensor<4xi32>) -> tensor<4xi32> {
+  // CHECK: arith.muli
+  // CHECK-NOT: approx.
+  %0 = linalg.generic {indexing_maps = [affine_map<(i) -> (i)>, affine_map<(i) -> (i)>],
+                       iterator_types = ["parallel"]}
+      ins(%a : tensor<4xi32>) outs(%b : tensor<4xi32>) {
+  ^bb0(%x: i32, %out: i32):
+    %p = arith.muli %x, %out : i32
+    %s = arith.addi %p, %out : i32
+    linalg.yield %s : i32
+  } -> tensor<4xi32>
+  return %0 : tensor<4xi32>
+}

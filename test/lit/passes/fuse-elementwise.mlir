@@ -118,3 +118,31 @@ func.func @constant() -> tensor<4xf32> {
   } -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// Integers that are only widened are read narrow by a reduction.
+
+// CHECK-LABEL: func.func @widened(
+// CHECK-SAME:  %[[X:.*]]: tensor<4x8xi8>
+func.func @widened(%x: tensor<4x8xi8>, %init: tensor<4xi32>) -> tensor<4xi32> {
+  // CHECK: linalg.generic
+  // CHECK-SAME: ins(%[[X]] : tensor<4x8xi8>)
+  // CHECK-NEXT: ^bb0(%[[IN:.*]]: i8, %[[ACC:.*]]: i32):
+  // CHECK-NEXT: %[[W:.*]] = arith.extui %[[IN]] : i8 to i32
+  // CHECK-NEXT: arith.addi %[[ACC]], %[[W]] : i32
+  %empty = tensor.empty() : tensor<4x8xi32>
+  %wide = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i, j)>],
+                          iterator_types = ["parallel", "parallel"]}
+      ins(%x : tensor<4x8xi8>) outs(%empty : tensor<4x8xi32>) {
+  ^bb0(%in: i8, %out: i32):
+    %w = arith.extui %in : i8 to i32
+    linalg.yield %w : i32
+  } -> tensor<4x8xi32>
+  %sum = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+                         iterator_types = ["parallel", "reduction"]}
+      ins(%wide : tensor<4x8xi32>) outs(%init : tensor<4xi32>) {
+  ^bb0(%in: i32, %acc: i32):
+    %s = arith.addi %acc, %in : i32
+    linalg.yield %s : i32
+  } -> tensor<4xi32>
+  return %sum : tensor<4xi32>
+}
