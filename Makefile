@@ -113,7 +113,7 @@ format: setup ## what tools can do for the style of Python and C++
 .PHONY: tidy
 tidy: setup ## clang-tidy on FILES, by default the C++ that differs from BASE (main)
 	files="$(or $(FILES),$(shell git diff --name-only --diff-filter=d $(BASE) -- '*.cpp' ':!asnet_mlir/hardware'))"; \
-	  [ -z "$$files" ] || $(BIN)/clang-tidy --quiet -p $(dir $(wildcard build/*/compile_commands.json)) $$files
+	  [ -z "$$files" ] || $(BIN)/clang-tidy --quiet -p $(dir $(wildcard build/cp*/compile_commands.json)) $$files
 
 .PHONY: new-pass
 new-pass: setup ## a skeleton of the pass approx-NAME, with its definition and its lit test

@@ -44,9 +44,9 @@ SmallVector<Component> splitComponents(StringRef name) {
   while (true) {
     StringRef head = name.take_front(name.find_first_of("(/"));
     size_t close = StringRef::npos;
-    if (llvm::is_contained(kTransformations, head) || llvm::is_contained(kCalls, head))
-      if (head.size() < name.size() && name[head.size()] == '(')
-        close = findClosing(name, head.size());
+    if ((llvm::is_contained(kTransformations, head) || llvm::is_contained(kCalls, head)) &&
+        head.size() < name.size() && name[head.size()] == '(')
+      close = findClosing(name, head.size());
     size_t end;
     if (close != StringRef::npos) {
       components.push_back({name.take_front(close + 1), head, name.slice(head.size() + 1, close)});

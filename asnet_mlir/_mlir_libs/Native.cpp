@@ -196,6 +196,7 @@ PyObject *run(PyObject *, PyObject *arguments) {
     return nullptr;
   }
   std::vector<Placement> placements;
+  placements.reserve(bases.size());
   for (int64_t base : bases)
     placements.push_back({reinterpret_cast<char *>(base)});
 
@@ -260,6 +261,7 @@ PyModuleDef module = {
 };
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): Python looks for it by this name.
 PyMODINIT_FUNC PyInit__asnet() {
   registerApproxPasses();
   registerApproxLoweringPasses();

@@ -22,7 +22,7 @@ mlirGetDialectPluginInfo() {
 
 extern "C" __attribute__((visibility("default"))) mlir::PassPluginLibraryInfo
 mlirGetPassPluginInfo() {
-  return {MLIR_PLUGIN_API_VERSION, "approx", LLVM_VERSION_STRING, []() {
+  return {MLIR_PLUGIN_API_VERSION, "approx", LLVM_VERSION_STRING, [] {
             asnet::registerApproxPasses();
             asnet::registerApproxLoweringPasses();
             asnet::registerApproxPipelines();

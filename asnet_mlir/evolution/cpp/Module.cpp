@@ -336,4 +336,5 @@ PyModuleDef module = {
 
 } // namespace
 
+// NOLINTNEXTLINE(bugprone-reserved-identifier): Python looks for it by this name.
 PyMODINIT_FUNC PyInit__evolve() { return PyModule_Create(&module); }

@@ -71,6 +71,7 @@ public:
   }
   std::vector<const uint64_t *> pointers() const {
     std::vector<const uint64_t *> result;
+    result.reserve(planes.size());
     for (const Plane &plane : planes)
       result.push_back(plane.get());
     return result;
