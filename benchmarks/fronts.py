@@ -74,7 +74,7 @@ FRONTS = (
             ("wce", "WCE<=8192", 36, 1),
             ("mre", "MRE<=0.3", 24, 0.001),
         ),
-        48,
+        64,
     ),
     Front(
         "mul8s",
@@ -82,7 +82,7 @@ FRONTS = (
         8,
         True,
         (("mae", "MAE<=2048", 44, 0.25), ("wce", "WCE<=4096", 32, 1)),
-        40,
+        64,
     ),
     Front("mul12u", "muli", 12, False, (("mae", "MAE<=300000", 20, 16),), 14),
     Front("mul16u", "muli", 16, False, (("mae", "MAE<=60000000", 20, 256),), 14),
@@ -139,7 +139,7 @@ FAMILIES: dict[str, Sequence[str]] = {
     "truncated": [f"CUT={k},CORRECTION={c}" for k in range(1, 8) for c in (0, 1, 2)],
     "perforated": [f"J={j},K={k}" for j in range(4) for k in (1, 2, 3)],
     "compressor42": [f"DESIGN={d},COLUMNS={c}" for d in range(1, 5) for c in (6, 8, 10, 12)],
-    "ssm": [f"K={k},EXTENDED={e}" for k in (4, 5, 6) for e in (0, 1)],
+    "ssm": ["K=4", "K=5", "K=6", "K=4,EXTENDED=1", "K=6,EXTENDED=1"],
     "ilm": [f"CORRECTIONS={c}" for c in range(3)],
     **{name: [""] for name in ("mitchell", "mbm", "roba", "kulkarni")},
 }
@@ -177,19 +177,16 @@ def read(front: Front) -> dict[str, Any]:
 def choose(front: Front) -> None:
     """Add what no other circuit dominates."""
     from asnet_mlir.evolution.folder import name_of
-    from asnet_mlir.evolution.problem import Problem, Task
-    from asnet_mlir.evolution.search import Search
+    from asnet_mlir.evolution.problem import Task
     from asnet_mlir.evolution.starts import starts
 
     index = read(front)
     members = index["members"]
-    exact = starts(front.op, (front.width, front.width), front.result, front.signed)[0]
-    problem = Problem(Task(exact, front.signed, front.op))
     if not members:
-        search = Search(problem, _any_goal())
-        name = name_of(search, exact)
-        entry = _entry(front, name, exact, problem.errors(exact), "exact")
-        members.append(entry)
+        exact = starts(front.op, (front.width, front.width), front.result, front.signed)[0]
+        task = Task(exact, front.signed, front.op)
+        errors = dict.fromkeys(("MAE", "WCE", "EP", "bias", "MRE"), 0) | {"exhaustive": True}
+        members.append(_entry(front, name_of(task, exact), exact, errors, "exact"))
     known = {member["hash"] for member in members}
     found = []
     for name, _, _, _ in front.searches:
@@ -212,15 +209,9 @@ def choose(front: Front) -> None:
             continue
         known.add(entry["hash"])
         added += 1
-        members.append(_entry(front, entry["name"], circuit, problem.errors(circuit), "evolved"))
+        members.append(_entry(front, entry["name"], circuit, entry["errors"], "evolved"))
     write(front, index)
     print(f"{front.name}: {len(members)} circuits, {added} of them new")
-
-
-def _any_goal() -> Any:
-    from asnet_mlir.evolution.goal import Goal, parse_bounds
-
-    return Goal(parse_bounds(["MAE<=1"]))
 
 
 def _circuit(front: Front, kept: Any) -> Any:
@@ -258,8 +249,10 @@ def _spread(points: list[tuple[Any, Any]], most: int) -> list[tuple[Any, Any]]:
     return [points[round(k * (len(points) - 1) / (most - 1))] for k in range(most)]
 
 
-def _entry(front: Front, name: str, circuit: Any, errors: Any, origin: str) -> dict[str, Any]:
-    figures = {k: v for k, v in vars(errors).items() if v is not None and k != "exhaustive"}
+def _entry(
+    front: Front, name: str, circuit: Any, errors: dict[str, Any], origin: str
+) -> dict[str, Any]:
+    figures = {k: v for k, v in errors.items() if v is not None and k != "exhaustive"}
     text = circuit.verilog(name, signed=front.signed, ports=("a", "b", "p"))
     packed = front.folder / "netlists" / f"{name}.v.gz"
     packed.parent.mkdir(parents=True, exist_ok=True)
@@ -272,7 +265,7 @@ def _entry(front: Front, name: str, circuit: Any, errors: Any, origin: str) -> d
         "gates": len(circuit.gates),
         "units": circuit.area(),
         "levels": circuit.depth(),
-        "exhaustive": errors.exhaustive,
+        "exhaustive": errors["exhaustive"],
         "metrics": figures,
     }
 
@@ -442,8 +435,28 @@ def families() -> list[dict[str, Any]]:
     return points
 
 
+def smallest_exact() -> dict[str, float]:
+    """Return the area of cells of the smallest exact circuit of each function that is known."""
+    from asnet_mlir.evolution.starts import starts
+
+    texts = {}
+    for front in FRONTS:
+        circuits = starts(front.op, (front.width, front.width), front.result, front.signed)
+        exact = circuits[:4] if front.op == "muli" else circuits[:1]
+        for number, circuit in enumerate(exact):
+            name = f"{front.name}_{number}"
+            texts[name] = circuit.verilog(name)
+    areas = cells(texts) if LIBERTY.is_file() else {}
+    return {
+        front.name: min(areas[name] for name in areas if name.startswith(f"{front.name}_"))
+        for front in FRONTS
+        if areas
+    }
+
+
 def page() -> None:
     """Write docs/fronts.md and its picture."""
+    exact = smallest_exact()
     found = {front.name: read(front)["members"] for front in FRONTS}
     published = families()
     total = sum(len(members) for members in found.values())
@@ -461,7 +474,7 @@ def page() -> None:
         "![fronts](fronts.png)",
         "",
     ]
-    lines += _comparison(found, published)
+    lines += _comparison(found, published, exact)
     for front in FRONTS:
         members = found[front.name]
         if not members:
@@ -490,10 +503,12 @@ def page() -> None:
             lines.append("| " + " | ".join(cells_) + " |")
         lines.append("")
     PAGE.write_text("\n".join(lines))
-    _picture(found, published)
+    _picture(found, published, exact)
 
 
-def _comparison(found: dict[str, Any], published: list[dict[str, Any]]) -> list[str]:
+def _comparison(
+    found: dict[str, Any], published: list[dict[str, Any]], smallest: dict[str, float]
+) -> list[str]:
     """Say what stands beside the fronts of 8 x 8 bits."""
     lines = ["## Beside others", ""]
     front = [m for m in found["mul8u"][1:] if "osu018" in m.get("area", {})]
@@ -507,40 +522,49 @@ def _comparison(found: dict[str, Any], published: list[dict[str, Any]]) -> list[
                     beaten.append((m["name"], p["name"]))
         names = ", ".join(f"{x} by {y}" for x, y in beaten)
         lines += [
-            f"**Published families** ({len(published)} unsigned multipliers of 8 bits, cores of",
-            f"this library): of the {len(front)} evolved ones {len({x for x, _ in beaten})} are",
-            "dominated in",
-            f"MAE, WCE, MRE and area of cells by one of them{': ' + names if names else ''}.",
+            f"**Published families** ({len(published)} unsigned multipliers of 8 bits, cores of this",
+            f"library): {len({x for x, _ in beaten})} of the {len(front)} evolved ones are",
+            f"dominated by one of them in MAE, WCE, MRE and area of cells{': ' + names if names else ''}.",
             "",
         ]
     lines += [
         "**EvoApproxLib**: areas as its files state them (45 nm), ours of osu018, each over that",
-        "of the exact circuit of its own list; so a comparison of ratios, not of one synthesis.",
-        "The smallest of ours with at most its MAE, and with at most both its MAE and its WCE:",
+        "of the smallest exact circuit of its own (ours: array, tree, Booth's): a comparison of",
+        "ratios, not of one synthesis. The smallest of ours with at most its MAE, and with at most",
+        "both its MAE and its WCE:",
         "",
         "| circuit | MAE | WCE | area | ours, by MAE | ours, by MAE and WCE |",
         "|---|---|---|---|---|---|",
     ]
+    wins: dict[str, int] = {}
     for name, points in EVOAPPROX.items():
         members = [m for m in found[name] if "osu018" in m.get("area", {})]
-        if not members:
+        if not members or name not in smallest:
             continue
-        exact = members[0]["area"]["osu018"]
+        exact = smallest[name]
         for circuit, mae, wce, area in points[1:]:
+            ratio = area / points[0][3]
             own = []
             for metrics in (("MAE",), ("MAE", "WCE")):
                 bounds = {"MAE": mae, "WCE": wce}
                 fit = [m for m in members if all(m["metrics"][k] <= bounds[k] for k in metrics)]
                 best = min(fit, key=lambda m: m["area"]["osu018"])
                 own.append(f"{best['area']['osu018'] / exact:.3f} ({best['name']})")
-            ratio = area / points[0][3]
-            lines.append(
-                f"| {name}_{circuit} | {mae:g} | {wce} | {ratio:.3f} | {own[0]} | {own[1]} |"
-            )
+                if best["area"]["osu018"] / exact < ratio:
+                    key = f"{name} by {' and '.join(metrics)}"
+                    wins[key] = wins.get(key, 0) + 1
+            cells_ = [f"{name}_{circuit}", f"{mae:g}", str(wce), f"{ratio:.3f}", *own]
+            lines.append("| " + " | ".join(cells_) + " |")
+    counted = [
+        f"{count} of {len(EVOAPPROX[key.split()[0]]) - 1} {key}" for key, count in wins.items()
+    ]
+    lines += ["", f"Ours are smaller in {', '.join(counted)}."]
     return [*lines, ""]
 
 
-def _picture(found: dict[str, Any], published: list[dict[str, Any]]) -> None:
+def _picture(
+    found: dict[str, Any], published: list[dict[str, Any]], smallest: dict[str, float]
+) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
@@ -551,7 +575,7 @@ def _picture(found: dict[str, Any], published: list[dict[str, Any]]) -> None:
         members = [m for m in found[name] if "osu018" in m.get("area", {})]
         if not members:
             continue
-        exact = members[0]["area"]["osu018"]
+        exact = smallest[name]
         points = [(m["metrics"]["MAE"], m["area"]["osu018"] / exact) for m in members[1:]]
         axis.plot(*zip(*points, strict=True), "o", markersize=4, label="evolved, osu018")
         theirs = EVOAPPROX[name]
@@ -568,14 +592,15 @@ def _picture(found: dict[str, Any], published: list[dict[str, Any]]) -> None:
         mapped = [m for m in members if "osu018" in m.get("area", {})]
         if name in ("mul8u", "mul8s") or len(mapped) < 2:
             continue
-        exact = mapped[0]["area"]["osu018"]
+        exact = smallest[name]
         width = next(front.result for front in FRONTS if front.name == name)
         points = [(m["metrics"]["MAE"] / 2**width, m["area"]["osu018"] / exact) for m in mapped[1:]]
         axes[2].plot(*zip(*points, strict=True), "o-", markersize=4, label=name)
     axes[2].set(xscale="log", xlabel="MAE over 2^(bits of result)", ylabel="area over exact")
     axes[2].set_title("others")
     axes[2].grid(alpha=0.3)
-    axes[2].legend(fontsize=8)
+    if axes[2].lines:
+        axes[2].legend(fontsize=8)
     figure.savefig(PICTURE, dpi=110)
     pyplot.close(figure)
 

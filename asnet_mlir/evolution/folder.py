@@ -14,6 +14,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.evolution.circuit import Circuit
+from asnet_mlir.evolution.problem import Task
 from asnet_mlir.evolution.search import Counts, Found, Search
 from asnet_mlir.support.files import unwritable, write_whole
 
@@ -89,9 +90,8 @@ def _checksum(body: Any) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def name_of(search: Search, circuit: Circuit) -> str:
+def name_of(task: Task, circuit: Circuit) -> str:
     """Return a circuit's name, such as `mul8u_1f0c62`: what it computes and a hash."""
-    task = search.problem.task
     kind = {"muli": "mul", "addi": "add", "subi": "sub"}.get(task.op or "", "fun")
     widths = "x".join(str(width) for width in dict.fromkeys(task.widths))
     return f"{kind}{widths}{'s' if task.signed else 'u'}_{circuit.hash()[:6]}"
@@ -129,7 +129,7 @@ def _files_of(folder: Path) -> Sequence[str]:
 
 
 def _entry(search: Search, one: Found) -> dict[str, Any]:
-    name = name_of(search, one.circuit)
+    name = name_of(search.problem.task, one.circuit)
     return {
         "name": name,
         "file": f"{name}.v",
