@@ -520,11 +520,12 @@ def _comparison(
                 least = all(p["metrics"][k] <= m["metrics"][k] for k in figures)
                 if least and p["osu018"] <= m["area"]["osu018"]:
                     beaten.append((m["name"], p["name"]))
-        names = ", ".join(f"{x} by {y}" for x, y in beaten)
+        names = ": " + ", ".join(f"{x} by {y}" for x, y in beaten) if beaten else ""
+        count = len({x for x, _ in beaten})
         lines += [
-            f"**Published families** ({len(published)} unsigned multipliers of 8 bits, cores of this",
-            f"library): {len({x for x, _ in beaten})} of the {len(front)} evolved ones are",
-            f"dominated by one of them in MAE, WCE, MRE and area of cells{': ' + names if names else ''}.",
+            f"**Published families** ({len(published)} unsigned multipliers of 8 bits, cores of",
+            f"this library): {count} of the {len(front)} evolved ones are dominated by one of them",
+            f"in MAE, WCE, MRE and area of cells{names}.",
             "",
         ]
     lines += [
