@@ -55,7 +55,8 @@ def load_state(folder: Path, about: Mapping[str, Any], search: Search) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: can't be read: {reason}") from None
     try:
         state = json.loads(text)
         body = {key: state[key] for key in ("about", "counts", "circuits")}
