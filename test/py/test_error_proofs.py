@@ -84,7 +84,15 @@ def test_greatest_sum_of_random_tables(seed: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "label", ["bam:N=8,VBL=7", "bam:N=8,VBL=6,HBL=2", "drum:N=8,K=3", "loa:N=8,K=5"]
+    "label",
+    [
+        "bam:N=8,VBL=7",
+        "bam:N=8,VBL=6,HBL=2",
+        "drum:N=8,K=3",
+        "loa:N=8,K=5",
+        "kulkarni:N=8",
+        "ssm:N=8,K=5",
+    ],
 )
 def test_algebra_is_exhaustion(label: str) -> None:
     instance = parse_instance(label)

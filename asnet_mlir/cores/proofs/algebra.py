@@ -29,6 +29,7 @@ from asnet_mlir.cores.circuits.aig import FALSE, TRUE, Graph
 from asnet_mlir.cores.circuits.gates import Gates
 from asnet_mlir.cores.circuits.polynomials import Polynomial
 from asnet_mlir.cores.circuits.tables import greatest_sum
+from asnet_mlir.cores.verilog.inlining import without_circles
 from asnet_mlir.errors import UnsupportedError
 
 __all__ = ["Bounds", "error_bounds"]
@@ -507,10 +508,10 @@ def error_bounds(
       seconds: bound on the time.
     """
     end = time.monotonic() + seconds
-    own = modules[top]["ports"]
+    tables = _Tables(modules)
+    own = tables.modules[top]["ports"]
     a, b, result = (own[ports[role]]["bits"] for role in ("a", "b", "result"))
     nets = [*a, *b]
-    tables = _Tables(modules)
     # By sign of the error: the greatest bound, and operand bits at 1 for it.
     extremes: dict[int, tuple[int, int] | None] = {-1: None, 1: None}
     cases = blocks = 0
@@ -605,8 +606,8 @@ class _Tables:
     """Modules, and what they give for all values of the bits that they are applied to."""
 
     def __init__(self, modules: Mapping[str, Any]) -> None:
-        self.modules = modules
-        self.orders = {name: _ordered(module["cells"]) for name, module in modules.items()}
+        self.modules = {name: without_circles(modules, name) for name in modules}
+        self.orders = {name: _ordered(m["cells"]) for name, m in self.modules.items()}
         self._known: dict[Any, np.ndarray] = {}
 
     def of(self, block: _Block) -> np.ndarray:
