@@ -149,13 +149,15 @@ def page(entries: Sequence[dict[str, Any]]) -> None:
     least = min(mapped, key=lambda e: e["mapped"]["luts"], default=None)
     fastest = max(placed, key=lambda e: e["placed"]["fmax_mhz"], default=None)
     dropped = f"{100 * (1 - len(good) / len(done)):.1f} %" if done else "not measured yet"
+    so_far = "" if len(done) == len(entries) else " so far: the run is not complete"
     text = f"""# Fig. 5: the library's multipliers in convolutional_mnist
 
 `make figure5` binds each of the {len(entries)} circuits of [library.md](library.md) to all
 multiplications and measures the accuracy on 10,000 images; what is below {REQUIRED:.0%} is dropped
 before synthesis. {len(done)} circuits are evaluated, {len(good)} are accurate enough:
-{dropped} dropped. The paper drops {PAPER["dropped"]} of its circuits, which evolution made; most of
-ours are from families, so that the shares say how many inaccurate circuits a library holds.
+{dropped} dropped{so_far}.
+The paper drops {PAPER["dropped"]} of its circuits, which evolution made; most of ours are from
+families, so that the shares say how many inaccurate circuits a library holds.
 
 {len(mapped)} machines are mapped to ECP5 (Yosys), {len(placed)} of them, the smallest ones and the
 exact one, placed and routed (nextpnr, median of three seeds): F is the fastest of these. The
