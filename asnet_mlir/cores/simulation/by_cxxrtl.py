@@ -22,7 +22,7 @@ from asnet_mlir.support.tools import yosys_program
 
 __all__ = ["build", "name"]
 
-_SECONDS = 120.0
+_SECONDS = 600.0
 _HEADERS = ("cxxrtl/cxxrtl.h", "cstdlib", "memory")
 _COMPILE = (
     "-std=gnu++17",

@@ -479,7 +479,7 @@ def _runner() -> Path:
             ["-std=gnu++17", "-O1", "run.cpp", "-ldl", "-o", "run"],
             purpose="compiling the program that runs simulations",
             cwd=folder,
-            timeout_seconds=120.0,
+            timeout_seconds=600.0,
         )
 
     return cached_directory("simulation-runner", content_hash(_RUNNER), make) / "run"
