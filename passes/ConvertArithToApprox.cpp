@@ -117,11 +117,9 @@ public:
   void convert(linalg::GenericOp generic) {
     if (generic.getNumReductionLoops() == 0)
       return;
-    for (OpOperand &init : generic.getDpsInitsMutable()) {
-      BlockArgument accumulator = generic.getMatchingBlockArgument(&init);
-      OpResult result = generic.getTiedOpResult(&init);
-      Operation *op =
-          generic.getBody()->getTerminator()->getOperand(result.getResultNumber()).getDefiningOp();
+    // Over memories there are no results: what is yielded stands for them.
+    for (auto [number, accumulator] : llvm::enumerate(generic.getRegionOutputArgs())) {
+      Operation *op = generic.getBody()->getTerminator()->getOperand(number).getDefiningOp();
       if (!op || !approx::isIntegerOfFormat(accumulator.getType()) ||
           !llvm::is_contained(op->getOperands(), accumulator))
         continue;
@@ -147,8 +145,7 @@ private:
                       approx::isIntegerOfFormat(op->getOperand(0).getType());
     if (isExtended)
       value = op->getOperand(0);
-    return {value, value.getType().getIntOrFloatBitWidth(),
-            isExtended && isa<arith::ExtUIOp>(op)};
+    return {value, value.getType().getIntOrFloatBitWidth(), isExtended && isa<arith::ExtUIOp>(op)};
   }
 
   /// A product of integers of N bits has 2 N bits; it is widened as the accumulator wants it.
