@@ -15,7 +15,8 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator, evaluate
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
-from asnet_mlir.frontends.weights import assign_weights, read_weights
+from asnet_mlir.frontends.weights import TensorKind, assign_weights, read_weights
+from asnet_mlir.support.formats import F32
 
 RNG = np.random.default_rng(0)
 KERNEL = RNG.standard_normal((3, 20)).astype(np.float32)
@@ -146,7 +147,7 @@ def test_weights_are_given_to_what_takes_them(with_arguments, tmp_path):
 
 
 def test_arguments_of_one_name_go_by_position():
-    arguments = [("arg", (2,)), ("arg", (3,))]
+    arguments = [("arg", TensorKind((2,), F32)), ("arg", TensorKind((3,), F32))]
     with pytest.raises(InputError, match="several arguments have one name|lacks"):
         assign_weights("f", {"arg": np.zeros(2, np.float32)}, arguments)
     weights = assign_weights(

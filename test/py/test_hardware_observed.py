@@ -27,6 +27,7 @@ from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.comparison import _inside, software_outputs
 from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.support import processes
+from asnet_mlir.support.formats import F32
 
 hardware = importlib.import_module("asnet_mlir.hardware.simulation.simulate")
 
@@ -198,7 +199,7 @@ def test_a_bundle_of_another_version_is_refused(made, data, tmp_path):
 
 def test_values_are_compared_at_their_place():
     places = np.array([2, 0, 5])
-    value = layer_words.Value("conv", 1, 2, (2, 3), places, True)
+    value = layer_words.Value("conv", 1, 2, (2, 3), places, F32)
     assert value.coordinates(0) == (2, (0, 2)) and value.coordinates(2) == (5, (1, 2))
     inside = layer_words.Layers((value,), lambda x: [])
     assert inside.words == 3 and inside.table().tolist() == [1, 1, 3]

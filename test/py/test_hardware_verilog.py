@@ -172,9 +172,9 @@ def test_sources_without_directives_are_verbatim(tmp_path: Path) -> None:
     ((_, kept),) = merge_sources({1: ("v", [("v.v", text)])}).files
     assert kept == text + "`default_nettype wire\n"
     for name in library_cores():
-        core = library_cores()[name]
-        assert [text for _, text in core_files(core.instance()).sources] == [
-            source.text for source in core.sources
+        instance = library_cores()[name].instance()
+        assert [text for _, text in core_files(instance).sources] == [
+            source.text for source in instance.core.sources
         ]
 
 
