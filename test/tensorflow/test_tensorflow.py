@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 import asnet_mlir as asnet
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.saved_model import load_saved_model
@@ -181,11 +181,11 @@ def function(body, *shape, dtype=tf.float32):
     ("model", "kind", "message"),
     [
         (lambda: tf.Module(name="empty"), InputError, "empty: the tf.Module has no __call__"),
-        (lambda: function(lambda x: x, None, 2, dtype=tf.int32), InputError, "must be float32"),
+        (lambda: function(lambda x: x, None, 2, dtype=tf.int64), AsnetError, "int64"),
         (lambda: function(lambda x: x, None, None), InputError, "is open"),
-        (lambda: function(lambda x: x, None), InputError, r"must be float32\[batch, ...\]"),
+        (lambda: function(lambda x: x, None), InputError, r"must be a tensor \[batch, ...\]"),
         (lambda: function(lambda x: (x, x), None, 2), UnsupportedError, "of one output"),
-        (lambda: function(lambda x: tf.cast(x, tf.int32), None, 2), UnsupportedError, "int32"),
+        (lambda: function(lambda x: tf.cast(x, tf.int64), None, 2), AsnetError, "i64|int64"),
         (lambda: function(tf.reduce_sum, None, 2), InputError, "first dimension is the batch"),
         (
             lambda: function(lambda x: x * tf.Variable(1.0, dtype=tf.float64), None, 2),
@@ -205,3 +205,18 @@ def test_what_can_not_be_lowered(model, kind, message):
     with pytest.raises(kind, match=message) as caught:
         load_model(model())
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("dtype", [tf.int32, tf.uint8, tf.bfloat16, tf.float16])
+def test_inputs_and_outputs_have_the_formats_of_the_function(dtype):
+    weights = tf.constant([[0, 1, 2], [3, 4, 5]], tf.int32)
+
+    def body(x):
+        return tf.matmul(tf.cast(x, tf.int32), weights) if dtype.is_integer else x * 2
+
+    wrapped = function(body, None, 2, dtype=dtype)
+    x = np.array([[1, 2], [3, 250]]).astype(dtype.as_numpy_dtype)
+    got = Evaluator(load_model(wrapped)).outputs(x)
+    want = wrapped(tf.constant(x)).numpy()
+    assert np.asarray(got).dtype == want.dtype
+    np.testing.assert_array_equal(np.asarray(got).astype(np.float64), want.astype(np.float64))
