@@ -5,7 +5,8 @@
 
 Evolves them (searches stay in build/fronts, and go on there), chooses circuits that no other one
 dominates, adds them to hdl_lib/NAME_evolved, maps them, and writes docs/fronts.md.  A circuit keeps
-its number; none has the function of another one.
+its number; none has the function of another one.  A new core wants its lines in hdl_lib's lists and
+page, which test_hdl_lib.py asks for.
 
 Steps: evolve, choose, map, page.
 """
