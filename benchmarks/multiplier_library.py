@@ -348,6 +348,8 @@ where it was interrupted.
   has not been mapped yet.
 - **No two alike**: SHA-256 of the results for these operands, `signature` in the index.
 
+Evolved circuits of other widths, and adders: [fronts.md](fronts.md).
+
 ![errors and areas](library.png)
 
 | M | circuit | origin | MRE | WCE | LUT4 | ALUT | osu018 |

@@ -41,7 +41,7 @@ class Counts:
       gates: gates computed on a block of 4,096 pairs.
       accepted: candidates that became a parent.
       improved: candidates cheaper than any before under some bound.
-      seconds: of wall clock, all sessions together.
+      seconds: of wall clock, all runs together.
     """
 
     rounds: int = 0

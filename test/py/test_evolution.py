@@ -232,6 +232,29 @@ def test_errors_count_where_a_histogram_has_operands(short: None) -> None:
     assert a.cost < 0.7 * b.cost  # the upper operand bits are never seen
 
 
+@pytest.mark.parametrize("signed", [True, False])
+def test_codes_of_a_network_are_symmetric(monkeypatch: pytest.MonkeyPatch, signed: bool) -> None:
+    from asnet_mlir.evaluation import operand_samples
+
+    a = np.array([0, 1.0, -2.0, 1.0, np.inf], np.float32)
+    b = np.array([-8.0, 4.0, 4.0, 4.0, 0], np.float32)
+    monkeypatch.setattr(
+        operand_samples, "operand_samples", lambda *_, **__: Histogram(a, b, name="net")
+    )
+    found = operand_samples.operand_codes("net", "data", (4, 5), signed)
+    assert found.weight is not None
+    pairs = dict(
+        zip(zip(found.a.tolist(), found.b.tolist(), strict=True), found.weight, strict=True)
+    )
+    # 2.0 and 8.0 are the largest codes: 7 and 15 beside a sign, else 15 and 31.
+    want = (
+        {(0, -15): 1, (4, 8): 2, (-7, 8): 1, (0, 0): 1}
+        if signed
+        else {(0, 31): 1, (8, 16): 2, (15, 16): 1, (0, 0): 1}
+    )
+    assert pairs == want
+
+
 def test_operands_of_more_bits_are_measured_on_all_pairs_where_that_is_possible() -> None:
     found = starts.starts("muli", (11, 10), 21, False)
     problem = Problem(Task(found[0], False, "muli"))

@@ -496,7 +496,7 @@ private:
 
     if (newResults == results) {
       // The same circuit: drift among what is not used.
-      accept(before);
+      accept();
       return true;
     }
     uint64_t newCost = costOfLive(newResults);
@@ -533,7 +533,7 @@ private:
     results = newResults;
     sums = newSums;
     cost = newCost;
-    accept(before);
+    accept();
     if (isCheaper || random.below(4) == 0)
       tidy();
     return true;
@@ -549,10 +549,9 @@ private:
     values.shrink(before);
   }
 
-  void accept(uint32_t before) {
+  void accept() {
     ++counts.accepted;
     literals.swap(newLiterals);
-    (void)before;
     if (values.size() > 2 * (firstSlot + slots.size()))
       tidy();
   }
