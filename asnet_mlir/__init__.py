@@ -18,6 +18,7 @@ _VERBS = {
     "Binding": "asnet_mlir.binding",
     "compile": "asnet_mlir.emit",
     "evaluate": "asnet_mlir.evaluation",
+    "run": "asnet_mlir.evaluation",
     "explore": "asnet_mlir.exploration",
     "report": "asnet_mlir.reports",
     "generate": "asnet_mlir.hardware",

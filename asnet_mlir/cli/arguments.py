@@ -28,13 +28,14 @@ __all__ = [
 ]
 
 _MODEL = (
-    "classification_mnist, convolutional_mnist or convolutional_svhn; FILE.keras; the folder of a "
-    "SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet compile -o' wrote); or "
-    "MODULE:FUNCTION, which returns a function of JAX or TensorFlow and example arguments"
+    "classification_mnist, convolutional_mnist or convolutional_svhn; FILE.keras; "
+    "the folder of a SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet compile -o' "
+    "wrote); or MODULE:FUNCTION, which returns a function of JAX or TensorFlow and example "
+    "arguments"
 )
 DATA = (
-    "mnist:test, svhn_synthetic:test, svhn:FOLDER or fashion_mnist:test (or :train; :N takes the "
-    "first N samples), or FILE.npz with the arrays x and y"
+    "mnist:test, svhn_synthetic:test, svhn:FOLDER, fashion_mnist:test or cifar10:FOLDER (or "
+    ":train; :N takes the first N samples), or FILE.npz with the arrays x and y"
 )
 THREADS = "by default one a core"
 

@@ -31,6 +31,7 @@ from asnet_mlir.cli import (
     generate,
     prove,
     report,
+    run,
     simulate,
     synth,
 )
@@ -44,6 +45,7 @@ __all__ = ["main", "make_parser", "spread"]
 _VERBS = (
     compile,
     evaluate,
+    run,
     explore,
     report,
     generate,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Samples with their labels, checked once where they come in."""
+"""Samples, with their labels or without, checked once where they come in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import F32, NumberFormat, format_of_array
 
-__all__ = ["Dataset"]
+__all__ = ["Dataset", "Samples"]
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Samples with their labels.
+class Samples:
+    """Samples that need no labels.
 
     Attributes:
       name: what the user called it.
@@ -24,67 +24,43 @@ class Dataset:
         converted (`NumberFormat.from_numbers`): what a float format can't hold becomes infinite,
         NaNs become canonical, as the hardware's input stage makes them (docs/semantics.md); what
         is no integer of an integer format is refused.
-      y: int64[n], class indices, none negative.
       format: of the samples' numbers.
 
     Raises:
-      InputError: the arrays are not as described; the message names the first bad sample.
+      InputError: the array is not as described.
     """
 
     name: str
     x: np.ndarray
-    y: np.ndarray
     format: NumberFormat = F32
 
     def __post_init__(self) -> None:
-        x, y = np.asarray(self.x), np.asarray(self.y)
+        x = np.asarray(self.x)
         is_numbers = x.dtype.kind in "fiu" or format_of_array(x) is not None
         if not is_numbers or x.ndim < 2:
             raise InputError(
                 f"{self.name}: 'x' must be numbers with a sample a row, got {x.dtype} of shape "
                 f"{x.shape}"
             )
-        if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
-            raise InputError(
-                f"{self.name}: 'y' must be {len(x)} class indices (integers), got {y.dtype} of "
-                f"shape {y.shape}"
-            )
         if x.size == 0:
             raise InputError(f"{self.name}: holds no samples (the shape of 'x' is {x.shape})")
-        for bad, what in ((y < 0, "is negative"), (y > np.iinfo(np.int64).max, "is too large")):
-            if bad.any():
-                first = int(np.argmax(bad))
-                raise InputError(f"{self.name}: the label of sample {first}, {y[first]}, {what}")
         try:
             x = self.format.from_numbers(x)
         except InputError as error:
             raise InputError(f"{self.name}: {error}") from None
         object.__setattr__(self, "x", x)
-        object.__setattr__(self, "y", np.ascontiguousarray(y, np.int64))
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name!r}, {len(self)} samples of {_text(self.x.shape[1:])})"
+        return f"Samples({self.name!r}, {len(self)} samples of {_text(self.x.shape[1:])})"
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def head(self, count: int) -> Dataset:
-        """Return the first `count` samples (all when there are fewer)."""
-        return Dataset(self.name, self.x[:count], self.y[:count], self.format)
+    def shaped(self, sample_shape: tuple[int, ...]) -> Samples:
+        """Return the samples in the shape `sample_shape`.
 
-    def converted(self, format: NumberFormat) -> Dataset:
-        """Return the data with its numbers in another format.
-
-        Raises:
-          InputError: a number is none of an integer format.
-        """
-        return self if format == self.format else Dataset(self.name, self.x, self.y, format)
-
-    def shaped(self, sample_shape: tuple[int, ...]) -> Dataset:
-        """Return the data with samples of `sample_shape`.
-
-        Samples may be flattened into a vector, and dimensions of size 1 may come and go; nothing
-        else counts as the same shape.
+        They may be flattened into a vector, and dimensions of size 1 may come and go; nothing else
+        counts as the same shape.
 
         Raises:
           InputError: a sample has another shape.
@@ -97,11 +73,10 @@ class Dataset:
                 f"{self.name}: samples have the shape {_text(have)}, the network takes "
                 f"{_text(sample_shape)}"
             )
-        x = self.x.reshape(len(self.x), *sample_shape)
-        return Dataset(self.name, x, self.y, self.format)
+        return Samples(self.name, self.x.reshape(len(self.x), *sample_shape), self.format)
 
     def require_numbers(self) -> None:
-        """Refuse data with NaNs, whose classification means nothing.
+        """Refuse samples with NaNs, of which nothing can be said.
 
         Raises:
           InputError: naming the first sample with a NaN, and how many there are.
@@ -116,6 +91,73 @@ class Dataset:
                 f"{self.name}: sample {first} holds a NaN at {place} ({int(rows.sum())} of "
                 f"{len(rows)} samples hold any); remove these samples"
             )
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples with their labels.
+
+    Attributes:
+      name, x, format: see `Samples`.
+      y: int64[n], class indices, none negative.
+
+    Raises:
+      InputError: the arrays are not as described; the message names the first bad sample.
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    format: NumberFormat = F32
+
+    def __post_init__(self) -> None:
+        x, y = Samples(self.name, self.x, self.format).x, np.asarray(self.y)
+        if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
+            raise InputError(
+                f"{self.name}: 'y' must be {len(x)} class indices (integers), got {y.dtype} of "
+                f"shape {y.shape}"
+            )
+        for bad, what in ((y < 0, "is negative"), (y > np.iinfo(np.int64).max, "is too large")):
+            if bad.any():
+                first = int(np.argmax(bad))
+                raise InputError(f"{self.name}: the label of sample {first}, {y[first]}, {what}")
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "y", np.ascontiguousarray(y, np.int64))
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, {len(self)} samples of {_text(self.x.shape[1:])})"
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def samples(self) -> Samples:
+        """The samples without their labels."""
+        return Samples(self.name, self.x, self.format)
+
+    def head(self, count: int) -> Dataset:
+        """Return the first `count` samples (all when there are fewer)."""
+        return Dataset(self.name, self.x[:count], self.y[:count], self.format)
+
+    def converted(self, format: NumberFormat) -> Dataset:
+        """Return the data with its numbers in another format.
+
+        Raises:
+          InputError: a number is none of an integer format.
+        """
+        return self if format == self.format else Dataset(self.name, self.x, self.y, format)
+
+    def shaped(self, sample_shape: tuple[int, ...]) -> Dataset:
+        """Return the data with samples of `sample_shape`; see `Samples.shaped`.
+
+        Raises:
+          InputError: a sample has another shape.
+        """
+        return Dataset(self.name, self.samples.shaped(sample_shape).x, self.y, self.format)
+
+    def require_numbers(self) -> None:
+        """Refuse data with NaNs, whose classification means nothing; see `Samples`."""
+        self.samples.require_numbers()
 
 
 def _text(shape: tuple[int, ...]) -> str:

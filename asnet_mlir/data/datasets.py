@@ -7,7 +7,8 @@
 | `svhn_synthetic:train\\|test[:N]` | painted house numbers, a synthetic stand-in for SVHN |
 | `svhn:FOLDER[:train\\|test\\|extra][:N]` | the real SVHN's cropped digits, from a user's files |
 | `fashion_mnist:[FOLDER:]train\\|test[:N]` | Fashion-MNIST, from its Debian package or a folder |
-| `FILE.npz` | the arrays `x` and `y` |
+| `cifar10:FOLDER[:train\\|test][:N]` | CIFAR-10, from a user's files of its binary version |
+| `FILE.npz[:N]` | the arrays `x` and `y` |
 
 `:N` takes the first N samples.  Pixels of images are scaled to 0..1 for a network whose input is of
 a float format, and are 0..255 for one whose input is integers.
@@ -25,9 +26,11 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.data.dataset import Dataset
+from asnet_mlir.data.cifar10 import PARTS as CIFAR10_PARTS
+from asnet_mlir.data.cifar10 import load_cifar10
+from asnet_mlir.data.dataset import Dataset, Samples
 from asnet_mlir.data.idx import labelled_images, parse_idx, read_idx
-from asnet_mlir.data.npz import load_npz
+from asnet_mlir.data.npz import load_npz, read_arrays
 from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
 from asnet_mlir.data.svhn import load_svhn
 from asnet_mlir.data.svhn_synthetic import synthetic_svhn
@@ -35,7 +38,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import F32, NumberFormat
 from asnet_mlir.support.resources import data_directory
 
-__all__ = ["load_data"]
+__all__ = ["load_data", "load_samples"]
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -77,13 +80,17 @@ def load_data(
             f"not {type(name).__name__}"
         )
     name = str(name)
-    if name.endswith(".npz"):
-        return load_npz(Path(name), format)
+    file = _npz_file(name)
+    if file is not None:
+        path, limit = file
+        data = load_npz(path, format)
+        return Dataset(name, *_first(name, (data.x, data.y), limit), format)
     kind, _, rest = name.partition(":")
     if kind not in _READERS:
         raise InputError(
             f"unknown data set '{name}'; known are mnist:test, svhn_synthetic:test, svhn:FOLDER, "
-            "fashion_mnist:test (or :train, and :N for the first N samples) and FILE.npz"
+            "fashion_mnist:test (or :train, and :N for the first N samples), cifar10:FOLDER and "
+            "FILE.npz"
         )
     images, labels = _READERS[kind](name, rest)
     if format.is_float:
@@ -91,15 +98,48 @@ def load_data(
     return Dataset(name, images, labels, format)
 
 
-def _first(name: str, arrays: Arrays, limit: str | None) -> Arrays:
-    """Return the first `limit` (None: all) of uint8 images and labels."""
-    images, labels = arrays
-    if limit is not None:
-        digits = limit.isascii() and limit.isdecimal() and len(limit) < 10
-        if not digits or not 1 <= int(limit) <= len(images):
-            raise InputError(f"{name}: the number of samples must be in 1..{len(images)}")
-        images, labels = images[: int(limit)], labels[: int(limit)]
-    return images, labels
+def load_samples(
+    data: str | Path | Dataset | Samples | np.ndarray | tuple[Any, Any],
+    format: NumberFormat | None = None,
+) -> tuple[Samples, np.ndarray | None]:
+    """Load samples, and their labels where the data has them.
+
+    Args:
+      data: whatever `load_data` takes, an `.npz` file with `x` alone, or an array of samples.
+      format: see `load_data`.
+
+    Raises:
+      InputError: see `load_data`.
+    """
+    if isinstance(data, Samples):
+        return Samples(data.name, data.x, format or data.format), None
+    if isinstance(data, np.ndarray):
+        return Samples("x", data, format or F32), None
+    file = _npz_file(str(data)) if isinstance(data, str | Path) else None
+    if file is not None:
+        path, limit = file
+        x, y = read_arrays(path, format or F32)
+        if y is None:
+            (x,) = _first(str(data), (x,), limit)
+            return Samples(str(data), x, format or F32), None
+    labelled = load_data(data, format)
+    return labelled.samples, labelled.y
+
+
+def _npz_file(name: str) -> tuple[Path, str | None] | None:
+    """Split `FILE.npz[:N]`; None where the name is of another kind."""
+    match = re.fullmatch(r"(.+\.npz)(?::([^:]*))?", name, re.DOTALL)
+    return (Path(match[1]), match[2]) if match else None
+
+
+def _first[Group: tuple[np.ndarray, ...]](name: str, arrays: Group, limit: str | None) -> Group:
+    """Return the first `limit` (None: all) rows of samples and labels."""
+    if limit is None:
+        return arrays
+    digits = limit.isascii() and limit.isdecimal() and len(limit) < 10
+    if not digits or not 1 <= int(limit) <= len(arrays[0]):
+        raise InputError(f"{name}: the number of samples must be in 1..{len(arrays[0])}")
+    return type(arrays)(array[: int(limit)] for array in arrays)
 
 
 def _part(name: str, rest: str, title: str) -> tuple[str, str | None]:
@@ -159,6 +199,14 @@ def _svhn(name: str, rest: str) -> Arrays:
     return _first(name, load_svhn(Path(folder), part or "test"), limit)
 
 
+def _cifar10(name: str, rest: str) -> Arrays:
+    match = re.fullmatch(rf"(.+?)(?::({'|'.join(CIFAR10_PARTS)}))?(?::([0-9]*))?", rest, re.DOTALL)
+    if match is None:
+        raise InputError(f"{name}: names no folder; write cifar10:FOLDER[:test|train][:N]")
+    folder, part, limit = match.groups()
+    return _first(name, load_cifar10(Path(folder), part or "test"), limit)
+
+
 def _fashion_mnist(name: str, rest: str) -> Arrays:
     own = partial(_idx_of, _FASHION_FOLDER, _FASHION_HINT)
     return _idx_data(name, rest, "Fashion-MNIST", _FASHION_HINT, own)
@@ -169,4 +217,5 @@ _READERS: dict[str, Callable[[str, str], Arrays]] = {
     "svhn_synthetic": _svhn_synthetic,
     "svhn": _svhn,
     "fashion_mnist": _fashion_mnist,
+    "cifar10": _cifar10,
 }

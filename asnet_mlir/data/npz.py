@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled data in an `.npz` file: the arrays `x` and `y`, nothing pickled."""
+"""Data in an `.npz` file: the array `x`, and labels `y`; nothing pickled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asnet_mlir.data.limits import gigabytes, memory_bytes
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import BF16, F32, NumberFormat
 
-__all__ = ["load_npz"]
+__all__ = ["load_npz", "read_arrays"]
 
 
 def load_npz(path: Path, format: NumberFormat = F32) -> Dataset:
@@ -27,12 +27,27 @@ def load_npz(path: Path, format: NumberFormat = F32) -> Dataset:
     Raises:
       InputError: the file is missing, damaged, too large, or not as described in `Dataset`.
     """
+    x, y = read_arrays(path, format)
+    if y is None:
+        raise InputError(f"{path}: lacks the array 'y'; it must hold 'x' and 'y'")
+    return Dataset(str(path), x, y, format)
+
+
+def read_arrays(path: Path, format: NumberFormat = F32) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the arrays `x` and, where there is one, `y`.
+
+    Args:
+      format: that the samples are meant for.
+
+    Raises:
+      InputError: the file is missing, damaged or too large, or has no `x`.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         _check_sizes(path)
         with np.load(path, allow_pickle=False) as archive:
-            x, y = archive["x"], archive["y"]
+            x, y = archive["x"], archive.get("y")
     except (ValueError, EOFError, OSError, KeyError, NotImplementedError) as error:
         raise _unreadable(path, error) from None
     except (zipfile.BadZipFile, zlib.error, RuntimeError, SyntaxError) as error:
@@ -41,7 +56,7 @@ def load_npz(path: Path, format: NumberFormat = F32) -> Dataset:
         raise InputError(f"{path}: is too large for this machine's memory") from None
     if format == BF16 and x.dtype.kind == "V" and x.itemsize == BF16.storage_bytes:
         x = x.view(BF16.dtype)  # which numpy writes as bits without a type
-    return Dataset(str(path), x, y, format)
+    return x, y
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -56,9 +71,11 @@ def _check_sizes(path: Path) -> None:
     memory = memory_bytes()
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
+        if "x.npy" not in members:
+            raise InputError(f"{path}: lacks the array 'x'; it must hold 'x' and 'y'")
         for name in ("x", "y"):
             if f"{name}.npy" not in members:
-                raise InputError(f"{path}: lacks the array '{name}'; it must hold 'x' and 'y'")
+                continue
             member = members[f"{name}.npy"]
             with archive.open(member) as file:
                 version = np.lib.format.read_magic(file)

@@ -5,6 +5,15 @@ ADE).
 
 from asnet_mlir.evaluation.evaluate import Evaluation, evaluate
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
+from asnet_mlir.evaluation.run import Outputs, run
 from asnet_mlir.evaluation.session import Session
 
-__all__ = ["CompiledNetwork", "Evaluation", "Evaluator", "Session", "evaluate"]
+__all__ = [
+    "CompiledNetwork",
+    "Evaluation",
+    "Evaluator",
+    "Outputs",
+    "Session",
+    "evaluate",
+    "run",
+]

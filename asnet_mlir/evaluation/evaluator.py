@@ -16,11 +16,16 @@ from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.backend import Backend, Compiled, Rows, Weights
 from asnet_mlir.evaluation.cpu_backend import CpuBackend
+from asnet_mlir.evaluation.layer_outputs import layer_values
 from asnet_mlir.evaluation.stages import split_stages
 from asnet_mlir.frontends import load_model
+from asnet_mlir.native.objects import aligned
 from asnet_mlir.network import Network
 
 __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
+
+#: Samples whose layers' outputs are computed at once.
+_TOGETHER = 256
 
 
 def default_threads() -> int:
@@ -177,13 +182,20 @@ class Evaluator:
         self._bound = self._compiled.bind(self.binding)
         self._plan = self._compiled.plan(self._bound, enter=True, leave=True)
 
-    def outputs(self, x: np.ndarray, weights: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
+    def outputs(
+        self,
+        x: np.ndarray,
+        weights: Mapping[str, np.ndarray] | None = None,
+        *,
+        keep: Mapping[int, np.ndarray] | None = None,
+    ) -> np.ndarray:
         """Return [n, *output_shape] for [n, *input_shape], both of the network's formats.
 
         NaNs in `x` must be quiet (numpy's own are); a `Dataset` makes them so.
 
         Args:
           weights: other values of some of the network's weights, for this run.
+          keep: get the blocks of values, by number; of whole blocks of samples only.
 
         Raises:
           InputError: `x` or a weight has another shape or dtype, or there is no such weight.
@@ -203,7 +215,7 @@ class Evaluator:
         result = np.empty((len(x), *network.output_shape), given)
         whole = len(x) // compiled.block
         if whole:
-            self._run(plan, x, result, whole)
+            self._run(plan, x, result, whole, keep)
         done = whole * compiled.block
         if done < len(x):
             # The rest is filled up with zeros, whose outputs are dropped.
@@ -214,9 +226,46 @@ class Evaluator:
             result[done:] = last[: len(x) - done]
         return result
 
-    def _run(self, plan: Any, x: np.ndarray, y: np.ndarray, blocks: int) -> None:
+    def layer_outputs(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Return what `outputs` returns, and each layer's output by the layer's name.
+
+        A layer's output is the last value that it gives to others: [n, *shape] of the layer's
+        format, in the order of computation.  Integers inside a network are read as signed ones.
+
+        Raises:
+          InputError: see `outputs`.
+          UnsupportedError: the network is of a fixed batch, and a layer mixes it into its values.
+        """
+        compiled = self._compiled
+        lanes, batch = max(compiled.lanes, 1), self.network.fixed_batch or 1
+        values = layer_values(compiled.stages, batch, compiled.sizes, lanes)
+        outputs: list[np.ndarray] = []
+        parts: dict[str, list[np.ndarray]] = {value.name: [] for value in values}
+        size = compiled.block * max(1, _TOGETHER // compiled.block)
+        for start in range(0, len(x), size):
+            some = x[start : start + size]
+            blocks = -(-len(some) // compiled.block)
+            padded = np.zeros((blocks * compiled.block, *x.shape[1:]), x.dtype)
+            padded[: len(some)] = some
+            kept = {value.number: aligned(blocks * value.bytes(lanes)) for value in values}
+            outputs.append(self.outputs(padded, keep=kept)[: len(some)])
+            for value in values:
+                rows = value.rows(kept[value.number], lanes)
+                parts[value.name].append(rows[: len(some)])
+        layers = {name: np.concatenate(rows) for name, rows in parts.items()}
+        return np.concatenate(outputs), layers
+
+    def _run(
+        self,
+        plan: Any,
+        x: np.ndarray,
+        y: np.ndarray,
+        blocks: int,
+        keep: Mapping[int, np.ndarray] | None = None,
+    ) -> None:
         rows_in, rows_out = self._compiled.rows
-        self._compiled.backend.run(plan, {rows_in: x, rows_out: y}, blocks, self.threads)
+        arrays = {rows_in: x, rows_out: y, **(keep or {})}
+        self._compiled.backend.run(plan, arrays, blocks, self.threads)
 
 
 def checked_threads(threads: int | None) -> int:

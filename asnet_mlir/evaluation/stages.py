@@ -16,7 +16,7 @@ from typing import Any
 
 from asnet_mlir.binding import Binding, Rule
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.ir import module_from_text, operand_format, run_passes
+from asnet_mlir.ir import main_function, module_from_text, operand_format, run_passes
 from asnet_mlir.native.objects import native_key
 from asnet_mlir.support.cache import cached_text
 
@@ -44,6 +44,13 @@ class Stage:
     sites: tuple[tuple[str, str, str], ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+
+    def output_kinds(self) -> dict[int, tuple[tuple[int, ...], str]]:
+        """Return the shape, its batch included, and MLIR's element type of each output's value."""
+        with module_from_text(self.text) as module:
+            results = main_function(module).attributes["function_type"].value.results
+            kinds = [(tuple(kind.shape), str(kind.element_type)) for kind in results]
+        return dict(zip(self.outputs, kinds, strict=True))
 
     def restrict(self, binding: Binding) -> Binding:
         """Return the rules of `binding` that decide about this stage, with IDs of their own."""

@@ -37,6 +37,7 @@ __all__ = [
     "to_stored",
     "unique_name",
     "weights_file_of",
+    "write_arrays",
     "write_weights",
     "wrong_kind",
 ]
@@ -164,8 +165,14 @@ def weights_file_of(path: Path) -> Path:
 
 def write_weights(path: Path, weights: Sequence[Weight]) -> None:
     """Write weights as an `.npz` file, by their names."""
+    write_arrays(path, {weight.name: weight.value for weight in weights})
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as an `.npz` file, by their names."""
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **{w.name: to_stored(w.value) for w in weights})
+    stored: dict[str, Any] = {name: to_stored(array) for name, array in arrays.items()}
+    np.savez(file, allow_pickle=False, **stored)
     write_whole(path, file.getvalue())
 
 

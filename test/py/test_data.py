@@ -246,3 +246,32 @@ def test_truncated_gzip(tmp_path):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(InputError, match="can't be read"):
         load_data(f"fashion_mnist:{folder}:test")
+
+
+def cifar_record(label: int, image: np.ndarray) -> bytes:
+    """A record of CIFAR-10's binary version, of uint8[32, 32, 3]."""
+    return bytes([label]) + image.transpose(2, 0, 1).tobytes()
+
+
+def test_cifar10_from_its_binary_files(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (7, 32, 32, 3), np.uint8)
+    for number in range(1, 6):
+        record = cifar_record(number, images[number - 1])
+        (tmp_path / f"data_batch_{number}.bin").write_bytes(record)
+    records = cifar_record(9, images[5]) + cifar_record(0, images[6])
+    (tmp_path / "test_batch.bin").write_bytes(records)
+    test, train = load_data(f"cifar10:{tmp_path}"), load_data(f"cifar10:{tmp_path}:train")
+    assert test.y.tolist() == [9, 0] and train.y.tolist() == [1, 2, 3, 4, 5]
+    np.testing.assert_array_equal(test.x, images[5:].astype(np.float32) / np.float32(255))
+    np.testing.assert_array_equal(train.x, images[:5].astype(np.float32) / np.float32(255))
+    assert load_data(f"cifar10:{tmp_path}:test:1").y.tolist() == [9]
+    (tmp_path / "test_batch.bin").write_bytes(records[:-1])
+    with pytest.raises(InputError, match="holds 6145 bytes, which are no records of 3073"):
+        load_data(f"cifar10:{tmp_path}")
+    (tmp_path / "test_batch.bin").write_bytes(records[:3073] + cifar_record(10, images[0]))
+    with pytest.raises(InputError, match="label of sample 1 is 10; labels are 0..9"):
+        load_data(f"cifar10:{tmp_path}:test")
+    with pytest.raises(InputError, match="no such file; unpack the binary version of CIFAR-10"):
+        load_data("cifar10:/nowhere:train")
+    with pytest.raises(InputError, match="names no folder"):
+        load_data("cifar10:")
