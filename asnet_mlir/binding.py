@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from asnet_mlir.cores import Instance, parse_instance
+from asnet_mlir.cores import Instance, load_core, parse_instance
 from asnet_mlir.cores.reading.description import describe, instance_from_description
 from asnet_mlir.cores.reading.schema import constraints_schema
 from asnet_mlir.cores.simulation.latency import with_latency
@@ -22,7 +22,7 @@ from asnet_mlir.support.files import write_whole
 from asnet_mlir.support.formats import FLOAT_FORMATS
 from asnet_mlir.support.json_input import check_keys, check_schema, read_json
 
-__all__ = ["Binding", "Rule", "is_within", "layer_option"]
+__all__ = ["Binding", "Rule", "accumulator_rule", "is_within", "layer_option"]
 
 _FORMAT_VERSION = 1
 #: What would end a layer's name in a rule, a label or a list of labels.
@@ -63,7 +63,7 @@ class Rule:
         return (
             self.op == kind
             and is_within(layer, self.layer)
-            and (format is None or self.instance.format in (None, format))
+            and (format is None or self.instance.computes_on(format))
         )
 
     def __repr__(self) -> str:
@@ -90,12 +90,13 @@ class Binding:
     rules: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
-        seen = set()
+        seen: dict[tuple[str, str | None], list[Instance]] = {}
         for rule in self.rules:
-            about = rule.op, rule.layer, rule.instance.format
-            if about in seen:
+            about = rule.op, rule.layer
+            others = seen.setdefault(about, [])
+            if any(_meet(rule.instance, other) for other in others):
                 raise InputError(f"binding: two rules for {rule.place}")
-            seen.add(about)
+            others.append(rule.instance)
 
     def __repr__(self) -> str:
         return f"Binding({self.label!r})"
@@ -261,6 +262,24 @@ class Binding:
         return " ".join(rule.label for rule in self.rules) or "exact"
 
 
+def accumulator_rule(text: str) -> Rule:
+    """Return the rule that gives the sums of a network an accumulator, `BITS[:wrap|saturate]`.
+
+    It is the library's `accumulator`, bound to `addi` in all layers: in an accumulator of few bits
+    the order of a sum counts, which is then that of docs/semantics.md.
+
+    Raises:
+      InputError: another text, or fewer than 2 or more than 32 bits.
+    """
+    bits, colon, how = text.partition(":")
+    if (how not in ("wrap", "saturate") and colon) or not re.fullmatch(r"[0-9]{1,9}", bits, re.A):
+        raise InputError(f"accumulator '{text}': write BITS, BITS:wrap or BITS:saturate")
+    if not 2 <= int(bits) <= 32:
+        raise InputError(f"accumulator '{text}': has 2 to 32 bits, not {int(bits)}")
+    values = {"N": int(bits), "SATURATE": int(how == "saturate")}
+    return Rule("addi", load_core("accumulator").instance(values), typed=f"--accumulator {text}")
+
+
 def with_facts(binding: Binding) -> Binding:
     """Return the binding with what the Verilog shows of every instance filled in.
 
@@ -274,6 +293,13 @@ def with_facts(binding: Binding) -> Binding:
         for rule in binding.rules
     )
     return Binding(tuple(rules))
+
+
+def _meet(one: Instance, other: Instance) -> bool:
+    """Return whether there is a format that two instances of a kind compute on."""
+    if one.format is None or other.format is None:
+        return one.format == other.format
+    return one.computes_on(other.format)
 
 
 def _is_file(text: str) -> bool:
@@ -315,7 +341,6 @@ def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
         **{key: value for key, value in entry["properties"].items() if key != "layers"},
         "layer": {"$ref": "#/$defs/name"},
         "format": {"enum": list(FLOAT_FORMATS)},
-        "signed": {"type": "boolean"},
         # Every parameter is stated, no range.
         "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},
     }

@@ -17,6 +17,7 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance, derive_models, load_core
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.cores.models.model import model_symbol
+from asnet_mlir.cores.reading.code_wrapper import wrapper_for
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.ir import (
@@ -246,10 +247,36 @@ def _apply(module: Any, binding: Binding) -> None:
     try:
         run_passes(module, pipeline, None)
     except UnsupportedError as error:
+        _check_formats(module, binding)
         text = str(error)
         for number, rule in binding.numbered.items():
             text = text.replace(f"'{number}'", f"'{rule.typed or rule.label}'")
         raise InputError(text) from None
+
+
+def _check_formats(module: Any, binding: Binding) -> None:
+    """Refuse a rule whose instance computes on another format than the ops that it is about.
+
+    Raises:
+      InputError: naming rule, formats, layer, and the wrapper that makes the core fit.
+    """
+    sites = [
+        (op.name.removeprefix("approx."), layer, operand_format(op).name)
+        for op, layer in with_layers(module.operation)
+        if op.name.removeprefix("approx.") in OP_KINDS
+    ]
+    for rule in binding.rules:
+        about = [site for site in sites if rule.fits(*site[:2])]
+        if not about or any(rule.fits(*site) for site in about):
+            continue
+        kind, layer, format = about[0]
+        where = f" (layer '{layer}')" if layer else ""
+        hint = wrapper_for(rule.instance, format)
+        raise InputError(
+            f"binding '{rule.typed or rule.label}': {rule.instance.label} computes on "
+            f"{rule.instance.format}, but {kind} is on {format} here{where}"
+            + (f"; {hint}" if hint else "")
+        )
 
 
 def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False) -> None:

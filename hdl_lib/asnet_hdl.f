@@ -12,6 +12,7 @@ common/asnet_sig_mul_front.sv
 common/asnet_sig_pack.sv
 common/asnet_sigmul24.sv
 common/asnet_sigmul24_dsp.sv
+accumulator/accumulator.sv
 add12u_evolved/add12u_evolved.sv
 add16u_evolved/add16u_evolved.sv
 add32u_evolved/add32u_evolved.sv
@@ -35,6 +36,7 @@ fmul_trunc/fmul_trunc.sv
 fsub/fsub.sv
 gear/gear.sv
 ilm/ilm.sv
+imul/imul.sv
 kulkarni/kulkarni.sv
 loa/loa.sv
 mbm/mbm.sv

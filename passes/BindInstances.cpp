@@ -27,7 +27,7 @@ struct Binding {
   /// A layer is bound by its name and by every scope that holds it.
   bool fits(approx::ArithmeticOpInterface op, StringRef opLayer) const {
     return kind == op.getOpKind() && approx::isWithin(opLayer, layer) &&
-           (format.empty() || format == op.getOperandFormat().getName());
+           approx::computesOn(format, op);
   }
 };
 

@@ -85,6 +85,11 @@ def binding_arguments() -> Parser:
         help="compute ops of a kind by a core; a list, or repeated",
     )
     bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
+    bound.add_argument(
+        "--accumulator",
+        metavar="BITS[:wrap|saturate]",
+        help="sum integers (addi) in so many bits, 2 to 32",
+    )
     return bound
 
 
@@ -132,13 +137,17 @@ def number(text: str) -> float:
 
 def binding_of(options: Any) -> Any:
     """Return the binding that the arguments give."""
-    from asnet_mlir.binding import Binding
+    from asnet_mlir.binding import Binding, accumulator_rule
 
     if options.bind and options.binding is not None:
         raise InputError("give either --bind or --binding, not both")
     if options.binding is not None:
-        return Binding.load(options.binding)
-    return Binding.parse(options.bind)
+        binding = Binding.load(options.binding)
+    else:
+        binding = Binding.parse(options.bind)
+    if options.accumulator is None:
+        return binding
+    return Binding((*binding.rules, accumulator_rule(options.accumulator)))
 
 
 def model_of(name: str, weights: str | None) -> Any:

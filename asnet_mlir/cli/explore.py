@@ -15,6 +15,8 @@ from asnet_mlir.cli.arguments import (
     THREADS,
     Verbs,
     add_verb,
+    binding_arguments,
+    binding_of,
     integer,
     model_of,
     network_arguments,
@@ -34,6 +36,7 @@ def add(verbs: Verbs) -> None:
         run,
         "accuracy of every configuration of a design space",
         network_arguments(),
+        binding_arguments(),
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
     command.add_argument(
@@ -102,6 +105,7 @@ def run(options: Any) -> None:
             model_of(options.model, options.weights),
             options.data,
             options.constraints,
+            binding=binding_of(options),
             store=options.store,
             strategy=options.strategy,
             budget=options.budget,
@@ -167,10 +171,14 @@ def _repeats(options: Any) -> str:
     """Return the command that repeats an exploration."""
     words = ["asnet", "explore", options.model, "--data", options.data]
     words += ["--constraints", options.constraints]
+    for rule in options.bind:
+        words += ["--bind", rule]
     if options.axes:
         words.append("--axes")
     for name, default in (
         ("weights", None),
+        ("binding", None),
+        ("accumulator", None),
         ("strategy", "exhaustive"),
         ("budget", None),
         ("seed", 0),

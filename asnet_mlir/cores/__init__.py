@@ -8,7 +8,12 @@ from asnet_mlir.cores.models.derive import derive_models
 from asnet_mlir.cores.models.model import Model
 from asnet_mlir.cores.models.native import native_masks
 from asnet_mlir.cores.reading.from_verilog import core_from_verilog
-from asnet_mlir.cores.reading.library import library_cores, load_core, parse_instance
+from asnet_mlir.cores.reading.library import (
+    exact_instance,
+    library_cores,
+    load_core,
+    parse_instance,
+)
 
 __all__ = [
     "EXACT_CORES",
@@ -24,6 +29,7 @@ __all__ = [
     "core_from_verilog",
     "derive_models",
     "ensure_checked",
+    "exact_instance",
     "library_cores",
     "load_core",
     "native_masks",

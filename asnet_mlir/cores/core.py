@@ -110,6 +110,8 @@ class Core:
       signed: integer operands are two's complement.
       signed_by: the parameter that says so, where one does; `signed` is then what its value says.
       unit: the integer circuit inside, for a significand core.
+      inner: the core inside one for codes of another width or sign (`reading.code_wrapper`), its
+        parameters at their values.
       includes: folders for included files besides those of the sources.
       members: circuits of which a parameter chooses one, where the sources depend on it; those of
         the core are the default member's.
@@ -138,6 +140,7 @@ class Core:
     latency_offset: int = 0
     latency_is_measured: bool = False
     members: Members | None = None
+    inner: Core | None = None
 
     def __repr__(self) -> str:
         return f"Core({self.name!r})"
@@ -161,6 +164,11 @@ class Core:
     def level(self) -> Level:
         """What the user brought: a floating-point core, a significand unit, an integer core."""
         return "significand" if self.unit else "float" if self.is_float else "integer"
+
+    @property
+    def inside(self) -> Core | None:
+        """The core inside a generated one, whose parameters are fixed there."""
+        return self.unit.core if self.unit else self.inner
 
     @property
     def include_folders(self) -> tuple[Path, ...]:
@@ -232,6 +240,16 @@ class Instance:
     def format(self) -> str | None:
         """The format of the operands; None of integers where the Verilog has not been looked at."""
         return self.core.format or self.operands
+
+    def computes_on(self, format: str) -> bool:
+        """Return whether operands of a format are its own.
+
+        Sums and differences modulo 2^N are the same of operands with and without a sign.
+        """
+        own = self.format
+        if own is None or own == format:
+            return True
+        return self.core.op in ("addi", "subi") and own[1:] == format[1:] and format[0] in "iu"
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -326,20 +344,20 @@ class Instance:
         """
         core = self.core
         own = dict(self.parameters)
-        values = own if core.unit is None else self.all_parameters
-        unit = () if core.unit is None else core.unit.core.parameters
+        values = own if core.inside is None else self.all_parameters
+        inside = () if core.inside is None else core.inside.parameters
         defaults = {
             parameter.name: parameter.default if parameter.declared is None else parameter.declared
-            for parameter in (*unit, *core.parameters)
+            for parameter in (*inside, *core.parameters)
         }
         parts = [f"{name}={value}" for name, value in values.items() if defaults[name] != value]
         return core.name + (":" + ",".join(parts) if parts else "")
 
     @property
     def all_parameters(self) -> dict[str, int]:
-        """The parameters, with those of a significand unit that are fixed inside its wrapper."""
-        unit = self.core.unit
-        fixed = {p.name: p.default for p in unit.core.parameters} if unit else {}
+        """The parameters, with those of a core that are fixed inside its wrapper."""
+        inside = self.core.inside
+        fixed = {p.name: p.default for p in inside.parameters} if inside else {}
         return fixed | dict(self.parameters)
 
     def to_json(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from asnet_mlir.cores import Instance
 from asnet_mlir.cores.reading.description import describe, instance_from_description
 from asnet_mlir.cores.reading.schema import constraints_schema
 from asnet_mlir.cores.reading.table import is_table
+from asnet_mlir.cores.simulation.operand_format import with_operand_format
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.json_input import check_schema, read_json
 
@@ -41,6 +42,18 @@ class Constraints:
     choices: Mapping[str, tuple[Instance | None, ...]]
     scope: str = "network"
     layers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def with_formats(self) -> Constraints:
+        """Return them with the operands' format of every instance, as its Verilog shows it.
+
+        Raises:
+          InputError: an instance that fits no op of a network.
+        """
+        choices = {
+            op: tuple(one and with_operand_format(one) for one in instances)
+            for op, instances in self.choices.items()
+        }
+        return replace(self, choices=choices)
 
     def to_json(self) -> dict[str, Any]:
         """Return the scope and, per op kind, the candidates besides the exact operation."""
@@ -118,7 +131,7 @@ def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[I
     for values in itertools.product(*ranges.values()):
         parameters = dict(zip(ranges, values, strict=True))
         try:
-            fixed = base is not None and not base.core.unit and not base.core.latency_is_measured
+            fixed = base is not None and not base.core.inside and not base.core.latency_is_measured
             if base is None or not fixed or is_table(base.core.path or ""):
                 # A parameter may decide the widths of a unit's ports, a latency, or how a table is
                 # read.
@@ -128,8 +141,6 @@ def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[I
         except InputError as error:
             raise type(error)(_placed(str(error), entry, place)) from None
         base = base or instance
-        if not instance.core.is_float:
-            raise InputError(f"{place}.core: is no floating-point core")
         yield instance
 
 

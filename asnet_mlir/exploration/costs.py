@@ -2,7 +2,8 @@
 """What a configuration costs, from the synthesis of its instances.
 
 Every instance is synthesized alone, between registers, for Lattice ECP5 with multipliers in soft
-logic.  Ops without a rule cost what the library's exact core of their kind costs, as in hardware.
+logic.  Ops without a rule cost what the library's exact core of their kind costs, as in hardware;
+of integer ops, products and sums of 32 bits have one; the others are plain logic and cost nothing.
 
 - `area`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the sum
   over its distinct instances, since hardware has one unit of each.
@@ -21,8 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.cores import Instance, load_core
-from asnet_mlir.cores.core import EXACT_CORES
+from asnet_mlir.cores import Instance, exact_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import default_threads
 from asnet_mlir.exploration.criterion import COSTS
@@ -74,11 +74,13 @@ class CostModel:
             for op, count in layer.ops.items():
                 variable = variables.get((op, layer.name if space.scope == "layer" else None))
                 choices = (None,) if variable is None else space.variables[variable].choices
-                rule = bound.rule_for(op, layer.name) if bound else None
-                own = exact.get(op) if rule is None else rule.instance
-                used = [own if choice is None else choice for choice in choices]
+                format = _format(layer, op)
+                rule = bound.rule_for(op, layer.name, format) if bound else None
+                own = exact.get((op, format)) if rule is None else rule.instance
                 if own is not None:
-                    figures = [instances[i.content_hash] for i in used if i is not None]
+                    # Ops of other formats than a choice computes on stay as they are.
+                    used = [c if c is not None and layer.takes(c) else own for c in choices]
+                    figures = [instances[i.content_hash] for i in used]
                     self._slots.append((count, variable, figures))
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
@@ -102,13 +104,22 @@ class CostModel:
         return self.figures(configuration)[self.cost]
 
 
-def exact_instances(layers: Sequence[Layer]) -> dict[str, Instance]:
-    """Return the exact core of each op kind of a network; exact subtractions share the adder."""
-    kinds = {op for layer in layers for op in layer.ops}
-    return {
-        op: load_core(EXACT_CORES["addf" if op == "subf" else op]).instance()
-        for op in sorted(kinds & EXACT_CORES.keys())
+def exact_instances(layers: Sequence[Layer]) -> dict[tuple[str, str], Instance]:
+    """Return the exact core of each op kind and format of a network that the library has.
+
+    Exact subtractions share the adder.
+    """
+    kinds = {(op, _format(layer, op)) for layer in layers for op in layer.ops}
+    found = {
+        (op, format): exact_instance("addf" if op == "subf" else op, format)
+        for op, format in sorted(kinds)
     }
+    return {kind: instance for kind, instance in found.items() if instance is not None}
+
+
+def _format(layer: Layer, op: str) -> str:
+    """Return the format of most ops of a kind in a layer."""
+    return next(iter(layer.formats.get(op, ())), "f32")
 
 
 def measure_costs(

@@ -63,6 +63,7 @@ def explore(
     data: str | Path | Dataset | tuple[Any, Any],
     constraints: str | Path | Mapping[str, Any] | Constraints,
     *,
+    binding: Any = None,
     store: str | Path | None = None,
     strategy: str = "exhaustive",
     budget: int | None = None,
@@ -85,6 +86,8 @@ def explore(
       model: whatever `load_model` takes.
       data: whatever `load_data` takes.
       constraints: a constraints file, its content, or what `load_constraints` returned.
+      binding: rules that hold in every configuration where the constraints say nothing, whatever
+        `Binding.of` takes.
       store: an SQLite file that keeps the results; those in it already are not computed again.
       strategy: `exhaustive`, `greedy` or `nsga2` (`exploration.strategies`).
       budget: configurations that may be measured, those found in the store with them, so that a
@@ -114,6 +117,7 @@ def explore(
       KeyboardInterrupt: with a message that says what is stored.
     """
     options = _Options(
+        Binding.of(binding),
         store,
         strategy,
         budget,
@@ -136,6 +140,7 @@ def explore(
 class _Options:
     """What `explore` takes, and what follows from it alone; made, it is checked."""
 
+    binding: Binding
     store: str | Path | None
     strategy: str
     given_budget: int | None
@@ -213,8 +218,10 @@ def _explore(
 ) -> Exploration:
     """Load what `explore` names, make everything ready, and search."""
     network = load_model(model)
+    if options.binding.rules:
+        network = replace(network, binding=network.complete(options.binding))
     dataset = prepare_data(data, network)
-    given = _given(constraints)
+    given = _given(constraints).with_formats()
     begin = time.perf_counter()
     compiled = CompiledNetwork(network)
     check_first_samples(compiled, dataset.x)
@@ -228,7 +235,7 @@ def _explore(
             stack.callback(cluster.close)
         origin = _prepare_cores(space, network.binding)
         store = stack.enter_context(Store(options.store))
-        study = _describe(model, compiled, dataset, space, store, origin)
+        study = _describe(model, compiled, dataset, space, store, origin, options.binding)
         costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
         record = options.record(study, given, stop)
         runner = _runner(compiled, dataset, stop, cluster, options.threads)
@@ -324,6 +331,7 @@ def _describe(
     space: DesignSpace,
     store: Store,
     origin: Origin,
+    given: Binding,
 ) -> Study:
     """Store what the study is about."""
     source = str(model) if isinstance(model, str | Path) else None
@@ -334,7 +342,7 @@ def _describe(
     store.add_network(NetworkRecord(network_key, network.name, source, layers))
     store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
     bound = compiled.network.binding
-    return Study(network_key, dataset_key, dataset.name, source, space, bound, origin=origin)
+    return Study(network_key, dataset_key, dataset.name, source, space, bound, given, origin=origin)
 
 
 def _connect(scheduler: str | None) -> Any:

@@ -60,9 +60,11 @@ def assignment(
     result = []
     for layer in layers:
         for op in sorted(layer.ops):
-            rule = binding.rule_for(op, layer.name)
-            if rule is not None and rule.instance.content_hash != exact.get(op):
-                result.append((layer.name, op, rule.instance.content_hash))
+            formats: list[str | None] = [*sorted(layer.formats.get(op, ()))]
+            for format in formats or [None]:
+                rule = binding.rule_for(op, layer.name, format)
+                if rule is not None and rule.instance.content_hash != exact.get(op):
+                    result.append((layer.name, op, rule.instance.content_hash))
     return tuple(result)
 
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from asnet_mlir.ir import module_from_text
+from asnet_mlir.cores import Instance
+from asnet_mlir.ir import module_from_text, operand_format
 
 __all__ = ["Layer", "network_layers"]
 
@@ -20,10 +22,17 @@ class Layer:
     Attributes:
       name: as bindings name it; empty for operations that no layer's name was found for.
       ops: per op kind (`mulf`, ..), how many operations one sample takes.
+      formats: per op kind, the formats of their operands, the one that most of them have first.
     """
 
     name: str
     ops: Mapping[str, int]
+    formats: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def takes(self, instance: Instance) -> bool:
+        """Return whether an instance computes ops of its kind here; none is said of no formats."""
+        formats = self.formats.get(instance.core.op or "", ())
+        return not formats or any(instance.computes_on(format) for format in formats)
 
 
 def network_layers(approx: str, batch: int = 1) -> tuple[Layer, ...]:
@@ -36,14 +45,18 @@ def network_layers(approx: str, batch: int = 1) -> tuple[Layer, ...]:
       approx: what `asnet_mlir.compiler.to_approx` returned.
       batch: for how many samples.
     """
-    found: dict[str, dict[str, int]] = {}
+    found: dict[str, dict[str, Counter[str]]] = {}
     with module_from_text(approx) as module:
         for op, layer, points in _arithmetic(module.operation, "", 1):
             kinds = found.setdefault(layer, {})
-            kind = op.name.removeprefix("approx.")
-            kinds[kind] = kinds.get(kind, 0) + points
+            formats = kinds.setdefault(op.name.removeprefix("approx."), Counter())
+            formats[operand_format(op).name] += points
     return tuple(
-        Layer(name, {kind: max(1, count // batch) for kind, count in kinds.items()})
+        Layer(
+            name,
+            {kind: max(1, formats.total() // batch) for kind, formats in kinds.items()},
+            {kind: tuple(f for f, _ in formats.most_common()) for kind, formats in kinds.items()},
+        )
         for name, kinds in found.items()
     )
 

@@ -46,7 +46,10 @@ class Study:
     data_name: str
     source: str | None
     space: DesignSpace
-    bound: Binding | None = None  # what the network's file binds already
+    bound: Binding | None = None  # what holds where a configuration says nothing
+    given: Binding = field(
+        default_factory=Binding
+    )  # the part of it that is not of the network's file
     exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
     origin: Origin = field(
         default_factory=Origin
@@ -101,6 +104,7 @@ class Measurer:
             json.dumps(record.constraints, sort_keys=True),
             repr((record.strategy, record.seed, record.budget, record.cost, record.bound)),
             stop.name if stop else "",
+            *(rule.label + rule.instance.content_hash for rule in study.given.rules),
         )
         store.begin_study(replace(record, key=self.key))
 
@@ -212,7 +216,7 @@ class Measurer:
                     measured.samples,
                     measured.seconds,
                     asnet_mlir.__version__,
-                    reproduce(study.source, study.data_name, binding),
+                    reproduce(study.source, study.data_name, binding.over(study.given)),
                     origin=study.origin_of(binding),
                 ),
                 replace=key in self._outdated,

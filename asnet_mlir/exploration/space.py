@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from asnet_mlir.binding import Binding, Rule, is_within
-from asnet_mlir.cores import Instance, load_core
-from asnet_mlir.cores.core import EXACT_CORES
+from asnet_mlir.cores import Instance, exact_instance
+from asnet_mlir.cores.reading.code_wrapper import wrapper_for
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.constraints import Constraints
 from asnet_mlir.exploration.layers import Layer
@@ -67,6 +67,7 @@ class DesignSpace:
                 f"constraints: no {' or '.join(constraints.choices)} in the network; it has "
                 + (", ".join(kinds) or "no arithmetic")
             )
+        _check_formats(constraints, layers)
         if constraints.scope == "network":
             variables = [Variable(op, None, c) for op, c in constraints.choices.items()]
         else:
@@ -76,7 +77,7 @@ class DesignSpace:
                 for layer in layers
                 if layer.name
                 for op in constraints.choices
-                if op in layer.ops and len(choices := _choices_in(constraints, op, layer.name)) > 1
+                if op in layer.ops and len(choices := _choices_in(constraints, op, layer)) > 1
             ]
             if not variables:
                 raise InputError(
@@ -94,6 +95,13 @@ class DesignSpace:
             for index, inner in enumerate(variables)
         }
         nested = {index: scopes for index, scopes in outer.items() if scopes}
+        for index in nested:
+            inner = variables[index]
+            if _exact_core(inner, layers) is None:
+                raise InputError(
+                    f"constraints: {inner.label} is inside of another layer with {inner.op}, of "
+                    "which the library has no exact core; leave one of the two out with 'layers'"
+                )
         return cls(tuple(variables), layers, constraints.scope, nested)
 
     @property
@@ -133,7 +141,7 @@ class DesignSpace:
                 configuration[scope] for scope in self._exact_inside.get(position, ())
             ):
                 # Its rule would be that of the layer around it; the exact core has the same bits.
-                instance = load_core(EXACT_CORES[variable.op]).instance()
+                instance = _exact_core(variable, self.layers)
             if instance is not None:
                 rules.append(Rule(variable.op, instance, variable.layer))
         return Binding(tuple(rules))
@@ -147,14 +155,42 @@ class DesignSpace:
         )
 
 
-def _choices_in(constraints: Constraints, op: str, layer: str) -> tuple[Instance | None, ...]:
+def _exact_core(variable: Variable, layers: Sequence[Layer]) -> Instance | None:
+    """Return the exact core of a variable's ops, None where the library has none."""
+    formats = (
+        f
+        for layer in layers
+        if layer.name == variable.layer
+        for f in layer.formats.get(variable.op, ())
+    )
+    return exact_instance(variable.op, next(formats, "f32"))
+
+
+def _choices_in(constraints: Constraints, op: str, layer: Layer) -> tuple[Instance | None, ...]:
     """Return what ops of a kind may be bound to in a layer."""
 
     def allowed(instance: Instance | None) -> bool:
-        only = constraints.layers.get((op, instance.content_hash)) if instance else None
-        return only is None or any(is_within(layer, name) for name in only)
+        if instance is None:
+            return True
+        only = constraints.layers.get((op, instance.content_hash))
+        here = only is None or any(is_within(layer.name, name) for name in only)
+        return here and layer.takes(instance)
 
     return tuple(choice for choice in constraints.choices[op] if allowed(choice))
+
+
+def _check_formats(constraints: Constraints, layers: Sequence[Layer]) -> None:
+    """Refuse instances that no layer's operands are for."""
+    for op, choices in constraints.choices.items():
+        formats = tuple(dict.fromkeys(f for layer in layers for f in layer.formats.get(op, ())))
+        for instance in choices:
+            if instance is None or not formats or Layer("", {op: 1}, {op: formats}).takes(instance):
+                continue
+            hint = wrapper_for(instance, formats[0])
+            raise InputError(
+                f"constraints: {instance.label} computes on {instance.format}, but {op} is on "
+                f"{' and '.join(formats)} in the network" + (f"; {hint}" if hint else "")
+            )
 
 
 def _check_layers(constraints: Constraints, layers: Sequence[Layer]) -> None:

@@ -96,10 +96,10 @@ LogicalResult asnet::approx::detail::verifyBinding(ArithmeticOpInterface op) {
                                          << "\", but this op is \"" << op.getOpKind() << "\"")
                .attachNote(core.getLoc())
            << "instance is declared here";
-  std::string format = op.getOperandFormat().getName();
-  if (StringRef own = getFormat(core); !own.empty() && own != format)
+  if (StringRef own = getFormat(core); !computesOn(own, op))
     return (op->emitOpError("instance ")
-            << *id << " computes on " << own << ", but this op is on " << format)
+            << *id << " computes on " << own << ", but this op is on "
+            << op.getOperandFormat().getName())
                .attachNote(core.getLoc())
            << "instance is declared here";
   return success();

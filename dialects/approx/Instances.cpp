@@ -10,6 +10,14 @@ StringRef asnet::approx::getFormat(CoreOp core) {
   return lookupOpKind(core.getOp())->isFloat ? StringRef(kF32.name) : StringRef();
 }
 
+bool asnet::approx::computesOn(StringRef own, ArithmeticOpInterface op) {
+  std::string format = op.getOperandFormat().getName();
+  if (own.empty() || own == format)
+    return true;
+  bool isModular = isa<AddIOp, SubIOp>(op) && op->getOperand(0).getType() == op->getResult(0).getType();
+  return isModular && own.drop_front() == StringRef(format).drop_front();
+}
+
 Value asnet::approx::createBits(OpBuilder &builder, Location loc, Value value) {
   Type type = value.getType();
   const FloatFormat *format = getFloatFormat(getElementTypeOrSelf(type));

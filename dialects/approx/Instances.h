@@ -12,6 +12,10 @@ namespace asnet::approx {
 /// empty where an instance on integers declares none.
 llvm::StringRef getFormat(CoreOp core);
 
+/// Whether an instance on `own` computes on an op's operands; sums and differences modulo 2^N are the
+/// same of operands with and without a sign.
+bool computesOn(llvm::StringRef own, ArithmeticOpInterface op);
+
 /// The bits of a float as a core sees them, those of a NaN canonical.
 mlir::Value createBits(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value);
 

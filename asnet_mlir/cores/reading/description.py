@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cores.core import Instance
+from asnet_mlir.cores.reading.code_wrapper import split_wrapper, wrapped
 from asnet_mlir.cores.reading.from_verilog import core_from_verilog
 from asnet_mlir.cores.reading.library import load_core, parse_instance
 from asnet_mlir.cores.reading.table import core_from_table, is_table
@@ -42,6 +43,8 @@ def describe(instance: Instance) -> dict[str, Any]:
     which, or what clocks them.
     """
     core = instance.core
+    if core.inner is not None:
+        return {**describe(core.inner.instance()), "parameters": instance.all_parameters}
     if not core.in_library and core.path is not None and is_table(core.path):
         align = {"align": core.unit.align} if core.unit else {}
         kind = {} if core.format in (None, "f32") else {"format": core.format}
@@ -94,6 +97,9 @@ def instance_from_description(
     Raises:
       InputError: see `core_from_verilog` and `Core.instance`; or a key that is for Verilog files.
     """
+    parameters, wrapper = split_wrapper(parameters)
+    if wrapper:
+        return wrapped(instance_from_description(description, op, parameters, folder), wrapper)
     reference = description["core"]
     files = reference if isinstance(reference, list) else [reference]
 

@@ -3,22 +3,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.cores.core import Core, Instance
+from asnet_mlir.cores.core import EXACT_CORES, Core, Instance
+from asnet_mlir.cores.reading.code_wrapper import split_wrapper, wrapped
 from asnet_mlir.cores.reading.core_toml import read_manifest
 from asnet_mlir.cores.reading.from_verilog import core_from_verilog
 from asnet_mlir.cores.reading.table import core_from_table, is_table
 from asnet_mlir.cores.reading.units import instance_for
 from asnet_mlir.cores.sources.source import user_path
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.formats import parse_format
 from asnet_mlir.support.resources import hdl_library_directory
 
-__all__ = ["library_core", "library_cores", "load_core", "parse_instance"]
+__all__ = ["exact_instance", "library_core", "library_cores", "load_core", "parse_instance"]
 
 
 def library_cores() -> dict[str, Core]:
@@ -34,6 +37,24 @@ def library_core(name: str) -> Core | None:
     if re.fullmatch(r"\w+", name) and manifest.is_file():
         return read_manifest(manifest, in_library=True)
     return None
+
+
+def exact_instance(op: str, format: str) -> Instance | None:
+    """Return the library's exact core for ops of a kind on operands of a format, by their names.
+
+    None for integer ops that the library has none for: hardware has plain logic for them.
+    """
+    if op in EXACT_CORES:
+        return load_core(EXACT_CORES[op]).instance()
+    kind = parse_format(format)
+    if op == "muli":
+        values = {"N": kind.width, "SIGNED": int(kind.is_signed)}
+        instance = load_core("imul").instance(values)
+    elif op == "addi" and kind.width == 32:
+        instance = load_core("accumulator").instance()
+    else:
+        return None
+    return dataclasses.replace(instance, operands=format)
 
 
 def load_core(name_or_path: str | Path) -> Core:
@@ -106,6 +127,18 @@ def parse_instance(
         if key in values:
             raise InputError(f"'{text}': parameter '{key}' is given twice")
         values[key] = value
+    values, wrapper = split_wrapper(values)
+    return wrapped(_instance_of(name, values, op, top, ports), wrapper)
+
+
+def _instance_of(
+    name: str,
+    values: Mapping[str, Any],
+    op: str | None,
+    top: str | None,
+    ports: Mapping[str, Any] | None,
+) -> Instance:
+    """Return the instance of a core by name or of a file, with parameters: `parse_instance`."""
     if is_table(name):
         return core_from_table(name, op, values).instance()
     if Path(name).suffix in (".v", ".sv"):

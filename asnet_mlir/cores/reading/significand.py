@@ -23,6 +23,7 @@ from asnet_mlir.cores.core import (
     Unit,
 )
 from asnet_mlir.cores.sources.source import Source
+from asnet_mlir.cores.sources.text import verilog_name
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 from asnet_mlir.support.formats import FLOAT_FORMATS
@@ -314,18 +315,20 @@ class _TopModule:
         n, unit = self._n, self.unit
         names = {parameter.name for parameter in self.free}
         fixed = [p for p in unit.parameters if p.name not in names]
-        values = [f".{_name(p.name)}({p.name})" for p in self.free]
-        values += [f".{_name(p.name)}({p.default})" for p in fixed]
+        values = [f".{verilog_name(p.name)}({p.name})" for p in self.free]
+        values += [f".{verilog_name(p.name)}({p.default})" for p in fixed]
         connections = [
-            f".{_name(unit.ports.a)}({n.word_a})",
-            f".{_name(unit.ports.b)}({n.word_b})",
-            f".{_name(unit.ports.result)}({n.answer})",
+            f".{verilog_name(unit.ports.a)}({n.word_a})",
+            f".{verilog_name(unit.ports.b)}({n.word_b})",
+            f".{verilog_name(unit.ports.result)}({n.answer})",
         ]
         if unit.ports.clock:
-            connections.append(f".{_name(unit.ports.clock)}({n.clk_i})")
-        connections += [f".{_name(port)}({own})" for port, own in self._tied.items()]
+            connections.append(f".{verilog_name(unit.ports.clock)}({n.clk_i})")
+        connections += [f".{verilog_name(port)}({own})" for port, own in self._tied.items()]
         return (
-            f"  {_name(unit.module)} {f'#({", ".join(values)}) ' if values else ''}u_unit (\n    "
+            f"  {verilog_name(unit.module)} "
+            + (f"#({', '.join(values)}) " if values else "")
+            + "u_unit (\n    "
             + ",\n    ".join(connections)
             + ");"
         )
@@ -402,8 +405,3 @@ def _unused(name: str, taken: set[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _name(name: str) -> str:
-    """Return a name as Verilog writes it: escaped unless it is a plain identifier."""
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.A) else f"\\{name} "

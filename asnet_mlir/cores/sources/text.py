@@ -20,7 +20,13 @@ from pathlib import Path
 from asnet_mlir.cores.sources.source import Source, without_comments
 from asnet_mlir.errors import InputError
 
-__all__ = ["check_macros", "check_memory_file", "only_below", "without_testbenches"]
+__all__ = [
+    "check_macros",
+    "check_memory_file",
+    "only_below",
+    "verilog_name",
+    "without_testbenches",
+]
 
 #: Characters of text that macros may make.
 _MOST_TEXT = 64 << 20
@@ -269,3 +275,8 @@ def check_memory_file(path: Path, base: int, where: str) -> None:
                     f"{where}: {path}:{number}: '{word[:20]}' is no {kind} number, so that this is "
                     "no file of a memory"
                 )
+
+
+def verilog_name(name: str) -> str:
+    """Return a name as Verilog writes it: escaped unless it is a plain identifier."""
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else f"\\{name} "

@@ -40,7 +40,7 @@ def placed(core: Core, sources: Sequence[File]) -> tuple[tuple[File, ...], tuple
             data = path.read_text(encoding="utf-8-sig", errors="replace")
             stem = re.sub(r"\W", "_", path.stem, flags=re.ASCII)
             if stem == "table":
-                stem = core.unit.core.module if core.unit else core.module
+                stem = core.inside.module if core.inside else core.module
             target = f"rom/{stem}_{hashlib.sha256(data.encode()).hexdigest()[:8]}.hex"
             found[target] = data
             texts[number] = texts[number].replace(argument, f'"{target}"')
