@@ -3,6 +3,8 @@
 
 #include "mlir/Dialect/Affine/LoopUtils.h"
 
+#include <set>
+
 using namespace mlir;
 
 namespace asnet {
@@ -22,6 +24,9 @@ struct Edge {
   int64_t distance, iterations;
 };
 
+/// Nodes that wait for a place: the least negated priority first, then the least number.
+using PlaceFirst = std::set<std::pair<int64_t, size_t>>;
+
 /// Gives the nodes of a segment their starts.
 class Placer {
 public:
@@ -35,6 +40,8 @@ public:
 private:
   SmallVector<Edge> allEdges(Value variable, int64_t trips);
   int64_t leastInterval();
+  std::optional<SmallVector<int64_t>> heights(ArrayRef<Edge> edges, int64_t ii);
+  int64_t recurrenceInterval(ArrayRef<Edge> edges, int64_t least, int64_t end);
   bool placeModulo(ArrayRef<Edge> edges, int64_t ii);
   SmallVector<int64_t> starts() {
     return llvm::map_to_vector(nodes, [](const Node &node) { return node.start; });
@@ -56,17 +63,23 @@ void Placer::placeInOrder() {
     for (auto [j, distance] : node.after)
       nodes[j].priority = std::max(nodes[j].priority, node.priority + distance);
   }
+  // How many of a node's predecessors are not placed, and whose predecessor a node is.
+  SmallVector<size_t> waits(nodes.size());
+  SmallVector<SmallVector<size_t>> successors(nodes.size());
+  PlaceFirst ready;
+  for (auto [i, node] : llvm::enumerate(nodes)) {
+    waits[i] = node.after.size();
+    for (auto [j, distance] : node.after)
+      successors[j].push_back(i);
+    if (waits[i] == 0)
+      ready.insert({-node.priority, i});
+  }
   DenseSet<int64_t> issue, result, read[2];
   DenseMap<int64_t, SmallVector<int64_t>> unitStarts;
-  for (size_t left = nodes.size(); left > 0; --left) {
-    Node *best = nullptr;
-    for (Node &node : nodes) {
-      if (node.start >= 0 ||
-          llvm::any_of(node.after, [&](auto edge) { return nodes[edge.first].start < 0; }))
-        continue;
-      if (!best || node.priority > best->priority)
-        best = &node;
-    }
+  while (!ready.empty()) {
+    size_t index = ready.begin()->second;
+    ready.erase(ready.begin());
+    Node *best = &nodes[index];
     int64_t start = best->loads.empty() ? 0 : timing.memory;
     for (auto [j, distance] : best->after)
       start = std::max(start, nodes[j].start + distance);
@@ -89,8 +102,12 @@ void Placer::placeInOrder() {
       read[memories.isRom(load)].insert(start - timing.memory);
     if (best->unit)
       unitStarts[*best->unit].push_back(start);
+    for (size_t i : successors[index])
+      if (--waits[i] == 0)
+        ready.insert({-nodes[i].priority, i});
   }
 }
+
 /// What the nodes of an innermost loop have to wait for, in their iteration and in earlier ones.
 SmallVector<Edge> Placer::allEdges(Value variable, int64_t trips) {
   SmallVector<Edge> edges;
@@ -135,6 +152,35 @@ int64_t Placer::leastInterval() {
   return least;
 }
 
+/// The longest way from each node to the end; none where a recurrence takes longer than the interval.
+std::optional<SmallVector<int64_t>> Placer::heights(ArrayRef<Edge> edges, int64_t ii) {
+  SmallVector<int64_t> height(nodes.size(), 0);
+  for (size_t round = 0; round <= nodes.size() + 1; ++round) {
+    bool changed = false;
+    for (const Edge &edge : edges) {
+      int64_t value = height[edge.to] + edge.distance - ii * edge.iterations;
+      if (value > height[edge.from])
+        height[edge.from] = value, changed = true;
+    }
+    if (!changed)
+      return height;
+  }
+  return std::nullopt;
+}
+
+/// The least interval from `least` on, and below `end`, that all recurrences allow; else `end`. Those
+/// that one interval allows a longer one allows, too.
+int64_t Placer::recurrenceInterval(ArrayRef<Edge> edges, int64_t least, int64_t end) {
+  if (least >= end || heights(edges, least))
+    return least;
+  int64_t tooShort = least;
+  while (end - tooShort > 1) {
+    int64_t middle = tooShort + (end - tooShort) / 2;
+    (heights(edges, middle) ? end : tooShort) = middle;
+  }
+  return end;
+}
+
 Plan Placer::plan(Value variable, int64_t trips) {
   for (Node &node : nodes)
     node.start = -1, node.priority = 0;
@@ -147,12 +193,21 @@ Plan Placer::plan(Value variable, int64_t trips) {
   if (nodes.empty() || pipelineRows == 0)
     return best;
 
+  // No schedule is shorter than the longest way through an iteration; a longer one has more cycles,
+  // and no fewer rows.
+  int64_t shortest = 0;
+  for (const Node &node : nodes)
+    shortest = std::max(shortest, node.priority + 1 + (node.loads.empty() ? 0 : timing.memory));
+  auto isTooLong = [&](const Overlap &overlap) { return overlap.rows() - listRows > pipelineRows; };
   SmallVector<Edge> edges = allEdges(variable, trips);
-  for (int64_t ii = leastInterval(); ii < listRows; ++ii) {
-    if (!placeModulo(edges, ii))
+  for (int64_t ii = recurrenceInterval(edges, leastInterval(), listRows); ii < listRows; ++ii) {
+    Overlap overlap{ii, shortest, trips, timing.branchRows()};
+    if (overlap.cycles() >= best.cycles)
+      break;
+    if (isTooLong(overlap) || !placeModulo(edges, ii))
       continue;
-    Overlap overlap{ii, lengthOf(nodes, timing), trips, timing.branchRows()};
-    if (overlap.rows() - listRows > pipelineRows)
+    overlap.length = lengthOf(nodes, timing);
+    if (isTooLong(overlap))
       continue;
     if (overlap.cycles() < best.cycles)
       best = {starts(), overlap.length, ii, overlap.cycles()};
@@ -166,19 +221,10 @@ Plan Placer::plan(Value variable, int64_t trips) {
 /// anew.
 bool Placer::placeModulo(ArrayRef<Edge> edges, int64_t ii) {
   size_t count = nodes.size();
-  SmallVector<int64_t> height(count, 0);
-  for (size_t round = 0;; ++round) {
-    bool changed = false;
-    for (const Edge &edge : edges) {
-      int64_t value = height[edge.to] + edge.distance - ii * edge.iterations;
-      if (value > height[edge.from])
-        height[edge.from] = value, changed = true;
-    }
-    if (!changed)
-      break;
-    if (round > count)
-      return false; // a recurrence takes longer
-  }
+  std::optional<SmallVector<int64_t>> found = heights(edges, ii);
+  if (!found)
+    return false;
+  ArrayRef<int64_t> height = *found;
   SmallVector<SmallVector<const Edge *>> in(count), out(count);
   for (const Edge &edge : edges) {
     if (edge.from == edge.to)
@@ -187,8 +233,11 @@ bool Placer::placeModulo(ArrayRef<Edge> edges, int64_t ii) {
     out[edge.from].push_back(&edge);
   }
   SmallVector<int64_t> last(count, -1);
-  for (Node &node : nodes)
+  PlaceFirst waiting;
+  for (auto [i, node] : llvm::enumerate(nodes)) {
     node.start = -1;
+    waiting.insert({-height[i], i});
+  }
   auto slot = [&](int64_t cycle) { return ((cycle % ii) + ii) % ii; };
   // Who has the issue and the result of each cycle modulo II. Reads are as far before the issues for
   // all, so that ports are free where the issue is.
@@ -222,13 +271,11 @@ bool Placer::placeModulo(ArrayRef<Edge> edges, int64_t ii) {
       return;
     issues[slot(node.start)] = results[slot(node.start + node.latency)] = nullptr;
     node.start = -1;
+    size_t index = &node - nodes.begin();
+    waiting.insert({-height[index], index});
   };
   for (int64_t budget = 20 * count; budget > 0; --budget) {
-    std::optional<size_t> next;
-    for (size_t i = 0; i < count; ++i)
-      if (nodes[i].start < 0 && (!next || height[i] > height[*next]))
-        next = i;
-    if (!next) {
+    if (waiting.empty()) {
       int64_t first = std::numeric_limits<int64_t>::max();
       for (const Node &node : nodes)
         first = std::min(first, node.start - (node.loads.empty() ? 0 : timing.memory));
@@ -236,9 +283,11 @@ bool Placer::placeModulo(ArrayRef<Edge> edges, int64_t ii) {
         node.start -= first;
       return true;
     }
-    Node &node = nodes[*next];
+    size_t next = waiting.begin()->second;
+    waiting.erase(waiting.begin());
+    Node &node = nodes[next];
     int64_t earliest = node.loads.empty() ? 0 : timing.memory;
-    for (const Edge *edge : in[*next])
+    for (const Edge *edge : in[next])
       if (nodes[edge->from].start >= 0)
         earliest = std::max(earliest,
                             nodes[edge->from].start + edge->distance - ii * edge->iterations);
@@ -246,13 +295,13 @@ bool Placer::placeModulo(ArrayRef<Edge> edges, int64_t ii) {
     while (at < earliest + ii && !inTheWay(node, at).empty())
       ++at;
     if (at == earliest + ii) {
-      at = std::max(earliest, last[*next] + 1);
+      at = std::max(earliest, last[next] + 1);
       for (Node *other : inTheWay(node, at))
         release(*other);
     }
     take(node, at);
-    last[*next] = at;
-    for (const Edge *edge : out[*next]) {
+    last[next] = at;
+    for (const Edge *edge : out[next]) {
       Node &other = nodes[edge->to];
       if (other.start >= 0 && other.start + ii * edge->iterations < at + edge->distance)
         release(other);
