@@ -274,6 +274,58 @@ def SplitStages : Pass<"approx-split-stages", "::mlir::ModuleOp"> {
   }];
 }
 
+def OutlineContractions : Pass<"approx-outline-contractions", "::mlir::ModuleOp"> {
+  let summary = "Move the products of sums of 8-bit codes to functions of their own";
+  let description = [{
+    A sum of products of codes (a convolution or a dense layer of a quantised network) is what
+    `docs/decisions/0027-contractions.md` makes fast whatever the core: a `linalg.generic` that adds, by an
+    exact `approx.addi` on i32, a term made of one i8 that depends on the sample and one that does not.
+    The term becomes a function `@product_<n>` of the two codes, of which a table can be made; the op
+    keeps its operands, its maps and `approx.product = <n>`, and a body that stands for it until
+    `approx-call-contractions`. Exact sums of integers have the same bits in any order.
+
+    - Before: arguments of `@main` that depend on the sample carry `approx.value`; ops are bound.
+    - After: what is computed of codes in such sums is in functions; the rest is unchanged, sums with a
+      bound adder included.
+
+    ```mlir
+    linalg.generic .. ins(%x, %w : tensor<4xi8>, tensor<4xi8>) outs(%y : tensor<i32>) {
+      %0 = approx.muli %in, %in_0 {instance = 1 : i32} : i8 -> i16
+      %1 = arith.extsi %0 : i16 to i32
+      %2 = approx.addi %out, %1 : i32
+    ==>
+    func.func private @product_0(%x: i8, %w: i8) -> i32 { .. } // attributes {approx.product = 0}
+    linalg.generic .. attrs = {approx.product = 0} {
+      %0 = arith.cmpi slt, %in, %in_0 : i8   // both operands
+      %1 = arith.extui %0 : i1 to i32
+      %2 = arith.addi %out, %1 : i32
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect"];
+}
+
+def CallContractions : Pass<"approx-call-contractions", "::mlir::ModuleOp"> {
+  let summary = "Call the evaluator's own code for sums of products of codes";
+  let description = [{
+    Every `linalg.generic` with `approx.product` (`approx-outline-contractions`) becomes a call of
+    `@asnet_contract`, which takes three addresses: what is prepared of weights and product, the codes,
+    the sums. Where elements lie is said by the attribute `approx.contraction` of an argument more:
+    `ranges` of the loops, which of them reduce (`reduces`), strides and offsets of codes, weights and
+    sums (`x`, `w`, `y`), who has the weights (`weight`, `prepared`, `constant`), whether the sums add to
+    what is there (`adds`), `lanes`, and the number of the `product`.
+
+    - Before: memrefs of constant layout, a sample in each lane of their elements.
+    - After: no such op.
+
+    ```mlir
+    linalg.generic .. ins(%x, %w) outs(%y) attrs = {approx.product = 0} { .. }
+    ==>
+    call @asnet_contract(%address_of_argument, %address_of_x, %address_of_y)
+    ```
+  }];
+  let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def HoistUniform : Pass<"approx-hoist-uniform", "::mlir::ModuleOp"> {
   let summary = "Move what does not depend on the input to a function that runs once";
   let description = [{

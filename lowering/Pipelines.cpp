@@ -134,6 +134,7 @@ void cpuLoops(OpPassManager &pm, const CpuStagePipelineOptions &options) {
   bufferize(pm);
   pm.addPass(memref::createFoldMemRefAliasOpsPass());
   simplify(pm);
+  pm.addPass(createCallContractions());
   pm.addPass(createBlockCalls());
   pm.addPass(createSymbolDCEPass());
   RegisterBlockOptions blocking;

@@ -2,6 +2,7 @@
 // The Python module asnet_mlir._mlir_libs._asnet: registration of the dialect, native code, and the
 // runner.  A handful of functions, so plain CPython and no binding library.
 
+#include "Contraction.h"
 #include "Objects.h"
 #include "Runner.h"
 
@@ -229,7 +230,97 @@ PyObject *run(PyObject *, PyObject *arguments) {
   Py_RETURN_NONE;
 }
 
+//===----------------------------------------------------------------------===//
+// Contractions
+//===----------------------------------------------------------------------===//
+
+constexpr const char *kContraction = "asnet_mlir.Contraction";
+
+void deleteContraction(PyObject *capsule) {
+  delete static_cast<Contraction *>(PyCapsule_GetPointer(capsule, kContraction));
+}
+
+PyObject *contraction(PyObject *, PyObject *arguments) {
+  PyObject *vectors[5], *shifts;
+  long long offsets[3], lanes;
+  int adds, isPortable;
+  Py_buffer weights{}, lefts{}, rights{}, constants{};
+  if (!PyArg_ParseTuple(arguments, "(OOOOO)(LLL)Lpy*Oy*y*y*p", &vectors[0], &vectors[1],
+                        &vectors[2], &vectors[3], &vectors[4], &offsets[0], &offsets[1],
+                        &offsets[2], &lanes, &adds, &weights, &shifts, &lefts, &rights, &constants,
+                        &isPortable))
+    return nullptr;
+  struct Release {
+    std::array<Py_buffer *, 4> buffers;
+    ~Release() {
+      for (Py_buffer *buffer : buffers)
+        PyBuffer_Release(buffer);
+    }
+  } release{{&weights, &lefts, &rights, &constants}};
+  ContractionShape shape;
+  std::vector<int64_t> *fields[] = {&shape.ranges, &shape.reduces, &shape.x, &shape.w, &shape.y};
+  for (int i = 0; i < 5; ++i)
+    if (!readIntegers(vectors[i], *fields[i]))
+      return nullptr;
+  shape.xOffset = offsets[0];
+  shape.wOffset = offsets[1];
+  shape.yOffset = offsets[2];
+  shape.lanes = lanes;
+  shape.adds = adds;
+  const auto *codes = static_cast<const uint8_t *>(weights.buf);
+  Contraction *made;
+  if (shifts == Py_None) {
+    if (lefts.len != 65536 * 4) {
+      PyErr_SetString(PyExc_ValueError, "a table has 256 x 256 words");
+      return nullptr;
+    }
+    made = new Contraction(shape, codes, static_cast<const int32_t *>(lefts.buf), isPortable);
+  } else {
+    std::vector<int64_t> powers;
+    if (!readIntegers(shifts, powers))
+      return nullptr;
+    auto size = static_cast<Py_ssize_t>(256 * powers.size());
+    if (lefts.len != size || rights.len != size || constants.len != 1024) {
+      PyErr_SetString(PyExc_ValueError, "a pass has 256 bytes for each operand");
+      return nullptr;
+    }
+    std::vector<LiftedPass> passes(powers.size());
+    for (size_t i = 0; i < passes.size(); ++i) {
+      memcpy(passes[i].left.data(), static_cast<const char *>(lefts.buf) + 256 * i, 256);
+      memcpy(passes[i].right.data(), static_cast<const char *>(rights.buf) + 256 * i, 256);
+      passes[i].shift = static_cast<int>(powers[i]);
+    }
+    std::array<int32_t, 256> given;
+    memcpy(given.data(), constants.buf, sizeof(given));
+    made = new Contraction(shape, codes, std::move(passes), given, isPortable);
+  }
+  return PyCapsule_New(made, kContraction, deleteContraction);
+}
+
+PyObject *contractionAddress(PyObject *, PyObject *capsule) {
+  void *address = PyCapsule_GetPointer(capsule, kContraction);
+  return address ? PyLong_FromVoidPtr(address) : nullptr;
+}
+
+PyObject *contractAddress(PyObject *, PyObject *) {
+  return PyLong_FromVoidPtr(reinterpret_cast<void *>(&asnet_contract));
+}
+
+PyObject *isAccelerated(PyObject *, PyObject *) {
+  return PyBool_FromLong(Contraction::isAccelerated());
+}
+
 PyMethodDef methods[] = {
+    {"contraction", contraction, METH_VARARGS,
+     "contraction((ranges, reduces, x, w, y), offsets, lanes, adds, weights, shifts, lefts, rights, "
+     "constants, portable)\n--\n\nA contraction for given weights; without shifts, `lefts` is a "
+     "table of int32[256 weights][256 codes]."},
+    {"contraction_address", contractionAddress, METH_O,
+     "contraction_address(contraction)\n--\n\nWhat `asnet_contract` takes first."},
+    {"contract_address", contractAddress, METH_NOARGS,
+     "contract_address()\n--\n\nThe address of `asnet_contract`."},
+    {"is_accelerated", isAccelerated, METH_NOARGS,
+     "is_accelerated()\n--\n\nWhether contractions have vectors of their own on this processor."},
     {"register_dialects", registerDialects, METH_O,
      "register_dialects(registry)\n--\n\nRegister the approx dialect into a DialectRegistry."},
     {"host", host, METH_NOARGS,

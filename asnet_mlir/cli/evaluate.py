@@ -33,6 +33,11 @@ def add(verbs: Verbs) -> None:
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
+    command.add_argument(
+        "--strategy",
+        metavar="S",
+        help="force how cores are computed, with the same bits: lifted, rows, models, word, ..",
+    )
 
 
 def run(options: Any) -> None:
@@ -42,6 +47,7 @@ def run(options: Any) -> None:
         options.data,
         binding_of(options),
         threads=options.threads,
+        strategy=options.strategy,
     )
     if options.json:
         print_json(result.to_json())

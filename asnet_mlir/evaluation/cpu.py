@@ -17,12 +17,21 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bound_module
 from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.models.model import Model, Strategy, model_symbol
 from asnet_mlir.errors import ToolError
+from asnet_mlir.evaluation.contractions import (
+    Product,
+    Way,
+    contraction_from,
+    inlined,
+    names_instance,
+    outlined,
+    product_table,
+)
 from asnet_mlir.evaluation.stages import Stage, split_stages
 from asnet_mlir.ir import module_from_text, run_passes
+from asnet_mlir.native.contraction import contract_address
 from asnet_mlir.native.jit import block_libraries
 from asnet_mlir.native.objects import (
     Argument,
@@ -62,20 +71,20 @@ TO_LLVM = "builtin.module(asnet-to-llvm)"
 
 @contextlib.contextmanager
 def _lowered(
-    stage: Stage, models: Mapping[int, Model], binding: Binding, lanes: int
+    bound: str, models: Mapping[int, Model], layer: str, lanes: int
 ) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Yield a stage in the LLVM dialect, `lanes` samples at once, and its signature.
 
     Args:
-      stage: unbound.
-      models: of the instances of `binding`, by ID; with their symbols.
-      binding: restricted to the stage.
+      bound: the stage, bound, its contractions outlined.
+      models: of the instances that it names, by ID; with their symbols.
+      layer: named in errors.
       lanes: 1 for scalar code.
 
     Yields:
       `(module, signature)`; the signature says what `@main` and `@prepare` take, see `_signature`.
     """
-    with bound_module(stage.text, binding) as module:
+    with module_from_text(bound) as module:
         from mlir import ir
 
         for model in models.values():
@@ -85,7 +94,7 @@ def _lowered(
             parsed = ir.Module.parse(text)
             for op in list(parsed.body.operations):
                 module.body.append(op)
-        layer = f"layer '{stage.layer}'"
+        layer = f"layer '{layer}'"
         run_passes(module, _LOOPS.format(lanes=lanes, registers=_registers()), layer)
         signature = {}
         for op in module.body.operations:
@@ -129,6 +138,10 @@ def _signature(function: Any) -> list[dict[str, Any]]:
     arguments = []
     for position, kind in enumerate(types):
         entry = attributes[position] if attributes else {}
+        if "approx.contraction" in entry:
+            described = contraction_from(ir.DictAttr(entry["approx.contraction"]))
+            arguments.append({"role": "contraction", "name": described, "bytes": 1})
+            continue
         for role in ("value", "weight", "prepared", "parameters", "arena"):
             key = f"approx.{role}"
             if key in entry:
@@ -162,6 +175,11 @@ class NativeStage:
         self.main: list[dict[str, Any]] = signature["main"]
         self.prepare: list[dict[str, Any]] = signature["prepare"]
         self._loaded = LoadedObject(code, symbols, keep)
+
+    @property
+    def contractions(self) -> list[dict[str, Any]]:
+        """What says where codes, weights and sums of its contractions lie, in `main`'s order."""
+        return [a["name"] for a in self.main if a["role"] == "contraction"]
 
     @cached_property
     def entry(self) -> int:
@@ -200,19 +218,22 @@ class BoundStage:
     """A stage and the native code that computes it under a binding.
 
     Attributes:
+      products: of its contractions, as they number them.
       key: hash of everything that decides the stage's results but weights and input.
     """
 
     stage: Stage
     native: NativeStage
     parameters: np.ndarray
+    products: tuple[Product, ...]
     key: str
 
     @property
     def weights(self) -> tuple[str, ...]:
         """The names of the weights that it computes with."""
         arguments = (*self.native.main, *self.native.prepare)
-        names = (a["name"] for a in arguments if a["role"] == "weight")
+        names = [a["name"] for a in arguments if a["role"] == "weight"]
+        names += [c["weight"] for c in self.native.contractions if "weight" in c]
         return tuple(dict.fromkeys(names))
 
     @property
@@ -223,31 +244,54 @@ class BoundStage:
 
 @dataclass(frozen=True)
 class _Request:
-    """A stage to be compiled: `binding` is restricted to it, `key` is that of its native code."""
+    """A stage to be compiled.
+
+    `text` is bound, `models` are of the instances that it names, `instances` these; `products` are
+    of its contractions.  `key` is that of its native code.
+    """
 
     stage: Stage
-    binding: Binding
+    text: str
+    instances: Mapping[int, Instance]
     models: Mapping[int, Model]
+    products: tuple[Product, ...]
     key: str
     parameters: np.ndarray
+
+
+def _parameters(models: Mapping[int, Model]) -> np.ndarray:
+    """Return int32[n]: what native code of stages takes for its models."""
+    values = [value for model in models.values() for value in model.parameters]
+    return np.array(values, np.uint32).view(np.int32)
 
 
 class StageCompiler:
     """Compiles stages; equal ones once."""
 
-    def __init__(self, lanes: int, strategy: Strategy | None = None) -> None:
-        """Make one for `lanes` samples at once, 1 for scalars; see `derive_models`."""
+    def __init__(
+        self, lanes: int, strategy: Strategy | None = None, way: Way | None = None
+    ) -> None:
+        """Make one for `lanes` samples at once, 1 for scalars; see `derive_models`.
+
+        Args:
+          way: of contractions (`contractions.py`); by default the quickest of each.
+        """
         self.lanes = lanes
+        self.way = way
         self._strategy = strategy
+        self._requests: dict[tuple[str, ...], _Request] = {}
+        self._products: dict[str, Product] = {}
         self._known: dict[tuple[str, str], Model] = {}
         self._stages: dict[str, NativeStage] = {}
         self._blocks: dict[str, tuple[int, Any]] = {}
         self.libraries: list[Any] = []
 
     @classmethod
-    def for_host(cls, has_lanes: bool = True, strategy: Strategy | None = None) -> StageCompiler:
+    def for_host(
+        cls, has_lanes: bool = True, strategy: Strategy | None = None, way: Way | None = None
+    ) -> StageCompiler:
         """Return one whose lanes fill a vector register of this processor, or one for scalars."""
-        return cls(_registers() // 2 if has_lanes else 1, strategy)
+        return cls(_registers() // 2 if has_lanes else 1, strategy, way)
 
     @property
     def count(self) -> int:
@@ -256,8 +300,8 @@ class StageCompiler:
 
     def lowered_text(self, stage: Stage, binding: Binding) -> str:
         """Return `stage` under the network's `binding` in the LLVM dialect, as text."""
-        own = stage.restrict(binding)
-        with _lowered(stage, self._models(own), own, self.lanes) as (module, _):
+        request = self._request(stage, binding)
+        with _lowered(request.text, request.models, stage.layer, self.lanes) as (module, _):
             return str(module)
 
     def compile(self, stages: Sequence[Stage], binding: Binding) -> tuple[BoundStage, ...]:
@@ -277,52 +321,92 @@ class StageCompiler:
                 request.stage,
                 self._stages[request.key],
                 request.parameters,
-                content_hash(request.key, request.parameters.tobytes()),
+                request.products,
+                content_hash(
+                    request.key,
+                    request.parameters.tobytes(),
+                    *(product.key for product in request.products),
+                ),
             )
             for request in requests
         )
 
     def _request(self, stage: Stage, binding: Binding) -> _Request:
         own = stage.restrict(binding)
-        models = self._models(own)
+        instances = own.instances
+        known = (stage.text, own.pass_option, *(i.content_hash for i in instances.values()))
+        if known not in self._requests:
+            self._requests[known] = self._make_request(stage, own)
+        return self._requests[known]
+
+    def _make_request(self, stage: Stage, own: Binding) -> _Request:
+        parts = outlined(stage, own, self.way)
+        products = tuple(self._product(stage, text, own) for text in parts.products)
+        if not all(product.ways for product in products):  # words too wide for either way
+            parts, products = outlined(stage, own, "models"), ()
+        instances = {n: i for n, i in own.instances.items() if names_instance(parts.code, n)}
+        models = self._models(instances)
+        # What products compute, and with which cores, is data: no code depends on it.
         texts = [model.parametric_text for model in models.values()]
-        key = native_key("stage", stage.text, str(self.lanes), own.pass_option, *texts)
-        values = [value for model in models.values() for value in model.parameters]
-        return _Request(stage, own, models, key, np.array(values, np.uint32).view(np.int32))
+        key = native_key("stage", parts.code, str(self.lanes), *texts)
+        parameters = _parameters(models)
+        return _Request(stage, parts.text, instances, models, products, key, parameters)
+
+    def _product(self, stage: Stage, text: str, own: Binding) -> Product:
+        """Return the product of two codes that a module computes (`Outlined.products`)."""
+        instances = {n: i for n, i in own.instances.items() if names_instance(text, n)}
+        models = self._models(instances)
+        versions = [model.version for model in models.values()]
+        hashes = [instance.content_hash for instance in instances.values()]
+        key = native_key("product", text, *hashes, *versions)
+        if key not in self._products:
+
+            def make() -> bytes:
+                parameters = _parameters(models)
+                request = _Request(stage, inlined(text), instances, models, (), key, parameters)
+                scalar = StageCompiler(1, self._strategy)
+                native = scalar._loaded(request, scalar._code(request))
+                return product_table(native.entry, native.main, parameters).tobytes()
+
+            words = np.frombuffer(cached_bytes("products", key, make), np.int32)
+            self._products[key] = Product(words.reshape(256, 256), self.way)
+        return self._products[key]
 
     def _code(self, request: _Request) -> bytes:
         """Return signature and object file of a stage."""
         # Blocked code has its vectors; scalar code profits from LLVM's own vectorizers.
         level = 1 if self.lanes > 1 else 3
+        layer = request.stage.layer
 
         def make() -> bytes:
-            with _lowered(request.stage, request.models, request.binding, self.lanes) as lowered:
+            with _lowered(request.text, request.models, layer, self.lanes) as lowered:
                 module, signature = lowered
                 return json.dumps(signature).encode() + b"\n" + compile_object(module, level)
 
         return cached_bytes("stages", request.key, make)
 
     def _loaded(self, request: _Request, code: bytes) -> NativeStage:
-        symbols, keep = {}, []
+        symbols: dict[str, int] = {"asnet_contract": contract_address()}
+        keep = []
         for number, model in request.models.items():
             if model.block:
-                address, loaded = self._block(request.binding.instances[number])
+                address, loaded = self._block(request.instances[number])
                 symbols[f"{model.symbol}_block"] = address
                 keep.append(loaded)
         return NativeStage(code, symbols, keep)
 
-    def _models(self, binding: Binding) -> dict[int, Model]:
-        """Return the models of a binding's instances by ID."""
+    def _models(self, instances: Mapping[int, Instance]) -> dict[int, Model]:
+        """Return the models of instances by ID."""
         wanted = {
             (model_symbol(number), instance.content_hash): instance
-            for number, instance in binding.instances.items()
+            for number, instance in instances.items()
         }
         missing = {key: value for key, value in wanted.items() if key not in self._known}
         if missing:
             symbols = {symbol: instance for (symbol, _), instance in missing.items()}
             for symbol, model in derive_models(symbols, self._strategy).items():
                 self._known[symbol, symbols[symbol].content_hash] = model
-        return dict(zip(binding.instances, (self._known[key] for key in wanted), strict=True))
+        return dict(zip(instances, (self._known[key] for key in wanted), strict=True))
 
     def _block(self, instance: Instance) -> tuple[int, Any]:
         """Return the address of a model that computes arrays, and what must live with it."""

@@ -12,9 +12,11 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.evaluation.backend import Rows, Weights
+from asnet_mlir.evaluation.contractions import Way
 from asnet_mlir.evaluation.cpu import BoundStage, StageCompiler
 from asnet_mlir.evaluation.stages import Stage
 from asnet_mlir.evaluation.transpose import transposer
+from asnet_mlir.native.contraction import Contraction
 from asnet_mlir.native.objects import Argument, Plan
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.formats import EDGE_FORMATS
@@ -34,15 +36,19 @@ class CpuBackend:
     name = "cpu"
     formats = frozenset(format.element_type for format in EDGE_FORMATS)
 
-    def __init__(self, has_lanes: bool = True, strategy: Strategy | None = None) -> None:
+    def __init__(
+        self, has_lanes: bool = True, strategy: Strategy | None = None, way: Way | None = None
+    ) -> None:
         """Make one.
 
         Args:
+          way: force how sums of products of codes are computed, where that applies.
           has_lanes: False for scalar code: some op of the network has none for vectors.
           strategy: force one for the models of all cores; by default each core's fastest.
         """
-        self._compiler = StageCompiler.for_host(has_lanes, strategy)
+        self._compiler = StageCompiler.for_host(has_lanes, strategy, way)
         self._prepared: OrderedDict[str, dict[int, np.ndarray]] = OrderedDict()
+        self._contractions: OrderedDict[str, list[Contraction]] = OrderedDict()
 
     @property
     def lanes(self) -> int:
@@ -72,7 +78,9 @@ class CpuBackend:
             functions.append((move, [_value(enter.number), _value(enter.value)]))
         for stage in stages:
             prepared = self._prepare(stage, weights)
-            keep += [stage.native, stage.parameters, prepared]
+            contractions = self._contract(stage, weights, prepared)
+            keep += [stage.native, stage.parameters, prepared, contractions]
+            left = iter(contractions)
             arguments = []
             for argument in stage.native.main:
                 role, name = argument["role"], argument["name"]
@@ -81,6 +89,8 @@ class CpuBackend:
                 elif role == "arena":
                     arguments.append(Argument("arena"))
                     arena = max(arena, argument["bytes"])
+                elif role == "contraction":
+                    arguments.append(Argument("constant", next(left).address))
                 else:
                     constants: dict[str, Any] = {
                         "weight": weights.arrays,
@@ -112,6 +122,24 @@ class CpuBackend:
                 self._prepared.popitem(last=False)
         self._prepared.move_to_end(key)
         return self._prepared[key]
+
+    def _contract(
+        self, stage: BoundStage, weights: Weights, prepared: Mapping[int, np.ndarray]
+    ) -> list[Contraction]:
+        """Return the contractions of a stage, made for its weights and kept likewise."""
+        described = stage.native.contractions
+        if not described:
+            return []
+        key = content_hash(stage.key, weights.key(stage.weights))
+        if key not in self._contractions:
+            self._contractions[key] = [
+                stage.products[one["product"]].contraction(one, weights.arrays, prepared)
+                for one in described
+            ]
+            if len(self._contractions) > _KEPT_PREPARED:
+                self._contractions.popitem(last=False)
+        self._contractions.move_to_end(key)
+        return self._contractions[key]
 
 
 def _value(number: int) -> Argument:

@@ -15,6 +15,7 @@ from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.accuracy import right_samples
+from asnet_mlir.evaluation.contractions import parse_strategy
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.frontends import load_model
@@ -87,6 +88,7 @@ def evaluate(
     binding: Any = None,
     *,
     threads: int | None = None,
+    strategy: str | None = None,
 ) -> Evaluation:
     """Compile `model` under `binding` and measure its accuracy on `data`.
 
@@ -95,16 +97,18 @@ def evaluate(
       data: whatever `load_data` takes.
       binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
       threads: see `Evaluator`.
+      strategy: force how cores are computed (`parse_strategy`); all give the same bits.
 
     Raises:
       InputError, UnsupportedError: see `load_model`, `load_data`, `asnet_mlir.compile`.
     """
+    forced, way = parse_strategy(strategy)
     network = load_model(model)
     dataset = prepare_data(data, network)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    native = CompiledNetwork(network)
+    native = CompiledNetwork(network, strategy=forced, way=way)
     evaluator = Evaluator(native, binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)

@@ -15,6 +15,7 @@ from asnet_mlir.compiler import bind, to_approx
 from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.backend import Backend, Compiled, Rows, Weights
+from asnet_mlir.evaluation.contractions import Way
 from asnet_mlir.evaluation.cpu_backend import CpuBackend
 from asnet_mlir.evaluation.layer_outputs import layer_values
 from asnet_mlir.evaluation.stages import split_stages
@@ -52,12 +53,18 @@ class CompiledNetwork:
     """
 
     def __init__(
-        self, model: Any, *, strategy: Strategy | None = None, backend: Backend | None = None
+        self,
+        model: Any,
+        *,
+        strategy: Strategy | None = None,
+        way: Way | None = None,
+        backend: Backend | None = None,
     ) -> None:
         """Lower `model`, whatever `load_model` takes.
 
         Args:
           strategy: force one for the models of all cores; by default each core's fastest.
+          way: force one for sums of products of codes; by default each one's quickest.
           backend: runs the stages; by default this machine's processor.
         """
         self.network: Network = load_model(model)
@@ -65,7 +72,7 @@ class CompiledNetwork:
         self.lowered = to_approx(self.network, batch)
         split = split_stages(self.lowered)
         self.stages = split.stages
-        self.backend: Backend = backend or CpuBackend(split.has_lanes, strategy)
+        self.backend: Backend = backend or CpuBackend(split.has_lanes, strategy, way)
         self.lanes = self.backend.lanes
         self.block = self.lanes * batch
         self._inputs = batch * math.prod(self.network.input_shape)

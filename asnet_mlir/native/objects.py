@@ -27,7 +27,8 @@ ALIGNMENT = 64
 _COMPILER_RUNTIME = "libgcc_s.so.1"
 
 
-def _library() -> Any:
+def native_library() -> Any:
+    """Return the extension module with the compiler, the loader and the runner."""
     from asnet_mlir import dialects
 
     dialects.load()
@@ -39,7 +40,7 @@ def _library() -> Any:
 @functools.cache
 def host() -> str:
     """Return what native code depends on besides its source: processor, features, LLVM."""
-    return _library().host()
+    return native_library().host()
 
 
 def native_key(*parts: str) -> str:
@@ -64,7 +65,7 @@ def compile_object(module: Any, level: int) -> bytes:
       ToolError: LLVM refused the module.
     """
     try:
-        return _library().compile(module, level)
+        return native_library().compile(module, level)
     except RuntimeError as error:
         raise ToolError(f"generating native code: {error}") from None
 
@@ -80,7 +81,7 @@ class LoadedObject:
         # Where native code finds what is not among `symbols`.
         ctypes.CDLL(_COMPILER_RUNTIME, mode=ctypes.RTLD_GLOBAL)
         try:
-            self._object = _library().load(data, dict(symbols or {}))
+            self._object = native_library().load(data, dict(symbols or {}))
         except RuntimeError as error:
             raise ToolError(f"loading native code: {error}") from None
 
@@ -91,7 +92,7 @@ class LoadedObject:
           ToolError: there is none of that name, or it refers to one that is nowhere.
         """
         try:
-            return _library().lookup(self._object, name)
+            return native_library().lookup(self._object, name)
         except RuntimeError as error:
             raise ToolError(f"loading native code: {error}") from None
 
@@ -131,7 +132,7 @@ class Plan:
         """
         self._keep = tuple(keep)
         self.sizes = tuple(value_sizes)
-        self._plan = _library().plan(
+        self._plan = native_library().plan(
             [
                 (address, [_KINDS[a.kind] for a in arguments], [a.payload for a in arguments])
                 for address, arguments in functions
@@ -163,7 +164,7 @@ class Plan:
             if not array.flags.c_contiguous or array.ctypes.data % array.itemsize:
                 raise AsnetError("a plan takes contiguous, aligned arrays")
             bases[number] = array.ctypes.data
-        _library().run(self._plan, bases, blocks, threads)
+        native_library().run(self._plan, bases, blocks, threads)
         if check is not None:
             check()
 

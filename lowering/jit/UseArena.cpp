@@ -88,8 +88,10 @@ private:
           int64_t position = positions.lookup(body.findAncestorOpInBlock(*user));
           begin = std::min(begin, position);
           end = std::max(end, position);
+          // Who has its address has the buffer.
+          bool isAddress = isa<memref::ExtractAlignedPointerAsIndexOp>(user);
           for (Value result : user->getResults())
-            if (isa<BaseMemRefType>(result.getType()))
+            if (isAddress || isa<BaseMemRefType>(result.getType()))
               pending.push_back(result);
         }
       }

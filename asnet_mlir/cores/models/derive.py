@@ -263,7 +263,9 @@ def _derive_netlists(
                 table, told = None, f"; as gates: {error}"
                 refused += told if told not in refused else ""
             if table is not None:
-                candidates["table"] = {"text": table}
+                # No vector code loads from a table: the model computes arrays itself.
+                table += looped_text(port_types(instance, flat), table)
+                candidates["table"] = {"text": table, "block": True}
             elif strategy:
                 raise InputError(
                     f"{instance.label}: its operands have more than {_WIDEST_TABLE} bits together; "

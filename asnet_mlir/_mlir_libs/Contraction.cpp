@@ -1,0 +1,545 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "Contraction.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define ASNET_VECTORS __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")))
+#endif
+
+using namespace asnet;
+
+namespace {
+constexpr int64_t kVectorLanes = 16; // samples in a register, as sums of 32 bits
+constexpr int64_t kRegister = 64;    // bytes
+/// Filters that a block computes at once, whatever the pixels of a tile: with 4 pixels 24 sums.
+constexpr int64_t kMostFilters = 6;
+/// Bytes of codes of a tile: well inside the second-level cache.
+constexpr int64_t kMostPanel = 256 << 10;
+/// Groups of 4 pixels that look up a row together.
+constexpr int64_t kRowTiles = 4;
+
+/// Scratch memory of this thread.
+uint8_t *scratch(size_t size) {
+  struct Free {
+    void operator()(uint8_t *memory) const { ::operator delete[](memory, std::align_val_t(64)); }
+  };
+  thread_local std::unique_ptr<uint8_t[], Free> memory;
+  thread_local size_t capacity = 0;
+  if (capacity < size) {
+    memory.reset(static_cast<uint8_t *>(::operator new[](size, std::align_val_t(64))));
+    capacity = size;
+  }
+  return memory.get();
+}
+
+/// The offsets of all iterations of some loops, outermost first, in each of three arrays.
+void spread(const std::vector<int64_t> &ranges, const std::vector<size_t> &loops,
+            std::initializer_list<std::pair<const std::vector<int64_t> *, std::vector<int64_t> *>>
+                arrays) {
+  for (auto [strides, offsets] : arrays) {
+    offsets->assign(1, 0);
+    for (size_t loop : loops) {
+      std::vector<int64_t> next;
+      next.reserve(offsets->size() * ranges[loop]);
+      for (int64_t base : *offsets)
+        for (int64_t i = 0; i < ranges[loop]; ++i)
+          next.push_back(base + i * (*strides)[loop]);
+      *offsets = std::move(next);
+    }
+  }
+}
+
+int64_t roundUp(int64_t value, int64_t unit) { return (value + unit - 1) / unit * unit; }
+} // namespace
+
+//===----------------------------------------------------------------------===//
+// What is prepared of shape, weights and product
+//===----------------------------------------------------------------------===//
+
+Contraction::Contraction(const ContractionShape &shape, bool isPortable)
+    : lanes(shape.lanes), adds(shape.adds),
+      isPortable(isPortable || shape.lanes != kVectorLanes || !isAccelerated()) {
+  std::vector<size_t> pixels, filters, groups, terms;
+  for (size_t loop = 0; loop < shape.ranges.size(); ++loop) {
+    if (shape.reduces[loop])
+      terms.push_back(loop);
+    else if (shape.w[loop] == 0)
+      pixels.push_back(loop);
+    else if (shape.x[loop] == 0)
+      filters.push_back(loop);
+    else
+      groups.push_back(loop);
+  }
+  spread(shape.ranges, pixels, {{&shape.x, &pixelsX}, {&shape.y, &pixelsY}});
+  spread(shape.ranges, filters, {{&shape.w, &filtersW}, {&shape.y, &filtersY}});
+  spread(shape.ranges, groups,
+         {{&shape.x, &groupsX}, {&shape.w, &groupsW}, {&shape.y, &groupsY}});
+  spread(shape.ranges, terms, {{&shape.x, &termsX}, {&shape.w, &termsW}});
+  for (int64_t &offset : groupsX)
+    offset += shape.xOffset;
+  for (int64_t &offset : groupsW)
+    offset += shape.wOffset;
+  for (int64_t &offset : groupsY)
+    offset += shape.yOffset;
+}
+
+Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
+                         std::vector<LiftedPass> given, const std::array<int32_t, 256> &constants,
+                         bool isPortable)
+    : Contraction(shape, isPortable) {
+  passes = std::move(given);
+  std::stable_sort(passes.begin(), passes.end(), [](const LiftedPass &a, const LiftedPass &b) {
+    return a.shift > b.shift;
+  });
+  addConstants(shape, weights, constants);
+  packLifted(shape, weights);
+}
+
+Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
+                         const int32_t *product, bool isPortable)
+    : Contraction(shape, isPortable) {
+  isLifted = false;
+  std::array<int32_t, 256> constants{};
+  if (this->isPortable) {
+    table.assign(product, product + 65536);
+  } else {
+    rows.assign(257 * 512, 0);
+    for (int64_t weight = 0; weight < 256; ++weight) {
+      const int32_t *row = product + 256 * weight;
+      int32_t base = *std::min_element(row, row + 256);
+      // Signed words: vpdpwssd sums pairs of them.
+      constants[weight] = static_cast<int32_t>(static_cast<uint32_t>(base) + 32768U);
+      for (int64_t code = 0; code < 256; ++code) {
+        auto word = static_cast<uint16_t>(row[code] - base - 32768);
+        rows[512 * weight + code] = word & 0xff;
+        rows[512 * weight + 256 + code] = word >> 8;
+      }
+    }
+  }
+  addConstants(shape, weights, constants);
+  packRows(shape, weights);
+}
+
+void Contraction::addConstants(const ContractionShape &, const uint8_t *weights,
+                               const std::array<int32_t, 256> &constants) {
+  for (int64_t group : groupsW)
+    for (int64_t filter : filtersW) {
+      uint32_t sum = 0;
+      for (int64_t term : termsW)
+        sum += static_cast<uint32_t>(constants[weights[group + filter + term]]);
+      constantSums.push_back(static_cast<int32_t>(sum));
+    }
+}
+
+void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
+  auto terms = static_cast<int64_t>(termsW.size()), filters = static_cast<int64_t>(filtersW.size());
+  if (isPortable) {
+    for (int64_t group : groupsW)
+      for (int64_t filter : filtersW)
+        for (int64_t term : termsW)
+          weightCodes.push_back(weights[group + filter + term]);
+    return;
+  }
+  int64_t quads = roundUp(terms, 4) / 4;
+  for (size_t pass = 0; pass < passes.size(); ++pass) {
+    bool isNew = segments.empty() || passes[pass].shift != passes[pass - 1].shift;
+    if (isNew)
+      segments.push_back({0, 0});
+    segments.back().quads += quads;
+    int next = pass + 1 < passes.size() ? passes[pass + 1].shift : 0;
+    segments.back().shift = passes[pass].shift - next;
+  }
+  for (int64_t quad = 0; quad < quads; ++quad) {
+    bool side = 4 * quad + 3 < terms;
+    for (int64_t i = 1; side && i < 4; ++i)
+      side = termsX[4 * quad + i] == termsX[4 * quad] + i;
+    adjacent.push_back(side);
+  }
+  // Blocks of nearly one size.
+  int64_t count = roundUp(filters, kMostFilters) / kMostFilters;
+  for (int64_t block = 0; block <= count; ++block)
+    blocks.push_back(block * filters / count);
+  for (int64_t group : groupsW)
+    for (int64_t block = 0; block < count; ++block)
+      for (const LiftedPass &pass : passes)
+        for (int64_t quad = 0; quad < quads; ++quad)
+          for (int64_t filter = blocks[block]; filter < blocks[block + 1]; ++filter) {
+            int8_t bytes[4] = {};
+            for (int64_t i = 0; i < 4 && 4 * quad + i < terms; ++i)
+              bytes[i] = pass.right[weights[group + filtersW[filter] + termsW[4 * quad + i]]];
+            int32_t word;
+            std::memcpy(&word, bytes, 4);
+            packed.push_back(word);
+          }
+}
+
+void Contraction::packRows(const ContractionShape &, const uint8_t *weights) {
+  for (int64_t group : groupsW)
+    for (int64_t filter : filtersW) {
+      for (int64_t term : termsW)
+        if (isPortable)
+          weightCodes.push_back(weights[group + filter + term]);
+        else
+          rowNumbers.push_back(weights[group + filter + term]);
+      if (!isPortable && termsW.size() % 2)
+        rowNumbers.push_back(256);
+    }
+}
+
+bool Contraction::fitsRows(const int32_t *table) {
+  for (int64_t weight = 0; weight < 256; ++weight) {
+    auto [least, most] = std::minmax_element(table + 256 * weight, table + 256 * weight + 256);
+    if (static_cast<int64_t>(*most) - *least > 65535)
+      return false;
+  }
+  return true;
+}
+
+bool Contraction::isAccelerated() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+#else
+  return false;
+#endif
+}
+
+//===----------------------------------------------------------------------===//
+// AVX-512 with VNNI and VBMI
+//===----------------------------------------------------------------------===//
+
+#if defined(__x86_64__)
+namespace {
+/// A table of 256 bytes at 64 places.
+ASNET_VECTORS inline __m512i look(const uint8_t *table, __m512i index, __mmask64 isUpper) {
+  __m512i lower = _mm512_permutex2var_epi8(_mm512_loadu_si512(table), index,
+                                           _mm512_loadu_si512(table + 64));
+  __m512i upper = _mm512_permutex2var_epi8(_mm512_loadu_si512(table + 128), index,
+                                           _mm512_loadu_si512(table + 192));
+  return _mm512_mask_blend_epi8(isUpper, lower, upper);
+}
+
+/// What a block of filters needs besides codes and weights.
+struct Target {
+  const int32_t *constants; // of the block's filters
+  const int64_t *filters, *pixels; // offsets of sums
+  int32_t *sums;
+  bool adds;
+};
+
+template <int Pixels, int Filters, typename Segments>
+ASNET_VECTORS void multiply(const uint8_t *codes, const int32_t *weights, const Segments &segments,
+                            const Target &target) {
+  __m512i sums[Pixels][Filters];
+#pragma GCC unroll 8
+  for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 8
+    for (int f = 0; f < Filters; ++f)
+      sums[p][f] = _mm512_setzero_si512();
+  for (const auto &segment : segments) {
+    for (int64_t quad = 0; quad < segment.quads; ++quad) {
+      __m512i x[Pixels];
+#pragma GCC unroll 8
+      for (int p = 0; p < Pixels; ++p)
+        x[p] = _mm512_load_si512(codes + kRegister * p);
+#pragma GCC unroll 8
+      for (int f = 0; f < Filters; ++f) {
+        __m512i w = _mm512_set1_epi32(weights[f]);
+#pragma GCC unroll 8
+        for (int p = 0; p < Pixels; ++p)
+          sums[p][f] = _mm512_dpbusd_epi32(sums[p][f], x[p], w);
+      }
+      codes += kRegister * Pixels;
+      weights += Filters;
+    }
+    if (segment.shift) {
+      __m128i shift = _mm_cvtsi32_si128(segment.shift);
+#pragma GCC unroll 8
+      for (int p = 0; p < Pixels; ++p)
+#pragma GCC unroll 8
+        for (int f = 0; f < Filters; ++f)
+          sums[p][f] = _mm512_sll_epi32(sums[p][f], shift);
+    }
+  }
+#pragma GCC unroll 8
+  for (int f = 0; f < Filters; ++f) {
+    __m512i constant = _mm512_set1_epi32(target.constants[f]);
+#pragma GCC unroll 8
+    for (int p = 0; p < Pixels; ++p) {
+      int32_t *place = target.sums + (target.filters[f] + target.pixels[p]) * kVectorLanes;
+      __m512i sum = _mm512_add_epi32(sums[p][f], constant);
+      if (target.adds)
+        sum = _mm512_add_epi32(sum, _mm512_loadu_si512(place));
+      _mm512_storeu_si512(place, sum);
+    }
+  }
+}
+
+template <int Pixels, typename Segments>
+void multiplyBlock(int64_t filters, const uint8_t *codes, const int32_t *weights,
+                   const Segments &segments, const Target &target) {
+  switch (filters) {
+  case 1:
+    return multiply<Pixels, 1>(codes, weights, segments, target);
+  case 2:
+    return multiply<Pixels, 2>(codes, weights, segments, target);
+  case 3:
+    return multiply<Pixels, 3>(codes, weights, segments, target);
+  case 4:
+    return multiply<Pixels, 4>(codes, weights, segments, target);
+  case 5:
+    return multiply<Pixels, 5>(codes, weights, segments, target);
+  default:
+    return multiply<Pixels, 6>(codes, weights, segments, target);
+  }
+}
+
+/// 4 pixels of 16 lanes each, in one register.
+ASNET_VECTORS inline __m512i gather(const uint8_t *const at[4]) {
+  auto load = [](const uint8_t *place) __attribute__((always_inline, target("avx512f"))) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i *>(place));
+  };
+  __m512i result = _mm512_castsi128_si512(load(at[0]));
+  result = _mm512_inserti32x4(result, load(at[1]), 1);
+  result = _mm512_inserti32x4(result, load(at[2]), 2);
+  return _mm512_inserti32x4(result, load(at[3]), 3);
+}
+
+/// Sums, over the terms, rows of the table at the codes of `Tiles` groups of 4 pixels.
+template <int Tiles>
+ASNET_VECTORS void lookRows(const uint8_t *codes, const uint8_t *rows, const uint16_t *numbers,
+                            int64_t terms, __m512i (&sums)[Tiles][4]) {
+  const __m512i one = _mm512_set1_epi16(1);
+#pragma GCC unroll 4
+  for (int t = 0; t < Tiles; ++t)
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+      sums[t][i] = _mm512_setzero_si512();
+  for (int64_t term = 0; term < terms; term += 2, codes += 2 * Tiles * kRegister) {
+    const uint8_t *a = rows + 512 * numbers[term], *b = rows + 512 * numbers[term + 1];
+#pragma GCC unroll 4
+    for (int t = 0; t < Tiles; ++t) {
+      __m512i xa = _mm512_load_si512(codes + kRegister * t);
+      __m512i xb = _mm512_load_si512(codes + kRegister * (Tiles + t));
+      __mmask64 upperA = _mm512_movepi8_mask(xa), upperB = _mm512_movepi8_mask(xb);
+      __m512i lowA = look(a, xa, upperA), highA = look(a + 256, xa, upperA);
+      __m512i lowB = look(b, xb, upperB), highB = look(b + 256, xb, upperB);
+      __m512i a0 = _mm512_unpacklo_epi8(lowA, highA), a1 = _mm512_unpackhi_epi8(lowA, highA);
+      __m512i b0 = _mm512_unpacklo_epi8(lowB, highB), b1 = _mm512_unpackhi_epi8(lowB, highB);
+      sums[t][0] = _mm512_dpwssd_epi32(sums[t][0], _mm512_unpacklo_epi16(a0, b0), one);
+      sums[t][1] = _mm512_dpwssd_epi32(sums[t][1], _mm512_unpackhi_epi16(a0, b0), one);
+      sums[t][2] = _mm512_dpwssd_epi32(sums[t][2], _mm512_unpacklo_epi16(a1, b1), one);
+      sums[t][3] = _mm512_dpwssd_epi32(sums[t][3], _mm512_unpackhi_epi16(a1, b1), one);
+    }
+  }
+}
+
+/// Four registers, of which the i-th has in its j-th quarter the i-th quarter of pixel j, by pixels.
+ASNET_VECTORS inline void transposeQuarters(__m512i (&rows)[4]) {
+  __m512i ab0 = _mm512_shuffle_i32x4(rows[0], rows[1], 0x44);
+  __m512i ab1 = _mm512_shuffle_i32x4(rows[0], rows[1], 0xee);
+  __m512i cd0 = _mm512_shuffle_i32x4(rows[2], rows[3], 0x44);
+  __m512i cd1 = _mm512_shuffle_i32x4(rows[2], rows[3], 0xee);
+  rows[0] = _mm512_shuffle_i32x4(ab0, cd0, 0x88);
+  rows[1] = _mm512_shuffle_i32x4(ab0, cd0, 0xdd);
+  rows[2] = _mm512_shuffle_i32x4(ab1, cd1, 0x88);
+  rows[3] = _mm512_shuffle_i32x4(ab1, cd1, 0xdd);
+}
+
+template <int Tiles>
+ASNET_VECTORS void rowsOfFilter(const uint8_t *codes, const uint8_t *rows, const uint16_t *numbers,
+                                int64_t terms, const Target &target, int64_t pixels) {
+  __m512i sums[Tiles][4];
+  lookRows<Tiles>(codes, rows, numbers, terms, sums);
+  __m512i constant = _mm512_set1_epi32(*target.constants);
+#pragma GCC unroll 4
+  for (int t = 0; t < Tiles; ++t) {
+    transposeQuarters(sums[t]);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      if (4 * t + i >= pixels)
+        return;
+      int32_t *place = target.sums + (*target.filters + target.pixels[4 * t + i]) * kVectorLanes;
+      __m512i sum = _mm512_add_epi32(sums[t][i], constant);
+      if (target.adds)
+        sum = _mm512_add_epi32(sum, _mm512_loadu_si512(place));
+      _mm512_storeu_si512(place, sum);
+    }
+  }
+}
+} // namespace
+
+/// Writes the codes of `count` pixels as [pass][quad][pixel][lane][4], looked up for each pass.
+ASNET_VECTORS void Contraction::packCodes(const uint8_t *x, const int64_t *pixels, int64_t count,
+                                          uint8_t *panel) const {
+  alignas(64) uint8_t order[64];
+  for (int lane = 0; lane < 16; ++lane)
+    for (int i = 0; i < 4; ++i)
+      order[4 * lane + i] = 16 * i + lane;
+  const __m512i turn = _mm512_load_si512(order);
+  auto quads = static_cast<int64_t>(adjacent.size()), last = static_cast<int64_t>(termsX.size()) - 1;
+  for (int64_t quad = 0; quad < quads; ++quad)
+    for (int64_t p = 0; p < count; ++p) {
+      const uint8_t *base = x + pixels[p] * kVectorLanes;
+      __m512i codes;
+      if (adjacent[quad]) {
+        codes = _mm512_loadu_si512(base + termsX[4 * quad] * kVectorLanes);
+      } else {
+        const uint8_t *at[4];
+        for (int64_t i = 0; i < 4; ++i) // what is beyond the last one meets weights of 0
+          at[i] = base + termsX[std::min(4 * quad + i, last)] * kVectorLanes;
+        codes = gather(at);
+      }
+      codes = _mm512_permutexvar_epi8(turn, codes);
+      __mmask64 isUpper = _mm512_movepi8_mask(codes);
+      uint8_t *place = panel + (quad * count + p) * kRegister;
+      for (const LiftedPass &pass : passes) {
+        _mm512_store_si512(place, look(pass.left.data(), codes, isUpper));
+        place += quads * count * kRegister;
+      }
+    }
+}
+
+void Contraction::runLifted(const uint8_t *x, int32_t *y) const {
+  auto pixels = static_cast<int64_t>(pixelsX.size()), filters = static_cast<int64_t>(filtersW.size());
+  int64_t quads = static_cast<int64_t>(adjacent.size() * passes.size());
+  int64_t widest = 4;
+  while (widest > 1 && quads * widest * kRegister > kMostPanel)
+    widest /= 2;
+  uint8_t *panel = scratch(quads * widest * kRegister);
+  for (size_t group = 0; group < groupsX.size(); ++group)
+    for (int64_t first = 0; first < pixels;) {
+      int64_t count = widest;
+      while (count > pixels - first)
+        count /= 2;
+      packCodes(x + groupsX[group] * kVectorLanes, pixelsX.data() + first, count, panel);
+      for (size_t block = 0; block + 1 < blocks.size(); ++block) {
+        int64_t filter = blocks[block], size = blocks[block + 1] - filter;
+        const int32_t *weights = packed.data() + (group * filters + filter) * quads;
+        Target target{constantSums.data() + group * filters + filter, filtersY.data() + filter,
+                      pixelsY.data() + first, y + groupsY[group] * kVectorLanes, adds};
+        if (count == 4)
+          multiplyBlock<4>(size, panel, weights, segments, target);
+        else if (count == 2)
+          multiplyBlock<2>(size, panel, weights, segments, target);
+        else
+          multiplyBlock<1>(size, panel, weights, segments, target);
+      }
+      first += count;
+    }
+}
+
+ASNET_VECTORS void Contraction::runRows(const uint8_t *x, int32_t *y) const {
+  auto pixels = static_cast<int64_t>(pixelsX.size()), filters = static_cast<int64_t>(filtersW.size());
+  auto terms = static_cast<int64_t>(termsX.size());
+  int64_t padded = roundUp(terms, 2);
+  uint8_t *panel = scratch(padded * kRowTiles * kRegister);
+  for (size_t group = 0; group < groupsX.size(); ++group)
+    for (int64_t first = 0; first < pixels; first += 4 * kRowTiles) {
+      int64_t count = std::min(pixels - first, 4 * kRowTiles);
+      int64_t tiles = count > 8 ? 4 : count > 4 ? 2 : 1;
+      for (int64_t term = 0; term < padded; ++term)
+        for (int64_t tile = 0; tile < tiles; ++tile) {
+          const uint8_t *at[4];
+          for (int64_t i = 0; i < 4; ++i)
+            at[i] = x + (groupsX[group] + pixelsX[std::min(first + 4 * tile + i, pixels - 1)] +
+                         termsX[std::min(term, terms - 1)]) *
+                            kVectorLanes;
+          _mm512_store_si512(panel + (term * tiles + tile) * kRegister, gather(at));
+        }
+      for (int64_t filter = 0; filter < filters; ++filter) {
+        const uint16_t *numbers = rowNumbers.data() + (group * filters + filter) * padded;
+        Target target{constantSums.data() + group * filters + filter, filtersY.data() + filter,
+                      pixelsY.data() + first, y + groupsY[group] * kVectorLanes, adds};
+        if (tiles == 4)
+          rowsOfFilter<4>(panel, rows.data(), numbers, padded, target, count);
+        else if (tiles == 2)
+          rowsOfFilter<2>(panel, rows.data(), numbers, padded, target, count);
+        else
+          rowsOfFilter<1>(panel, rows.data(), numbers, padded, target, count);
+      }
+    }
+}
+#else
+void Contraction::packCodes(const uint8_t *, const int64_t *, int64_t, uint8_t *) const {}
+void Contraction::runLifted(const uint8_t *x, int32_t *y) const { runPortable(x, y); }
+void Contraction::runRows(const uint8_t *x, int32_t *y) const { runPortable(x, y); }
+#endif
+
+//===----------------------------------------------------------------------===//
+// Any processor
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Adds left * right to the sums of all lanes.
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void addProducts(uint32_t *sums, const uint8_t *left, const int16_t *right, int64_t terms,
+                 int64_t lanes) {
+  for (int64_t term = 0; term < terms; ++term)
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      sums[lane] += static_cast<uint32_t>(static_cast<int32_t>(left[term * lanes + lane]) *
+                                          right[term]);
+}
+} // namespace
+
+void Contraction::runPortable(const uint8_t *x, int32_t *y) const {
+  auto terms = static_cast<int64_t>(termsX.size()), filters = static_cast<int64_t>(filtersW.size());
+  auto passCount = static_cast<int64_t>(passes.size());
+  uint8_t *codes = scratch(terms * lanes * std::max<int64_t>(passCount, 1));
+  std::vector<uint32_t> sums(lanes);
+  std::vector<int16_t> rights(terms);
+  for (size_t group = 0; group < groupsX.size(); ++group)
+    for (size_t pixel = 0; pixel < pixelsX.size(); ++pixel) {
+      for (int64_t term = 0; term < terms; ++term) {
+        const uint8_t *from = x + (groupsX[group] + pixelsX[pixel] + termsX[term]) * lanes;
+        for (int64_t lane = 0; lane < lanes; ++lane)
+          if (isLifted)
+            for (int64_t pass = 0; pass < passCount; ++pass)
+              codes[(pass * terms + term) * lanes + lane] = passes[pass].left[from[lane]];
+          else
+            codes[term * lanes + lane] = from[lane];
+      }
+      for (int64_t filter = 0; filter < filters; ++filter) {
+        std::fill(sums.begin(), sums.end(), 0);
+        const uint8_t *weights = weightCodes.data() + (group * filters + filter) * terms;
+        for (int64_t pass = 0; pass < passCount; ++pass) {
+          for (int64_t term = 0; term < terms; ++term)
+            rights[term] = passes[pass].right[weights[term]];
+          addProducts(sums.data(), codes + pass * terms * lanes, rights.data(), terms, lanes);
+          int next = pass + 1 < passCount ? passes[pass + 1].shift : 0;
+          for (uint32_t &sum : sums)
+            sum <<= passes[pass].shift - next;
+        }
+        if (!isLifted)
+          for (int64_t term = 0; term < terms; ++term)
+            for (int64_t lane = 0; lane < lanes; ++lane)
+              sums[lane] += static_cast<uint32_t>(
+                  table[256 * static_cast<int64_t>(weights[term]) + codes[term * lanes + lane]]);
+        int32_t *place = y + (groupsY[group] + pixelsY[pixel] + filtersY[filter]) * lanes;
+        auto constant = static_cast<uint32_t>(constantSums[group * filters + filter]);
+        for (int64_t lane = 0; lane < lanes; ++lane)
+          place[lane] = static_cast<int32_t>(
+              sums[lane] + constant + (adds ? static_cast<uint32_t>(place[lane]) : 0U));
+      }
+    }
+}
+
+void Contraction::run(const uint8_t *x, int32_t *y) const {
+  if (isPortable)
+    runPortable(x, y);
+  else if (isLifted)
+    runLifted(x, y);
+  else
+    runRows(x, y);
+}
+
+extern "C" void asnet_contract(const Contraction *contraction, const uint8_t *x, int32_t *y) {
+  contraction->run(x, y);
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sums of products of 8-bit codes, a sample in each lane: what `approx-call-contractions` calls.
+//
+// The product is any function of two codes.  It is computed as
+//
+//   lifted:  sum_r (left_r[x] * right_r[w]) 2^shift_r + constant[w], exact products of bytes, or as
+//   rows:    table[w][x], where a vector of codes that share a weight looks up one row of the table.
+//
+// Both give the same bits: sums are modulo 2^32, in any order.
+
+#ifndef ASNET_MLIR_LIBS_CONTRACTION_H
+#define ASNET_MLIR_LIBS_CONTRACTION_H
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace asnet {
+
+/// Loops around the sum, and a stride for each of them in codes, weights and sums, in elements.
+struct ContractionShape {
+  std::vector<int64_t> ranges, reduces, x, w, y;
+  int64_t xOffset = 0, wOffset = 0, yOffset = 0;
+  int64_t lanes = 1;
+  bool adds = false; // to what is there
+};
+
+/// One exact product of bytes in the place of the core's.
+struct LiftedPass {
+  std::array<uint8_t, 256> left;  // of a code of the sample, as it lies in memory
+  std::array<int8_t, 256> right; // of a weight
+  int shift;
+};
+
+class Contraction {
+public:
+  /// Lifted.  `weights` is the array that `shape` walks; `constants` are of each weight's code.
+  Contraction(const ContractionShape &shape, const uint8_t *weights, std::vector<LiftedPass> passes,
+              const std::array<int32_t, 256> &constants, bool isPortable);
+  /// By rows of `table`, [256 weights][256 codes].
+  Contraction(const ContractionShape &shape, const uint8_t *weights, const int32_t *table,
+              bool isPortable);
+
+  void run(const uint8_t *x, int32_t *y) const;
+
+  /// Whether this processor has the instructions for more than portable code.
+  static bool isAccelerated();
+  /// Whether rows of `table` differ little enough for the vectors of `run`: by 16 bits.
+  static bool fitsRows(const int32_t *table);
+
+private:
+  struct Segment {
+    int64_t quads; // of codes, one pass after the other
+    int shift;     // of the sums behind it
+  };
+
+  Contraction(const ContractionShape &shape, bool isPortable);
+  void addConstants(const ContractionShape &shape, const uint8_t *weights,
+                    const std::array<int32_t, 256> &constants);
+  void packLifted(const ContractionShape &shape, const uint8_t *weights);
+  void packRows(const ContractionShape &shape, const uint8_t *weights);
+
+  void runLifted(const uint8_t *x, int32_t *y) const;
+  void runRows(const uint8_t *x, int32_t *y) const;
+  void runPortable(const uint8_t *x, int32_t *y) const;
+  void packCodes(const uint8_t *x, const int64_t *pixels, int64_t count, uint8_t *panel) const;
+
+  // Offsets in elements of the loops that only codes and sums (pixels), only weights and sums
+  // (filters), all three (groups), codes and weights (terms) depend on.
+  std::vector<int64_t> pixelsX, pixelsY, filtersW, filtersY, groupsX, groupsW, groupsY, termsX, termsW;
+  int64_t lanes;
+  bool adds, isPortable, isLifted = true;
+
+  std::vector<LiftedPass> passes; // greatest shift first
+  std::vector<Segment> segments;
+  std::vector<uint8_t> adjacent;       // of each quad of terms: its codes lie side by side
+  std::vector<int64_t> blocks;         // first filter of each block of filters, and their number
+  std::vector<int32_t> packed;         // [group][block][pass][quad][filter of the block], 4 bytes each
+  std::vector<int32_t> constantSums;   // [group][filter]
+  std::vector<uint8_t> rows;           // [257 weights][2][256]: low and high bytes; the last one is 0
+  std::vector<uint16_t> rowNumbers;    // [group][filter][term, padded]
+  std::vector<int32_t> table;          // portable rows: [256 weights][256]
+  std::vector<uint8_t> weightCodes;    // portable: [group][filter][term]
+};
+
+} // namespace asnet
+
+extern "C" void asnet_contract(const asnet::Contraction *contraction, const uint8_t *x, int32_t *y);
+
+#endif // ASNET_MLIR_LIBS_CONTRACTION_H
