@@ -79,18 +79,61 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   }
 };
 
+/// Whether an op only widens integers, operand for operand.
+bool isWidening(linalg::GenericOp op) {
+  Block::OpListType &ops = op.getBody()->getOperations();
+  return op.getNumParallelLoops() == op.getNumLoops() && ops.size() == 2 &&
+         isa<arith::ExtSIOp, arith::ExtUIOp>(ops.front()) &&
+         approx::isIntegerOfFormat(ops.front().getOperand(0).getType()) &&
+         ops.back().getOperand(0) == ops.front().getResult(0);
+}
+
+/// Integers are given another shape before they are widened: a depthwise convolution has its weights
+/// widened first, and then without the dimension of 1.
+template <typename Reshape>
+struct WidenLast : OpRewritePattern<Reshape> {
+  using OpRewritePattern<Reshape>::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(Reshape op, PatternRewriter &rewriter) const override {
+    auto widening = op.getSrc().template getDefiningOp<linalg::GenericOp>();
+    if (!widening || !isWidening(widening) || widening.getNumDpsInputs() != 1 ||
+        !llvm::all_of(widening.getIndexingMapsArray(), [](AffineMap m) { return m.isIdentity(); }))
+      return rewriter.notifyMatchFailure(op, "not of integers that are widened");
+    Value narrow = widening.getDpsInputOperand(0)->get();
+    Type element = cast<RankedTensorType>(narrow.getType()).getElementType();
+    auto type = cast<RankedTensorType>(op.getResultType());
+    Location loc = op.getLoc();
+    Value shaped;
+    if constexpr (std::is_same_v<Reshape, tensor::CollapseShapeOp>)
+      shaped = Reshape::create(rewriter, loc, type.clone(element), narrow,
+                               op.getReassociationIndices());
+    else
+      shaped = Reshape::create(rewriter, loc, type.clone(element), narrow,
+                               op.getReassociationIndices(), op.getMixedOutputShape());
+    Value empty = tensor::EmptyOp::create(
+        rewriter, loc, tensor::getMixedSizes(rewriter, loc, shaped), type.getElementType());
+    AffineMap identity = rewriter.getMultiDimIdentityMap(type.getRank());
+    SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
+    Operation &extension = widening.getBody()->front();
+    auto widened = linalg::GenericOp::create(
+        rewriter, loc, type, shaped, empty, ArrayRef{identity, identity}, iterators,
+        [&](OpBuilder &b, Location inside, ValueRange arguments) {
+          Value wide = b.create(inside, extension.getName().getIdentifier(), arguments.front(),
+                                type.getElementType())
+                           ->getResult(0);
+          linalg::YieldOp::create(b, inside, wide);
+        });
+    if (Attribute layer = op->getAttr(approx::kLayerAttrName))
+      widened->setAttr(approx::kLayerAttrName, layer);
+    rewriter.replaceOp(op, widened);
+    return success();
+  }
+};
+
 /// Integers that are only widened, operand for operand, before a reduction reads them: the body of the
 /// reduction widens them, so that its products have the operands that the network has.
 struct FuseWidening : OpRewritePattern<linalg::GenericOp> {
   using OpRewritePattern::OpRewritePattern;
-
-  static bool isWidening(linalg::GenericOp op) {
-    Block::OpListType &ops = op.getBody()->getOperations();
-    return op.getNumParallelLoops() == op.getNumLoops() && ops.size() == 2 &&
-           isa<arith::ExtSIOp, arith::ExtUIOp>(ops.front()) &&
-           approx::isIntegerOfFormat(ops.front().getOperand(0).getType()) &&
-           ops.back().getOperand(0) == ops.front().getResult(0);
-  }
 
   LogicalResult matchAndRewrite(linalg::GenericOp consumer,
                                 PatternRewriter &rewriter) const override {
@@ -154,7 +197,8 @@ struct ExtractSplatConstant : OpRewritePattern<tensor::ExtractOp> {
 struct FuseElementwise : impl::FuseElementwiseBase<FuseElementwise> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<FuseIntoConsumer, FuseWidening>(&getContext());
+    patterns.add<FuseIntoConsumer, FuseWidening, WidenLast<tensor::CollapseShapeOp>,
+                 WidenLast<tensor::ExpandShapeOp>>(&getContext());
     populateInlineSplatConstantPatterns(patterns);
     linalg::populateEraseUnusedOperandsAndResultsPatterns(patterns);
     linalg::GenericOp::getCanonicalizationPatterns(patterns, &getContext());

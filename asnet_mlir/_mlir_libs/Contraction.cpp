@@ -38,9 +38,9 @@ uint8_t *scratch(size_t size) {
 }
 
 /// The offsets of all iterations of some loops, outermost first, in each of three arrays.
-void spread(const std::vector<int64_t> &ranges, const std::vector<size_t> &loops,
-            std::initializer_list<std::pair<const std::vector<int64_t> *, std::vector<int64_t> *>>
-                arrays) {
+void spread(
+    const std::vector<int64_t> &ranges, const std::vector<size_t> &loops,
+    std::initializer_list<std::pair<const std::vector<int64_t> *, std::vector<int64_t> *>> arrays) {
   for (auto [strides, offsets] : arrays) {
     offsets->assign(1, 0);
     for (size_t loop : loops) {
@@ -77,8 +77,7 @@ Contraction::Contraction(const ContractionShape &shape, bool isPortable)
   }
   spread(shape.ranges, pixels, {{&shape.x, &pixelsX}, {&shape.y, &pixelsY}});
   spread(shape.ranges, filters, {{&shape.w, &filtersW}, {&shape.y, &filtersY}});
-  spread(shape.ranges, groups,
-         {{&shape.x, &groupsX}, {&shape.w, &groupsW}, {&shape.y, &groupsY}});
+  spread(shape.ranges, groups, {{&shape.x, &groupsX}, {&shape.w, &groupsW}, {&shape.y, &groupsY}});
   spread(shape.ranges, terms, {{&shape.x, &termsX}, {&shape.w, &termsW}});
   for (int64_t &offset : groupsX)
     offset += shape.xOffset;
@@ -93,9 +92,8 @@ Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
                          bool isPortable)
     : Contraction(shape, isPortable) {
   passes = std::move(given);
-  std::stable_sort(passes.begin(), passes.end(), [](const LiftedPass &a, const LiftedPass &b) {
-    return a.shift > b.shift;
-  });
+  std::stable_sort(passes.begin(), passes.end(),
+                   [](const LiftedPass &a, const LiftedPass &b) { return a.shift > b.shift; });
   addConstants(shape, weights, constants);
   packLifted(shape, weights);
 }
@@ -382,7 +380,8 @@ ASNET_VECTORS void Contraction::packCodes(const uint8_t *x, const int64_t *pixel
     for (int i = 0; i < 4; ++i)
       order[4 * lane + i] = 16 * i + lane;
   const __m512i turn = _mm512_load_si512(order);
-  auto quads = static_cast<int64_t>(adjacent.size()), last = static_cast<int64_t>(termsX.size()) - 1;
+  auto quads = static_cast<int64_t>(adjacent.size()),
+       last = static_cast<int64_t>(termsX.size()) - 1;
   for (int64_t quad = 0; quad < quads; ++quad)
     for (int64_t p = 0; p < count; ++p) {
       const uint8_t *base = x + pixels[p] * kVectorLanes;
@@ -406,7 +405,8 @@ ASNET_VECTORS void Contraction::packCodes(const uint8_t *x, const int64_t *pixel
 }
 
 void Contraction::runLifted(const uint8_t *x, int32_t *y) const {
-  auto pixels = static_cast<int64_t>(pixelsX.size()), filters = static_cast<int64_t>(filtersW.size());
+  auto pixels = static_cast<int64_t>(pixelsX.size()),
+       filters = static_cast<int64_t>(filtersW.size());
   int64_t quads = static_cast<int64_t>(adjacent.size() * passes.size());
   int64_t widest = 4;
   while (widest > 1 && quads * widest * kRegister > kMostPanel)
@@ -435,7 +435,8 @@ void Contraction::runLifted(const uint8_t *x, int32_t *y) const {
 }
 
 ASNET_VECTORS void Contraction::runRows(const uint8_t *x, int32_t *y) const {
-  auto pixels = static_cast<int64_t>(pixelsX.size()), filters = static_cast<int64_t>(filtersW.size());
+  auto pixels = static_cast<int64_t>(pixelsX.size()),
+       filters = static_cast<int64_t>(filtersW.size());
   auto terms = static_cast<int64_t>(termsX.size());
   int64_t padded = roundUp(terms, 2);
   uint8_t *panel = scratch(padded * kRowTiles * kRegister);
@@ -484,8 +485,8 @@ void addProducts(uint32_t *sums, const uint8_t *left, const int16_t *right, int6
                  int64_t lanes) {
   for (int64_t term = 0; term < terms; ++term)
     for (int64_t lane = 0; lane < lanes; ++lane)
-      sums[lane] += static_cast<uint32_t>(static_cast<int32_t>(left[term * lanes + lane]) *
-                                          right[term]);
+      sums[lane] +=
+          static_cast<uint32_t>(static_cast<int32_t>(left[term * lanes + lane]) * right[term]);
 }
 } // namespace
 
@@ -525,8 +526,8 @@ void Contraction::runPortable(const uint8_t *x, int32_t *y) const {
         int32_t *place = y + (groupsY[group] + pixelsY[pixel] + filtersY[filter]) * lanes;
         auto constant = static_cast<uint32_t>(constantSums[group * filters + filter]);
         for (int64_t lane = 0; lane < lanes; ++lane)
-          place[lane] = static_cast<int32_t>(
-              sums[lane] + constant + (adds ? static_cast<uint32_t>(place[lane]) : 0U));
+          place[lane] = static_cast<int32_t>(sums[lane] + constant +
+                                             (adds ? static_cast<uint32_t>(place[lane]) : 0U));
       }
     }
 }

@@ -27,7 +27,7 @@ struct ContractionShape {
 
 /// One exact product of bytes in the place of the core's.
 struct LiftedPass {
-  std::array<uint8_t, 256> left;  // of a code of the sample, as it lies in memory
+  std::array<uint8_t, 256> left; // of a code of the sample, as it lies in memory
   std::array<int8_t, 256> right; // of a weight
   int shift;
 };
@@ -51,7 +51,7 @@ public:
 private:
   struct Segment {
     int64_t quads; // of codes, one pass after the other
-    int shift;     // of the sums behind it
+    int shift; // of the sums behind it
   };
 
   Contraction(const ContractionShape &shape, bool isPortable);
@@ -67,20 +67,21 @@ private:
 
   // Offsets in elements of the loops that only codes and sums (pixels), only weights and sums
   // (filters), all three (groups), codes and weights (terms) depend on.
-  std::vector<int64_t> pixelsX, pixelsY, filtersW, filtersY, groupsX, groupsW, groupsY, termsX, termsW;
+  std::vector<int64_t> pixelsX, pixelsY, filtersW, filtersY, groupsX, groupsW, groupsY, termsX,
+      termsW;
   int64_t lanes;
   bool adds, isPortable, isLifted = true;
 
   std::vector<LiftedPass> passes; // greatest shift first
   std::vector<Segment> segments;
-  std::vector<uint8_t> adjacent;       // of each quad of terms: its codes lie side by side
-  std::vector<int64_t> blocks;         // first filter of each block of filters, and their number
-  std::vector<int32_t> packed;         // [group][block][pass][quad][filter of the block], 4 bytes each
-  std::vector<int32_t> constantSums;   // [group][filter]
-  std::vector<uint8_t> rows;           // [257 weights][2][256]: low and high bytes; the last one is 0
-  std::vector<uint16_t> rowNumbers;    // [group][filter][term, padded]
-  std::vector<int32_t> table;          // portable rows: [256 weights][256]
-  std::vector<uint8_t> weightCodes;    // portable: [group][filter][term]
+  std::vector<uint8_t> adjacent; // of each quad of terms: its codes lie side by side
+  std::vector<int64_t> blocks; // first filter of each block of filters, and their number
+  std::vector<int32_t> packed; // [group][block][pass][quad][filter of the block], 4 bytes each
+  std::vector<int32_t> constantSums; // [group][filter]
+  std::vector<uint8_t> rows; // [257 weights][2][256]: low and high bytes; the last one is 0
+  std::vector<uint16_t> rowNumbers; // [group][filter][term, padded]
+  std::vector<int32_t> table; // portable rows: [256 weights][256]
+  std::vector<uint8_t> weightCodes; // portable: [group][filter][term]
 };
 
 } // namespace asnet

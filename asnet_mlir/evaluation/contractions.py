@@ -2,9 +2,9 @@
 """Sums of products of 8-bit codes, quick whatever core makes the products.
 
 A product of two codes is a table of 256 x 256 words.  Either it is *lifted*: written as a sum of
-products of bytes, exact ones, for which processors have instructions; or vectors of codes that share
-a weight look up its *row*.  Both give the bits of the core's *model*, which is the third way
-([decision 27](docs/decisions/0027-contractions.md)).
+products of bytes, exact ones, for which processors have instructions; or vectors of codes that
+share a weight look up its *row*.  Both give the bits of the core's *model*, which is the third way
+(`docs/decisions/0027-contractions.md`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -157,10 +157,16 @@ def inlined(text: str) -> str:
         return str(module)
 
 
-def product_table(entry: int, signature: list[dict[str, Any]], parameters: np.ndarray) -> np.ndarray:
+def product_table(
+    entry: int, signature: list[dict[str, Any]], parameters: np.ndarray
+) -> np.ndarray:
     """Run the native code of a product; return int32[256 weights, 256 codes]."""
     codes = np.arange(256, dtype=np.uint8)
-    arrays = {0: np.tile(codes, 256), 1: np.repeat(codes, 256), 2: np.empty(_PAIRS, np.int32)}
+    arrays: dict[int, np.ndarray] = {
+        0: np.tile(codes, 256),
+        1: np.repeat(codes, 256),
+        2: np.empty(_PAIRS, np.int32),
+    }
     arguments, arena = [], 0
     for argument in signature:
         if argument["role"] == "value":
@@ -193,7 +199,7 @@ def contraction_from(attribute: Any) -> dict[str, Any]:
 class Product:
     """A product of two codes, as a table and, where it may be quicker, lifted."""
 
-    _chosen: dict[str, bool] = {}
+    _chosen: ClassVar[dict[str, bool]] = {}
 
     def __init__(self, table: np.ndarray, way: Way | None) -> None:
         """Take int32[256 weights, 256 codes]; `way` forces how sums are computed."""

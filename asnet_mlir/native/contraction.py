@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums of products of 8-bit codes: what `_mlir_libs/Contraction.h` computes, made for its weights."""
+"""Sums of products of 8-bit codes, made for their weights (`_mlir_libs/Contraction.h`)."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ class Contraction:
         ]
         offsets = tuple(described[f"{name}_offset"] for name in "xwy")
         empty = b""
+        parts: tuple[Any, ...]
         if isinstance(product, Lifted):
             parts = (list(product.shifts), product.left, product.right, product.constants)
         else:

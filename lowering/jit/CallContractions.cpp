@@ -72,7 +72,8 @@ private:
     Location loc = op.getLoc();
     // The body compares what takes part (approx-outline-contractions).
     auto compare = *op.getBody()->getOps<arith::CmpIOp>().begin();
-    OpOperand *samples = operandOf(op, compare.getLhs()), *weights = operandOf(op, compare.getRhs());
+    OpOperand *samples = operandOf(op, compare.getLhs()),
+              *weights = operandOf(op, compare.getRhs());
     OpOperand *sums = op.getDpsInitOperand(0);
     if (!samples || !weights)
       return op.emitError("a sum of products lost its operands");
@@ -104,8 +105,8 @@ private:
 
     unsigned position = function.getNumArguments();
     auto type = MemRefType::get({1}, b.getI8Type());
-    auto attributes = b.getDictionaryAttr(b.getNamedAttr(
-        approx::kContractionAttrName, entries.getDictionary(b.getContext())));
+    auto attributes = b.getDictionaryAttr(
+        b.getNamedAttr(approx::kContractionAttrName, entries.getDictionary(b.getContext())));
     if (failed(function.insertArgument(position, type, attributes, loc)))
       return failure();
     b.setInsertionPoint(op);
@@ -153,8 +154,8 @@ private:
   /// Erases the op that fills the sums with zeros right before, and says whether there is one.
   bool dropZeros(linalg::GenericOp op, Value sums) {
     Operation *previous = op->getPrevNode();
-    while (previous && llvm::none_of(previous->getOperands(),
-                                     [&](Value operand) { return operand == sums; })) {
+    while (previous &&
+           llvm::none_of(previous->getOperands(), [&](Value operand) { return operand == sums; })) {
       if (!isa<memref::AllocOp, memref::GetGlobalOp, memref::CollapseShapeOp,
                memref::ExpandShapeOp>(previous) &&
           !previous->hasTrait<OpTrait::ConstantLike>() && !isa<linalg::GenericOp>(previous))
@@ -185,9 +186,9 @@ private:
       return declared;
     OpBuilder outside = OpBuilder::atBlockBegin(module.getBody());
     Type index = outside.getIndexType();
-    auto declared = func::FuncOp::create(
-        outside, function.getLoc(), kFunction,
-        outside.getFunctionType({index, index, index}, TypeRange()));
+    auto declared =
+        func::FuncOp::create(outside, function.getLoc(), kFunction,
+                             outside.getFunctionType({index, index, index}, TypeRange()));
     declared.setPrivate();
     return declared;
   }

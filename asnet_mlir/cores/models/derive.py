@@ -264,7 +264,7 @@ def _derive_netlists(
                 refused += told if told not in refused else ""
             if table is not None:
                 # No vector code loads from a table: the model computes arrays itself.
-                table += looped_text(port_types(instance, flat), table)
+                table = looped_text(port_types(instance, flat), table)
                 candidates["table"] = {"text": table, "block": True}
             elif strategy:
                 raise InputError(

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Products of codes written as sums of exact products of bytes.
 
-A table M[x, w] of integers of rank r is U V with r columns and rows of integers: the rows of V are a
-basis of the lattice that M's rows span (Hermite normal form), made short (Lenstra, Lenstra and
-Lovasz, 1982), and U has the coordinates of M's rows, which are integers.  A column of U and a row of
-V are cut into bytes; each pair of bytes is a pass, an exact product.
+A table M[x, w] of integers of rank r is U V with r columns and rows of integers: the rows of V are
+a basis of the lattice that M's rows span (Hermite normal form), made short (Lenstra, Lenstra and
+Lovasz, 1982), and U has the coordinates of M's rows, which are integers.  A column of U and a row
+of V are cut into bytes; each pair of bytes is a pass, an exact product.
 """
 
 from __future__ import annotations
