@@ -50,9 +50,7 @@ class File:
     def constant(self, name, value, scale=None, zero=0, *, axis=0):
         """Add a tensor with a value."""
         value = np.asarray(value)
-        return self.tensor(
-            name, value.shape, value.dtype.name, scale, zero, data=value, axis=axis
-        )
+        return self.tensor(name, value.shape, value.dtype.name, scale, zero, data=value, axis=axis)
 
     def op(self, name, inputs, outputs, version=1, **options):
         """Add an op of the schema's name, `CONV_2D`; options as the schema names them."""
