@@ -14,6 +14,7 @@ from asnet_mlir.errors import InputError
 __all__ = [
     "DATA",
     "Parser",
+    "STRATEGY",
     "THREADS",
     "Verbs",
     "add_style",
@@ -36,6 +37,10 @@ _MODEL = (
 DATA = (
     "mnist:test, svhn_synthetic:test, svhn:FOLDER, fashion_mnist:test or cifar10:FOLDER (or "
     ":train; :N takes the first N samples), or FILE.npz with the arrays x and y"
+)
+STRATEGY = (
+    "force how cores are computed, with equal bits: lifted, rows or models (sums of products of "
+    "8-bit codes), or for models native, word, bitslice, table, simulated"
 )
 THREADS = "by default one a core"
 

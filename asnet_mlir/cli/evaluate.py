@@ -8,6 +8,7 @@ from typing import Any
 import asnet_mlir
 from asnet_mlir.cli.arguments import (
     DATA,
+    STRATEGY,
     THREADS,
     Verbs,
     add_verb,
@@ -33,11 +34,7 @@ def add(verbs: Verbs) -> None:
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
-    command.add_argument(
-        "--strategy",
-        metavar="S",
-        help="force how cores are computed, with the same bits: lifted, rows, models, word, ..",
-    )
+    command.add_argument("--strategy", metavar="S", help=STRATEGY)
 
 
 def run(options: Any) -> None:

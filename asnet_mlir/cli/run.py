@@ -9,6 +9,7 @@ from typing import Any
 import asnet_mlir
 from asnet_mlir.cli.arguments import (
     DATA,
+    STRATEGY,
     THREADS,
     Verbs,
     add_verb,
@@ -37,6 +38,7 @@ def add(verbs: Verbs) -> None:
         "--data", required=True, metavar="DATA", help=f"{DATA}; here x alone is enough"
     )
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
+    command.add_argument("--strategy", metavar="S", help=STRATEGY)
     command.add_argument("--layers", action="store_true", help="every layer's output as well")
     command.add_argument(
         "-o",
@@ -61,6 +63,7 @@ def run(options: Any) -> None:
         binding_of(options),
         layers=options.layers,
         threads=options.threads,
+        strategy=options.strategy,
     )
     arrays = {"outputs": result.outputs}
     if result.labels is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset, Samples, load_samples
+from asnet_mlir.evaluation.contractions import parse_strategy
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.frontends import load_model
 from asnet_mlir.worker import in_mlir_process
@@ -45,6 +46,7 @@ def run(
     *,
     layers: bool = False,
     threads: int | None = None,
+    strategy: str | None = None,
 ) -> Outputs:
     """Compile `model` under `binding` and return its outputs for `data`.
 
@@ -54,17 +56,21 @@ def run(
       binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
       layers: return every layer's output as well.
       threads: see `Evaluator`.
+      strategy: see `evaluate`.
 
     Raises:
       InputError, UnsupportedError: see `load_model`, `load_samples`, `asnet_mlir.compile`.
     """
+    forced, way = parse_strategy(strategy)
     network = load_model(model)
     samples, labels = load_samples(data, network.input_format)
     samples = samples.shaped(network.input_shape)
     samples.require_numbers()
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    evaluator = Evaluator(CompiledNetwork(network), binding, threads=threads)
+    evaluator = Evaluator(
+        CompiledNetwork(network, strategy=forced, way=way), binding, threads=threads
+    )
     if layers:
         outputs, found = evaluator.layer_outputs(samples.x)
         return Outputs(outputs, labels, found, evaluator.binding)
