@@ -20,6 +20,8 @@ constexpr int64_t kRegister = 64;    // bytes
 constexpr int64_t kMostFilters = 6;
 /// Bytes of codes of a tile: well inside the second-level cache.
 constexpr int64_t kMostPanel = 256 << 10;
+/// Bytes of codes that are looked up once for all pixels: about the second-level cache.
+constexpr int64_t kMostInPlace = 1 << 20;
 /// Groups of 4 pixels that look up a row together.
 constexpr int64_t kRowTiles = 4;
 
@@ -158,6 +160,7 @@ void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
       side = termsX[4 * quad + i] == termsX[4 * quad] + i;
     adjacent.push_back(side);
   }
+  findInPlace();
   // Blocks of nearly one size.
   int64_t count = roundUp(filters, kMostFilters) / kMostFilters;
   for (int64_t block = 0; block <= count; ++block)
@@ -174,6 +177,32 @@ void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
             std::memcpy(&word, bytes, 4);
             packed.push_back(word);
           }
+}
+
+/// Finds out whether terms are whole quads of codes that lie side by side, and pixels share them.
+void Contraction::findInPlace() {
+  auto isWhole = [](int64_t offset) { return offset % 4 == 0; };
+  auto quads = static_cast<int64_t>(adjacent.size());
+  auto [leastPixel, mostPixel] = std::minmax_element(pixelsX.begin(), pixelsX.end());
+  auto [leastGroup, mostGroup] = std::minmax_element(groupsX.begin(), groupsX.end());
+  auto [leastTerm, mostTerm] = std::minmax_element(termsX.begin(), termsX.end());
+  bool areQuads = *leastTerm == termsX[0] && isWhole(static_cast<int64_t>(termsX.size())) &&
+                  std::count(adjacent.begin(), adjacent.end(), 1) == quads;
+  for (int64_t quad = 0; areQuads && quad < quads; ++quad)
+    areQuads = isWhole(termsX[4 * quad] - termsX[0]);
+  for (int64_t pixel : pixelsX)
+    areQuads = areQuads && isWhole(pixel - *leastPixel);
+  for (int64_t group : groupsX)
+    areQuads = areQuads && isWhole(group - *leastGroup);
+  firstCode = *leastPixel + *leastGroup + *leastTerm;
+  codes = *mostPixel + *mostGroup + *mostTerm + 1 - firstCode;
+  auto read = static_cast<int64_t>(pixelsX.size() * groupsX.size() * termsX.size());
+  auto count = static_cast<int64_t>(passes.size());
+  isInPlace = areQuads && isWhole(codes) && read >= 2 * codes &&
+              codes * kVectorLanes * count <= kMostInPlace;
+  for (int64_t pass = 0; isInPlace && pass < count; ++pass)
+    for (int64_t quad = 0; quad < quads; ++quad)
+      quadOffsets.push_back((pass * codes + termsX[4 * quad] - termsX[0]) * kVectorLanes);
 }
 
 void Contraction::packRows(const ContractionShape &, const uint8_t *weights) {
@@ -231,7 +260,8 @@ struct Target {
 };
 
 template <int Pixels, int Filters, typename Segments>
-ASNET_VECTORS void multiply(const uint8_t *codes, const int32_t *weights, const Segments &segments,
+ASNET_VECTORS void multiply(const uint8_t *const *codes, const int64_t *offsets,
+                            const int32_t *weights, const Segments &segments,
                             const Target &target) {
   __m512i sums[Pixels][Filters];
 #pragma GCC unroll 8
@@ -244,7 +274,7 @@ ASNET_VECTORS void multiply(const uint8_t *codes, const int32_t *weights, const 
       __m512i x[Pixels];
 #pragma GCC unroll 8
       for (int p = 0; p < Pixels; ++p)
-        x[p] = _mm512_load_si512(codes + kRegister * p);
+        x[p] = _mm512_load_si512(codes[p] + *offsets);
 #pragma GCC unroll 8
       for (int f = 0; f < Filters; ++f) {
         __m512i w = _mm512_set1_epi32(weights[f]);
@@ -252,7 +282,7 @@ ASNET_VECTORS void multiply(const uint8_t *codes, const int32_t *weights, const 
         for (int p = 0; p < Pixels; ++p)
           sums[p][f] = _mm512_dpbusd_epi32(sums[p][f], x[p], w);
       }
-      codes += kRegister * Pixels;
+      ++offsets;
       weights += Filters;
     }
     if (segment.shift) {
@@ -279,21 +309,21 @@ ASNET_VECTORS void multiply(const uint8_t *codes, const int32_t *weights, const 
 }
 
 template <int Pixels, typename Segments>
-void multiplyBlock(int64_t filters, const uint8_t *codes, const int32_t *weights,
-                   const Segments &segments, const Target &target) {
+void multiplyBlock(int64_t filters, const uint8_t *const *codes, const int64_t *offsets,
+                   const int32_t *weights, const Segments &segments, const Target &target) {
   switch (filters) {
   case 1:
-    return multiply<Pixels, 1>(codes, weights, segments, target);
+    return multiply<Pixels, 1>(codes, offsets, weights, segments, target);
   case 2:
-    return multiply<Pixels, 2>(codes, weights, segments, target);
+    return multiply<Pixels, 2>(codes, offsets, weights, segments, target);
   case 3:
-    return multiply<Pixels, 3>(codes, weights, segments, target);
+    return multiply<Pixels, 3>(codes, offsets, weights, segments, target);
   case 4:
-    return multiply<Pixels, 4>(codes, weights, segments, target);
+    return multiply<Pixels, 4>(codes, offsets, weights, segments, target);
   case 5:
-    return multiply<Pixels, 5>(codes, weights, segments, target);
+    return multiply<Pixels, 5>(codes, offsets, weights, segments, target);
   default:
-    return multiply<Pixels, 6>(codes, weights, segments, target);
+    return multiply<Pixels, 6>(codes, offsets, weights, segments, target);
   }
 }
 
@@ -372,33 +402,53 @@ ASNET_VECTORS void rowsOfFilter(const uint8_t *codes, const uint8_t *rows, const
 }
 } // namespace
 
-/// Writes the codes of `count` pixels as [pass][quad][pixel][lane][4], looked up for each pass.
-ASNET_VECTORS void Contraction::packCodes(const uint8_t *x, const int64_t *pixels, int64_t count,
-                                          uint8_t *panel) const {
+/// The order that makes [16 lanes][4 codes] of [4 codes][16 lanes].
+ASNET_VECTORS static __m512i lanesFirst() {
   alignas(64) uint8_t order[64];
   for (int lane = 0; lane < 16; ++lane)
     for (int i = 0; i < 4; ++i)
       order[4 * lane + i] = 16 * i + lane;
-  const __m512i turn = _mm512_load_si512(order);
+  return _mm512_load_si512(order);
+}
+
+/// Writes all codes that are read as [pass][quad][lane][4], looked up for each pass.
+ASNET_VECTORS void Contraction::packAll(const uint8_t *x, uint8_t *place) const {
+  const __m512i turn = lanesFirst();
+  const uint8_t *from = x + firstCode * kVectorLanes;
+  for (int64_t at = 0; at < codes * kVectorLanes; at += kRegister) {
+    __m512i quad = _mm512_permutexvar_epi8(turn, _mm512_loadu_si512(from + at));
+    __mmask64 isUpper = _mm512_movepi8_mask(quad);
+    uint8_t *to = place + at;
+    for (const LiftedPass &pass : passes) {
+      _mm512_store_si512(to, look(pass.left.data(), quad, isUpper));
+      to += codes * kVectorLanes;
+    }
+  }
+}
+
+/// Writes the codes of `count` pixels as [pass][quad][pixel][lane][4], looked up for each pass.
+ASNET_VECTORS void Contraction::packCodes(const uint8_t *x, const int64_t *pixels, int64_t count,
+                                          uint8_t *panel) const {
+  const __m512i turn = lanesFirst();
   auto quads = static_cast<int64_t>(adjacent.size()),
        last = static_cast<int64_t>(termsX.size()) - 1;
   for (int64_t quad = 0; quad < quads; ++quad)
     for (int64_t p = 0; p < count; ++p) {
       const uint8_t *base = x + pixels[p] * kVectorLanes;
-      __m512i codes;
+      __m512i found;
       if (adjacent[quad]) {
-        codes = _mm512_loadu_si512(base + termsX[4 * quad] * kVectorLanes);
+        found = _mm512_loadu_si512(base + termsX[4 * quad] * kVectorLanes);
       } else {
         const uint8_t *at[4];
         for (int64_t i = 0; i < 4; ++i) // what is beyond the last one meets weights of 0
           at[i] = base + termsX[std::min(4 * quad + i, last)] * kVectorLanes;
-        codes = gather(at);
+        found = gather(at);
       }
-      codes = _mm512_permutexvar_epi8(turn, codes);
-      __mmask64 isUpper = _mm512_movepi8_mask(codes);
+      found = _mm512_permutexvar_epi8(turn, found);
+      __mmask64 isUpper = _mm512_movepi8_mask(found);
       uint8_t *place = panel + (quad * count + p) * kRegister;
       for (const LiftedPass &pass : passes) {
-        _mm512_store_si512(place, look(pass.left.data(), codes, isUpper));
+        _mm512_store_si512(place, look(pass.left.data(), found, isUpper));
         place += quads * count * kRegister;
       }
     }
@@ -409,26 +459,44 @@ void Contraction::runLifted(const uint8_t *x, int32_t *y) const {
        filters = static_cast<int64_t>(filtersW.size());
   int64_t quads = static_cast<int64_t>(adjacent.size() * passes.size());
   int64_t widest = 4;
-  while (widest > 1 && quads * widest * kRegister > kMostPanel)
+  while (!isInPlace && widest > 1 && quads * widest * kRegister > kMostPanel)
     widest /= 2;
-  uint8_t *panel = scratch(quads * widest * kRegister);
+  // Codes looked up: all, or those of a tile; behind these, how far each quad is from the first.
+  int64_t size = isInPlace ? codes * kVectorLanes * static_cast<int64_t>(passes.size())
+                           : quads * widest * kRegister;
+  uint8_t *place = scratch(size + quads * static_cast<int64_t>(sizeof(int64_t)));
+  auto *panelOffsets = reinterpret_cast<int64_t *>(place + size);
+  const int64_t *offsets = isInPlace ? quadOffsets.data() : panelOffsets;
+  if (isInPlace)
+    packAll(x, place);
+  int64_t offsetsFor = 0;
   for (size_t group = 0; group < groupsX.size(); ++group)
     for (int64_t first = 0; first < pixels;) {
       int64_t count = widest;
       while (count > pixels - first)
         count /= 2;
-      packCodes(x + groupsX[group] * kVectorLanes, pixelsX.data() + first, count, panel);
+      const uint8_t *at[4];
+      for (int64_t p = 0; p < count; ++p) {
+        int64_t code = groupsX[group] + pixelsX[first + p] + termsX[0] - firstCode;
+        at[p] = place + (isInPlace ? code * kVectorLanes : p * kRegister);
+      }
+      if (!isInPlace) {
+        packCodes(x + groupsX[group] * kVectorLanes, pixelsX.data() + first, count, place);
+        for (int64_t quad = 0; offsetsFor != count && quad < quads; ++quad)
+          panelOffsets[quad] = quad * count * kRegister;
+        offsetsFor = count;
+      }
       for (size_t block = 0; block + 1 < blocks.size(); ++block) {
-        int64_t filter = blocks[block], size = blocks[block + 1] - filter;
+        int64_t filter = blocks[block], wide = blocks[block + 1] - filter;
         const int32_t *weights = packed.data() + (group * filters + filter) * quads;
         Target target{constantSums.data() + group * filters + filter, filtersY.data() + filter,
                       pixelsY.data() + first, y + groupsY[group] * kVectorLanes, adds};
         if (count == 4)
-          multiplyBlock<4>(size, panel, weights, segments, target);
+          multiplyBlock<4>(wide, at, offsets, weights, segments, target);
         else if (count == 2)
-          multiplyBlock<2>(size, panel, weights, segments, target);
+          multiplyBlock<2>(wide, at, offsets, weights, segments, target);
         else
-          multiplyBlock<1>(size, panel, weights, segments, target);
+          multiplyBlock<1>(wide, at, offsets, weights, segments, target);
       }
       first += count;
     }
@@ -467,6 +535,7 @@ ASNET_VECTORS void Contraction::runRows(const uint8_t *x, int32_t *y) const {
     }
 }
 #else
+void Contraction::packAll(const uint8_t *, uint8_t *) const {}
 void Contraction::packCodes(const uint8_t *, const int64_t *, int64_t, uint8_t *) const {}
 void Contraction::runLifted(const uint8_t *x, int32_t *y) const { runPortable(x, y); }
 void Contraction::runRows(const uint8_t *x, int32_t *y) const { runPortable(x, y); }

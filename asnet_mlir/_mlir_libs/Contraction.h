@@ -63,6 +63,8 @@ private:
   void runLifted(const uint8_t *x, int32_t *y) const;
   void runRows(const uint8_t *x, int32_t *y) const;
   void runPortable(const uint8_t *x, int32_t *y) const;
+  void findInPlace();
+  void packAll(const uint8_t *x, uint8_t *place) const;
   void packCodes(const uint8_t *x, const int64_t *pixels, int64_t count, uint8_t *panel) const;
 
   // Offsets in elements of the loops that only codes and sums (pixels), only weights and sums
@@ -75,6 +77,10 @@ private:
   std::vector<LiftedPass> passes; // greatest shift first
   std::vector<Segment> segments;
   std::vector<uint8_t> adjacent; // of each quad of terms: its codes lie side by side
+  // Where several pixels read the same quads of codes these are looked up once, all of them.
+  bool isInPlace = false;
+  int64_t firstCode = 0, codes = 0; // that any pixel reads
+  std::vector<int64_t> quadOffsets; // in place, of [pass][quad]: bytes from a pixel's first one
   std::vector<int64_t> blocks; // first filter of each block of filters, and their number
   std::vector<int32_t> packed; // [group][block][pass][quad][filter of the block], 4 bytes each
   std::vector<int32_t> constantSums; // [group][filter]

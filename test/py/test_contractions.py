@@ -104,6 +104,33 @@ def test_every_way_is_the_definition(portable, shape, seed, rank):
 
 
 @pytest.mark.parametrize(
+    ("channels", "step", "filters", "pixels"),
+    [(8, 1, 13, 9), (4, 2, 5, 6), (12, 1, 1, 4), (4, 1, 6, 3), (6, 1, 4, 7)],
+)
+def test_codes_that_several_pixels_read(channels, step, filters, pixels):
+    """Where quads of channels lie side by side codes are looked up once; 6 channels are no quads."""
+    rng = np.random.default_rng(channels)
+    shape = {
+        "ranges": [2, pixels, filters, 3, channels],
+        "reduces": [0, 0, 0, 1, 1],
+        "x": [40 * channels, step * channels, 0, channels, 1],
+        "w": [0, 0, 1, channels * filters, filters],
+        "y": [pixels * filters, filters, 1, 0, 0],
+        **{f"{name}_offset": 0 for name in "xwy"},
+        "lanes": 16,
+        "adds": True,
+    }
+    weights = rng.integers(0, 256, extent(shape, "w"), np.uint8)
+    codes = rng.integers(0, 256, extent(shape, "x") * 16, np.uint8)
+    before = rng.integers(-(2**31), 2**31, extent(shape, "y") * 16).astype(np.int32)
+    table = low_rank(rng, 3)
+    for portable in PORTABLE:
+        sums = before.copy()
+        Contraction(shape, weights, lift(table), portable=portable)(codes, sums)
+        np.testing.assert_array_equal(sums, by_loops(shape, table, weights, codes, before))
+
+
+@pytest.mark.parametrize(
     ("name", "passes"),
     [("signed", 1), ("unsigned", 2), ("mixed", 1), ("cut", 7), ("zero", 0), ("constant", 0)],
 )
