@@ -31,7 +31,11 @@ from asnet_mlir.evaluation.contractions import (
 )
 from asnet_mlir.evaluation.stages import Stage, split_stages
 from asnet_mlir.ir import module_from_text, run_passes
-from asnet_mlir.native.contraction import contract_address
+from asnet_mlir.native.contraction import (
+    ACCELERATED_LANES,
+    contract_address,
+    is_accelerated,
+)
 from asnet_mlir.native.jit import block_libraries
 from asnet_mlir.native.objects import (
     Argument,
@@ -274,10 +278,13 @@ class StageCompiler:
         """Make one for `lanes` samples at once, 1 for scalars; see `derive_models`.
 
         Args:
-          way: of contractions (`contractions.py`); by default the quickest of each.
+          way: of contractions (`contractions.py`); by default the quickest of each, and `models`
+            where this processor has no vectors for the others.
         """
         self.lanes = lanes
-        self.way = way
+        # Portable code of contractions is slower than what LLVM makes of models.
+        has_vectors = is_accelerated() and lanes == ACCELERATED_LANES
+        self.way: Way | None = way or (None if has_vectors else "models")
         self._strategy = strategy
         self._requests: dict[tuple[str, ...], _Request] = {}
         self._products: dict[str, Product] = {}

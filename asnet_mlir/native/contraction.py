@@ -13,7 +13,10 @@ import numpy as np
 
 from asnet_mlir.native.objects import native_library
 
-__all__ = ["Contraction", "Lifted", "contract_address", "is_accelerated"]
+__all__ = ["ACCELERATED_LANES", "Contraction", "Lifted", "contract_address", "is_accelerated"]
+
+#: Samples that vectors of `_mlir_libs/Contraction.cpp` hold.
+ACCELERATED_LANES = 16
 
 
 def contract_address() -> int:

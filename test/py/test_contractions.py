@@ -108,7 +108,7 @@ def test_every_way_is_the_definition(portable, shape, seed, rank):
     [(8, 1, 13, 9), (4, 2, 5, 6), (12, 1, 1, 4), (4, 1, 6, 3), (6, 1, 4, 7)],
 )
 def test_codes_that_several_pixels_read(channels, step, filters, pixels):
-    """Where quads of channels lie side by side codes are looked up once; 6 channels are no quads."""
+    """Quads of channels side by side are looked up once for all pixels; 6 channels are none."""
     rng = np.random.default_rng(channels)
     shape = {
         "ranges": [2, pixels, filters, 3, channels],
