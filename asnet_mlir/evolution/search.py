@@ -170,7 +170,7 @@ class Search:
             if key in seen:
                 continue
             seen.add(key)
-            errors = self.problem.errors(circuit)
+            errors = self.problem.errors(circuit, self.threads)
             if any(abs(_value(errors, b.metric)) > b.most for b in self.goal.bounds):
                 continue
             place = int(np.searchsorted(places, abs(_value(errors, metric))))

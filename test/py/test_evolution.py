@@ -118,6 +118,30 @@ def test_compiled_figures_are_those_of_numpy(
     assert exact_errors(task, circuit) == (errors.MAE, errors.WCE, errors.EP, errors.bias)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_all_pairs_of_more_bits_than_a_run_of_blocks_has(signed: bool) -> None:
+    """Gates that the highest operand bits decide are left out; outputs may be constants there."""
+    widths = (10, 9)
+    exact = starts.multiplier(widths, 19, signed)
+    task = Task(exact, signed)
+    problem = Problem(task)
+    rng = np.random.default_rng(4)
+    for gates in (0, 40, 400):
+        builder = Builder(widths)
+        literals = [0, *builder.operands[0], *builder.operands[1]]
+        for _ in range(gates):
+            x, y = (int(v) ^ int(rng.integers(2)) for v in rng.choice(literals[-60:], 2))
+            literals.append((builder.differ if rng.integers(2) else builder.conjunction)(x, y))
+        outputs = [int(v) ^ int(rng.integers(2)) for v in rng.choice(literals, 19)]
+        circuit = builder.finish(outputs)
+        found = problem.errors(circuit)
+        expected = (found.MAE, found.WCE, found.EP, found.bias)
+        assert exact_errors(task, circuit, threads=1) == expected
+    cut = starts.multiplier(widths, 19, signed, cut=9)
+    found = problem.errors(cut)
+    assert exact_errors(task, cut) == (found.MAE, found.WCE, found.EP, found.bias)
+
+
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of a few thousand candidates."""

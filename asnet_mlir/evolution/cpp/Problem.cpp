@@ -27,6 +27,10 @@ double figure(Metric metric, const ErrorSums &sums, uint64_t pairs) {
 
 namespace {
 
+constexpr uint64_t kBlockPairs = 64 * kBlockWords;
+/// Inputs that have other values within a run of blocks, where all pairs are looked at.
+constexpr unsigned kRunBits = 16;
+
 /// A circuit's gates, computed for one block after the other.
 class BlockEvaluator {
 public:
@@ -97,6 +101,114 @@ private:
   std::vector<Plane> planes;
 };
 
+/// A circuit's gates for values of its highest inputs: what these decide is not computed.
+class FoldedEvaluator {
+public:
+  /// `inputs` points to the words of the lowest inputs; the others have values by `fold`.
+  FoldedEvaluator(const Kernels &kernels, const Circuit &circuit,
+                  const std::vector<const uint64_t *> &inputs)
+      : kernels(kernels), circuit(circuit), zero(kBlockWords), pointers{zero.get()} {
+    std::fill(zero.get(), zero.get() + kBlockWords, 0);
+    pointers.insert(pointers.end(), inputs.begin(), inputs.end());
+    outputs.resize(circuit.outputs.size());
+    inverted.resize(circuit.outputs.size());
+  }
+
+  /// Prepares `run` for the values of inputs that are not among the lowest: bit 0 the first one's.
+  void fold(unsigned inputs, uint64_t values) {
+    // Literals of variables: numbers below `given` are the constant and the lowest inputs.
+    const auto given = static_cast<uint32_t>(pointers.size());
+    literals.clear();
+    for (uint32_t variable = 0; variable < given; ++variable)
+      literals.push_back(2 * variable);
+    for (uint32_t input = given - 1; input < inputs; ++input)
+      literals.push_back(values >> (input - given + 1) & 1);
+    left.clear();
+    for (const Gate &gate : circuit.gates)
+      literals.push_back(folded(literals[gate.a >> 1] ^ (gate.a & 1),
+                                literals[gate.b >> 1] ^ (gate.b & 1), gate.isXor, given));
+    // How often each of the gates that are left is read: 0 for those that no output needs.
+    uses.assign(given + left.size(), 0);
+    for (uint32_t literal : circuit.outputs)
+      ++uses[literalOf(literal) >> 1];
+    for (size_t i = left.size(); i-- > 0;)
+      if (uses[given + i]) {
+        ++uses[left[i].a >> 1];
+        ++uses[left[i].b >> 1];
+      }
+    place(given);
+  }
+
+  void run() { kernels.gates(operations.data(), static_cast<unsigned>(operations.size()), 0); }
+
+  std::vector<const uint64_t *> outputs;
+  std::vector<uint64_t> inverted;
+
+private:
+  uint32_t literalOf(uint32_t literal) const { return literals[literal >> 1] ^ (literal & 1); }
+
+  /// Returns the literal of a gate, which is new where nothing simpler has its value.
+  uint32_t folded(uint32_t x, uint32_t y, bool isXor, uint32_t given) {
+    if (x > y)
+      std::swap(x, y);
+    if (isXor) {
+      if (x < 2)
+        return y ^ x;
+      if (x >> 1 == y >> 1)
+        return x ^ y;
+    } else {
+      if (x == 0 || (x ^ 1) == y)
+        return 0;
+      if (x == 1 || x == y)
+        return y;
+    }
+    left.push_back({x, y, isXor});
+    return 2 * static_cast<uint32_t>(given + left.size() - 1);
+  }
+
+  /// Gives the gates that are needed their words, those of gates that are read no more first.
+  void place(uint32_t given) {
+    pointers.resize(given + left.size());
+    operations.clear();
+    idle.clear();
+    size_t used = 0;
+    for (size_t i = 0; i < left.size(); ++i) {
+      if (!uses[given + i])
+        continue;
+      if (idle.empty()) {
+        if (used == planes.size())
+          planes.emplace_back(kBlockWords);
+        idle.push_back(planes[used++].get());
+      }
+      uint64_t *result = idle.back();
+      idle.pop_back();
+      pointers[given + i] = result;
+      const Gate &gate = left[i];
+      operations.push_back({pointers[gate.a >> 1], pointers[gate.b >> 1], result,
+                            gate.a & 1 ? ~0ull : 0, gate.b & 1 ? ~0ull : 0, gate.isXor});
+      for (uint32_t operand : {gate.a >> 1, gate.b >> 1})
+        if (--uses[operand] == 0 && operand >= given)
+          idle.push_back(const_cast<uint64_t *>(pointers[operand]));
+    }
+    for (size_t k = 0; k < outputs.size(); ++k) {
+      const uint32_t literal = literalOf(circuit.outputs[k]);
+      outputs[k] = pointers[literal >> 1];
+      inverted[k] = literal & 1 ? ~0ull : 0;
+    }
+    pointers.resize(given);
+  }
+
+  const Kernels &kernels;
+  const Circuit &circuit;
+  Plane zero;
+  std::vector<const uint64_t *> pointers; ///< to the words of the constant and the lowest inputs
+  std::vector<Plane> planes;
+  std::vector<uint64_t *> idle; ///< planes whose gates are read no more
+  std::vector<GateOperation> operations;
+  std::vector<uint32_t> literals, uses;
+  std::vector<Gate> left;
+};
+
 } // namespace
 
 ErrorSums measure(const Problem &problem, const Circuit &circuit) {
@@ -136,9 +248,11 @@ std::vector<uint64_t> countOnes(const Problem &problem, const Circuit &circuit) 
 ErrorSums measureAll(const Kernels &kernels, unsigned inputs, bool isSigned, const Circuit &circuit,
                      const Circuit &exact, uint64_t firstBlock, uint64_t blocks,
                      uint64_t &worstBlock) {
-  BlockInputs numbers(inputs);
-  BlockEvaluator own(kernels, circuit, numbers.pointers());
-  BlockEvaluator other(kernels, exact, numbers.pointers());
+  // The highest inputs have one value in many blocks.
+  const unsigned lowest = std::min(inputs, kRunBits);
+  BlockInputs numbers(lowest);
+  FoldedEvaluator own(kernels, circuit, numbers.pointers());
+  FoldedEvaluator other(kernels, exact, numbers.pointers());
   const auto bits = static_cast<unsigned>(exact.outputs.size());
   // The exact bits as they are: the kernel inverts only the circuit's.
   std::vector<Plane> exactPlanes;
@@ -149,6 +263,11 @@ ErrorSums measureAll(const Kernels &kernels, unsigned inputs, bool isSigned, con
   }
   ErrorSums sums;
   for (uint64_t block = firstBlock; block < firstBlock + blocks; ++block) {
+    const uint64_t run = block * kBlockPairs >> kRunBits;
+    if (block == firstBlock || block * kBlockPairs % (1ull << kRunBits) == 0) {
+      own.fold(inputs, run);
+      other.fold(inputs, run);
+    }
     numbers.count(block);
     own.run();
     other.run();
