@@ -49,6 +49,10 @@ def run(options: Any) -> None:
     if options.json:
         print_json(result.to_json())
         return
+    if options.debug:
+        for one in result.contractions:
+            passes = "" if one.passes is None else f", {one.passes} passes"
+            print(f"{one.layer}: {one.products:,} products, {one.way}{passes}")
     print(
         f"accuracy {result.accuracy:.4f} on {result.samples} samples in {result.seconds:.3f} s "
         f"(compiled in {result.compile_seconds:.2f} s), binding: {result.binding.label}"

@@ -17,6 +17,7 @@ import numpy as np
 from asnet_mlir.binding import Binding
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.stages import Stage
+from asnet_mlir.native.contraction import Contraction
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.formats import NumberFormat
 
@@ -152,6 +153,12 @@ class Backend(Protocol):
           enter: the input, where the plan begins with its rows.
           leave: the output, where it ends with them.
         """
+        ...
+
+    def contractions(
+        self, stages: Sequence[Any], weights: Weights
+    ) -> tuple[tuple[str, Contraction], ...]:
+        """Return the contractions of stages with their layers, in order."""
         ...
 
     def run(self, plan: Any, arrays: Mapping[int, np.ndarray], blocks: int, threads: int) -> None:

@@ -105,6 +105,15 @@ class CpuBackend:
             functions.append((move, [_value(leave.value), _value(leave.number)]))
         return Plan(functions, [sizes[number] for number in range(len(sizes))], arena, keep)
 
+    def contractions(
+        self, stages: Sequence[BoundStage], weights: Weights
+    ) -> tuple[tuple[str, Contraction], ...]:
+        return tuple(
+            (stage.stage.layer, contraction)
+            for stage in stages
+            for contraction in self._contract(stage, weights, self._prepare(stage, weights))
+        )
+
     def run(self, plan: Plan, arrays: Mapping[int, np.ndarray], blocks: int, threads: int) -> None:
         # A thread more takes as much memory as one.
         memory = sum(size for number, size in enumerate(plan.sizes) if number not in arrays)

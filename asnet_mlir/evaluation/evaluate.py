@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,22 @@ __all__ = ["Evaluation", "accuracy", "evaluate", "prepare_data"]
 
 
 @dataclass(frozen=True)
+class Contracted:
+    """How a layer's sums of products of 8-bit codes are computed.
+
+    Attributes:
+      way: `lifted` or `rows`.
+      passes: exact products of bytes for each product, of lifted ones.
+      products: of a sample.
+    """
+
+    layer: str
+    way: str
+    passes: int | None
+    products: int
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What one configuration reaches.
 
@@ -33,6 +49,7 @@ class Evaluation:
         wins ties, and an output row with a NaN counts as wrong.
       seconds: of running the samples, compilation apart.
       compile_seconds: of compiling the configuration.
+      contractions: how sums of products of 8-bit codes are computed, layer by layer.
     """
 
     binding: Binding
@@ -40,6 +57,7 @@ class Evaluation:
     samples: int
     seconds: float
     compile_seconds: float
+    contractions: tuple[Contracted, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as JSON values."""
@@ -49,6 +67,7 @@ class Evaluation:
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
             "binding": self.binding.to_json(),
+            "contractions": [asdict(one) for one in self.contractions],
         }
 
 
@@ -120,4 +139,8 @@ def evaluate(
         len(dataset),
         end - compiled,
         compiled - begin,
+        tuple(
+            Contracted(layer, "rows" if one.passes is None else "lifted", one.passes, one.products)
+            for layer, one in evaluator.contractions
+        ),
     )

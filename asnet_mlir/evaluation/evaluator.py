@@ -20,6 +20,7 @@ from asnet_mlir.evaluation.cpu_backend import CpuBackend
 from asnet_mlir.evaluation.layer_outputs import layer_values
 from asnet_mlir.evaluation.stages import split_stages
 from asnet_mlir.frontends import load_model
+from asnet_mlir.native.contraction import Contraction
 from asnet_mlir.native.objects import aligned
 from asnet_mlir.network import Network
 
@@ -188,6 +189,11 @@ class Evaluator:
         self.binding = self.network.complete(binding)
         self._bound = self._compiled.bind(self.binding)
         self._plan = self._compiled.plan(self._bound, enter=True, leave=True)
+
+    @property
+    def contractions(self) -> tuple[tuple[str, Contraction], ...]:
+        """Sums of products of 8-bit codes that are not computed by models, with their layers."""
+        return self._compiled.backend.contractions(self._bound, self._compiled.weights)
 
     def outputs(
         self,

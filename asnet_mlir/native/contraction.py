@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,12 @@ class Lifted:
 
 
 class Contraction:
-    """Sums of products for given weights; lives as long as plans that use its address."""
+    """Sums of products for given weights; lives as long as plans that use its address.
+
+    Attributes:
+      passes: exact products of bytes for each product; None where rows are looked up.
+      products: of a sample.
+    """
 
     def __init__(
         self,
@@ -77,6 +83,8 @@ class Contraction:
           product: lifted, or int32[256 weights, 256 codes], to be looked up by rows.
           portable: use no instructions that a processor may lack.
         """
+        self.passes = product.passes if isinstance(product, Lifted) else None
+        self.products = math.prod(described["ranges"])
         shape: Sequence[Sequence[int]] = [
             described[name] for name in ("ranges", "reduces", "x", "w", "y")
         ]

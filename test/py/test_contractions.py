@@ -248,7 +248,7 @@ def test_a_bound_adder_keeps_its_order(tmp_path):
 
 
 def test_another_core_compiles_nothing():
-    compiled = CompiledNetwork(network())
+    compiled = CompiledNetwork(network(), way="rows")
     compiled.bind(Binding.parse(["muli=mul8s_evolved:M=3"]))
     before = compiled.native_stages
     bound = compiled.bind(Binding.parse(["muli=truncated:N=8,SIGNED=1,CUT=3"]))
@@ -271,6 +271,24 @@ def test_weights_may_change():
     )
     np.testing.assert_array_equal(changed, models.outputs(x, {name: other}))
     assert (changed != evaluator.outputs(x)).any()
+
+
+def test_evaluate_says_how_layers_are_computed():
+    import asnet_mlir
+
+    fn, examples = network()
+    x = np.random.default_rng(4).integers(-128, 128, (9, *examples[0].shape[1:])).astype(np.int8)
+    data = (x, np.zeros(9, np.int64))
+    core = "muli=kulkarni:N=8,SIGNED=1"
+    results = {
+        way: asnet_mlir.evaluate((fn, examples), data, core, strategy=way)
+        for way in ("lifted", "rows", "models")
+    }
+    assert {one.accuracy for one in results.values()} == {results["rows"].accuracy}
+    assert [one.passes for one in results["lifted"].contractions] == [3] * 4
+    assert {one["way"] for one in results["rows"].to_json()["contractions"]} == {"rows"}
+    assert results["models"].contractions == ()
+    assert results["rows"].contractions[-1].products == 120 * 5
 
 
 def test_strategies_by_name():
