@@ -22,23 +22,68 @@ from asnet_mlir.support.files import write_whole
 from asnet_mlir.support.formats import FLOAT_FORMATS
 from asnet_mlir.support.json_input import check_keys, check_schema, read_json
 
-__all__ = ["Binding", "Rule", "accumulator_rule", "is_within", "layer_option"]
+__all__ = [
+    "Binding",
+    "Rule",
+    "accumulator_rule",
+    "is_within",
+    "layer_option",
+    "place_of",
+    "split_channels",
+]
 
 _FORMAT_VERSION = 1
 #: What would end a layer's name in a rule, a label or a list of labels.
-_QUOTED_LAYERS = re.compile(r"[\s,=\"\x00-\x1f\x7f]")
+_QUOTED_LAYERS = re.compile(r"[\s,=\"\x00-\x1f\x7f]|\[[0-9]+:[0-9]+\]$")
+_PART = re.compile(r"(.+)/\[([0-9]+):([0-9]+)\]", re.ASCII | re.DOTALL)
+#: Channels behind a layer's name.
+_CHANNELS = re.compile(r"\[([0-9]{1,9}):([0-9]{1,9})\]", re.ASCII)
+#: Kinds of ops that a layer's output channels may be bound apart for: products, and their sums.
+_BY_CHANNEL = ("mulf", "muli", "addi")
+
+
+def split_channels(name: str) -> tuple[str, tuple[int, int] | None]:
+    """Return a layer's name without the channels that its end says, and these: `conv/[0:8]`.
+
+    So the parts are named that `approx-split-channels` makes of a layer.
+    """
+    found = _PART.fullmatch(name)
+    return (found[1], (int(found[2]), int(found[3]))) if found else (name, None)
 
 
 def is_within(layer: str, scope: str | None) -> bool:
-    """Say whether a layer is `scope` or inside it, as `a/b` is inside `a`; None is the network."""
+    """Say whether a layer is `scope` or inside it; None is the network.
+
+    `a/b` is inside `a`, and channels are inside of more channels: `a/[0:4]` in `a/[0:8]`.
+    """
+    base, channels = split_channels(scope or "")
+    if channels is not None:
+        own, part = split_channels(layer)
+        return (
+            part is not None
+            and channels[0] <= part[0]
+            and part[1] <= channels[1]
+            and is_within(own, base)
+        )
     return scope is None or layer == scope or layer.startswith(f"{scope}/")
+
+
+def place_of(op: str, layer: str | None) -> str:
+    """Return ops of a kind in a layer as on the command line: `mulf@dense`, `muli@conv[0:8]`."""
+    if layer is None:
+        return op
+    name, channels = split_channels(layer)
+    quoted = _QUOTED_LAYERS.search(name)
+    part = f"[{channels[0]}:{channels[1]}]" if channels else ""
+    return f"{op}@{json.dumps(name, ensure_ascii=False) if quoted else name}{part}"
 
 
 @dataclass(frozen=True)
 class Rule:
     """Ops of kind `op`, in `layer` or everywhere, are computed by `instance`.
 
-    `typed` is the text that it was read from, which errors show; it makes no rule another one.
+    `layer` may end in the output channels that it is about, `conv/[0:8]`; `typed` is the text that
+    it was read from, which errors show, and makes no rule another one.
     """
 
     op: str
@@ -54,6 +99,20 @@ class Rule:
                 f"{self.instance.label}: computes {self.instance.core.op}, it can't be bound to "
                 f"{self.op}"
             )
+        if self.channels is None:
+            return
+        begin, end = self.channels
+        if begin >= end:
+            raise InputError(f"{self.place}: channels are BEGIN:END with BEGIN below END")
+        if self.op not in _BY_CHANNEL:
+            raise InputError(
+                f"{self.place}: channels are for {', '.join(_BY_CHANNEL)}, not for {self.op}"
+            )
+
+    @property
+    def channels(self) -> tuple[int, int] | None:
+        """The output channels that it is about, the end not included; None: all."""
+        return split_channels(self.layer or "")[1]
 
     def fits(self, kind: str, layer: str, format: str | None = None) -> bool:
         """Say whether it is about ops of a kind in a layer: that one, or one in its scope.
@@ -72,10 +131,7 @@ class Rule:
     @property
     def place(self) -> str:
         """What it is about, as on the command line: `mulf@dense`, `mulf@"fc 1"` or `mulf`."""
-        if self.layer is None:
-            return self.op
-        quoted = _QUOTED_LAYERS.search(self.layer)
-        return f"{self.op}@{json.dumps(self.layer, ensure_ascii=False) if quoted else self.layer}"
+        return place_of(self.op, self.layer)
 
     @property
     def label(self) -> str:
@@ -93,6 +149,8 @@ class Binding:
         seen: dict[tuple[str, str | None], list[Instance]] = {}
         for rule in self.rules:
             about = rule.op, rule.layer
+            if rule.channels is not None:
+                _check_overlap(rule, self.rules)
             others = seen.setdefault(about, [])
             if any(_meet(rule.instance, other) for other in others):
                 raise InputError(f"binding: two rules for {rule.place}")
@@ -103,10 +161,11 @@ class Binding:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Binding:
-        """Read rules written as `OP[@LAYER]=CORE[:P=20,M=3]`.
+        """Read rules written as `OP[@LAYER[BEGIN:END]]=CORE[:P=20,M=3]`.
 
-        A layer's name that has a `=` in it, or begins with a quotation mark, is written as a string
-        of JSON: `mulf@"a=b"=fmul`.
+        `[0:8]` are the layer's output channels 0 to 7.  A layer's name that has a `=` in it, begins
+        with a quotation mark or ends like channels is written as a string of JSON:
+        `mulf@"a=b"=fmul`.
 
         Raises:
           InputError: a malformed text, an unknown core or op, a parameter out of range.
@@ -115,7 +174,7 @@ class Binding:
         for text in texts:
             op, layer, core = _split_rule(text)
             if not op or not core or layer == "":
-                raise InputError(f"'{text}': write a binding as OP[@LAYER]=CORE[:P=20]")
+                raise InputError(f"'{text}': write a binding as OP[@LAYER[BEGIN:END]]=CORE[:P=20]")
             rules.append(Rule(op, parse_instance(core, op=op), layer, text))
         return cls(tuple(rules))
 
@@ -190,7 +249,10 @@ class Binding:
                     entry, entry["op"], entry.get("parameters", {})
                 )
                 instance = instance.without_given_defaults()
-                rules.append(Rule(entry["op"], instance, entry.get("layer")))
+                layer = entry.get("layer")
+                if "channels" in entry:
+                    layer = _part(layer, *entry["channels"][:2])
+                rules.append(Rule(entry["op"], instance, layer))
             except InputError as error:
                 raise type(error)(f"{place}: {error}") from None
         return cls(tuple(rules))
@@ -202,7 +264,7 @@ class Binding:
             "bindings": [
                 {
                     "op": rule.op,
-                    **({"layer": rule.layer} if rule.layer else {}),
+                    **_place_of(rule),
                     **describe(rule.instance),
                 }
                 for rule in self.rules
@@ -220,6 +282,16 @@ class Binding:
         for rule in self.rules:
             by_hash.setdefault(rule.instance.content_hash, rule.instance)
         return dict(enumerate(by_hash.values(), start=1))
+
+    @cached_property
+    def channels(self) -> dict[str, tuple[tuple[int, int], ...]]:
+        """The ranges of output channels that rules are about, by layer."""
+        found: dict[str, dict[tuple[int, int], None]] = {}
+        for rule in self.rules:
+            if rule.channels is not None:
+                layer = split_channels(rule.layer or "")[0]
+                found.setdefault(layer, {})[rule.channels] = None
+        return {layer: tuple(ranges) for layer, ranges in found.items()}
 
     @cached_property
     def pass_option(self) -> str:
@@ -306,9 +378,38 @@ def _is_file(text: str) -> bool:
     return "=" not in text and text.endswith(".json")
 
 
+def _part(layer: str | None, begin: int, end: int) -> str:
+    """Return the name of some channels of a layer."""
+    if layer is None:
+        raise InputError("channels: need a layer")
+    return f"{layer}/[{begin}:{end}]"
+
+
+def _place_of(rule: Rule) -> dict[str, Any]:
+    """Return where a rule holds, as keys of JSON."""
+    if rule.layer is None:
+        return {}
+    layer, channels = split_channels(rule.layer)
+    return {"layer": layer, **({"channels": list(channels)} if channels else {})}
+
+
+def _check_overlap(rule: Rule, others: Iterable[Rule]) -> None:
+    """Refuse a rule that shares some channels, but not all of one's, with another one."""
+    layer, (begin, end) = split_channels(rule.layer or "")[0], rule.channels or (0, 0)
+    for other in others:
+        if other is rule or other.op != rule.op or other.channels is None:
+            continue
+        if split_channels(other.layer or "")[0] != layer or other.channels == rule.channels:
+            continue
+        if max(begin, other.channels[0]) < min(end, other.channels[1]):
+            raise InputError(f"binding: {rule.place} and {other.place} have channels in common")
+
+
 def _rule(place: Any, core: Any) -> Rule:
-    """Return the rule that binds a place, `OP[@LAYER]`, to a core."""
+    """Return the rule that binds a place, `OP[@LAYER[BEGIN:END]]`, to a core."""
     op, at, layer = str(place).partition("@")
+    if found := _CHANNELS.search(layer):
+        layer = _part(layer[: found.start()], int(found[1]), int(found[2]))
     if not isinstance(core, Instance | str):
         raise InputError(f"binding of '{place}': a core is a text or an Instance, not {core!r:.60}")
     instance = core if isinstance(core, Instance) else parse_instance(core, op=op)
@@ -329,7 +430,12 @@ def _split_rule(text: str) -> tuple[str, str | None, str]:
             layer, end = json.JSONDecoder().raw_decode(text, len(op) + 1)
         except ValueError:
             raise InputError(f"'{text}': the layer's name lacks a closing quotation mark") from None
+        channels = _CHANNELS.match(text, end)
+        if channels:
+            layer, end = _part(layer, int(channels[1]), int(channels[2])), channels.end()
         equals, core = text[end : end + 1], text[end + 1 :]
+    elif at and (channels := _CHANNELS.search(layer)) and channels.end() == len(layer):
+        layer = _part(layer[: channels.start()], int(channels[1]), int(channels[2]))
     return op if equals == "=" else "", layer if at else None, core
 
 
@@ -340,6 +446,7 @@ def _rule_schema() -> tuple[dict[str, Any], Mapping[str, Any]]:
     properties = {
         **{key: value for key, value in entry["properties"].items() if key != "layers"},
         "layer": {"$ref": "#/$defs/name"},
+        "channels": {"type": "array", "minItems": 2, "items": {"type": "integer", "minimum": 0}},
         "format": {"enum": list(FLOAT_FORMATS)},
         # Every parameter is stated, no range.
         "parameters": {"type": "object", "additionalProperties": {"type": "integer"}},

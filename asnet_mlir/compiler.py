@@ -10,10 +10,10 @@ and fed back (`asnet compile --emit FORM`, `asnet-opt`).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from asnet_mlir.binding import Binding
+from asnet_mlir.binding import Binding, layer_option
 from asnet_mlir.cores import Instance, derive_models, load_core
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.cores.models.model import model_symbol
@@ -37,6 +37,7 @@ __all__ = [
     "bound_module",
     "mark_arguments",
     "model_texts",
+    "split_by_channels",
     "to_approx",
 ]
 
@@ -89,6 +90,39 @@ def mark_arguments(module: Any, network: Network) -> None:
         main.attributes["res_attrs"] = ir.ArrayAttr.get(
             [ir.DictAttr.get(sign(network.output_format))]
         )
+
+
+def split_by_channels(
+    approx: str, channels: Mapping[str, Sequence[tuple[int, int]]], every: int = 0
+) -> str:
+    """Compute ranges of layers' output channels apart in a module of the approx dialect.
+
+    Args:
+      channels: ranges by layer (`Binding.channels`).
+      every: all layers that have output channels in ranges of so many besides; 0: none.
+
+    Raises:
+      InputError: a layer without output channels, or a range that is beyond them.
+    """
+    if not channels and not every:
+        return approx
+    with module_from_text(approx) as module:
+        _split_channels(module, channels, every)
+        return str(module)
+
+
+def _split_channels(
+    module: Any, channels: Mapping[str, Sequence[tuple[int, int]]], every: int = 0
+) -> None:
+    ranges = ",".join(
+        f"{layer_option(layer)}={'+'.join(f'{begin}:{end}' for begin, end in some)}"
+        for layer, some in channels.items()
+    )
+    given = f"ranges={ranges} " if ranges else ""
+    try:
+        run_passes(module, f"builtin.module(approx-split-channels{{{given}every={every}}})", None)
+    except UnsupportedError as error:
+        raise InputError(f"binding: {error}") from None
 
 
 def bind(approx: str, binding: Binding) -> str:
@@ -242,6 +276,8 @@ def _apply(module: Any, binding: Binding) -> None:
     """Declare the binding's instances and run its rules."""
     if not binding.rules:
         return
+    if binding.channels:
+        _split_channels(module, binding.channels)
     _declare(module, binding.instances)
     pipeline = f"builtin.module(approx-bind-instances{{bindings={binding.pass_option}}})"
     try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from asnet_mlir.compiler import bind, to_approx
+from asnet_mlir.compiler import bind, split_by_channels, to_approx
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.cpu import to_llvm
 from asnet_mlir.frontends import load_model
@@ -58,7 +58,7 @@ def compile(
         return bind(approx, binding)
     if emit == "llvm":
         bind(approx, binding)  # names what does not fit the network
-        return to_llvm(approx, binding)
+        return to_llvm(split_by_channels(approx, binding.channels), binding)
     if batch != 1:
         raise InputError(f"form '{emit}' needs a batch of 1, not {batch}")
     return emit_hardware(network, binding, emit, style, lanes)

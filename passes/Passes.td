@@ -182,6 +182,43 @@ def BindInstances : Pass<"approx-bind-instances", "::mlir::ModuleOp"> {
                             "bindings OP=ID or OP@LAYER=ID, such as mulf=31,divf@dense=7">];
 }
 
+def SplitChannels : Pass<"approx-split-channels", "::mlir::ModuleOp"> {
+  let summary = "Compute ranges of a layer's output channels apart, so that each can be bound by itself";
+  let description = [{
+    An op of a layer that adds up products becomes one op for each range of its output channels: every
+    range that is given, or `every` so many channels, and what lies between. The parts' layers are named after the channels,
+    `conv/[0:8]`, and are inside of the layer as `a/b` is inside of `a`. Output channels are the loops
+    over outputs that choose weights: the filters of a convolution, the units of a dense layer, the
+    channels of a depthwise convolution. Where there are two such loops (groups, and filters of a
+    group) the channels count through both, and the outer one is split; `every` is rounded up to it. Parts
+    of a layer stay as they are.
+
+    No result changes: an output is computed by the same operations in the same order.
+
+    It is an error when a range is beyond the channels or divides a group, and when a layer has no such
+    op or no output channels.
+
+    - Before: `convert-arith-to-approx`, on tensors of static shapes; arguments that are weights have
+      `approx.weight`.
+    - After: slices of operands and results besides; nothing else changes.
+
+    ```mlir
+    // approx-split-channels{ranges=d=0:8}
+    %1 = linalg.generic .. ins(%x, %w : tensor<1x4xi8>, tensor<4x16xi8>) outs(%0 : tensor<1x16xi32>) attrs = {approx.layer = "d"}
+    ==>
+    %w0 = tensor.extract_slice %w[0, 0] [4, 8] [1, 1]
+    %y0 = linalg.generic .. ins(%x, %w0 : ..) outs(.. : tensor<1x8xi32>) attrs = {approx.layer = "d/[0:8]"}
+    %w1 = tensor.extract_slice %w[0, 8] [4, 8] [1, 1]
+    %y1 = linalg.generic .. ins(%x, %w1 : ..) outs(.. : tensor<1x8xi32>) attrs = {approx.layer = "d/[8:16]"}
+    ```
+  }];
+  let options = [ListOption<"ranges", "ranges", "std::string",
+                            "LAYER=BEGIN:END, several joined by a plus sign">,
+                 Option<"every", "every", "int64_t", "0",
+                        "in all layers that have output channels, in ranges of so many; 0: in none">];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def SubfToAddf : Pass<"approx-subf-to-addf"> {
   let summary = "Turn exact subtractions into additions, so that hardware needs no subtractor";
   let description = [{

@@ -127,7 +127,7 @@ def evaluate(
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
-    native = CompiledNetwork(network, strategy=forced, way=way)
+    native = CompiledNetwork(network, strategy=forced, way=way, channels=binding.channels)
     evaluator = Evaluator(native, binding, threads=threads)
     compiled = time.perf_counter()
     outputs = evaluator.outputs(dataset.x)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind, to_approx
+from asnet_mlir.compiler import bind, split_by_channels, to_approx
 from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation.backend import Backend, Compiled, Rows, Weights
@@ -60,6 +60,8 @@ class CompiledNetwork:
         strategy: Strategy | None = None,
         way: Way | None = None,
         backend: Backend | None = None,
+        channels: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+        every: int = 0,
     ) -> None:
         """Lower `model`, whatever `load_model` takes.
 
@@ -67,10 +69,15 @@ class CompiledNetwork:
           strategy: force one for the models of all cores; by default each core's fastest.
           way: force one for sums of products of codes; by default each one's quickest.
           backend: runs the stages; by default this machine's processor.
+          channels: ranges of output channels, by layer, that bindings will be about, besides those
+            of the network's own binding (`Binding.channels`).
+          every: see `split_by_channels`.
         """
         self.network: Network = load_model(model)
         batch = self.network.fixed_batch or 1
-        self.lowered = to_approx(self.network, batch)
+        own = self.network.binding.channels if self.network.binding else {}
+        parts = {**own, **(channels or {})}
+        self.lowered = split_by_channels(to_approx(self.network, batch), parts, every)
         split = split_stages(self.lowered)
         self.stages = split.stages
         self.backend: Backend = backend or CpuBackend(split.has_lanes, strategy, way)
@@ -184,7 +191,12 @@ class Evaluator:
           InputError, UnsupportedError: see `asnet_mlir.compile`.
         """
         self.threads = checked_threads(threads)
-        self._compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
+        if isinstance(model, CompiledNetwork):
+            self._compiled = model
+        else:
+            network = load_model(model)
+            channels = network.complete(binding).channels
+            self._compiled = CompiledNetwork(network, channels=channels)
         self.network = self._compiled.network
         self.binding = self.network.complete(binding)
         self._bound = self._compiled.bind(self.binding)

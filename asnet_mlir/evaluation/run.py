@@ -68,9 +68,8 @@ def run(
     samples.require_numbers()
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    evaluator = Evaluator(
-        CompiledNetwork(network, strategy=forced, way=way), binding, threads=threads
-    )
+    native = CompiledNetwork(network, strategy=forced, way=way, channels=binding.channels)
+    evaluator = Evaluator(native, binding, threads=threads)
     if layers:
         outputs, found = evaluator.layer_outputs(samples.x)
         return Outputs(outputs, labels, found, evaluator.binding)

@@ -37,11 +37,13 @@ class Constraints:
       layers: the only layers that an instance may be bound in, by op kind and content hash; those
         that are not here may be bound in all.
       scope: `network`: one instance per op kind; `layer`: one per op kind and layer.
+      channels: with the scope `layer`, one per so many output channels of a layer; 0: of all.
     """
 
     choices: Mapping[str, tuple[Instance | None, ...]]
     scope: str = "network"
     layers: Mapping[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    channels: int = 0
 
     def with_formats(self) -> Constraints:
         """Return them with the operands' format of every instance, as its Verilog shows it.
@@ -59,6 +61,7 @@ class Constraints:
         """Return the scope and, per op kind, the candidates besides the exact operation."""
         return {
             "scope": self.scope,
+            **({"channels": self.channels} if self.channels else {}),
             "choices": {
                 op: [
                     {
@@ -100,7 +103,9 @@ def _parse(content: Any, folder: Path) -> Constraints:
     if not isinstance(content, Mapping):
         raise InputError("the constraints must be an object with the key 'cores'")
     check_schema(content, constraints_schema(), constraints_schema())
-    scope = content.get("scope", "network")
+    scope, channels = content.get("scope", "network"), content.get("channels", 0)
+    if channels and scope != "layer":
+        raise InputError("channels: needs the scope 'layer'")
     choices: dict[str, list[Instance | None]] = {}
     seen: dict[tuple[str, str], str] = {}
     layers: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -117,7 +122,9 @@ def _parse(content: Any, folder: Path) -> Constraints:
             candidates.append(instance)
             if "layers" in entry:
                 layers[op, instance.content_hash] = tuple(entry["layers"])
-    return Constraints({op: tuple(instances) for op, instances in choices.items()}, scope, layers)
+    return Constraints(
+        {op: tuple(instances) for op, instances in choices.items()}, scope, layers, channels
+    )
 
 
 def _instances(entry: Mapping[str, Any], folder: Path, place: str) -> Iterator[Instance]:

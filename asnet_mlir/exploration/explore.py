@@ -223,7 +223,7 @@ def _explore(
     dataset = prepare_data(data, network)
     given = _given(constraints).with_formats()
     begin = time.perf_counter()
-    compiled = CompiledNetwork(network)
+    compiled = CompiledNetwork(network, every=given.channels)
     check_first_samples(compiled, dataset.x)
     layers = network_layers(compiled.lowered, network.fixed_batch or 1)
     space = DesignSpace.of(given, layers)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from asnet_mlir.binding import Binding, Rule, is_within
+from asnet_mlir.binding import Binding, Rule, is_within, place_of
 from asnet_mlir.cores import Instance, exact_instance
 from asnet_mlir.cores.reading.code_wrapper import wrapper_for
 from asnet_mlir.errors import InputError
@@ -34,7 +34,7 @@ class Variable:
     @property
     def label(self) -> str:
         """As on the command line: `mulf@dense`."""
-        return f"{self.op}@{self.layer}" if self.layer else self.op
+        return place_of(self.op, self.layer)
 
 
 @dataclass(frozen=True)

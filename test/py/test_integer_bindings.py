@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import asnet_mlir
-from asnet_mlir.binding import Binding, accumulator_rule
+from asnet_mlir.binding import Binding, accumulator_rule, is_within
 from asnet_mlir.cores import check, derive_models, parse_instance
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.reading.description import instance_from_description
@@ -260,3 +260,90 @@ def test_a_space_whose_core_fits_nothing():
     space = {"cores": [{"op": "muli", "core": "mul8u_evolved"}]}
     with pytest.raises(InputError, match="computes on u8, but muli is on i8 in the network; SIGN"):
         asnet_mlir.explore(network(), (X, np.zeros(len(X), int)), space)
+
+
+APPROX = "mul8s_evolved:M=20"
+
+
+def test_channels_are_bound_apart():
+    """Their outputs are those of the networks that bind the whole layer, beside each other."""
+    exact, whole = (Evaluator(network(), Binding.parse(b)).outputs(X)
+                    for b in ([], [f"muli@second={APPROX}"]))  # fmt: skip
+    assert (exact != whole).any(axis=0).all()
+    got = Evaluator(network(), Binding.parse([f"muli@second[1:2]={APPROX}"])).outputs(X)
+    assert (got == np.where([False, True, False], whole, exact)).all()
+    # The range wins over the layer, the layer over the network.
+    rules = [f"muli={APPROX}", "muli@second=imul:SIGNED=1", f"muli@second[2:3]={APPROX}"]
+    got = Evaluator(network(), Binding.parse(rules)).outputs(X)
+    first = Evaluator(network(), Binding.parse([f"muli@first={APPROX}"])).outputs(X)
+    both = Evaluator(network(), Binding.parse([f"muli={APPROX}"])).outputs(X)
+    assert (got == np.where([False, False, True], both, first)).all()
+
+
+def test_channels_of_sums_and_products():
+    rules = ["muli@second[0:2]=mul8s_evolved:M=20", "addi@second[1:3]=accumulator:N=14"]
+    separate = [
+        Evaluator(network(), Binding.parse([rule.replace("[0:2]", "").replace("[1:3]", "")
+                                            for rule in some])).outputs(X)
+        for some in (rules[:1], rules, rules[1:])
+    ]  # fmt: skip
+    got = Evaluator(network(), Binding.parse(rules)).outputs(X)
+    assert (got == np.stack([separate[k][:, k] for k in range(3)], axis=1)).all()
+
+
+def test_channels_survive(tmp_path):
+    texts = [f"muli@first[0:4]={APPROX}", f'muli@"fc 1"[4:8]={APPROX}', f'muli@"c[0:4]"={APPROX}']
+    binding = Binding.parse(texts)
+    assert binding.label == " ".join(texts)
+    assert binding.channels == {"first": ((0, 4),), "fc 1": ((4, 8),)}
+    assert [rule.layer for rule in binding.rules][2] == "c[0:4]"
+    binding.save(tmp_path / "b.json")
+    assert json.loads((tmp_path / "b.json").read_text())["bindings"][1]["channels"] == [4, 8]
+    assert Binding.load(tmp_path / "b.json") == binding
+    assert Binding.of({"muli@first[0:4]": APPROX}).rules[0] == binding.rules[0]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (["muli@second[1:4]=imul"], "layer 'second' has 3 output channels, not 4"),
+        (["muli@second[2:2]=imul"], r"muli@second\[2:2\]: channels are BEGIN:END with BEGIN below"),
+        (
+            ["muli@a[0:2]=imul", "muli@a[1:3]=imul"],
+            r"muli@a\[0:2\] and muli@a\[1:3\] have channels",
+        ),
+        (["muli@a[0:2]=imul", "muli@a[0:2]=imul"], r"two rules for muli@a\[0:2\]"),
+        (["muli@third[0:2]=imul:SIGNED=1"], "layer 'third' sums no products"),
+        (["addf@a[0:2]=fadd"], r"addf@a\[0:2\]: channels are for mulf, muli, addi, not for addf"),
+    ],
+)
+def test_channels_that_cannot_be(rules, message):
+    with pytest.raises(InputError, match=message):
+        Evaluator(network(), Binding.parse(rules))
+
+
+def test_channels_without_a_layer():
+    value = {"bindings": [{"op": "muli", "core": "imul", "channels": [0, 2]}]}
+    with pytest.raises(InputError, match=r"bindings\[0\]: channels: need a layer"):
+        Binding.from_json(value)
+
+
+def test_layers_and_channels_are_inside_of_each_other():
+    """As `approx::isWithin` has it; test/lit/passes/bind-instances.mlir tests that one."""
+    assert is_within("a/b/[0:4]", "a") and is_within("a/b/[0:4]", "a/[0:8]")
+    assert is_within("a/[0:4]", "a/[0:4]") and not is_within("a/[0:4]", "a/[1:4]")
+    assert not is_within("a", "a/[0:4]") and not is_within("b/[0:4]", "a/[0:4]")
+
+
+def test_a_space_by_channels():
+    space = {"scope": "layer", "channels": 4, "cores": [
+        {"op": "muli", "core": "mul8s_evolved", "parameters": {"M": 20}, "layers": ["first"]}
+    ]}  # fmt: skip
+    y = np.argmax(Evaluator(network()).outputs(X), axis=1)
+    found = asnet_mlir.explore(network(), (X, y), space)
+    assert [v.label for v in found.space.variables] == ["muli@first[0:4]", "muli@first[4:8]"]
+    assert len(found.results) == 4
+    again = asnet_mlir.evaluate(network(), (X, y), found.results[2].binding)
+    assert again.accuracy == found.results[2].accuracy
+    with pytest.raises(InputError, match="channels: needs the scope 'layer'"):
+        asnet_mlir.explore(network(), (X, y), {**space, "scope": "network"})

@@ -70,3 +70,17 @@ func.func @ancestor(%t: tensor<4xf32>) -> tensor<4xf32> {
   } -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// Channels are inside of more channels of the same layer.
+// RUN: asnet-opt %s "--approx-bind-instances=bindings=mulf@c/%5B0:8%5D=32,mulf@c=33" | FileCheck %s --check-prefix=CHANNELS
+
+// CHANNELS-LABEL: func.func @channels
+func.func @channels(%a: f32) {
+  // CHANNELS: approx.mulf {{.*}} {approx.layer = "c/[0:4]", instance = 32}
+  %0 = approx.mulf %a, %a {approx.layer = "c/[0:4]"} : f32
+  // CHANNELS: approx.mulf {{.*}} {approx.layer = "c/[4:12]", instance = 33}
+  %1 = approx.mulf %a, %a {approx.layer = "c/[4:12]"} : f32
+  // CHANNELS: approx.mulf {{.*}} {approx.layer = "c", instance = 33}
+  %2 = approx.mulf %a, %a {approx.layer = "c"} : f32
+  return
+}
