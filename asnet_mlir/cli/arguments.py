@@ -22,6 +22,8 @@ __all__ = [
     "binding_arguments",
     "binding_of",
     "bundle_arguments",
+    "compensated",
+    "compensation_arguments",
     "integer",
     "model_of",
     "network_arguments",
@@ -96,6 +98,36 @@ def binding_arguments() -> Parser:
         help="sum integers (addi) in so many bits, 2 to 32",
     )
     return bound
+
+
+def compensation_arguments() -> Parser:
+    """Return the arguments that make up for errors of cores in networks on integer codes."""
+    made_up = Parser(add_help=False)
+    for name, what in (
+        ("tune-weights", "replace weights by those whose products come nearest"),
+        ("control-variate", "add to each sum what its filter's errors are on average"),
+    ):
+        made_up.add_argument(
+            f"--{name}",
+            nargs="?",
+            const="",
+            metavar="DATA",
+            help=f"{what}, for the codes of DATA or for all alike",
+        )
+    return made_up
+
+
+def compensated(options: Any, model: Any, binding: Any) -> Any:
+    """Return the model with what `compensation_arguments` ask for."""
+    from asnet_mlir.compensation import add_control_variate, tune_weights
+
+    found = model
+    if options.tune_weights is not None:
+        found = tune_weights(model, binding, options.tune_weights or None).network
+    if options.control_variate is not None:
+        data = options.control_variate or None
+        found = add_control_variate(found, binding, data, meant=model).network
+    return found
 
 
 def bundle_arguments() -> Parser:

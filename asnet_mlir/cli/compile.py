@@ -13,6 +13,9 @@ from asnet_mlir.cli.arguments import (
     add_verb,
     binding_arguments,
     binding_of,
+    compensated,
+    compensation_arguments,
+    model_of,
     network_arguments,
 )
 from asnet_mlir.cli.printing import print_json, write_new
@@ -31,6 +34,7 @@ def add(verbs: Verbs) -> None:
         "print a network in one of its forms",
         network_arguments(),
         binding_arguments(),
+        compensation_arguments(),
     )
     command.add_argument(
         "--emit",
@@ -54,11 +58,13 @@ def run(options: Any) -> None:
 
     if options.batch is not None and options.batch < 1:
         raise InputError(f"--batch must be at least 1, not {options.batch}")
-    network = asnet_mlir.load_model(options.model, options.weights)
+    binding = binding_of(options)
+    model = compensated(options, model_of(options.model, options.weights), binding)
+    network = asnet_mlir.load_model(model)
     text = asnet_mlir.compile(
         network,
         options.emit,
-        binding_of(options),
+        binding,
         batch=options.batch,
         style=options.style,
         lanes=options.lanes,

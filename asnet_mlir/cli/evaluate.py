@@ -14,6 +14,8 @@ from asnet_mlir.cli.arguments import (
     add_verb,
     binding_arguments,
     binding_of,
+    compensated,
+    compensation_arguments,
     model_of,
     network_arguments,
 )
@@ -31,6 +33,7 @@ def add(verbs: Verbs) -> None:
         "accuracy of one configuration",
         network_arguments(),
         binding_arguments(),
+        compensation_arguments(),
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
@@ -39,10 +42,11 @@ def add(verbs: Verbs) -> None:
 
 def run(options: Any) -> None:
     """Carry the verb out."""
+    binding = binding_of(options)
     result = asnet_mlir.evaluate(
-        model_of(options.model, options.weights),
+        compensated(options, model_of(options.model, options.weights), binding),
         options.data,
-        binding_of(options),
+        binding,
         threads=options.threads,
         strategy=options.strategy,
     )

@@ -15,6 +15,8 @@ from asnet_mlir.cli.arguments import (
     add_verb,
     binding_arguments,
     binding_of,
+    compensated,
+    compensation_arguments,
     model_of,
     network_arguments,
 )
@@ -33,6 +35,7 @@ def add(verbs: Verbs) -> None:
         "outputs of a network, or of all its layers, into an .npz file",
         network_arguments(),
         binding_arguments(),
+        compensation_arguments(),
     )
     command.add_argument(
         "--data", required=True, metavar="DATA", help=f"{DATA}; here x alone is enough"
@@ -57,10 +60,11 @@ def run(options: Any) -> None:
     path = Path(options.output)
     if path.suffix != ".npz":
         raise InputError(f"{path}: outputs are written as .npz files; name it FILE.npz")
+    binding = binding_of(options)
     result = asnet_mlir.run(
-        model_of(options.model, options.weights),
+        compensated(options, model_of(options.model, options.weights), binding),
         options.data,
-        binding_of(options),
+        binding,
         layers=options.layers,
         threads=options.threads,
         strategy=options.strategy,

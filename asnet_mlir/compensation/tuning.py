@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weight tuning: weights whose approximate products are nearest to the exact ones.
+
+V. Mrazek, Z. Vasicek, L. Sekanina, M. A. Hanif, M. Shafique, ALWANN: Automatic Layer-Wise
+Approximation of Deep Neural Network Accelerators without Retraining, ICCAD 2019: each weight w of a
+layer is replaced by the code w' for which the core's products with w' are the nearest to the exact
+products with w.  Nearest is here the least mean square of the difference over the codes that the
+layer meets, or over all of them; zero points, biases and scales stay those of w.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.compensation.weighted_sums import (
+    WeightedSum,
+    activations,
+    as_approx,
+    find_sums,
+    histogram,
+    product_table,
+)
+from asnet_mlir.cores import Instance, ensure_checked
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.frontends import load_model
+from asnet_mlir.network import Network
+from asnet_mlir.worker import in_mlir_process
+
+__all__ = ["TunedLayer", "Tuning", "nearest_codes", "tune_weights"]
+
+#: Samples that the distribution of codes is taken of.
+DEFAULT_SAMPLES = 256
+
+
+@dataclass(frozen=True)
+class TunedLayer:
+    """What became of a layer's weights.
+
+    Attributes:
+      core: the label of the instance.
+      weights, changed: how many there are, and how many have another code.
+      error_before, error_after: root mean square of product minus exact product of the weights as
+        they were, over weights and codes.
+    """
+
+    layer: str
+    core: str
+    weights: int
+    changed: int
+    error_before: float
+    error_after: float
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A network with tuned weights, of the form `approx`, and what was done."""
+
+    network: Network
+    layers: tuple[TunedLayer, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the layers as JSON values."""
+        return [dict(vars(layer)) for layer in self.layers]
+
+
+@in_mlir_process(load=load_model)
+def tune_weights(
+    model: Any, binding: Any, data: Any = None, *, samples: int = DEFAULT_SAMPLES
+) -> Tuning:
+    """Replace weights of the layers whose products a binding gives a core.
+
+    Args:
+      model: whatever `load_model` takes, on integer codes.
+      binding: whatever `Binding.of` takes.
+      data: whatever `load_data` takes: the codes of its first samples are weighed as often as they
+        occur, layer by layer, in the exact network; without, all codes alike.
+      samples: of the data.
+
+    Raises:
+      InputError: the binding has no core for products of codes and weights in the network.
+      UnsupportedError: see `find_sums` and `product_table`.
+    """
+    network = load_model(model)
+    bound: Binding = network.complete(binding)
+    ensure_checked(bound.instances.values())
+    x = None if data is None else prepare_data(data, network).x[:samples]
+    network = replace(as_approx(network, bound), binding=None)
+    arrays = {weight.name: weight.value.copy() for weight in network.weights}
+    layers = []
+    for one in find_sums(network):
+        rule = bound.rule_for("muli", one.layer, one.operands.name)
+        if rule is not None:
+            codes = None if x is None else activations(network, one, x)
+            layers.append(_tune(one, rule.instance, arrays[one.weight], codes))
+    if not layers:
+        raise InputError(
+            f"{network.name}: binds no core to products of codes and weights ('{bound.label}'); "
+            "there is nothing to tune"
+        )
+    weights = tuple(replace(one, value=arrays[one.name]) for one in network.weights)
+    return Tuning(replace(network, weights=weights), tuple(layers))
+
+
+def _tune(
+    one: WeightedSum, instance: Instance, weights: np.ndarray, codes: np.ndarray | None
+) -> TunedLayer:
+    """Replace the weights of a sum in their array."""
+    low, high = (int(end) for end in one.operands.range)
+    count = high - low + 1
+    shares = np.zeros(count)
+    begin, end = (int(edge) for edge in one.codes.range)
+    inside = slice(begin - low, end - low + 1)
+    shares[inside] = 1 / (end - begin + 1) if codes is None else histogram(codes, one.codes)
+    part = one.part(weights)
+    before = part.astype(np.int64)
+    table = product_table(instance, one)
+    own = np.unique(before)
+    errors, chosen = nearest_codes(table, shares, low, own, (int(own[0]), int(own[-1])))
+    place = np.searchsorted(own, before)
+    part[...] = chosen[place].astype(part.dtype)
+    old = np.sqrt(errors[0][place].mean())
+    new = np.sqrt(errors[1][place].mean())
+    changed = int((part.astype(np.int64) != before).sum())
+    return TunedLayer(one.layer, instance.label, before.size, changed, float(old), float(new))
+
+
+def nearest_codes(
+    table: np.ndarray, shares: np.ndarray, low: int, weights: np.ndarray, allowed: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each weight the code whose products are nearest to the weight's exact ones.
+
+    Args:
+      table: products [codes, weights] of all numbers from `low` on.
+      shares: how often each code occurs, float64[codes].
+      weights: int64[n].
+      allowed: the least and the greatest code that may be chosen.
+
+    Returns:
+      Mean squares of the differences, float64[2, n]: for the weights themselves, for what was
+      chosen.  The codes, int64[n]; the weight itself where no other one is nearer.
+    """
+    x = np.arange(len(shares), dtype=np.float64) + low
+    columns = np.arange(allowed[0], allowed[1] + 1)
+    products = table[:, columns - low].astype(np.float64)
+    # The mean square of T(x, v) - x w is E[T^2] - 2 w E[x T] + w^2 E[x^2].
+    squares, mixed = shares @ products**2, (shares * x) @ products
+    power = float(shares @ x**2)
+    w = weights[:, None].astype(np.float64)
+    distances = np.maximum(squares - 2 * w * mixed + w**2 * power, 0)
+    rows, own = np.arange(len(weights)), weights - allowed[0]
+    best = distances.argmin(axis=1)
+    best = np.where(distances[rows, best] < distances[rows, own], best, own)
+    return np.stack([distances[rows, own], distances[rows, best]]), columns[best]
