@@ -24,7 +24,10 @@ import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES
-from asnet_mlir.compensation.weighted_sums import (
+from asnet_mlir.cores import Instance, ensure_checked
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.evaluation.weighted_sums import (
     WeightedSum,
     activations,
     as_approx,
@@ -37,9 +40,6 @@ from asnet_mlir.compensation.weighted_sums import (
     text_of,
     texts_of_maps,
 )
-from asnet_mlir.cores import Instance, ensure_checked
-from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.frontends import load_model
 from asnet_mlir.ir import module_from_text
 from asnet_mlir.network import ApproxTexts, Network

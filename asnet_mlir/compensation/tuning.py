@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compensation.weighted_sums import (
+from asnet_mlir.cores import Instance, ensure_checked
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.evaluation.weighted_sums import (
     WeightedSum,
     activations,
     as_approx,
@@ -24,9 +27,6 @@ from asnet_mlir.compensation.weighted_sums import (
     histogram,
     product_table,
 )
-from asnet_mlir.cores import Instance, ensure_checked
-from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.frontends import load_model
 from asnet_mlir.network import Network
 from asnet_mlir.worker import in_mlir_process

@@ -7,9 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from asnet_mlir.binding import Binding, is_within
 from asnet_mlir.cores.metrics.subject import Histogram
 from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.evaluation.recorded_operands import record_operands
+from asnet_mlir.evaluation.weighted_sums import (
+    WeightedSum,
+    activations,
+    as_approx,
+    find_sums,
+    pairs,
+)
+from asnet_mlir.frontends import load_model
+from asnet_mlir.network import Network
 from asnet_mlir.support.formats import FLOAT_OPS
 
 __all__ = ["operand_codes", "operand_samples"]
@@ -39,6 +50,57 @@ def operand_samples(
     return Histogram(a.view(np.float32), b.view(np.float32), name=name)
 
 
+#: Samples whose codes are counted.
+_SAMPLES = 256
+
+
+def _integer_sums(network: Network, layer: str | None) -> list[WeightedSum]:
+    """Return the sums of products of codes and weights in a layer, or everywhere."""
+    if network.input_format.is_float:
+        return []
+    found = find_sums(as_approx(network, Binding()))
+    inside = [one for one in found if is_within(one.layer, layer)]
+    if found and not inside:
+        having = ", ".join(dict.fromkeys(one.layer for one in found))
+        raise InputError(f"layer '{layer}' has no muli; layers with muli: {having}")
+    return inside
+
+
+def _own_codes(
+    network: Network,
+    data: Any,
+    sums: list[WeightedSum],
+    widths: tuple[int, int],
+    signed: bool,
+    layer: str | None,
+) -> Histogram:
+    """Return the pairs of codes and weights that sums multiply, each pair once."""
+    dataset = prepare_data(data, network)
+    plain = as_approx(network, Binding())
+    arrays = {weight.name: weight.value for weight in network.weights}
+    counts: dict[tuple[int, int], float] = {}
+    for one in sums:
+        codes = activations(plain, one, dataset.x[:_SAMPLES])
+        met = pairs(one, codes, one.part(arrays[one.weight]))
+        low = int(one.operands.range[0])
+        for a, b in np.argwhere(met):
+            numbers = (int(a) + low, int(b) + low)
+            key = numbers if signed else (abs(numbers[0]), abs(numbers[1]))
+            counts[key] = counts.get(key, 0.0) + float(met[a, b])
+    a, b = np.array(list(counts), np.int64).T
+    for what, values, width in (("a code", a, widths[0]), ("a weight", b, widths[1])):
+        low, high = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
+        beyond = values[(values < low) | (values > high)]
+        if beyond.size:
+            raise InputError(
+                f"{network.name}: {what} is {beyond[0]}, which {width} bits do not hold"
+            )
+    place = f"{network.name}, layer {layer}" if layer else network.name
+    return Histogram(
+        a, b, np.array(list(counts.values())), name=f"codes of {place} on {dataset.name}"
+    )
+
+
 def operand_codes(
     model: Any,
     data: Any,
@@ -57,9 +119,15 @@ def operand_codes(
       model, data, layer, seed: as for `operand_samples`.
       widths: bits of the codes of each operand.
 
+    A network on integer codes gives its own codes, counted over the first samples of the data
+    (`weighted_sums.pairs`): weights are b, and an unsigned circuit sees magnitudes.
+
     Raises:
-      InputError: as `operand_samples`.
+      InputError: as `operand_samples`; codes of more bits than the circuit has.
     """
+    network = load_model(model)
+    if sums := _integer_sums(network, layer):
+        return _own_codes(network, data, sums, widths, signed, layer)
     samples = operand_samples(model, data, "mulf", layer, seed=seed)
     codes = []
     for values, width in zip((samples.a, samples.b), widths, strict=True):

@@ -12,10 +12,17 @@ from jax import lax
 from asnet_mlir.binding import Binding
 from asnet_mlir.compensation import add_control_variate, tune_weights
 from asnet_mlir.compensation.tuning import nearest_codes
-from asnet_mlir.compensation.weighted_sums import activations, as_approx, find_sums, product_table
 from asnet_mlir.cores import parse_instance
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.evaluation.operand_samples import operand_codes
+from asnet_mlir.evaluation.weighted_sums import (
+    activations,
+    as_approx,
+    find_sums,
+    pairs,
+    product_table,
+)
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
 
@@ -167,6 +174,38 @@ def test_a_control_variate_word_by_word():
         "dense": {"muli": 360, "addi": 360},
         "dense/variate": {"addi": 72},
     }
+
+
+def test_the_pairs_that_a_sum_multiplies(network):
+    """Of a dense layer each pair is counted; of a convolution each code of a channel alike."""
+    plain = as_approx(network, Binding())
+    conv, depthwise, dense = find_sums(plain)
+    codes = activations(plain, dense, X)
+    want = np.zeros((256, 256))
+    for k in range(96):
+        np.add.at(want, np.ix_(codes[:, k].astype(int) + 128, LAST[k].astype(int) + 128), 1)
+    assert (pairs(dense, codes, LAST) == want).all()
+    for one, weights, by in ((conv, KERNEL, 2), (depthwise, DEPTHWISE, 3)):
+        codes = activations(plain, one, X)
+        part = one.part(weights)
+        channels = codes.reshape(-1, codes.shape[-1]) if codes.ndim == 4 else codes
+        want = np.zeros((256, 256))
+        for c in range(channels.shape[1]):
+            a = np.bincount(channels[:, c].astype(int) + 128, minlength=256)
+            b = np.bincount(weights.take(c, by).ravel().astype(int) + 128, minlength=256)
+            want += np.outer(a, b)
+        assert (pairs(one, codes, part) == want).all()
+
+
+def test_codes_of_a_network_weight_circuits(network):
+    found = operand_codes(network, data(), (8, 8), True, "dense")
+    assert found.weight.sum() == 24 * 96 * 5
+    magnitudes = operand_codes(network, data(), (8, 8), False, "dense")
+    assert magnitudes.a.min() >= 0 and magnitudes.weight.sum() == found.weight.sum()
+    with pytest.raises(InputError, match="layer 'last' has no muli; layers with muli: conv, dep"):
+        operand_codes(network, data(), (8, 8), True, "last")
+    with pytest.raises(InputError, match="three: a (code|weight) is -?[0-9]+, which 6 bits do not"):
+        operand_codes(network, data(), (6, 6), True, "dense")
 
 
 def test_nothing_to_make_up_for(network):

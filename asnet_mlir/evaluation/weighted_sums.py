@@ -28,6 +28,7 @@ __all__ = [
     "find_sums",
     "histogram",
     "linalg_ops",
+    "pairs",
     "product_table",
     "renumbered",
     "text_of",
@@ -54,6 +55,8 @@ class WeightedSum:
       filter_axes, filter_dims: the dimensions of the weights, and the loops, that tell filters
         apart, which are outputs.
       summed: the loops that are summed over, and how far each goes.
+      shared: dimensions of the codes and of the weights that are one loop: a code meets the weights
+        of its own place there.
     """
 
     layer: str
@@ -68,6 +71,7 @@ class WeightedSum:
     filter_axes: tuple[int, ...]
     filter_dims: tuple[int, ...]
     summed: tuple[tuple[int, int], ...]
+    shared: tuple[tuple[int, int], ...]
 
     def part(self, weights: np.ndarray) -> np.ndarray:
         """Return the view of the weights' array that the op reads."""
@@ -172,6 +176,11 @@ def _weighted_sum(op: Any, layer: str, position: int, names: dict[int, str]) -> 
         tuple(d for _, d in parallel),
         tuple(
             (d, size) for d, size in zip(dims, sizes, strict=True) if "reduction" in iterators[d]
+        ),
+        tuple(
+            (axis, loops.index(text))
+            for axis, text in enumerate(texts_of_maps(op)[activation])
+            if text in loops
         ),
     )
 
@@ -305,6 +314,28 @@ def product_table(instance: Instance, one: WeightedSum) -> np.ndarray:
     if signed:
         found -= (found >> (one.result.width - 1)) << one.result.width
     return found.reshape(len(bits), len(bits))
+
+
+def pairs(one: WeightedSum, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return how often each number of a code meets each of a weight, float64[codes, weights].
+
+    Where windows move over codes, all of them count alike, those at the edges too.
+
+    Args:
+      codes: what the sum reads, [samples, ..].
+      weights: what it reads of its weights (`WeightedSum.part`).
+    """
+    low, high = (int(end) for end in one.operands.range)
+    size = high - low + 1
+
+    def counted(array: np.ndarray, axes: list[int]) -> np.ndarray:
+        rows = np.moveaxis(array, axes, range(len(axes))).astype(np.int64)
+        rows = rows.reshape(int(np.prod([array.shape[axis] for axis in axes], dtype=int)), -1)
+        places = np.arange(len(rows))[:, None] * size + rows - low
+        return np.bincount(places.ravel(), minlength=len(rows) * size).reshape(-1, size)
+
+    met = counted(codes, [axis for axis, _ in one.shared]).astype(np.float64).T
+    return met @ counted(weights, [axis for _, axis in one.shared])
 
 
 def histogram(codes: np.ndarray, format: NumberFormat) -> np.ndarray:
