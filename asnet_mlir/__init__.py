@@ -19,6 +19,8 @@ _VERBS = {
     "compile": "asnet_mlir.emit",
     "evaluate": "asnet_mlir.evaluation",
     "run": "asnet_mlir.evaluation",
+    "quantize": "asnet_mlir.quantization",
+    "quantization_outcome": "asnet_mlir.quantization",
     "explore": "asnet_mlir.exploration",
     "report": "asnet_mlir.reports",
     "generate": "asnet_mlir.hardware",

@@ -13,6 +13,7 @@ from asnet_mlir.errors import InputError
 
 __all__ = [
     "DATA",
+    "MODEL",
     "Parser",
     "STRATEGY",
     "THREADS",
@@ -30,7 +31,7 @@ __all__ = [
     "number",
 ]
 
-_MODEL = (
+MODEL = (
     "classification_mnist, convolutional_mnist or convolutional_svhn; FILE.keras; "
     "the folder of a SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet compile -o' "
     "wrote); or MODULE:FUNCTION, which returns a function of JAX or TensorFlow and example "
@@ -72,7 +73,7 @@ def add_verb(
 def network_arguments() -> Parser:
     """Return the arguments that name a network."""
     network = Parser(add_help=False)
-    network.add_argument("model", metavar="MODEL", help=_MODEL)
+    network.add_argument("model", metavar="MODEL", help=MODEL)
     network.add_argument(
         "--weights",
         metavar="FILE.npz",

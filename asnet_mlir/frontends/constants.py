@@ -20,7 +20,11 @@ from asnet_mlir.ir import walk
 from asnet_mlir.network import Weight
 from asnet_mlir.support.formats import BF16, format_of_element
 
-__all__ = ["constants_to_arguments", "main_of"]
+__all__ = ["WEIGHT_ATTRIBUTE", "constants_to_arguments", "main_of"]
+
+#: The attribute that names a weight, of `@main`'s arguments and of constants; the approx dialect
+#: has it as well.
+WEIGHT_ATTRIBUTE = "approx.weight"
 
 #: Of integer constants that are weights.
 _INTEGER_WIDTHS = (8, 16)
@@ -41,8 +45,9 @@ def constants_to_arguments(
     """Append an argument to `@main` for each constant that is a weight.
 
     Those are arrays of floats, and of integers of at most 16 bits (wider ones are indices more
-    often than not), that are not one number throughout.  The module is changed; calls must be
-    inlined.  A constant with a NaN stays where it is.
+    often than not), that are not one number throughout, and those that say a weight's name
+    (`approx.weight`), whatever they hold.  The module is changed; calls must be inlined.  A
+    constant with a NaN stays where it is.
 
     Args:
       weights: those that `@main` takes already; names are made different from theirs.
@@ -73,14 +78,20 @@ def constants_to_arguments(
             if key not in arguments:
                 if known is not None:
                     continue
-                scopes = (scope_of(use.owner.location) for use in op.result.uses)
-                scope = next((scope for scope in scopes if scope), "")
-                name = unique_name(f"{scope}/constant" if scope else "constant", taken)
-                added.append(Weight(name, value))
+                added.append(Weight(unique_name(_name(op), taken), value))
                 arguments[key] = _append(ir, main, block, added[-1])
             op.result.replace_all_uses_with(arguments[key])
             op.erase()
     return added
+
+
+def _name(constant: Any) -> str:
+    """Return what a constant is called: by itself, or by the layer of the first that reads it."""
+    if WEIGHT_ATTRIBUTE in constant.attributes:
+        return str(constant.attributes[WEIGHT_ATTRIBUTE].value)
+    scopes = (scope_of(use.owner.location) for use in constant.result.uses)
+    scope = next((scope for scope in scopes if scope), "")
+    return f"{scope}/constant" if scope else "constant"
 
 
 def _key(value: np.ndarray) -> tuple[str, tuple[int, ...], bytes]:
@@ -109,10 +120,11 @@ def _array(constant: Any) -> np.ndarray | None:
     # The type first: jaxlib raises when it meets an attribute of complex numbers.
     kind = ir.RankedTensorType(constant.result.type)
     format = format_of_element(str(kind.element_type))
-    if format is None or not (format.is_float or format.width in _INTEGER_WIDTHS):
+    is_named = WEIGHT_ATTRIBUTE in constant.attributes
+    if format is None or not (is_named or format.is_float or format.width in _INTEGER_WIDTHS):
         return None
     attribute = constant.attributes["value"]
-    if not isinstance(attribute, ir.DenseElementsAttr) or attribute.is_splat:
+    if not isinstance(attribute, ir.DenseElementsAttr) or (attribute.is_splat and not is_named):
         return None
     if format == BF16:
         value = _bfloat16(str(attribute), tuple(kind.shape))

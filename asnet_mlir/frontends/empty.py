@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.calls import inline_calls
 from asnet_mlir.frontends.locations import describe_op
 from asnet_mlir.ir import walk
 
@@ -29,7 +30,10 @@ def remove_empty_tensors(module: Any) -> None:
     from jaxlib.mlir import ir
 
     with module.context:
-        _inline_calls(ir, module)
+        inline_calls(
+            module,
+            lambda call: any(_is_empty(ir, v.type) for v in (*call.operands, *call.results)),
+        )
         ops = list(walk(module.operation))
         made = [op for op in ops if any(_is_empty(ir, result.type) for result in op.results)]
         taken = [op for op in ops if any(_is_empty(ir, value.type) for value in op.operands)]
@@ -49,44 +53,6 @@ def remove_empty_tensors(module: Any) -> None:
         for op in reversed(made):
             if not any(list(result.uses) for result in op.results):
                 op.erase()
-
-
-def _inline_calls(ir: Any, module: Any) -> None:
-    """Inline the calls through which such tensors go, and erase what is called no more."""
-    functions = {
-        op.attributes["sym_name"].value: op
-        for op in module.operation.regions[0].blocks[0].operations
-        if "sym_name" in op.attributes
-    }
-    inlined = set()
-    while calls := [
-        op
-        for op in walk(module.operation)
-        if op.name == "func.call"
-        and any(_is_empty(ir, value.type) for value in (*op.operands, *op.results))
-    ]:
-        call = calls[0]
-        name = call.attributes["callee"].value
-        inlined.add(name)
-        block = functions[name].regions[0].blocks[0]
-        values = dict(zip(block.arguments, call.operands, strict=True))
-        for view in block.operations:
-            op = view.operation
-            own = [values[value] for value in op.operands]
-            if op.name == "func.return":
-                for result, value in zip(call.results, own, strict=True):
-                    result.replace_all_uses_with(value)
-                break
-            copy = op.clone(ir.InsertionPoint(call)).operation
-            for index, value in enumerate(own):
-                copy.operands[index] = value
-            values.update(zip(op.results, copy.results, strict=True))
-        call.erase()
-    called = {
-        op.attributes["callee"].value for op in walk(module.operation) if op.name == "func.call"
-    }
-    for name in inlined - called:
-        functions[name].operation.erase()
 
 
 def _is_empty(ir: Any, kind: Any) -> bool:

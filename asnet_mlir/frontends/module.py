@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.frontends.constants import constants_to_arguments, main_of
+from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, constants_to_arguments, main_of
 from asnet_mlir.frontends.empty import remove_empty_tensors
 from asnet_mlir.frontends.locations import named_text, shorten_locations
 from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_sizes
@@ -19,7 +19,7 @@ from asnet_mlir.frontends.xla import run_by_xla
 from asnet_mlir.network import Elsewhere, Form, Weight, check_batch
 from asnet_mlir.support.formats import NumberFormat, format_of_element
 
-__all__ = ["WEIGHT_ATTRIBUTE", "LoweredModule", "check_samples", "lower_module"]
+__all__ = ["LoweredModule", "check_samples", "lower_module"]
 
 #: Batch sizes for which a network must be the same function of each sample.
 _BATCHES = (2, 3)
@@ -29,9 +29,6 @@ _BATCHES = (2, 3)
 _SCALES = (0.3, 1.0, 10.0)
 _TOLERANCE = 1e-4
 _SHARE = 0.98
-
-#: The attribute of `@main`'s arguments that names the weight; the approx dialect has it as well.
-WEIGHT_ATTRIBUTE = "approx.weight"
 
 
 class LoweredModule:

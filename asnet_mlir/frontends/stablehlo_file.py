@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.frontends.constants import main_of
-from asnet_mlir.frontends.module import WEIGHT_ATTRIBUTE, Traced, lower_module
+from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, main_of
+from asnet_mlir.frontends.module import Traced, lower_module
 from asnet_mlir.frontends.weights import (
     TensorKind,
     assign_weights,
@@ -21,7 +21,7 @@ from asnet_mlir.ir import walk
 from asnet_mlir.network import Network, Weight
 from asnet_mlir.support.formats import format_of_element
 
-__all__ = ["from_stablehlo_file", "parse_stablehlo"]
+__all__ = ["from_stablehlo_bytes", "from_stablehlo_file", "parse_stablehlo"]
 
 # MLIR's bytecode, and the producer that a portable artifact (versioned StableHLO) names in it.
 _BYTECODE = b"ML\xefR"
@@ -47,7 +47,12 @@ def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    module = parse_stablehlo(path, path.read_bytes())
+    return from_stablehlo_bytes(path, path.read_bytes(), weights)
+
+
+def from_stablehlo_bytes(path: Path, content: bytes, weights: Path | None = None) -> Network:
+    """Make a network of the content of a file, which need not exist; see `from_stablehlo_file`."""
+    module = parse_stablehlo(path, content)
     with module.context:
         main = main_of(module)
         if main is None:

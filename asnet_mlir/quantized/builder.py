@@ -89,6 +89,11 @@ class Builder:
         self._writer = Writer(name, tuple(input_shape), element)
         self.input = Value(self._writer.input, input)
 
+    @property
+    def writer(self) -> Writer:
+        """Writes the module: for operations that no method writes."""
+        return self._writer
+
     def program(self, output: Value) -> Program:
         """Return the module that gives `output`."""
         return self._writer.program(output.tensor)

@@ -19,6 +19,7 @@ __all__ = [
     "convolve",
     "correct_sums",
     "folded_bias",
+    "greatest_sums",
     "multiply_matrix",
     "ones",
     "requantize_sums",
@@ -58,10 +59,10 @@ class Convolution:
         return sizes[0], sizes[1]
 
 
-def check_accumulator(
+def greatest_sums(
     weights: np.ndarray, x: Quantization, bias: np.ndarray, zero: np.ndarray
-) -> None:
-    """Refuse sums that 32 bits may not hold.
+) -> np.ndarray:
+    """Return what the magnitudes of sums are at most: int64[channels].
 
     Args:
       weights: codes, channels last.
@@ -71,7 +72,15 @@ def check_accumulator(
     magnitudes = np.abs(weights.astype(np.int64)).reshape(-1, weights.shape[-1])
     greatest = max(abs(x.low), abs(x.high))
     offset = np.abs(zero) * greatest * len(magnitudes)
-    bound = int((magnitudes.sum(axis=0) * greatest + np.abs(bias) + offset).max(initial=0))
+    sums: np.ndarray = magnitudes.sum(axis=0) * greatest + np.abs(bias) + offset
+    return sums
+
+
+def check_accumulator(
+    weights: np.ndarray, x: Quantization, bias: np.ndarray, zero: np.ndarray
+) -> None:
+    """Refuse sums that 32 bits may not hold; see `greatest_sums`."""
+    bound = int(greatest_sums(weights, x, bias, zero).max(initial=0))
     if bound >= 1 << _ACCUMULATOR_BITS - 1:
         raise InputError(
             f"its sums may reach {bound}, which {_ACCUMULATOR_BITS} bits don't hold: take fewer "

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Float networks to networks of codes: what is found in them, what it costs, what is refused."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from conftest import make_conv, make_mlp
+
+import asnet_mlir
+from asnet_mlir.cli.main import main
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.quantization.accumulators import quantize_weights
+from asnet_mlir.quantization.graph import Graph
+from asnet_mlir.quantization.groups import Clamp
+from asnet_mlir.quantization.matching import find_groups
+from asnet_mlir.quantization.quantize import quantize_network
+from asnet_mlir.quantization.scheme import Scheme
+from asnet_mlir.quantized import Quantization
+from asnet_mlir.quantized.products import folded_bias, greatest_sums
+
+RNG = np.random.default_rng(7)
+IMAGES = RNG.standard_normal((40, 8, 8, 1)).astype(np.float32)
+
+
+def network_of(function, shape, name="net", dtype=np.float32):
+    return from_jax_function(function, (np.zeros((1, *shape), dtype),), name=name)
+
+
+def snr(exact, noisy) -> float:
+    """Signal to noise in dB."""
+    exact, noisy = np.float64(exact), np.float64(noisy)
+    return 10 * math.log10(np.sum(exact**2) / max(np.sum((noisy - exact) ** 2), 1e-30))
+
+
+def real_outputs(given, x):
+    """The outputs of a quantised network as real numbers."""
+    outputs = asnet_mlir.run(given.network, x).outputs
+    value = given.written.values[given.graph.output]
+    return outputs if value.quantization is None else value.quantization.numbers(outputs)
+
+
+def layers_of(lax, name, x):
+    import jax
+
+    with jax.named_scope(name):
+        return lax(x)
+
+
+def conv(x, channels, kernel=(3, 3), strides=(1, 1), padding="SAME", seed=0, **options):
+    """A convolution of NHWC images with random weights."""
+    import jax
+
+    groups = options.get("feature_group_count", 1)
+    weights = np.random.default_rng(seed).standard_normal(
+        (*kernel, x.shape[-1] // groups, channels)
+    )
+    return jax.lax.conv_general_dilated(
+        x,
+        weights.astype(np.float32) / np.float32(np.sqrt(weights[..., 0].size)),
+        strides,
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        **options,
+    )
+
+
+def plain(x):
+    return conv(x, 6)
+
+
+def strided(x):
+    return conv(x, 6, strides=(2, 1), padding=[(0, 1), (2, 0)])
+
+
+def dilated(x):
+    return conv(x, 6, rhs_dilation=(2, 2))
+
+
+def grouped(x):
+    return conv(conv(x, 6), 4, feature_group_count=2)
+
+
+def depthwise(x):
+    return conv(conv(x, 6), 12, feature_group_count=6)
+
+
+def channels_first(x):
+    import jax
+
+    weights = np.random.default_rng(3).standard_normal((5, 1, 3, 3)).astype(np.float32)
+    return jax.lax.conv_general_dilated(
+        x.transpose(0, 3, 1, 2), weights, (1, 1), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW")
+    )
+
+
+def one_dimensional(x):
+    import jax
+
+    weights = np.random.default_rng(4).standard_normal((3, 8, 5)).astype(np.float32)
+    return jax.lax.conv_general_dilated(
+        x[..., 0], weights, (2,), "SAME", dimension_numbers=("NWC", "WIO", "NWC")
+    )
+
+
+def normalized(x):
+    factor = np.linspace(-1, 2, 6, dtype=np.float32)
+    return conv(x, 6) * factor + np.float32(0.3) * factor
+
+
+def normalized_before(x):
+    import jax
+
+    factor = np.linspace(0.5, 2, 6, dtype=np.float32)
+    x = jax.lax.reduce_window(conv(x, 6), -np.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+    return conv(jax.nn.relu(x * factor - np.float32(0.1) * factor), 4, seed=1)
+
+
+def residual(x):
+    import jax
+
+    x = jax.nn.relu6(conv(x, 6))
+    return jax.nn.relu(x + conv(x, 6, seed=1)) - conv(x, 6, seed=2)
+
+
+def pooled(x):
+    import jax
+
+    x = conv(x, 6)
+    ones = (1, 3, 3, 1), (1, 2, 2, 1), "SAME"
+    counts = jax.lax.reduce_window(np.ones(x.shape, np.float32), 0.0, jax.lax.add, *ones)
+    average = jax.lax.reduce_window(x, 0.0, jax.lax.add, *ones) / counts
+    largest = jax.lax.reduce_window(x, -np.inf, jax.lax.max, *ones)
+    return jax.numpy.concatenate([average, largest], axis=-1)
+
+
+def averaged(x):
+    return conv(x, 6).mean(axis=(1, 2)) @ np.random.default_rng(1).standard_normal((6, 4)).astype(
+        np.float32
+    )
+
+
+def activated(x):
+    import jax
+
+    x = jax.nn.silu(conv(x, 6))
+    x = jax.nn.leaky_relu(conv(x, 6, seed=1), 0.1)
+    return jax.nn.gelu(conv(x, 6, seed=2))
+
+
+def moved(x):
+    x = conv(x, 6)[:, 1:7, ::2].transpose(0, 3, 1, 2)
+    x = x.reshape(x.shape[0], 6, -1)
+    return x @ np.random.default_rng(2).standard_normal((24, 3)).astype(np.float32)
+
+
+NETWORKS = {
+    plain: ["convolution"],
+    strided: ["convolution"],
+    dilated: ["convolution"],
+    grouped: ["convolution", "convolution, 2 groups"],
+    depthwise: ["convolution", "convolution, 6 groups"],
+    channels_first: ["transpose", "convolution"],
+    one_dimensional: ["reshape", "convolution"],
+    normalized: ["convolution"],
+    normalized_before: ["convolution", "maximum", "convolution, 6 groups", "convolution"],
+    residual: ["convolution", "convolution", "add", "convolution", "subtract"],
+    pooled: ["convolution", "average", "maximum", "concatenation"],
+    averaged: ["convolution", "mean", "dense"],
+    activated: ["convolution", "function"] * 3,
+    moved: ["convolution", "slice", "transpose", "reshape", "dense"],
+}
+
+
+@pytest.mark.parametrize("function", NETWORKS, ids=lambda function: function.__name__)
+def test_layers_are_found_and_keep_their_numbers(function):
+    """What is found is what there is; 8 bits give 30 dB, 12 bits 20 dB more."""
+    network = network_of(function, (8, 8, 1))
+    kinds = [group.kind for group in find_groups(Graph(network))]
+    assert [kind for kind in kinds if kind != "float"] == NETWORKS[function]
+    assert "float" not in kinds
+    expected = network.reference(IMAGES)
+    found = []
+    for bits in (8, 12):
+        given = quantize_network(network, IMAGES, Scheme(bits, bits))
+        found.append(snr(expected, real_outputs(given, IMAGES)))
+    assert found[0] > 25 and found[1] > found[0] + 15, found
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        Scheme(unsigned=True),
+        Scheme(symmetric=True),
+        Scheme(symmetric=True, unsigned=True),
+        Scheme(per_channel=False, method="percentile"),
+        Scheme(bits=5, weights=6, method="mse"),
+        Scheme(bits=16, weights=16),
+        Scheme(bits=16, weights=4),
+        Scheme(bits=2, weights=2, method="mse"),
+    ],
+)
+def test_schemes(scheme):
+    network = from_jax_function(*make_conv(), name="conv")
+    given = quantize_network(network, IMAGES, scheme)
+    found = snr(network.reference(IMAGES), real_outputs(given, IMAGES))
+    assert found > 4 * min(scheme.bits, scheme.weights, 9) - 7, found
+    for weights in given.written.weights.values():
+        own = weights.quantization
+        assert (own.bits, own.signed) == (scheme.weights, not scheme.unsigned)
+        assert own.is_per_channel == scheme.per_channel
+        assert own.signed or weights.codes.dtype == np.uint8 or scheme.weights > 8
+    for codes in given.codes.values():
+        assert (codes.bits, codes.signed) == (scheme.bits, not scheme.unsigned)
+        middle = 1 << (scheme.bits - 1) if scheme.unsigned else 0
+        assert not scheme.symmetric or codes.single_zero_point == middle
+
+
+def test_the_range_with_the_least_error_is_narrower():
+    """An outlier widens all codes' steps; `mse` and `percentile` let it saturate."""
+    x = np.concatenate([RNG.standard_normal(100_000), [60.0, -60.0]]).astype(np.float32)
+    from asnet_mlir.quantization.calibration import Observed
+
+    observed = Observed(-60.0, 60.0, x)
+    scales = {
+        method: Scheme(bits=4, method=method).activation(observed).single_scale
+        for method in ("minmax", "percentile", "mse")
+    }
+    assert scales["percentile"] < scales["minmax"] / 5
+    assert scales["mse"] < scales["minmax"] / 2
+
+
+def test_sums_fit_in_32_bits():
+    """Where 16-bit weights would let sums leave 32 bits, scales grow until they don't."""
+    kernel = RNG.standard_normal((3000, 4))
+    bias = np.array([0.0, 1.0, -5.0, 1e4])
+    x = Quantization(np.array([1e-4]), np.array([-32768]), 16)
+    scheme = Scheme(bits=16, weights=16)
+    weights = quantize_weights(kernel, bias, x, scheme.kernel(kernel))
+    assert weights.is_limited
+    total = folded_bias(weights.codes, x, weights.quantization, weights.bias.astype(np.int64))
+    sums = greatest_sums(weights.codes, x, total, weights.quantization.zero_point)
+    assert (sums < 2**31).all() and sums.min() > 2**29
+    narrow, few = x.replace(bits=8, zero_point=np.array([-128])), kernel[:9]
+    assert not quantize_weights(few, bias * 0, narrow, Scheme().kernel(few)).is_limited
+
+
+def test_clamps_compose():
+    assert Clamp().within(low=0).within(high=6) == Clamp(0, 6)
+    assert Clamp(0, 6).within(low=-1, high=9) == Clamp(0, 6)
+    assert Clamp(0, 6).within(low=7) == Clamp(7, 7)
+
+
+def test_images_are_taken_as_bytes(tmp_path):
+    """A data set of images gives its bytes; other numbers are quantised on the way in."""
+    function, arguments = make_mlp((784, 12, 5))
+    network = from_jax_function(function, arguments, name="mlp")
+    given = quantize_network(network, "mnist:test:30", Scheme())
+    assert str(given.network.input_format) == "u8"
+    # The codes are those of the images, moved by 128.
+    own = given.codes[given.graph.input]
+    assert own.single_zero_point == -128 and own.single_scale == 1 / 255
+    x = asnet_mlir.load_data("mnist:test:30").shaped((784,)).x
+    path = tmp_path / "x.npz"
+    np.savez(path, x=x * 2 - 1)
+    given = quantize_network(network, str(path), Scheme())
+    assert str(given.network.input_format) == "f32"
+
+
+def test_softmax_stays_in_float(mlp):
+    given = quantize_network(mlp, RNG.standard_normal((50, 13)).astype(np.float32), Scheme())
+    kinds = [group.kind for group in given.groups]
+    assert kinds[:2] == ["dense", "dense"] and set(kinds[2:]) == {"float"}
+    x = RNG.standard_normal((200, 13)).astype(np.float32)
+    outputs = asnet_mlir.run(given.network, x).outputs
+    assert np.allclose(outputs.sum(axis=1), 1, atol=1e-5)
+    assert np.mean(outputs.argmax(1) == mlp.reference(x).argmax(1)) > 0.9
+
+
+def test_layers_left_in_float(conv):
+    exact = conv.reference(IMAGES)
+    alone = {}
+    for floats in ([], ["conv"], ["dense"]):
+        given = quantize_network(conv, IMAGES, Scheme(bits=4, weights=4), floats=floats)
+        alone[tuple(floats)] = snr(exact, real_outputs(given, IMAGES))
+        names = {weight.name: weight.value.dtype for weight in given.network.weights}
+        for layer in ("conv", "dense"):
+            kernel = [dtype for name, dtype in names.items() if name.startswith(f"{layer}/")]
+            assert (np.dtype(np.int8) in kernel) == (layer not in floats), names
+    assert alone[("conv",)] > alone[()] and alone[("dense",)] > alone[()]
+    with pytest.raises(InputError, match="has no layer 'convv'; its layers are conv, pool"):
+        quantize_network(conv, IMAGES, Scheme(), floats=["convv"])
+    with pytest.raises(InputError, match="every layer with weights is left in float"):
+        quantize_network(conv, IMAGES, Scheme(), first_last_float=True)
+
+
+def test_a_file_is_read_back_with_equal_bits(tmp_path, conv):
+    outcome = asnet_mlir.quantization_outcome(conv, (IMAGES, np.arange(40) % 5))
+    assert outcome.tested == 40 and outcome.accuracy is not None
+    by_name = {layer.name: layer for layer in outcome.layers}
+    assert by_name["conv"].snr > 30 and by_name["conv"].alone > 20
+    assert by_name["dense"].weight_scales[0] < by_name["dense"].weight_scales[1]
+    assert {layer.saturated for layer in outcome.layers} == {0.0}
+    json.dumps(outcome.to_json())
+    path = tmp_path / "net.mlir"
+    outcome.save(path)
+    again = asnet_mlir.load_model(path)
+    assert [w.name for w in again.weights] == [w.name for w in outcome.network.weights]
+    for rules in ([], ["muli@conv=truncated:N=8,CUT=4,SIGNED=1"]):
+        ours, read = (
+            asnet_mlir.run(own, IMAGES, rules).outputs for own in (outcome.network, again)
+        )
+        assert ours.tobytes() == read.tobytes()
+
+
+def test_the_verb(tmp_path, capfd):
+    out = tmp_path / "net.mlir"
+    common = ["quantize", "classification_mnist", "--data", "mnist:train:64", "-o", str(out)]
+    assert main([*common, "--test", "mnist:test:200", "--weights", "6"]) == 0
+    text = capfd.readouterr().out
+    assert "in float: dense: reduce" in text and "points), on 200 samples" in text
+    assert main(["evaluate", str(out), "--data", "mnist:test:200", "--json"]) == 0
+    accuracy = json.loads(capfd.readouterr().out)["accuracy"]
+    assert f"accuracy {accuracy:.4f}, in float" in text
+
+
+def test_bad_options(tmp_path, capfd):
+    out = str(tmp_path / "net.mlir")
+    common = ["quantize", "classification_mnist", "--data", "mnist:train:9", "-o"]
+    for options, message in (
+        ([out, "--bits", "1"], "codes of activations have 2 to 16 bits, not 1"),
+        ([out, "--bits", "17"], "codes of activations have 2 to 16 bits, not 17"),
+        ([out, "--weights", "0"], "codes of weights have 2 to 16 bits, not 0"),
+        ([out, "--weights", "many"], "--weights takes a number of bits or FILE.npz, not 'many'"),
+        ([out, "--method", "best"], "unknown method 'best'; one of minmax, percentile, mse"),
+        ([out, "--float", "conv9"], "has no layer 'conv9'; its layers are dense"),
+        ([str(tmp_path / "net.txt")], "is written as FILE.mlir"),
+        ([out, "--per-tensor", "--per-channel"], "not allowed with argument"),
+    ):
+        assert main([*common, *options]) == 2, options
+        assert message in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.full((4, 13), np.nan, np.float32), r"sample 0 holds a NaN at \[0\]"),
+        (np.full((4, 13), np.inf, np.float32), "holds an infinity; ranges must be finite"),
+        (np.full((4, 13), 0.5, np.float32), "all 4 samples are the same"),
+        (np.zeros((1, 13), np.float32), "one sample does not show the ranges"),
+        (np.zeros((4, 12), np.float32), "samples have the shape 12, the network takes 13"),
+    ],
+)
+def test_bad_calibration_data(mlp, x, message):
+    with pytest.raises(InputError, match=message):
+        asnet_mlir.quantize(mlp, x)
+
+
+def test_what_has_nothing_to_quantize(mlp):
+    import jax
+
+    network = network_of(jax.nn.softmax, (5,), "soft")
+    x = RNG.standard_normal((9, 5)).astype(np.float32)
+    with pytest.raises(InputError, match="soft: has nothing to quantize: no convolution or dense"):
+        asnet_mlir.quantize(network, x)
+    codes = asnet_mlir.quantize(mlp, (RNG.random((9, 13)) * 255).astype(np.uint8))
+    with pytest.raises(InputError, match="takes u8; it computes on integers already"):
+        asnet_mlir.quantize(codes, x)
