@@ -108,12 +108,19 @@ class CompiledNetwork:
         """
         binding = self.network.complete(binding)
         kinds = {kind for stage in self.stages for kind, _, _ in stage.sites}
-        if any(
-            (rule.layer is not None or rule.op in kinds)
-            and not any(stage.is_reached_by(rule) for stage in self.stages)
+        unreached = [
+            rule
             for rule in binding.rules
-        ):
+            if (rule.layer is not None or rule.op in kinds)
+            and not any(stage.is_reached_by(rule) for stage in self.stages)
+        ]
+        if unreached:
             bind(self.lowered, binding)  # raises, and names the nearest layers or the ops' format
+            if apart := [rule for rule in unreached if rule.channels is not None]:
+                raise InputError(
+                    f"{self.network.name}: was compiled without the channels of {apart[0].place}; "
+                    "give CompiledNetwork the binding's channels"
+                )
         bound = self.backend.compile(self.stages, binding)
         if not self.sizes:
             self.sizes = self._find_sizes(bound)

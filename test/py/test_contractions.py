@@ -165,8 +165,9 @@ def test_a_table_of_full_rank_is_looked_up():
     assert Product(wide, None).ways == ("lifted",)
 
 
-def network(mixed=False):
+def network():
     """Convolutions of all kinds and a dense layer, on codes; a function for load_model."""
+    import jax
     import jax.numpy as jnp
     from jax import lax
 
@@ -189,7 +190,8 @@ def network(mixed=False):
         return jnp.clip(sums >> shift, -128, 127).astype(jnp.int8)
 
     def fn(x):
-        x = codes(convolve(x, kernels[0], window_strides=(1, 2), padding="VALID"), 8)
+        with jax.named_scope("first"):
+            x = codes(convolve(x, kernels[0], window_strides=(1, 2), padding="VALID"), 8)
         x = codes(
             convolve(x, kernels[1], window_strides=(1, 1), padding="VALID", feature_group_count=7),
             6,
@@ -245,6 +247,25 @@ def test_a_bound_adder_keeps_its_order(tmp_path):
     ]
     assert not any(stage.products for stage in outputs[0]._bound)
     np.testing.assert_array_equal(outputs[0].outputs(x), outputs[1].outputs(x))
+
+
+def test_channels_are_computed_apart():
+    fn, examples = network()
+    binding = Binding.parse(
+        [
+            "muli=kulkarni:N=8,SIGNED=1",
+            "muli@first[0:3]=mul8s_evolved:M=30",
+            "muli@first[3:4]=roba:N=8,SIGNED=1",
+        ]
+    )
+    x = np.random.default_rng(6).integers(-128, 128, (18, *examples[0].shape[1:])).astype(np.int8)
+    outputs = []
+    for way in (None, "models"):
+        compiled = CompiledNetwork((fn, examples), way=way, channels=binding.channels)
+        outputs.append(Evaluator(compiled, binding).outputs(x))
+    np.testing.assert_array_equal(*outputs)
+    with pytest.raises(InputError, match=r"compiled without the channels of muli@first\[0:3\]"):
+        CompiledNetwork((fn, examples)).bind(binding)
 
 
 def test_another_core_compiles_nothing():
