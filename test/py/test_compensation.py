@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
+import asnet_mlir
 from asnet_mlir.binding import Binding
+from asnet_mlir.cli.main import main
 from asnet_mlir.compensation import add_control_variate, tune_weights
 from asnet_mlir.compensation.tuning import nearest_codes
 from asnet_mlir.cores import parse_instance
@@ -25,6 +29,7 @@ from asnet_mlir.evaluation.weighted_sums import (
 )
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.weights import weights_file_of, write_weights
 
 RNG = np.random.default_rng(15)
 KERNEL = RNG.integers(-60, 61, (3, 3, 2, 6)).astype(np.int8)
@@ -227,3 +232,44 @@ def test_weights_that_something_else_reads():
             UnsupportedError, match="is used by other ops than sums of its products"
         ):
             tune_weights(network, Binding.parse([CORE]))
+
+
+def test_the_verbs_make_up_for_errors(network, tmp_path, capsys):
+    """A tuned network is saved, read again, and evaluates as in Python."""
+    plain = as_approx(network, Binding())
+    path, tuned = tmp_path / "net.mlir", tmp_path / "tuned.mlir"
+    path.write_text(plain.lowering.text("approx", 1))
+    write_weights(weights_file_of(path), plain.weights)
+    y = np.argmax(Evaluator(network).outputs(X), axis=1)
+    np.savez(tmp_path / "data.npz", x=X, y=y)
+    data_file = str(tmp_path / "data.npz")
+    words = [str(path), "--bind", CORE, "--tune-weights", data_file]
+    assert main(["compile", *words, "--emit", "approx", "-o", str(tuned)]) == 0
+    binding = Binding.parse([CORE])
+    want = Evaluator(tune_weights(network, binding, (X, y)).network, binding).outputs(X)
+    assert (Evaluator(str(tuned), binding).outputs(X) == want).all()
+    capsys.readouterr()
+    words = [str(path), "--data", data_file, "--bind", CORE, "--control-variate"]
+    assert main(["evaluate", *words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["accuracy"]
+    variate = add_control_variate(network, binding).network
+    assert found == np.mean(np.argmax(Evaluator(variate, binding).outputs(X), axis=1) == y)
+    assert main(["evaluate", str(path), "--data", data_file, "--tune-weights"]) == 2
+    assert "there is nothing to tune" in capsys.readouterr().err
+
+
+def test_an_exploration_with_an_accumulator(network, tmp_path, capsys):
+    """Rules beside the constraints hold in every configuration, and make other results of it."""
+    y = np.argmax(Evaluator(network).outputs(X), axis=1)
+    space = {"cores": [{"op": "muli", "core": "truncated", "parameters": {"SIGNED": 1}}]}
+    store = tmp_path / "s.sqlite"
+    found = [
+        asnet_mlir.explore(network, (X, y), space, binding=rules, store=store)
+        for rules in (None, ["addi=accumulator:N=12"], None)
+    ]
+    assert [one.evaluated for one in found] == [2, 2, 0]
+    for result in found[1].results:
+        rules = [*(rule.label for rule in result.binding.rules), "addi=accumulator:N=12"]
+        again = np.argmax(Evaluator(network, Binding.parse(rules)).outputs(X), axis=1)
+        assert result.accuracy == np.mean(again == y)
+    assert found[1].results[0].accuracy < found[0].results[0].accuracy
