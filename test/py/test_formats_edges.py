@@ -21,6 +21,7 @@ from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.evaluation.session import Session
+from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.cached import pack, unpack
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.weights import weights_file_of, write_weights
@@ -367,3 +368,25 @@ def test_sums_of_words_stay_plain_logic():
     assert "approx.addi" in to_approx(network, 1)
     text, instances = bind_for_hardware(to_approx(network, 1), Binding())
     assert "approx.addi" not in text and "arith.addi" in text and not instances
+
+
+@pytest.mark.parametrize("format", [I8, U8], ids=str)
+def test_plain_integers_of_hardware_compute_what_they_stand_for(tmp_path, format):
+    """Products, sums and extrema of codes: with the codes' sign, not with the other one."""
+
+    def apply(x):
+        codes = x.astype(format.dtype).reshape(-1, 2, 3)
+        dimensions = ((2,), (2,)), ((0,), (0,))
+        products = jax.lax.dot_general(codes, codes, dimensions, preferred_element_type=jnp.int32)
+        parts = products.reshape(-1, 4), jnp.max(codes, axis=2), jnp.min(codes, axis=2)
+        # A float's product makes the text a model with a core.
+        floats = [part.astype(jnp.float32) for part in parts]
+        return jnp.concatenate([*floats, x * x], axis=1)
+
+    x = numbers(format, (32, 6), 8).astype(np.float32)
+    network = from_jax_function(apply, (x[:1],), name="net")
+    text, instances = bind_for_hardware(to_approx(network, 1), Binding())
+    assert "approx.muli" not in text and "approx.maxi" not in text and len(instances) == 1
+    path = tmp_path / "plain.mlir"
+    path.write_text(text)
+    assert same(Evaluator(load_model(path)).outputs(x), network.reference(x))
