@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.binding import Binding
+from asnet_mlir.binding import Binding, Rule, is_within, split_channels
 from asnet_mlir.compiler import bind, split_by_channels, to_approx
 from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.errors import InputError, UnsupportedError
@@ -116,15 +116,31 @@ class CompiledNetwork:
         ]
         if unreached:
             bind(self.lowered, binding)  # raises, and names the nearest layers or the ops' format
-            if apart := [rule for rule in unreached if rule.channels is not None]:
+        for rule in binding.rules:
+            if rule.channels is not None and not self._has_channels(rule):
                 raise InputError(
-                    f"{self.network.name}: was compiled without the channels of {apart[0].place}; "
+                    f"{self.network.name}: was compiled without the channels of {rule.place}; "
                     "give CompiledNetwork the binding's channels"
                 )
         bound = self.backend.compile(self.stages, binding)
         if not self.sizes:
             self.sizes = self._find_sizes(bound)
         return bound
+
+    def _has_channels(self, rule: Rule) -> bool:
+        """Return whether the parts of its layers make up all the channels that a rule is about."""
+        scope, channels = split_channels(rule.layer or "")
+        begin, end = channels or (0, 0)
+        inside: dict[str, int] = {}
+        for kind, layer in {site[:2] for stage in self.stages for site in stage.sites}:
+            own, part = split_channels(layer)
+            # Sums of anything but products have no parts.
+            if kind != rule.op or not is_within(own, scope) or (part is None and kind == "addi"):
+                continue
+            first, last = part or (0, 0)
+            size = last - first if begin <= first and last <= end else 0
+            inside[own] = inside.get(own, 0) + size
+        return bool(inside) and all(size == end - begin for size in inside.values())
 
     def _check_formats(self) -> None:
         network = self.network

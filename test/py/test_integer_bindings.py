@@ -18,7 +18,7 @@ from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.reading.description import instance_from_description
 from asnet_mlir.cores.reading.library import exact_instance
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator
 from asnet_mlir.frontends.jax import from_jax_function
 
 CORES = Path(__file__).parents[2] / "examples" / "cores"
@@ -289,6 +289,20 @@ def test_channels_of_sums_and_products():
     ]  # fmt: skip
     got = Evaluator(network(), Binding.parse(rules)).outputs(X)
     assert (got == np.stack([separate[k][:, k] for k in range(3)], axis=1)).all()
+
+
+def test_channels_of_another_cut():
+    """A network that was compiled for some channels refuses others, also where they overlap."""
+    compiled = CompiledNetwork(network(), channels={"second": ((0, 2),)})
+    rules = [f"muli@second[0:2]={APPROX}", f"muli@second[2:3]={APPROX}"]
+    whole = Evaluator(network(), Binding.parse([f"muli@second={APPROX}"])).outputs(X)
+    assert (Evaluator(compiled, Binding.parse(rules)).outputs(X) == whole).all()
+    all_of_them = Binding.parse([f"muli@second[0:3]={APPROX}"])
+    assert (Evaluator(compiled, all_of_them).outputs(X) == whole).all()
+    with pytest.raises(InputError, match="compiled without the channels of muli@second.1:3."):
+        compiled.bind(Binding.parse([f"muli@second[1:3]={APPROX}"]))
+    with pytest.raises(InputError, match="has no muli; did you mean 'second/.0:2.'"):
+        compiled.bind(Binding.parse([f"muli@second[0:1]={APPROX}"]))
 
 
 def test_channels_survive(tmp_path):
