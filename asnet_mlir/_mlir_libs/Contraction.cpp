@@ -96,6 +96,13 @@ Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
   passes = std::move(given);
   std::stable_sort(passes.begin(), passes.end(),
                    [](const LiftedPass &a, const LiftedPass &b) { return a.shift > b.shift; });
+  for (const LiftedPass &pass : passes) {
+    int flip = pass.left[0];
+    for (int code = 0; code < 256; ++code)
+      if (pass.left[code] != (code ^ pass.left[0]))
+        flip = -1;
+    flips.push_back(flip);
+  }
   addConstants(shape, weights, constants);
   packLifted(shape, weights);
 }
@@ -145,7 +152,8 @@ void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
           weightCodes.push_back(weights[group + filter + term]);
     return;
   }
-  int64_t quads = roundUp(terms, 4) / 4;
+  chooseQuads();
+  auto quads = static_cast<int64_t>(quadTerms.size());
   for (size_t pass = 0; pass < passes.size(); ++pass) {
     bool isNew = segments.empty() || passes[pass].shift != passes[pass - 1].shift;
     if (isNew)
@@ -154,13 +162,6 @@ void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
     int next = pass + 1 < passes.size() ? passes[pass + 1].shift : 0;
     segments.back().shift = passes[pass].shift - next;
   }
-  for (int64_t quad = 0; quad < quads; ++quad) {
-    bool side = 4 * quad + 3 < terms;
-    for (int64_t i = 1; side && i < 4; ++i)
-      side = termsX[4 * quad + i] == termsX[4 * quad] + i;
-    adjacent.push_back(side);
-  }
-  findInPlace();
   // Blocks of nearly one size.
   int64_t count = roundUp(filters, kMostFilters) / kMostFilters;
   for (int64_t block = 0; block <= count; ++block)
@@ -171,38 +172,67 @@ void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
         for (int64_t quad = 0; quad < quads; ++quad)
           for (int64_t filter = blocks[block]; filter < blocks[block + 1]; ++filter) {
             int8_t bytes[4] = {};
-            for (int64_t i = 0; i < 4 && 4 * quad + i < terms; ++i)
-              bytes[i] = pass.right[weights[group + filtersW[filter] + termsW[4 * quad + i]]];
+            for (int64_t i = 0; i < 4; ++i)
+              if (int64_t term = quadTerms[quad][i]; term >= 0)
+                bytes[i] = pass.right[weights[group + filtersW[filter] + termsW[term]]];
             int32_t word;
             std::memcpy(&word, bytes, 4);
             packed.push_back(word);
           }
 }
 
-/// Finds out whether terms are whole quads of codes that lie side by side, and pixels share them.
-void Contraction::findInPlace() {
-  auto isWhole = [](int64_t offset) { return offset % 4 == 0; };
-  auto quads = static_cast<int64_t>(adjacent.size());
+/// Groups terms by four.  Where several pixels read the same codes these are looked up once, in place:
+/// if terms are whole quads of codes that lie side by side and all begin at multiples of four, each quad
+/// once; else, if runs of terms lie side by side, the quad at each code.
+void Contraction::chooseQuads() {
+  auto terms = static_cast<int64_t>(termsX.size());
+  std::vector<std::array<int64_t, 4>> inOrder, byRuns;
+  for (int64_t term = 0; term < terms; ++term) {
+    if (term % 4 == 0)
+      inOrder.push_back({-1, -1, -1, -1});
+    inOrder.back()[term % 4] = term;
+    bool goesOn = !byRuns.empty() && termsX[term] == termsX[term - 1] + 1;
+    if (goesOn && byRuns.back()[3] < 0) {
+      *std::find(byRuns.back().begin(), byRuns.back().end(), -1) = term;
+      continue;
+    }
+    byRuns.push_back({term, -1, -1, -1});
+  }
   auto [leastPixel, mostPixel] = std::minmax_element(pixelsX.begin(), pixelsX.end());
   auto [leastGroup, mostGroup] = std::minmax_element(groupsX.begin(), groupsX.end());
   auto [leastTerm, mostTerm] = std::minmax_element(termsX.begin(), termsX.end());
-  bool areQuads = *leastTerm == termsX[0] && isWhole(static_cast<int64_t>(termsX.size())) &&
-                  std::count(adjacent.begin(), adjacent.end(), 1) == quads;
-  for (int64_t quad = 0; areQuads && quad < quads; ++quad)
-    areQuads = isWhole(termsX[4 * quad] - termsX[0]);
-  for (int64_t pixel : pixelsX)
-    areQuads = areQuads && isWhole(pixel - *leastPixel);
-  for (int64_t group : groupsX)
-    areQuads = areQuads && isWhole(group - *leastGroup);
-  firstCode = *leastPixel + *leastGroup + *leastTerm;
+  firstPixel = *leastPixel + *leastGroup;
+  firstCode = firstPixel + *leastTerm;
   codes = *mostPixel + *mostGroup + *mostTerm + 1 - firstCode;
-  auto read = static_cast<int64_t>(pixelsX.size() * groupsX.size() * termsX.size());
+
+  auto isWhole = [](int64_t offset) { return offset % 4 == 0; };
+  bool areWhole = byRuns.size() == inOrder.size() && isWhole(terms) && isWhole(codes);
+  for (const std::array<int64_t, 4> &quad : byRuns)
+    areWhole = areWhole && quad[3] >= 0 && isWhole(termsX[quad[0]] - *leastTerm);
+  for (int64_t pixel : pixelsX)
+    areWhole = areWhole && isWhole(pixel - *leastPixel);
+  for (int64_t group : groupsX)
+    areWhole = areWhole && isWhole(group - *leastGroup);
+  step = areWhole ? 4 : 1;
+  auto read = static_cast<int64_t>(pixelsX.size() * groupsX.size() * byRuns.size());
   auto count = static_cast<int64_t>(passes.size());
-  isInPlace = areQuads && isWhole(codes) && read >= 2 * codes &&
-              codes * kVectorLanes * count <= kMostInPlace;
-  for (int64_t pass = 0; isInPlace && pass < count; ++pass)
-    for (int64_t quad = 0; quad < quads; ++quad)
-      quadOffsets.push_back((pass * codes + termsX[4 * quad] - termsX[0]) * kVectorLanes);
+  // In products: what it costs to gather a quad of a tile, to look it up for a pass, or in place.
+  constexpr int64_t kGather = 8, kLookUp = 4;
+  auto filters = static_cast<int64_t>(filtersW.size());
+  int64_t byTiles = read / byRuns.size() * inOrder.size() * (count * (filters + kLookUp) + kGather);
+  int64_t atOnce = read * count * filters + codes / step * (count * kLookUp + 2);
+  if (byTiles <= atOnce || codes * kRegister / step * count > kMostInPlace)
+    step = 0;
+  quadTerms = step ? byRuns : inOrder;
+  for (const std::array<int64_t, 4> &quad : quadTerms) {
+    bool side = quad[3] >= 0;
+    for (int64_t i = 1; side && i < 4; ++i)
+      side = termsX[quad[i]] == termsX[quad[0]] + i;
+    adjacent.push_back(side);
+  }
+  for (int64_t pass = 0; step && pass < count; ++pass)
+    for (const std::array<int64_t, 4> &quad : quadTerms)
+      quadOffsets.push_back((pass * codes + termsX[quad[0]] - *leastTerm) * kRegister / step);
 }
 
 void Contraction::packRows(const ContractionShape &, const uint8_t *weights) {
@@ -411,18 +441,29 @@ ASNET_VECTORS static __m512i lanesFirst() {
   return _mm512_load_si512(order);
 }
 
-/// Writes all codes that are read as [pass][quad][lane][4], looked up for each pass.
+/// The bytes of a quad as a pass has them.
+ASNET_VECTORS static inline __m512i lookUp(const LiftedPass &pass, int flip, __m512i quad,
+                                           __mmask64 isUpper) {
+  if (flip >= 0)
+    return _mm512_xor_si512(quad, _mm512_set1_epi8(static_cast<char>(flip)));
+  return look(pass.left.data(), quad, isUpper);
+}
+
+/// Writes all quads of codes that are read as [pass][quad][lane][4], looked up for each pass.
 ASNET_VECTORS void Contraction::packAll(const uint8_t *x, uint8_t *place) const {
   const __m512i turn = lanesFirst();
   const uint8_t *from = x + firstCode * kVectorLanes;
-  for (int64_t at = 0; at < codes * kVectorLanes; at += kRegister) {
-    __m512i quad = _mm512_permutexvar_epi8(turn, _mm512_loadu_si512(from + at));
+  int64_t size = codes * kRegister / step;
+  for (int64_t code = 0; code < codes; code += step) {
+    // The last quads may reach beyond the array.
+    int64_t left = std::min<int64_t>(codes - code, 4) * kVectorLanes;
+    __mmask64 isThere = ~__mmask64(0) >> (kRegister - left);
+    __m512i quad = _mm512_maskz_loadu_epi8(isThere, from + code * kVectorLanes);
+    quad = _mm512_permutexvar_epi8(turn, quad);
     __mmask64 isUpper = _mm512_movepi8_mask(quad);
-    uint8_t *to = place + at;
-    for (const LiftedPass &pass : passes) {
-      _mm512_store_si512(to, look(pass.left.data(), quad, isUpper));
-      to += codes * kVectorLanes;
-    }
+    uint8_t *to = place + code * kRegister / step;
+    for (size_t pass = 0; pass < passes.size(); ++pass, to += size)
+      _mm512_store_si512(to, lookUp(passes[pass], flips[pass], quad, isUpper));
   }
 }
 
@@ -430,44 +471,43 @@ ASNET_VECTORS void Contraction::packAll(const uint8_t *x, uint8_t *place) const 
 ASNET_VECTORS void Contraction::packCodes(const uint8_t *x, const int64_t *pixels, int64_t count,
                                           uint8_t *panel) const {
   const __m512i turn = lanesFirst();
-  auto quads = static_cast<int64_t>(adjacent.size()),
-       last = static_cast<int64_t>(termsX.size()) - 1;
+  auto quads = static_cast<int64_t>(quadTerms.size());
   for (int64_t quad = 0; quad < quads; ++quad)
     for (int64_t p = 0; p < count; ++p) {
       const uint8_t *base = x + pixels[p] * kVectorLanes;
       __m512i found;
       if (adjacent[quad]) {
-        found = _mm512_loadu_si512(base + termsX[4 * quad] * kVectorLanes);
+        found = _mm512_loadu_si512(base + termsX[quadTerms[quad][0]] * kVectorLanes);
       } else {
         const uint8_t *at[4];
-        for (int64_t i = 0; i < 4; ++i) // what is beyond the last one meets weights of 0
-          at[i] = base + termsX[std::min(4 * quad + i, last)] * kVectorLanes;
+        for (int64_t i = 0; i < 4; ++i) { // what is beyond the last one meets weights of 0
+          int64_t term = quadTerms[quad][quadTerms[quad][i] < 0 ? 0 : i];
+          at[i] = base + termsX[term] * kVectorLanes;
+        }
         found = gather(at);
       }
       found = _mm512_permutexvar_epi8(turn, found);
       __mmask64 isUpper = _mm512_movepi8_mask(found);
       uint8_t *place = panel + (quad * count + p) * kRegister;
-      for (const LiftedPass &pass : passes) {
-        _mm512_store_si512(place, look(pass.left.data(), found, isUpper));
-        place += quads * count * kRegister;
-      }
+      for (size_t pass = 0; pass < passes.size(); ++pass, place += quads * count * kRegister)
+        _mm512_store_si512(place, lookUp(passes[pass], flips[pass], found, isUpper));
     }
 }
 
 void Contraction::runLifted(const uint8_t *x, int32_t *y) const {
   auto pixels = static_cast<int64_t>(pixelsX.size()),
        filters = static_cast<int64_t>(filtersW.size());
-  int64_t quads = static_cast<int64_t>(adjacent.size() * passes.size());
+  int64_t quads = static_cast<int64_t>(quadTerms.size() * passes.size());
   int64_t widest = 4;
-  while (!isInPlace && widest > 1 && quads * widest * kRegister > kMostPanel)
+  while (!step && widest > 1 && quads * widest * kRegister > kMostPanel)
     widest /= 2;
   // Codes looked up: all, or those of a tile; behind these, how far each quad is from the first.
-  int64_t size = isInPlace ? codes * kVectorLanes * static_cast<int64_t>(passes.size())
-                           : quads * widest * kRegister;
+  int64_t size = step ? codes * kRegister / step * static_cast<int64_t>(passes.size())
+                      : quads * widest * kRegister;
   uint8_t *place = scratch(size + quads * static_cast<int64_t>(sizeof(int64_t)));
   auto *panelOffsets = reinterpret_cast<int64_t *>(place + size);
-  const int64_t *offsets = isInPlace ? quadOffsets.data() : panelOffsets;
-  if (isInPlace)
+  const int64_t *offsets = step ? quadOffsets.data() : panelOffsets;
+  if (step)
     packAll(x, place);
   int64_t offsetsFor = 0;
   for (size_t group = 0; group < groupsX.size(); ++group)
@@ -477,10 +517,10 @@ void Contraction::runLifted(const uint8_t *x, int32_t *y) const {
         count /= 2;
       const uint8_t *at[4];
       for (int64_t p = 0; p < count; ++p) {
-        int64_t code = groupsX[group] + pixelsX[first + p] + termsX[0] - firstCode;
-        at[p] = place + (isInPlace ? code * kVectorLanes : p * kRegister);
+        int64_t code = groupsX[group] + pixelsX[first + p] - firstPixel;
+        at[p] = place + (step ? code * kRegister / step : p * kRegister);
       }
-      if (!isInPlace) {
+      if (!step) {
         packCodes(x + groupsX[group] * kVectorLanes, pixelsX.data() + first, count, place);
         for (int64_t quad = 0; offsetsFor != count && quad < quads; ++quad)
           panelOffsets[quad] = quad * count * kRegister;

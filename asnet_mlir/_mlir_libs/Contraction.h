@@ -63,7 +63,7 @@ private:
   void runLifted(const uint8_t *x, int32_t *y) const;
   void runRows(const uint8_t *x, int32_t *y) const;
   void runPortable(const uint8_t *x, int32_t *y) const;
-  void findInPlace();
+  void chooseQuads();
   void packAll(const uint8_t *x, uint8_t *place) const;
   void packCodes(const uint8_t *x, const int64_t *pixels, int64_t count, uint8_t *panel) const;
 
@@ -76,10 +76,12 @@ private:
 
   std::vector<LiftedPass> passes; // greatest shift first
   std::vector<Segment> segments;
-  std::vector<uint8_t> adjacent; // of each quad of terms: its codes lie side by side
-  // Where several pixels read the same quads of codes these are looked up once, all of them.
-  bool isInPlace = false;
-  int64_t firstCode = 0, codes = 0; // that any pixel reads
+  std::vector<int> flips; // of passes: what their left bytes are codes with the bits of, or -1
+  std::vector<std::array<int64_t, 4>> quadTerms; // -1 behind the last one
+  std::vector<uint8_t> adjacent; // of each quad: its codes lie side by side
+  // Quads are looked up for all pixels at once, one every so many codes; 0: for each tile of pixels.
+  int64_t step = 0;
+  int64_t firstPixel = 0, firstCode = 0, codes = 0; // that are read, all of them
   std::vector<int64_t> quadOffsets; // in place, of [pass][quad]: bytes from a pixel's first one
   std::vector<int64_t> blocks; // first filter of each block of filters, and their number
   std::vector<int32_t> packed; // [group][block][pass][quad][filter of the block], 4 bytes each
