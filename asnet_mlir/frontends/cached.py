@@ -36,7 +36,7 @@ _KIND = "frontends"
 def file_key(*paths: Path, packages: tuple[str, ...]) -> str:
     """Return the key of a model that lies in `paths` (files or folders), read by `packages`."""
     parts: list[str | bytes] = [
-        code_version("frontends"),
+        code_version("frontends", "quantized"),
         *(_version(package) for package in packages),
     ]
     for path in paths:

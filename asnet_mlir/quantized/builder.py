@@ -24,6 +24,7 @@ from asnet_mlir.quantized.products import (
     requantize_sums,
 )
 from asnet_mlir.quantized.rescaling import element_of, rescale, saturate, subtract_zero
+from asnet_mlir.quantized.softmax import probabilities, softmax
 from asnet_mlir.quantized.windows import divide, pool, reduce, window_counts
 from asnet_mlir.quantized.writer import Program, Tensor, Writer
 
@@ -73,6 +74,7 @@ class _Product:
     weights: np.ndarray
     quantization: Quantization
     bias: np.ndarray | None
+    factors: np.ndarray | None
 
 
 class Builder:
@@ -98,6 +100,13 @@ class Builder:
         """Return the module that gives `output`."""
         return self._writer.program(output.tensor)
 
+    def constant(self, codes: np.ndarray, quantization: Quantization, *, layer: str) -> Value:
+        """Return codes that are the same for each sample, for an operand of an addition or so."""
+        with self._layer(layer):
+            return Value(
+                self._writer.weight("constant", self._carried(codes, quantization)), quantization
+            )
+
     # Products.
 
     def conv2d(
@@ -115,6 +124,7 @@ class Builder:
         groups: int = 1,
         activation: Activation = None,
         rounding: Rounding = "single",
+        factors: np.ndarray | None = None,
     ) -> Value:
         """Convolve images [h, w, c]; `groups` = c is a depthwise convolution.
 
@@ -123,6 +133,8 @@ class Builder:
           weight_quantization: one scale, or one for each output channel.
           bias: int32 [channels], of the scale of the product, or None.
           padding: with codes of 0.0.
+          factors: of the sums, one or one a channel; `x scale * weight scale / output scale` by
+            default.
         """
         with self._layer(layer):
             window = Convolution(strides, padding, dilation, groups)
@@ -139,7 +151,7 @@ class Builder:
             if weight_quantization.zero_point.any():
                 all_of_them = ones(self._writer, (*weights.shape[:3], groups))
                 inputs = convolve(self._writer, padded, all_of_them, window, "i64")
-            product = _Product(x.codes, weights, weight_quantization, bias)
+            product = _Product(x.codes, weights, weight_quantization, bias, factors)
             return self._requantized(product, sums, inputs, output, activation, rounding)
 
     def dense(
@@ -153,6 +165,7 @@ class Builder:
         layer: str,
         activation: Activation = None,
         rounding: Rounding = "single",
+        factors: np.ndarray | None = None,
     ) -> Value:
         """Multiply the last dimension, [.., n], by a matrix.
 
@@ -168,7 +181,7 @@ class Builder:
             if weight_quantization.zero_point.any():
                 all_of_them = ones(self._writer, (x.shape[-1], 1))
                 inputs = multiply_matrix(self._writer, x.tensor, all_of_them, "i64")
-            product = _Product(x.codes, weights, weight_quantization, bias)
+            product = _Product(x.codes, weights, weight_quantization, bias, factors)
             return self._requantized(product, sums, inputs, output, activation, rounding)
 
     def _requantized(
@@ -193,7 +206,9 @@ class Builder:
             sums = correct_sums(self._writer, sums, inputs, quantization.zero_point)
         bias = folded_bias(weights, x, quantization, product.bias)
         check_accumulator(weights, x, bias, quantization.zero_point)
-        factors = x.single_scale * quantization.scale / output.single_scale
+        factors = product.factors
+        if factors is None:
+            factors = x.single_scale * quantization.scale / output.single_scale
         codes = requantize_sums(self._writer, sums, bias, factors, output, activation, rounding)
         return Value(codes, output)
 
@@ -239,6 +254,7 @@ class Builder:
         layer: str,
         activation: Activation = None,
         rounding: Rounding = "double",
+        factor: float | None = None,
     ) -> Value:
         """Multiply tensors element by element; plain logic, which no binding reaches."""
         with self._layer(layer):
@@ -248,8 +264,9 @@ class Builder:
                 for value in self._together(x, y)
             ]
             product = writer.elementwise("multiply", *factors)
-            real = x.codes.single_scale * y.codes.single_scale / output.single_scale
-            scaled = rescale(writer, product, FixedPoint.of([real]), rounding)
+            if factor is None:
+                factor = x.codes.single_scale * y.codes.single_scale / output.single_scale
+            scaled = rescale(writer, product, FixedPoint.of([factor]), rounding)
             return Value(saturate(writer, scaled, output, activation), output)
 
     # Windows and sums.
@@ -395,7 +412,7 @@ class Builder:
             values = self._writer.weight("table", entries.astype(dtype))
             index = self._writer.convert(x.tensor, "i32")
             index = self._writer.elementwise("subtract", index, low) if low else index
-            return Value(self._looked_up(values, index), output)
+            return Value(self._writer.look_up(values, index), output)
 
     def function(
         self,
@@ -410,6 +427,16 @@ class Builder:
         with np.errstate(all="ignore"):
             entries = output.codes(function(x.codes.numbers(codes)))
         return self.table(x, entries, output, layer=layer)
+
+    def softmax(self, x: Value, output: Quantization, *, layer: str, beta: float = 1.0) -> Value:
+        """Normalise exponentials over the last dimension, in integers.
+
+        The codes are those of `probabilities`, requantised where `output` is another one.
+        """
+        with self._layer(layer):
+            own = probabilities(output.bits, output.signed)
+            codes = softmax(self._writer, x.tensor, x.codes, own, beta)
+            return self._requantize(Value(codes, own), output)
 
     def clamp(self, x: Value, activation: tuple[int, int], *, layer: str) -> Value:
         """Limit codes: ReLU and its family where input and output have one quantisation."""
@@ -541,14 +568,3 @@ class Builder:
     def _moved(self, x: Value, name: str, shape: Sequence[int], attributes: str = "") -> Value:
         tensor = self._writer.op(name, [x.tensor], shape, x.tensor.element, attributes)
         return Value(tensor, x.quantization)
-
-    def _looked_up(self, table: Tensor, index: Tensor) -> Tensor:
-        return self._writer.op(
-            "gather",
-            [table, index],
-            index.shape,
-            table.element,
-            "dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [0], "
-            f"start_index_map = [0], index_vector_dim = {index.rank}>, "
-            "slice_sizes = array<i64: 1>, indices_are_sorted = false",
-        )

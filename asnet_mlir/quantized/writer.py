@@ -197,6 +197,18 @@ class Writer:
         )
         return self.op("compare", [left, other], left.shape, "i1", attributes, batched=left.batched)
 
+    def look_up(self, table: Tensor, index: Tensor) -> Tensor:
+        """Return entries of a table of one dimension, by integers that are inside of it."""
+        return self.op(
+            "gather",
+            [table, index],
+            index.shape,
+            table.element,
+            "dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [0], "
+            f"start_index_map = [0], index_vector_dim = {index.rank}>, "
+            "slice_sizes = array<i64: 1>, indices_are_sorted = false",
+        )
+
     def program(self, output: Tensor) -> Program:
         """Return the module that returns `output`."""
         arguments = ", ".join(
