@@ -26,6 +26,7 @@ _CODES: Mapping[str, tuple[int, bool]] = MappingProxyType(
 )
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 _SAME, _VALID = 0, 1
+_MOST_NUMBERS = 1 << 28
 #: Ops at the end of a name, which says the layer before it.
 _KINDS = frozenset(
     ("Relu", "Relu6", "BiasAdd", "Conv2D", "MatMul", "Softmax", "add", "Add", "AddV2", "Mul", "Pad")
@@ -111,6 +112,11 @@ class _Translation:
                     f"{self.name}: tensor '{tensor.name}' has no fixed shape: "
                     f"{list(tensor.signature)}"
                 )
+            if math.prod(tensor.shape) > _MOST_NUMBERS:
+                raise UnsupportedError(
+                    f"{self.name}: tensor '{tensor.name}' of {list(tensor.shape)} numbers is too "
+                    "large"
+                )
 
     def _translate(self, op: TfliteOp, layer: str) -> None:
         tensors = self.model.tensors
@@ -162,9 +168,7 @@ class _Translation:
             raise UnsupportedError(f"tensor '{tensor.name}' is {tensor.type}; activations of 8 "
                                    "bits are supported")  # fmt: skip
         try:
-            return Quantization(
-                tensor.scale.astype(np.float64), tensor.zero_point, bits=bits, signed=signed
-            )
+            return Quantization(tensor.scale, tensor.zero_point, bits=bits, signed=signed)
         except InputError as error:
             raise InputError(f"tensor '{tensor.name}': {error}") from None
 
@@ -235,7 +239,7 @@ class _Call:
     def activation(self, meaning: Quantization) -> tuple[int, int] | None:
         """Return which codes the fused activation leaves."""
         number = self.op.option("FusedActivationFunction")
-        if number >= len(_ACTIVATIONS):
+        if not 0 <= number < len(_ACTIVATIONS):
             raise UnsupportedError(f"the fused activation number {number} is not supported")
         return _limits(_ACTIVATIONS[number], meaning)
 

@@ -8,6 +8,7 @@ every vector's length is checked here against the file's before anything walks o
 from __future__ import annotations
 
 import importlib
+import math
 import re
 import struct
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class TfliteTensor:
       shape: as the file has it, the batch included.
       signature: the shape with -1 where a size is open.
       type: the schema's name, `INT8`.
-      scale, zero_point: float32 and int64; empty where there are none.
+      scale, zero_point: float64 and int64; empty where there are none.
       axis: of the channels, where there are several scales.
       content: the bytes of a constant.
       is_sparse: whether its bytes are compressed.
@@ -73,13 +74,13 @@ class TfliteTensor:
             raise InputError(f"tensor '{self.name}' is sparse, which is not supported")
         if self.type != dtype:
             raise InputError(f"tensor '{self.name}' is {self.type}, expected {dtype}")
-        array = np.frombuffer(self.content, np.dtype(dtype.lower()).newbyteorder("<"))
-        if array.size != int(np.prod(self.shape, dtype=object)):
+        number = np.dtype(dtype.lower()).newbyteorder("<")
+        if len(self.content) != math.prod(self.shape) * number.itemsize:
             raise InputError(
                 f"tensor '{self.name}': {len(self.content)} bytes don't hold {list(self.shape)} "
                 f"numbers of {dtype}"
             )
-        return array.reshape(self.shape)
+        return np.frombuffer(self.content, number).reshape(self.shape)
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,17 @@ class TfliteOp:
         """Return an option of the schema's name; the default where the op has no table.
 
         Raises:
-          InputError: the table is that of another op.
+          InputError: the table is that of another op, or damaged.
         """
         if self.options is None:
             return default
         read = getattr(self.options, name, None)
         if read is None:
             raise InputError(f"has options of another op, {type(self.options).__name__}")
-        return read()
+        try:
+            return read()
+        except _DAMAGED:
+            raise InputError("has damaged options") from None
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,7 @@ class _Reader:
         )
 
     def _quantization(self, name: str, given: Any) -> tuple[np.ndarray, np.ndarray, int]:
-        empty = np.zeros(0, np.float32), np.zeros(0, np.int64), 0
+        empty = np.zeros(0, np.float64), np.zeros(0, np.int64), 0
         if given is None:
             return empty
         if given.DetailsType() != 0:
@@ -218,7 +222,8 @@ class _Reader:
         self._check(given.ZeroPointLength())
         if not given.ScaleLength():
             return empty
-        scale = np.array(given.ScaleAsNumpy(), np.float32)
+        with np.errstate(invalid="ignore"):  # signalling NaNs, which are refused later
+            scale = np.array(given.ScaleAsNumpy(), np.float32).astype(np.float64)
         zero = np.zeros(len(scale), np.int64)
         if given.ZeroPointLength():
             zero = np.array(given.ZeroPointAsNumpy(), np.int64)

@@ -6,8 +6,12 @@ import pytest
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT (extra 'test') is not installed")
 
+import tflite_networks
 from tflite_files import File, by_litert
 
+from asnet_mlir.binding import Binding
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator
+from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.tflite_layers import program_of
 from asnet_mlir.frontends.tflite_model import read_tflite
 
@@ -353,3 +357,25 @@ def test_factors_of_one_scale_are_products_of_f32():
         y = case.output((n,), float(case.sx * sw) * 2**31 / 128)
         case.file.op("FULLY_CONNECTED", [case.x, w, bias], [y], 4, kind="FullyConnectedOptions")
         case.check(y)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        tflite_networks.resnet8,
+        tflite_networks.ds_cnn,
+        tflite_networks.mobilenet,
+        tflite_networks.autoencoder,
+    ],
+)
+def test_networks(make, tmp_path):
+    """Whole networks, read as a user's file and computed by the evaluator."""
+    content = make()
+    path = tmp_path / "net.tflite"
+    path.write_bytes(content)
+    network = load_model(path)
+    x = codes(np.random.default_rng(0), (4, *network.input_shape))
+    expected = by_litert(content, x)
+    got = Evaluator(CompiledNetwork(network), Binding()).outputs(x)
+    assert len(np.unique(expected)) > 3, "says nothing"
+    np.testing.assert_array_equal(got, expected)
