@@ -25,7 +25,7 @@ class Stack:
     def _weights(self, shape, axis, fan_in):
         channels = shape[axis]
         codes = self.rng.integers(-127, 128, shape).astype(np.int8)
-        scales = (self.rng.uniform(0.5, 1, channels) / 127 / np.sqrt(fan_in)).astype(np.float32)
+        scales = (self.rng.uniform(1.8, 3.7, channels) / 127 / np.sqrt(fan_in)).astype(np.float32)
         kernel = self.file.constant(f"w{self.count}", codes, scales, axis=axis)
         bias = self.rng.integers(-2000, 2000, channels).astype(np.int32)
         of_bias = scales * np.float32(self.scale)
@@ -36,7 +36,7 @@ class Stack:
         weights = self._weights((channels, *size, c), 0, size[0] * size[1] * c)
         given = self.at
         shape = (-(-h // stride), -(-w // stride), channels)
-        out = self._next("Conv2D", shape, self.scale * 0.6, -128 if activation else 4)
+        out = self._next("Conv2D", shape, self.scale, -128 if activation else 4)
         self.file.op(
             "CONV_2D", [given, *weights], [out], 3, kind="Conv2DOptions", strideH=stride,
             strideW=stride, fusedActivationFunction=activation, **SAME,
@@ -46,7 +46,7 @@ class Stack:
     def depthwise(self, stride=1):
         h, w, c = self.shape
         weights, given = self._weights((1, 3, 3, c), 3, 9), self.at
-        out = self._next("depthwise", (-(-h // stride), -(-w // stride), c), self.scale * 0.6, -128)
+        out = self._next("depthwise", (-(-h // stride), -(-w // stride), c), self.scale, -128)
         self.file.op(
             "DEPTHWISE_CONV_2D", [given, *weights], [out], 3, kind="DepthwiseConv2DOptions",
             strideH=stride, strideW=stride, depthMultiplier=1, fusedActivationFunction=1, **SAME,
@@ -56,7 +56,7 @@ class Stack:
     def dense(self, channels, activation=0):
         n = int(np.prod(self.shape))
         weights, given = self._weights((channels, n), 0, n), self.at
-        out = self._next("MatMul", (channels,), self.scale * 0.6, -128 if activation else 4)
+        out = self._next("MatMul", (channels,), self.scale, -128 if activation else 4)
         self.file.op(
             "FULLY_CONNECTED", [given, *weights], [out], 4, kind="FullyConnectedOptions",
             fusedActivationFunction=activation,
@@ -105,7 +105,7 @@ class Stack:
 def resnet8():
     """ResNet-8, on 16 x 16 pixels: three stacks of two convolutions and a short cut."""
     net = Stack(0, (16, 16, 3)).conv(16, (3, 3)).residual(16, 1).residual(32, 2).residual(64, 2)
-    return net.pool().flat().dense(10).softmax().content()
+    return net.pool().flat().dense(10).content()
 
 
 def ds_cnn():
@@ -121,7 +121,7 @@ def mobilenet():
     net = Stack(2, (32, 32, 3)).conv(8, (3, 3), 2)
     for channels, stride in ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), (256, 2)):
         net.depthwise(stride).conv(channels, (1, 1))
-    return net.pool().flat().dense(2).softmax().content()
+    return net.pool().flat().dense(2).content()
 
 
 def autoencoder():
