@@ -12,12 +12,13 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import asnet_mlir
+from asnet_mlir.reports import quantized
 from asnet_mlir.reports.collect import COST_UNITS, Group, Sensitivity, Study, op_title, percent
 from asnet_mlir.reports.paper import SOURCE
 
@@ -78,8 +79,14 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
-def render(groups: Sequence[Group], name: str) -> str:
-    """Return the page for the contents of the store called `name`."""
+def render(
+    groups: Sequence[Group], name: str, quantizations: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """Return the page for the contents of the store called `name`.
+
+    Args:
+      quantizations: what `read_quantization` returns, of networks in the store.
+    """
     style, script = ((_PAGE / f).read_text() for f in ("report.css", "report.js"))
     # In a script element, only "<" can end the element or begin a comment.
     data = json.dumps(embedded_data(groups), allow_nan=False).replace("<", "\\u003c")
@@ -87,6 +94,7 @@ def render(groups: Sequence[Group], name: str) -> str:
     body = "\n".join(_section(group, number) for number, group in enumerate(groups))
     if not count:
         body = "<p>The store holds no results yet; <code>asnet explore</code> fills it.</p>"
+    body += "".join(map(_quantization, quantizations))
     links = "".join(
         f'<li><a href="#group-{number}">{_e(group.title)}</a></li>'
         for number, group in enumerate(groups)
@@ -187,6 +195,15 @@ def _facts(group: Group) -> str:
     return (
         f'<dl class="facts">{cells}</dl>'
         f"<details><summary>Operations a sample, by layer</summary>{layers}</details>"
+    )
+
+
+def _quantization(report: Mapping[str, Any]) -> str:
+    return (
+        "\n<section><h2>Layers in integer codes</h2>"
+        f"<p>{_e(quantized.summary(report))} The ratio of signal to error (SNR) is of the layer's "
+        "values; <em>alone</em>: of the network's outputs, if only this layer is quantised.</p>"
+        f"{_table(quantized.HEAD, quantized.layer_rows(report))}</section>"
     )
 
 

@@ -532,3 +532,23 @@ def test_in_a_browser(path, tmp_path):
         "command": "asnet evaluate",
         "wide": False,
     }
+
+
+def test_the_page_shows_quantised_layers(path, tmp_path):
+    layer = {"kind": "convolution", "low": -1.5, "high": 2.0, "scale": 0.0137, "zero_point": -19}
+    layer |= {"saturated": 0.001, "snr": 38.84, "alone": None}
+    quantization = {"file": "net.mlir", "bits": 8, "weights": 6, "accuracy": 0.9871}
+    quantization |= {"accuracy_float": 0.987, "float": {"fc<1>": ["exponential"]}}
+    file = tmp_path / "quantization.json"
+    file.write_text(json.dumps({**quantization, "layers": [{"name": "conv & co", **layer}]}))
+    output = tmp_path / "report.html"
+    asnet_mlir.report(path, output, quantized=[file])
+    texts = Page(output.read_text(encoding="utf-8")).texts
+    assert "Layers in integer codes" in texts["h2"]
+    assert any("weights of 6; accuracy 98.71%, in float 98.70%" in text for text in texts["p"])
+    assert any("fc<1> (exponential)" in text for text in texts["p"])
+    assert "conv & co" in texts["th"]
+    assert {"-1.5..2", "0.10%", "38.8", "-19"} <= set(texts["td"])
+    file.write_text("{}")
+    with pytest.raises(InputError, match="is not what 'asnet quantize --json' prints"):
+        asnet_mlir.report(path, output, quantized=[file])
