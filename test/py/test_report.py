@@ -550,5 +550,7 @@ def test_the_page_shows_quantised_layers(path, tmp_path):
     assert "conv & co" in texts["th"]
     assert {"-1.5..2", "0.10%", "38.8", "-19"} <= set(texts["td"])
     file.write_text("{}")
-    with pytest.raises(InputError, match="is not what 'asnet quantize --json' prints"):
+    with pytest.raises(
+        asnet_mlir.errors.InputError, match="is not what 'asnet quantize --json' prints"
+    ):
         asnet_mlir.report(path, output, quantized=[file])
