@@ -9,6 +9,7 @@ from typing import Any
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, main_of
 from asnet_mlir.frontends.module import Traced, lower_module
+from asnet_mlir.frontends.stablehlo import run_passes
 from asnet_mlir.frontends.weights import (
     TensorKind,
     assign_weights,
@@ -26,6 +27,12 @@ __all__ = ["from_stablehlo_bytes", "from_stablehlo_file", "parse_stablehlo"]
 # MLIR's bytecode, and the producer that a portable artifact (versioned StableHLO) names in it.
 _BYTECODE = b"ML\xefR"
 _PORTABLE = b"StableHLO_v"
+# Types of codes that stand for real numbers, as text has them.
+_QUANTIZED = "!quant."
+_TO_INTEGERS = (
+    "builtin.module(func.func(stablehlo-legalize-quant-to-math,chlo-legalize-to-stablehlo),"
+    "canonicalize)"
+)
 
 
 def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
@@ -77,8 +84,11 @@ def from_stablehlo_bytes(path: Path, content: bytes, weights: Path | None = None
 def parse_stablehlo(where: Path | str, content: bytes) -> Any:
     """Return the jaxlib MLIR module of text, bytecode or a portable artifact.
 
+    Quantised types become integers, and `uniform_quantize` and its like arithmetic on them.
+
     Raises:
       InputError: it is none of them, or of a later version than this program reads.
+      UnsupportedError: it is quantised, and an op has no form in integers.
     """
     from jax.interpreters.mlir import make_ir_context
     from jaxlib.mlir import ir
@@ -98,6 +108,8 @@ def parse_stablehlo(where: Path | str, content: bytes) -> Any:
             if content.startswith(_BYTECODE) and _PORTABLE in content[:64]:
                 module = stablehlo.deserialize_portable_artifact(context, content)
             else:
+                if _QUANTIZED.encode() in content:
+                    _load_quantized_types()
                 module = ir.Module.parse(content)
         except (ir.MLIRError, ValueError) as error:
             detail = messages[0] if messages else str(error)
@@ -113,7 +125,31 @@ def parse_stablehlo(where: Path | str, content: bytes) -> Any:
                 raise InputError(
                     f"{where}: a module of linalg; a model is a StableHLO, approx or bound module"
                 )
+        if _is_quantized(module):
+            run_passes(module, _TO_INTEGERS)
     return module
+
+
+def _load_quantized_types() -> None:
+    """Load MLIR's dialect of quantised types, which jaxlib has and registers nowhere.
+
+    A pass that may make such types brings it into the current context.
+    """
+    from jaxlib.mlir import ir
+
+    run_passes(ir.Module.parse("module {}"), "builtin.module(vhlo-legalize-to-stablehlo)")
+
+
+def _is_quantized(module: Any) -> bool:
+    """Whether some value's numbers are codes by their type."""
+    return any(
+        _QUANTIZED in str(result.type)
+        for op in walk(module.operation)
+        for result in (
+            *op.results,
+            *(a for region in op.regions for b in region for a in b.arguments),
+        )
+    )
 
 
 def _kinds(path: Path, main: Any) -> tuple[list[TensorKind], TensorKind]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.frontends.program import from_program
 from asnet_mlir.frontends.tflite_layers import program_of
@@ -39,7 +39,7 @@ def from_tflite_file(path: Path) -> Network:
 def _make(path: Path) -> Network:
     try:
         program = program_of(path.stem, read_tflite(path.read_bytes()))
-    except (InputError, UnsupportedError) as error:
+    except InputError as error:
         text = str(error).removeprefix(f"{path.stem}: ")
         raise type(error)(f"{path}: {text}") from None
     return from_program(program)

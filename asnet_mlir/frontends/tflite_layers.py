@@ -135,7 +135,7 @@ class _Translation:
             )
         try:
             results = translate(_Call(self, op, layer))
-        except (InputError, UnsupportedError) as error:
+        except InputError as error:
             text = str(error).removeprefix(f"{self.name}: ")
             raise type(error)(f"{self.name}: op {op.name}, which gives {about}: {text}") from None
         self._keep(op, results)

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 
 __all__ = ["TfliteModel", "TfliteOp", "TfliteTensor", "read_tflite"]
 
 _IDENTIFIER = b"TFL3"
 _VERSION = 3
+_STATE = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE")
 
 #: What reading a damaged flatbuffer raises.
 _DAMAGED = (
@@ -136,6 +137,7 @@ def read_tflite(content: bytes) -> TfliteModel:
 
     Raises:
       InputError: it is no TensorFlow Lite file, or damaged, or has several subgraphs.
+      UnsupportedError: it keeps state between samples.
     """
     if content[4:8] != _IDENTIFIER:
         raise InputError("not a TensorFlow Lite file: it lacks the identifier TFL3")
@@ -160,6 +162,7 @@ class _Reader:
         model = self._model
         if model.Version() != _VERSION:
             raise InputError(f"version {model.Version()} of the format; {_VERSION} is supported")
+        self._refuse_state()
         graphs = model.SubgraphsLength()
         if graphs != 1:
             raise InputError(f"{graphs} subgraphs; networks of one are supported")
@@ -177,6 +180,19 @@ class _Reader:
                 "a damaged TensorFlow Lite file: an op names a tensor that is not there"
             )
         return TfliteModel(tensors, ops, inputs, outputs)
+
+    def _refuse_state(self) -> None:
+        """Refuse a network that keeps state between samples, as streaming ones do, by its ops."""
+        self._check(self._model.OperatorCodesLength())
+        for index in range(self._model.OperatorCodesLength()):
+            code = self._model.OperatorCodes(index)
+            name = _name_of(
+                "BuiltinOperator", max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            )
+            if name in _STATE:
+                raise UnsupportedError(
+                    f"op {name}: networks that keep state between samples are not supported"
+                )
 
     def _all[T](
         self, count: int, get: Callable[[int], Any], read: Callable[[Any], T]
