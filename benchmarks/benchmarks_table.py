@@ -44,6 +44,8 @@ def lines() -> Iterator[str]:
     yield ""
     if xla := load("evaluate_against_xla"):
         yield from against_xla(xla)
+    if eight_bits := load("eight_bits_speed"):
+        yield from in_eight_bits(eight_bits)
     if gates := load("gates_in_networks"):
         yield from in_networks(gates)
     if sweeps := load("sweeps"):
@@ -81,6 +83,48 @@ def against_xla(report: dict[str, Any]) -> Iterator[str]:
             f"| {name} | {entry['samples']:,} | {' | '.join(times)} | **{ratio['median']:.3f}** | "
             f"{low:.3f} .. {high:.3f} |"
         )
+    yield ""
+
+
+def in_eight_bits(report: dict[str, Any]) -> Iterator[str]:
+    yield "## Eight bits against the exact float network in XLA"
+    yield ""
+    yield (
+        f"`make bench-eight-bits`, {report['threads']} threads each, {report['repeat']} pairs: the "
+        "quantised network, exact and under cores, against float in `jax.jit`. " + stated(report)
+    )
+    yield ""
+    first = next(iter(report["networks"].values()))["rows"]
+    labels = [label for label in first if label != "jax"]
+    yield f"| network | images | float, `jax.jit` | {' | '.join(labels)} |"
+    yield "|---" * (3 + len(labels)) + "|"
+    for name, entry in report["networks"].items():
+        rows = entry["rows"]
+        ratios = [f"**{rows[label]['ratio_to_jax']['median']:.3f}**" for label in labels]
+        theirs = rows["jax"]["milliseconds"]["median"]
+        yield f"| {name} | {entry['samples']:,} | {theirs:.1f} ms | {' | '.join(ratios)} |"
+    changes = [
+        seconds
+        for entry in report["networks"].values()
+        for seconds in entry["seconds_to_change_the_binding"].values()
+    ]
+    yield ""
+    yield f"Another binding, cores known: at most {1e3 * max(changes):.1f} ms a network."
+    yield ""
+    yield "Convolutions of ResNet-8 alone, billions of products a second:"
+    yield ""
+    ways = list(report["layers"][0]["products_per_second"])
+    threads = report["layers"][0]["threads"]
+    yield f"| layer | {' | '.join(ways)} |"
+    yield "|---" * (1 + len(ways)) + "|"
+    for entry in report["layers"]:
+        rates = entry["products_per_second"]
+        yield f"| {entry['layer']} | {' | '.join(f'{rates[way] / 1e9:.0f}' for way in ways)} |"
+    yield ""
+    yield (
+        f"Ours on {threads['ours']} thread, XLA and ONNX Runtime (`ConvInteger`) on "
+        f"{threads['xla']}."
+    )
     yield ""
 
 
