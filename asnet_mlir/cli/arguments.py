@@ -89,8 +89,9 @@ def binding_arguments() -> Parser:
         "--bind",
         action="append",
         default=[],
-        metavar="OP[@LAYER]=CORE[:P=20,M=3] ..",
-        help="compute ops of a kind by a core; a list, or repeated",
+        metavar="OP[@LAYER[A:B]]=CORE[:P=20,M=3] ..",
+        help="compute ops of a kind by a core, everywhere, in a layer or in output channels of it, "
+        "A up to B; a list, or repeated",
     )
     bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
     bound.add_argument(

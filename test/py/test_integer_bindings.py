@@ -143,7 +143,7 @@ def test_a_network_with_a_wrapped_core():
         (np.uint8, "muli=mul8s_evolved:M=5", "computes on i8, but muli is on u8 here .*; codes "
          "without a sign need an unsigned core"),
         (np.int8, "muli=truncated:N=6,CUT=2,SIGNED=1", "computes on i6, but muli is on i8 here .*; "
-         "CODE_BITS=8 gives it codes of 8 bits"),
+         "CODE_BITS=8 gives it the low 6 bits, where all codes fit"),
         (np.int8, "addi=loa:N=16,K=4", "computes on u16, but addi is on i32 here .*; CODE_BITS=32"),
     ],
 )  # fmt: skip

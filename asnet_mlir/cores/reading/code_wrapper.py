@@ -89,6 +89,8 @@ def wrapper_for(instance: Instance, format: str) -> str:
     own = instance.format or ""
     if instance.core.op not in _KINDS or own[:1] not in ("i", "u") or format[0] not in "iu":
         return ""
+    if own[0] == format[0] and int(own[1:]) < int(format[1:]) and instance.core.op == "muli":
+        return f"{CODE_BITS}={format[1:]} gives it the low {own[1:]} bits, where all codes fit them"
     if own[0] == format[0] or instance.core.op != "muli":
         return f"{CODE_BITS}={format[1:]} gives it codes of {format[1:]} bits"
     if own[0] == "u":
