@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import host
@@ -131,7 +132,11 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=0)
     parser.add_argument("--strategies", nargs="+", default=["greedy", "nsga2"])
     options = parser.parse_args()
-    report: dict[str, Any] = {**host.describe(), "model": options.model, "data": options.data}
+    report: dict[str, Any] = {
+        **host.describe(),
+        "model": Path(options.model).name,
+        "data": options.data,
+    }
     # The first study checks and synthesizes the cores; it is run again for its time.
     search(options, "uniform")
     for strategy in ("uniform", *options.strategies):

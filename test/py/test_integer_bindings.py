@@ -12,13 +12,19 @@ import numpy as np
 import pytest
 
 import asnet_mlir
-from asnet_mlir.binding import Binding, accumulator_rule, is_within
+from asnet_mlir.binding import Binding, Rule, accumulator_rule, is_within
 from asnet_mlir.cores import check, derive_models, parse_instance
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.reading.description import instance_from_description
 from asnet_mlir.cores.reading.library import exact_instance
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator
+from asnet_mlir.exploration import keys
+from asnet_mlir.exploration.constraints import load_constraints
+from asnet_mlir.exploration.costs import CostModel, exact_instances
+from asnet_mlir.exploration.layers import Layer
+from asnet_mlir.exploration.space import DesignSpace
+from asnet_mlir.exploration.store import InstanceCost
 from asnet_mlir.frontends.jax import from_jax_function
 
 CORES = Path(__file__).parents[2] / "examples" / "cores"
@@ -361,3 +367,42 @@ def test_a_space_by_channels():
     assert again.accuracy == found.results[2].accuracy
     with pytest.raises(InputError, match="channels: needs the scope 'layer'"):
         asnet_mlir.explore(network(), (X, y), {**space, "scope": "network"})
+
+
+def test_layers_have_the_choices_of_their_format():
+    """Also costs and keys tell the ops of two formats apart."""
+    layers = (
+        Layer("a", {"muli": 6}, {"muli": ("u8",)}),
+        Layer("b", {"muli": 5, "addi": 5}, {"muli": ("i8",), "addi": ("i32",)}),
+    )
+    entries = [{"op": "muli", "core": name, "parameters": {"M": 9}}
+               for name in ("mul8u_evolved", "mul8s_evolved")]  # fmt: skip
+    given = load_constraints({"cores": entries, "scope": "layer"}).with_formats()
+    space = DesignSpace.of(given, layers)
+    assert [[c and c.core.name for c in v.choices] for v in space.variables] == [
+        [None, "mul8u_evolved"],
+        [None, "mul8s_evolved"],
+    ]
+    unsigned, signed = (v.choices[1] for v in space.variables)
+    both = Binding((Rule("muli", unsigned), Rule("muli", signed)))
+    assert keys.assignment(both, layers, {}) == (
+        ("a", "muli", unsigned.content_hash),
+        ("b", "muli", signed.content_hash),
+    )
+    exact = exact_instances(layers)
+    assert sorted(one.label for one in exact.values()) == ["accumulator", "imul", "imul:SIGNED=1"]
+    figures = {
+        one.content_hash: InstanceCost(one.content_hash, "ecp5", "muli", one.label, area, 2.0)
+        for one, area in zip((*exact.values(), unsigned, signed), (1, 10, 20, 3, 4), strict=True)
+    }
+    area = {one.label: figures[one.content_hash].area for one in exact.values()}
+    model = CostModel("energy", space, figures)
+    assert model.figures((1, 0))["energy"] == 2.0 * (
+        6 * 3 + 5 * area["imul:SIGNED=1"] + 5 * area["accumulator"]
+    )
+    network_wide = DesignSpace.of(load_constraints({"cores": entries}).with_formats(), layers)
+    # A core for all layers leaves those of another format exact.
+    model = CostModel("energy", network_wide, figures)
+    assert model.figures((2,))["energy"] == 2.0 * (
+        6 * area["imul"] + 5 * 4 + 5 * area["accumulator"]
+    )
