@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="LiteRT (extra 'test') is not installed")
 
 import tflite_networks
+from quantized_programs import by_xla
 from tflite_files import File, by_litert
 
 from asnet_mlir.binding import Binding
@@ -18,17 +19,9 @@ from asnet_mlir.frontends.tflite_model import read_tflite
 SAMPLES = 6
 
 
-def by_xla(content, x):
+def by_us(content, x):
     """Return what XLA makes of the StableHLO that a file becomes."""
-    import jax
-    from jax.extend.backend import get_backend
-
-    program = program_of("net", read_tflite(content))
-    (device,) = jax.local_devices(backend="cpu")[:1]
-    executable = get_backend("cpu").compile_and_load(program.text(len(x)), [device])
-    arguments = [jax.device_put(a, device) for a in (x, *(w.value for w in program.weights))]
-    (result,) = executable.execute_sharded(arguments).disassemble_into_single_device_arrays()
-    return np.asarray(result[0])
+    return by_xla(program_of("net", read_tflite(content)), x)
 
 
 def codes(rng, shape, dtype="int8", low=None):
@@ -68,7 +61,7 @@ class Case:
         content = self.file.content([self.x], [y])
         if x is None:
             x = codes(self.rng, (SAMPLES, *self.shape), self.dtype)
-        expected, got = by_litert(content, x), by_xla(content, x)
+        expected, got = by_litert(content, x), by_us(content, x)
         assert got.dtype == expected.dtype
         assert len(np.unique(expected)) > 1, "says nothing"
         np.testing.assert_array_equal(got, expected)
@@ -325,7 +318,7 @@ def test_softmax_where_floats_round_otherwise():
         file.op("SOFTMAX", [x], [y], 2, kind="SoftmaxOptions", beta=1.0)
         content = file.content([x], [y])
         given = np.array([[100, 100 - k] for k in near], np.int8)
-        np.testing.assert_array_equal(by_xla(content, given), by_litert(content, given))
+        np.testing.assert_array_equal(by_us(content, given), by_litert(content, given))
 
 
 def test_float_edges():
@@ -342,7 +335,7 @@ def test_float_edges():
     given = (rng.standard_normal((40, 50)) * 3).astype(np.float32)
     given[0] = (np.arange(50) - 25 + 0.5) * np.float32(0.05)  # ties
     given[1] = np.linspace(-1e6, 1e6, 50)
-    np.testing.assert_array_equal(by_xla(content, given), by_litert(content, given))
+    np.testing.assert_array_equal(by_us(content, given), by_litert(content, given))
 
 
 def test_factors_of_one_scale_are_products_of_f32():
