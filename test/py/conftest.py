@@ -8,6 +8,8 @@ import os
 import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# XLA compiles hundreds of tiny references that run once, for half of the time to optimise them.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # What a core is tried on before it is used.  Checks of full length have their own tests, and
 # `make deep`.
 os.environ.setdefault("ASNET_CHECK_VECTORS", "20000")
