@@ -93,16 +93,31 @@ class _Translation:
         quantization = self._meaning(given, with_floats=True)
         self.builder = Builder(name, given.shape[1:], quantization)
         self.values: dict[int, Value] = {model.inputs[0]: self.builder.input}
+        self.shapes: set[int] = set()
 
     def program(self) -> Program:
         """Translate op by op."""
         for op, layer in zip(self.model.ops, layer_names(self.model), strict=True):
-            self._translate(op, layer)
+            if self._is_of_shapes(op):
+                self.shapes.update(op.outputs)
+            else:
+                self._translate(op, layer)
         output = self.model.outputs[0]
         if output not in self.values:
             tensor = self.model.tensors[output]
             raise InputError(f"{self.name}: no op gives the output '{tensor.name}'")
         return self.builder.program(self.values[output])
+
+    def _is_of_shapes(self, op: TfliteOp) -> bool:
+        """Say whether an op computes sizes of tensors alone, from sizes and constants.
+
+        Converters write a flattening of any batch so; sizes are those that the file states.
+        """
+        if op.name == "SHAPE":
+            return True
+        inputs = [number for number in op.inputs if number >= 0]
+        known = [n in self.shapes or self.model.tensors[n].content is not None for n in inputs]
+        return all(known) and any(number in self.shapes for number in inputs)
 
     def _check_sizes(self) -> None:
         for tensor in self.model.tensors:

@@ -269,6 +269,23 @@ def test_movement():
     case.check(flat)
 
 
+def test_a_shape_that_the_file_computes():
+    """As converters flatten: the batch of SHAPE, packed with a constant, is RESHAPE's shape."""
+    case = Case(5, (3, 4, 2))
+    file = case.file
+    shape, batch, sizes_of = (
+        file.tensor(name, of, "int32") for name, of in (("s", [4]), ("b", []), ("p", [2]))
+    )
+    file.op("SHAPE", [case.x], [shape], kind="ShapeOptions")
+    ends = [file.constant(n, np.array([v], np.int32)) for n, v in (("i", 0), ("j", 1), ("k", 1))]
+    file.op("STRIDED_SLICE", [shape, *ends], [batch], kind="StridedSliceOptions", shrinkAxisMask=1)
+    all_of_one = file.constant("all", np.array(24, np.int32))
+    file.op("PACK", [batch, all_of_one], [sizes_of], kind="PackOptions", valuesCount=2)
+    flat = file.tensor("y", [1, 24], "int8", case.sx, case.zx)
+    file.op("RESHAPE", [case.x, sizes_of], [flat], kind="ReshapeOptions")
+    case.check(flat)
+
+
 def test_concatenation_of_other_scales():
     case = Case(6, (3, 5), "uint8")
     y = case.output((3, 5), scale(case.rng), 100)
