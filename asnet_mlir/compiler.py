@@ -333,7 +333,11 @@ def _declare(module: Any, instances: Mapping[int, Instance], units: bool = False
     with ir.InsertionPoint(block):
         for number, instance in instances.items():
             instance = with_latency(instance)
-            parameters = {key: ir.IntegerAttr.get(i64, value) for key, value in instance.parameters}
+            # With those inside a wrapper for codes, from which a file's reader makes it again.
+            given = dict(instance.parameters)
+            if instance.core.inner is not None and not units:
+                given = instance.all_parameters
+            parameters = {key: ir.IntegerAttr.get(i64, value) for key, value in given.items()}
             core = approx.CoreOp(  # type: ignore[attr-defined]
                 number,
                 instance.core.op,

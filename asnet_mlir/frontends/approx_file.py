@@ -13,6 +13,7 @@ from typing import Any
 
 from asnet_mlir.binding import Binding, Rule, is_within
 from asnet_mlir.cores import Instance, library_cores
+from asnet_mlir.cores.reading.code_wrapper import inner_module, split_wrapper, wrapped
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.weights import (
     TensorKind,
@@ -124,10 +125,11 @@ def _library(path: Path, module: Any) -> tuple[dict[int, Instance], dict[int, st
         if library.operation.name != "approx.library":
             continue
         for op in library.regions[0].blocks[0].operations:
-            own = op.attributes
-            number, kind, name = own["id"].value, own["op"].value, own["module"].value
-            parameters = {item.name: item.attr.value for item in own["parameters"]}
-            core = by_module.get(name)
+            said = op.attributes
+            number, kind, name = said["id"].value, said["op"].value, said["module"].value
+            parameters = {item.name: item.attr.value for item in said["parameters"]}
+            own, wrapper = split_wrapper(parameters)
+            core = by_module.get(inner_module(name) if wrapper else name)
             place = f"{path}: approx.core {number} ({name})"
             if core is None or core.op != kind:
                 near = difflib.get_close_matches(name, by_module, n=1)
@@ -138,10 +140,10 @@ def _library(path: Path, module: Any) -> tuple[dict[int, Instance], dict[int, st
                 )
                 continue
             try:
-                instance = core.instance(parameters).without_given_defaults()
+                instance = wrapped(core.instance(own), wrapper).without_given_defaults()
             except InputError as error:
                 raise InputError(f"{place}: {error}") from None
-            declared = own["latency"].value, own["interval"].value
+            declared = said["latency"].value, said["interval"].value
             if declared != (instance.latency, instance.interval):
                 raise InputError(
                     f"{place}: declares latency {declared[0]} and interval {declared[1]}, the "

@@ -258,6 +258,23 @@ def test_the_verbs_make_up_for_errors(network, tmp_path, capsys):
     assert "there is nothing to tune" in capsys.readouterr().err
 
 
+def test_a_bound_file_has_its_wrapped_cores_and_channels(network, tmp_path):
+    core = "mul8u_evolved:M=9,SIGN_MAGNITUDE=8"
+    part, sums = "muli@conv[0:2]=truncated:N=9,SIGNED=1,CODE_BITS=8", "addi@dense=accumulator:N=20"
+    binding = Binding.parse([f"muli={core}", part, sums])
+    path = tmp_path / "bound.mlir"
+    path.write_text(asnet_mlir.compile(network, "bound", binding))
+    write_weights(weights_file_of(path), network.weights)
+    again = asnet_mlir.load_model(path)
+    assert not again.missing
+    assert {rule.label for rule in again.binding.rules} == {
+        part,
+        sums,
+        *(f"muli@{layer}={core}" for layer in ("conv[2:6]", "depthwise", "dense")),
+    }
+    assert (Evaluator(again).outputs(X) == Evaluator(network, binding).outputs(X)).all()
+
+
 def test_an_exploration_with_an_accumulator(network, tmp_path, capsys):
     """Rules beside the constraints hold in every configuration, and make other results of it."""
     y = np.argmax(Evaluator(network).outputs(X), axis=1)

@@ -18,6 +18,7 @@ checks and hardware come from the same text.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,7 @@ from asnet_mlir.cores.sources.text import verilog_name
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.support.resources import hdl_library_directory
 
-__all__ = ["WRAPPER_PARAMETERS", "split_wrapper", "wrapped", "wrapper_for"]
+__all__ = ["WRAPPER_PARAMETERS", "inner_module", "split_wrapper", "wrapped", "wrapper_for"]
 
 SIGN_MAGNITUDE, CODE_BITS = "SIGN_MAGNITUDE", "CODE_BITS"
 WRAPPER_PARAMETERS = (SIGN_MAGNITUDE, CODE_BITS)
@@ -44,6 +45,11 @@ def split_wrapper(values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
     """Return parameters apart: a core's own, and those of the wrapper around it."""
     own = {name: value for name, value in values.items() if name not in WRAPPER_PARAMETERS}
     return own, {name: values[name] for name in WRAPPER_PARAMETERS if name in values}
+
+
+def inner_module(name: str) -> str:
+    """Return the module inside of a generated one, by its name."""
+    return re.sub(rf"_({'|'.join(_SUFFIXES.values())})[0-9]+$", "", name)
 
 
 def wrapped(instance: Instance, given: Mapping[str, Any]) -> Instance:
@@ -113,9 +119,8 @@ def _wrap(instance: Instance, name: str, bits: int, unit: int, result: int) -> I
         ),
     )
     latency = with_latency(instance).latency
-    suffix = "magnitude" if name == SIGN_MAGNITUDE else "codes"
     stem = core.module if core.module.isidentifier() else "unit"
-    module = _Module(f"{stem}_{suffix}{bits}", instance, name, bits, unit, result, latency)
+    module = _Module(f"{stem}_{_SUFFIXES[name]}{bits}", instance, name, bits, unit, result, latency)
     path = core.sources[0].path.with_name(f"{module.name}.sv")
     sources = (*core.sources, *_delay(instance, latency), Source(path, module.text()))
     return dataclasses.replace(
@@ -136,6 +141,8 @@ def _wrap(instance: Instance, name: str, bits: int, unit: int, result: int) -> I
     ).instance()
 
 
+#: What the generated module's name ends in, before the bits of codes.
+_SUFFIXES = {SIGN_MAGNITUDE: "magnitude", CODE_BITS: "codes"}
 _SUMMARIES = {
     SIGN_MAGNITUDE: "bits of codes in two's complement, of which the core gets the magnitudes",
     CODE_BITS: "bits of codes that the core gets extended, or the low bits of",
