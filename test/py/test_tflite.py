@@ -276,7 +276,7 @@ def test_a_shape_that_the_file_computes():
     shape, batch, sizes_of = (
         file.tensor(name, of, "int32") for name, of in (("s", [4]), ("b", []), ("p", [2]))
     )
-    file.op("SHAPE", [case.x], [shape], kind="ShapeOptions")
+    file.op("SHAPE", [case.x], [shape], kind="ShapeOptions", outType=2)
     ends = [file.constant(n, np.array([v], np.int32)) for n, v in (("i", 0), ("j", 1), ("k", 1))]
     file.op("STRIDED_SLICE", [shape, *ends], [batch], kind="StridedSliceOptions", shrinkAxisMask=1)
     all_of_one = file.constant("all", np.array(24, np.int32))
