@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 MODEL = (
-    "classification_mnist, convolutional_mnist or convolutional_svhn; FILE.keras; "
+    "classification_mnist, convolutional_mnist, convolutional_svhn or resnet8_svhn; FILE.keras; "
     "the folder of a SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet compile -o' "
     "wrote); or MODULE:FUNCTION, which returns a function of JAX or TensorFlow and example "
     "arguments"

@@ -18,7 +18,7 @@ __all__ = ["add", "completed"]
 
 _SHELLS = ("bash", "zsh", "fish")
 
-_NETWORKS = ("classification_mnist", "convolutional_mnist", "convolutional_svhn")
+_NETWORKS = ("classification_mnist", "convolutional_mnist", "convolutional_svhn", "resnet8_svhn")
 _DATA = ("mnist", "svhn_synthetic", "fashion_mnist")
 _WORDS = {
     "style": ("shared", "stream"),

@@ -19,7 +19,7 @@ from asnet_mlir.quantization.self_contained import module_of
 from asnet_mlir.quantization.writing import Written, write_program
 from asnet_mlir.quantized import Quantization, Value
 
-__all__ = ["LayerLoss", "layer_losses"]
+__all__ = ["LayerLoss", "layer_losses", "values_of"]
 
 #: Samples on which noise is measured.
 _SAMPLES = 32
@@ -72,7 +72,7 @@ def layer_losses(given: Calibrated, *, alone: bool = True) -> tuple[LayerLoss, .
     x = given.x[:_SAMPLES]
     values = [group.output for group in groups]
     exact = _exact(given.graph, values, x)
-    noisy = _values(given, given.written, values, x)
+    noisy = values_of(given, given.written, values, x)
     last = values[-1]
     return tuple(
         _loss(
@@ -116,7 +116,7 @@ def _alone(given: Calibrated, group: Group, last: int, exact: np.ndarray, x: np.
         for own in given.groups
     ]  # fmt: skip
     written = write_program(given.graph, groups, given.codes, given.scheme, input=given.input)
-    return _snr(exact, _values(given, written, [last], x)[last])
+    return _snr(exact, values_of(given, written, [last], x)[last])
 
 
 def _exact(graph: Graph, values: Sequence[int], x: np.ndarray) -> dict[int, np.ndarray]:
@@ -125,7 +125,7 @@ def _exact(graph: Graph, values: Sequence[int], x: np.ndarray) -> dict[int, np.n
     return dict(zip(values, columns, strict=True))
 
 
-def _values(
+def values_of(
     given: Calibrated, written: Written, values: Sequence[int], x: np.ndarray
 ) -> dict[int, np.ndarray]:
     """Return values of a network of codes as real numbers, by their numbers in the float one."""

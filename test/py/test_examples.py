@@ -15,3 +15,16 @@ def test_python_api():
     assert result.returncode == 0, result.stderr
     assert "3 images simulated, 0 mismatching words" in result.stdout
     assert "report.html" in result.stdout
+
+
+def test_eight_bits(tmp_path):
+    result = subprocess.run(
+        [sys.executable, EXAMPLES / "eight_bits.py", tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "in float: dense2: reduce" in result.stdout and (tmp_path / "net.mlir").is_file()
+    accuracies = [float(line.rpartition(" ")[2]) for line in result.stdout.splitlines()[-4:-1]]
+    assert min(accuracies) > 0.97

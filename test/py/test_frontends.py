@@ -270,6 +270,7 @@ def test_what_is_no_model(model):
         ("classification_mnist", "mnist:test", 9274),
         ("convolutional_mnist", "mnist:test:3000", 2932),
         ("convolutional_svhn", "svhn_synthetic:test:3000", 2597),
+        ("resnet8_svhn", "svhn_synthetic:test:1000", 944),
     ],
 )
 def test_shipped_networks_reach_their_accuracy(model, data, right):
