@@ -83,6 +83,13 @@ def add(verbs: Verbs) -> None:
         "--scheduler", metavar="HOST:PORT", help="evaluate on the workers of a Dask scheduler"
     )
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
+    command.add_argument(
+        "--tune-weights",
+        nargs="?",
+        const="",
+        metavar="DATA",
+        help="tune weights for every configuration, for the codes of DATA or for all alike",
+    )
 
 
 def run(options: Any) -> None:
@@ -106,6 +113,7 @@ def run(options: Any) -> None:
             options.data,
             options.constraints,
             binding=binding_of(options),
+            tune_weights=True if options.tune_weights == "" else options.tune_weights,
             store=options.store,
             strategy=options.strategy,
             budget=options.budget,
@@ -173,6 +181,8 @@ def _repeats(options: Any) -> str:
     words += ["--constraints", options.constraints]
     for rule in options.bind:
         words += ["--bind", rule]
+    if options.tune_weights is not None:
+        words += ["--tune-weights", *filter(None, [options.tune_weights])]
     if options.axes:
         words.append("--axes")
     for name, default in (

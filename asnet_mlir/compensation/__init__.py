@@ -6,13 +6,14 @@ from asnet_mlir.compensation.control_variate import (
     VariateLayer,
     add_control_variate,
 )
-from asnet_mlir.compensation.tuning import TunedLayer, Tuning, tune_weights
+from asnet_mlir.compensation.tuning import TunedLayer, Tuning, WeightTuner, tune_weights
 
 __all__ = [
     "Compensation",
     "TunedLayer",
     "Tuning",
     "VariateLayer",
+    "WeightTuner",
     "add_control_variate",
     "tune_weights",
 ]

@@ -29,9 +29,10 @@ from asnet_mlir.evaluation.weighted_sums import (
 )
 from asnet_mlir.frontends import load_model
 from asnet_mlir.network import Network
+from asnet_mlir.support.cache import content_hash
 from asnet_mlir.worker import in_mlir_process
 
-__all__ = ["TunedLayer", "Tuning", "nearest_codes", "tune_weights"]
+__all__ = ["TunedLayer", "Tuning", "WeightTuner", "nearest_codes", "tune_weights"]
 
 #: Samples that the distribution of codes is taken of.
 DEFAULT_SAMPLES = 256
@@ -90,43 +91,80 @@ def tune_weights(
     ensure_checked(bound.instances.values())
     x = None if data is None else prepare_data(data, network).x[:samples]
     network = replace(as_approx(network, bound), binding=None)
-    arrays = {weight.name: weight.value.copy() for weight in network.weights}
-    layers = []
-    for one in find_sums(network):
-        rule = bound.rule_for("muli", one.layer, one.operands.name)
-        if rule is not None:
-            codes = None if x is None else activations(network, one, x)
-            layers.append(_tune(one, rule.instance, arrays[one.weight], codes))
+    arrays, layers = WeightTuner(network, x).tuned(bound)
     if not layers:
         raise InputError(
             f"{network.name}: binds no core to products of codes and weights ('{bound.label}'); "
             "there is nothing to tune"
         )
-    weights = tuple(replace(one, value=arrays[one.name]) for one in network.weights)
-    return Tuning(replace(network, weights=weights), tuple(layers))
+    weights = tuple(replace(w, value=arrays.get(w.name, w.value)) for w in network.weights)
+    return Tuning(replace(network, weights=weights), layers)
 
 
-def _tune(
-    one: WeightedSum, instance: Instance, weights: np.ndarray, codes: np.ndarray | None
-) -> TunedLayer:
-    """Replace the weights of a sum in their array."""
+class WeightTuner:
+    """Tunes the weights of a network for one binding after the other.
+
+    What was found for a core in a layer is kept: searches bind the same ones again and again.
+
+    Attributes:
+      key: hash of what decides tuned weights besides the network and the binding.
+    """
+
+    def __init__(self, network: Network, x: np.ndarray | None) -> None:
+        """Take a network in the approx dialect, and samples whose codes count; None: all alike."""
+        self._weights = {weight.name: weight.value for weight in network.weights}
+        self._sums = [
+            (one, None if x is None else activations(network, one, x)) for one in find_sums(network)
+        ]
+        self._found: dict[tuple[int, str], tuple[np.ndarray, TunedLayer]] = {}
+        self.key = content_hash("tuned weights 1", "" if x is None else x.tobytes())
+
+    def tuned(self, binding: Binding) -> tuple[dict[str, np.ndarray], tuple[TunedLayer, ...]]:
+        """Return the arrays that change, by name, and what was done in each layer.
+
+        Args:
+          binding: complete (`Network.complete`); its cores are checked.
+
+        Raises:
+          UnsupportedError: see `product_table`.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        layers = []
+        for one, codes in self._sums:
+            rule = binding.rule_for("muli", one.layer, one.operands.name)
+            if rule is None:
+                continue
+            key = one.position, rule.instance.content_hash
+            if key not in self._found:
+                part = one.part(self._weights[one.weight])
+                self._found[key] = _tuned(one, rule.instance, part, codes)
+            found, layer = self._found[key]
+            array = arrays.setdefault(one.weight, self._weights[one.weight].copy())
+            one.part(array)[...] = found
+            layers.append(layer)
+        return arrays, tuple(layers)
+
+
+def _tuned(
+    one: WeightedSum, instance: Instance, part: np.ndarray, codes: np.ndarray | None
+) -> tuple[np.ndarray, TunedLayer]:
+    """Return the weights of a sum for a core, and what they gain."""
     low, high = (int(end) for end in one.operands.range)
-    count = high - low + 1
-    shares = np.zeros(count)
+    shares = np.zeros(high - low + 1)
     begin, end = (int(edge) for edge in one.codes.range)
-    inside = slice(begin - low, end - low + 1)
-    shares[inside] = 1 / (end - begin + 1) if codes is None else histogram(codes, one.codes)
-    part = one.part(weights)
+    shares[begin - low : end - low + 1] = (
+        1 / (end - begin + 1) if codes is None else histogram(codes, one.codes)
+    )
     before = part.astype(np.int64)
-    table = product_table(instance, one)
     own = np.unique(before)
+    table = product_table(instance, one)
     errors, chosen = nearest_codes(table, shares, low, own, (int(own[0]), int(own[-1])))
     place = np.searchsorted(own, before)
-    part[...] = chosen[place].astype(part.dtype)
-    old = np.sqrt(errors[0][place].mean())
-    new = np.sqrt(errors[1][place].mean())
-    changed = int((part.astype(np.int64) != before).sum())
-    return TunedLayer(one.layer, instance.label, before.size, changed, float(old), float(new))
+    after = chosen[place]
+    old, new = (float(np.sqrt(error[place].mean())) for error in errors)
+    changed = int((after != before).sum())
+    layer = TunedLayer(one.layer, instance.label, before.size, changed, old, new)
+    return after.astype(part.dtype), layer
 
 
 def nearest_codes(

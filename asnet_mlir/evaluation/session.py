@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,23 @@ class Session:
     changes reads is kept when it is computed for the second time, up to half a gibibyte.
     """
 
-    def __init__(self, model: Any, dataset: Dataset, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        dataset: Dataset,
+        *,
+        threads: int | None = None,
+        weights_of: Callable[[Binding], Mapping[str, np.ndarray]] | None = None,
+    ) -> None:
         """Prepare a session.
 
         Args:
           model: whatever `load_model` takes, or a `CompiledNetwork`.
           dataset: samples of the network's shape and format (`prepare_data`).
           threads: see `Evaluator`.
+          weights_of: gives the weights that another binding changes, by name; none by default.
         """
+        self._weights_of = weights_of
         self.compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.dataset = dataset
         self.threads = checked_threads(threads)
@@ -65,11 +74,15 @@ class Session:
     ) -> np.ndarray:
         """Return [stop - start, *output_shape] of samples `start` to `stop`.
 
-        Equal, bit for bit, to what `Evaluator` gives.  `weights` are by default the network's own.
+        Equal, bit for bit, to what `Evaluator` gives.  `weights` are by default the network's own,
+        with what the session's `weights_of` changes.
         """
         compiled = self.compiled
         stop = len(self.dataset) if stop is None else min(stop, len(self.dataset))
         stages = compiled.bind(binding or Binding())
+        if weights is None and self._weights_of is not None:
+            complete = compiled.network.complete(binding)
+            weights = compiled.weights.replaced(self._weights_of(complete))
         weights = weights or compiled.weights
         keys = self._keys(stages, weights)
         first, last = start // compiled.block, -(-stop // compiled.block)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.binding import Binding
+from asnet_mlir.compensation import WeightTuner
+from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES
 from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
@@ -48,6 +50,8 @@ from asnet_mlir.exploration.store import (
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.exploration.sweep_progress import Progress
 from asnet_mlir.frontends import load_model
+from asnet_mlir.network import ApproxTexts
+from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.interrupts import Interrupts
 from asnet_mlir.worker import in_mlir_process
 
@@ -64,6 +68,7 @@ def explore(
     constraints: str | Path | Mapping[str, Any] | Constraints,
     *,
     binding: Any = None,
+    tune_weights: Any = None,
     store: str | Path | None = None,
     strategy: str = "exhaustive",
     budget: int | None = None,
@@ -88,6 +93,8 @@ def explore(
       constraints: a constraints file, its content, or what `load_constraints` returned.
       binding: rules that hold in every configuration where the constraints say nothing, whatever
         `Binding.of` takes.
+      tune_weights: evaluate every configuration with weights tuned for it (`tune_weights`), for the
+        codes of these data, or with True for all codes alike; not with `scheduler`.
       store: an SQLite file that keeps the results; those in it already are not computed again.
       strategy: `exhaustive`, `greedy` or `nsga2` (`exploration.strategies`).
       budget: configurations that may be measured, those found in the store with them, so that a
@@ -118,6 +125,7 @@ def explore(
     """
     options = _Options(
         Binding.of(binding),
+        tune_weights,
         store,
         strategy,
         budget,
@@ -141,6 +149,7 @@ class _Options:
     """What `explore` takes, and what follows from it alone; made, it is checked."""
 
     binding: Binding
+    tuned: Any
     store: str | Path | None
     strategy: str
     given_budget: int | None
@@ -166,6 +175,8 @@ class _Options:
             raise InputError(f"--axes goes with the strategy exhaustive, not with {self.strategy}")
         if self.criterion:
             self.criterion.check_costs(self.cost)
+        if self.tuned is not None and self.scheduler is not None:
+            raise InputError("weights are tuned in this process; give no scheduler")
         check_objective(self.cost, self.minimize, self.maximize)
         check_store(self.store)
 
@@ -234,11 +245,12 @@ def _explore(
         if cluster is not None:
             stack.callback(cluster.close)
         origin = _prepare_cores(space, network.binding)
+        tuner = _tuner(compiled, options.tuned)
         store = stack.enter_context(Store(options.store))
-        study = _describe(model, compiled, dataset, space, store, origin, options.binding)
+        study = _describe(model, compiled, dataset, space, store, origin, options, tuner)
         costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
         record = options.record(study, given, stop)
-        runner = _runner(compiled, dataset, stop, cluster, options.threads)
+        runner = _runner(compiled, dataset, stop, cluster, options.threads, tuner)
         total = options.total(space)
         measurer = Measurer(store, study, record, costs, runner, stop, total, progress, interrupts)
 
@@ -331,18 +343,42 @@ def _describe(
     space: DesignSpace,
     store: Store,
     origin: Origin,
-    given: Binding,
+    options: _Options,
+    tuner: WeightTuner | None,
 ) -> Study:
     """Store what the study is about."""
     source = str(model) if isinstance(model, str | Path) else None
     network = compiled.network
     network_key = keys.network_key(network, compiled.lowered)
+    if tuner is not None:
+        network_key = content_hash(network_key, tuner.key)
     dataset_key = keys.dataset_key(dataset)
     layers = tuple(LayerRecord(layer.name, layer.ops) for layer in space.layers)
     store.add_network(NetworkRecord(network_key, network.name, source, layers))
     store.add_dataset(DatasetRecord(dataset_key, dataset.name, len(dataset)))
     bound = compiled.network.binding
-    return Study(network_key, dataset_key, dataset.name, source, space, bound, given, origin=origin)
+    return Study(
+        network_key,
+        dataset_key,
+        dataset.name,
+        source,
+        space,
+        bound,
+        options.binding,
+        options.tuned,
+        origin=origin,
+    )
+
+
+def _tuner(compiled: CompiledNetwork, tuned: Any) -> WeightTuner | None:
+    """Return what tunes the weights of every configuration, if that is asked for."""
+    if tuned is None:
+        return None
+    network = compiled.network
+    x = None if tuned is True else prepare_data(tuned, network).x[:DEFAULT_SAMPLES]
+    texts = {network.fixed_batch or 1: compiled.lowered}
+    plain = replace(network, lowering=ApproxTexts(network.name, texts), binding=None)
+    return WeightTuner(plain, x)
 
 
 def _connect(scheduler: str | None) -> Any:
@@ -370,6 +406,7 @@ def _runner(
     stop: EarlyStop | None,
     cluster: Any,
     threads: int | None,
+    tuner: WeightTuner | None,
 ) -> Runner:
     if stop is not None:
         dataset = replace(dataset, x=dataset.x[stop.order], y=dataset.y[stop.order])
@@ -377,7 +414,8 @@ def _runner(
         from asnet_mlir.exploration.cluster import ClusterRunner
 
         return ClusterRunner(cluster, compiled, dataset, stop, threads)
-    return LocalRunner(Session(compiled, dataset, threads=threads), stop)
+    weights_of = None if tuner is None else lambda binding: tuner.tuned(binding)[0]
+    return LocalRunner(Session(compiled, dataset, threads=threads, weights_of=weights_of), stop)
 
 
 def _interrupted(store: str | Path | None, measurer: Measurer) -> str:

@@ -8,6 +8,8 @@ import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import asnet_mlir
 from asnet_mlir.binding import Binding
@@ -47,9 +49,9 @@ class Study:
     source: str | None
     space: DesignSpace
     bound: Binding | None = None  # what holds where a configuration says nothing
-    given: Binding = field(
-        default_factory=Binding
-    )  # the part of it that is not of the network's file
+    # The part of it that is not of the network's file.
+    given: Binding = field(default_factory=Binding)
+    tuned: Any = None  # the data that weights are tuned for, or True for all codes alike
     exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
     origin: Origin = field(
         default_factory=Origin
@@ -216,7 +218,9 @@ class Measurer:
                     measured.samples,
                     measured.seconds,
                     asnet_mlir.__version__,
-                    reproduce(study.source, study.data_name, binding.over(study.given)),
+                    reproduce(
+                        study.source, study.data_name, binding.over(study.given), study.tuned
+                    ),
                     origin=study.origin_of(binding),
                 ),
                 replace=key in self._outdated,
@@ -262,9 +266,9 @@ class Measurer:
                 raise  # otherwise there is an error already, perhaps this one
 
 
-def reproduce(source: str | None, data: str, binding: Binding) -> str | None:
-    """Return the command that evaluates a binding again."""
-    if source is None:
+def reproduce(source: str | None, data: str, binding: Binding, tuned: Any = None) -> str | None:
+    """Return the command that evaluates a binding again; None where no command can."""
+    if source is None or (tuned not in (None, True) and not isinstance(tuned, str | Path)):
         return None
     words = ["asnet", "evaluate", source, "--data", data]
     if all(rule.instance.core.in_library for rule in binding.rules):
@@ -272,4 +276,6 @@ def reproduce(source: str | None, data: str, binding: Binding) -> str | None:
             words += ["--bind", rule.label]
     else:
         words += ["--binding", "binding.json"]  # the record holds its content
+    if tuned is not None and any(rule.op == "muli" for rule in binding.rules):
+        words += ["--tune-weights", *([] if tuned is True else [str(tuned)])]
     return shlex.join(words)

@@ -290,3 +290,26 @@ def test_an_exploration_with_an_accumulator(network, tmp_path, capsys):
         again = np.argmax(Evaluator(network, Binding.parse(rules)).outputs(X), axis=1)
         assert result.accuracy == np.mean(again == y)
     assert found[1].results[0].accuracy < found[0].results[0].accuracy
+
+
+def test_a_search_with_tuned_weights(network, tmp_path):
+    """Every configuration is that of a network tuned for it; the store tells them from others."""
+    y = np.argmax(Evaluator(network).outputs(X), axis=1)
+    core = {"op": "muli", "core": "truncated",
+            "parameters": {"CUT": 7, "CORRECTION": 0, "SIGNED": 1},
+            "layers": ["conv", "dense"]}  # fmt: skip
+    space = {"scope": "layer", "cores": [core]}
+    store = tmp_path / "s.sqlite"
+    found = [
+        asnet_mlir.explore(network, (X, y), space, store=store, tune_weights=tuned)
+        for tuned in (None, data(), data(), True)
+    ]
+    assert [one.evaluated for one in found] == [4, 4, 0, 4]
+    for result in found[1].results[1:]:
+        tuned = tune_weights(network, result.binding, data()).network
+        again = np.argmax(Evaluator(tuned, result.binding).outputs(X), axis=1)
+        assert result.accuracy == np.mean(again == y)
+    assert found[1].results[0].accuracy == 1
+    assert [r.accuracy for r in found[1].results] != [r.accuracy for r in found[0].results]
+    with pytest.raises(InputError, match="weights are tuned in this process; give no scheduler"):
+        asnet_mlir.explore(network, (X, y), space, tune_weights=True, scheduler="a:1")
