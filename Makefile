@@ -168,6 +168,10 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 bench-eight-bits: setup ## evaluation in 8 bits against float in XLA, layers alone against others
 	$(BIN)/python benchmarks/eight_bits_speed.py
 
+.PHONY: eight-bits-equality
+eight-bits-equality: setup ## words of all ways to compute 8-bit products, whole test sets; goes on likewise
+	nice $(BIN)/python benchmarks/eight_bits_equality.py
+
 .PHONY: benchmarks-table
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
 	$(BIN)/python benchmarks/benchmarks_table.py
