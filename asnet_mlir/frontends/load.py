@@ -27,9 +27,9 @@ def load_model(model: Any, weights: str | Path | None = None) -> Network:
     """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
-      model: a built-in name, a `.keras` or `.tflite` file, a SavedModel folder of TensorFlow, a
-        StableHLO `.mlir` or `.mlirbc` file, a `.mlir` file of the forms `approx` or `bound`,
-        `module:function` (see `from_module_function`), a Keras model, a `tf.function` or
+      model: a built-in name, a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder of
+        TensorFlow, a StableHLO `.mlir` or `.mlirbc` file, a `.mlir` file of the forms `approx` or
+        `bound`, `module:function` (see `from_module_function`), a Keras model, a `tf.function` or
         `tf.Module`, `(fn, example_args)` for JAX, or a `Network` itself.
       weights: an `.npz` file with the weights that a `.mlir` or `.mlirbc` file takes; by default
         `NAME.weights.npz` beside `NAME.mlir`.
@@ -69,6 +69,10 @@ def _load(model: Any, weights: str | Path | None) -> Network:
         from asnet_mlir.frontends.tflite import from_tflite_file
 
         return from_tflite_file(path)
+    if path.suffix == ".onnx":
+        from asnet_mlir.frontends.onnx import from_onnx_file
+
+        return from_onnx_file(path)
     if ":" in text:
         from asnet_mlir.frontends.jax import from_module_function
 
@@ -76,7 +80,7 @@ def _load(model: Any, weights: str | Path | None) -> Network:
     near = difflib.get_close_matches(text, builtin, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else f"; built in: {', '.join(builtin) or 'none'}"
     raise InputError(
-        f"unknown model '{text}'{hint} (or name a .keras, .tflite, .mlir or .mlirbc file, a "
+        f"unknown model '{text}'{hint} (or name a .keras, .tflite, .onnx, .mlir or .mlirbc file, a "
         "SavedModel folder or module:function)"
     )
 

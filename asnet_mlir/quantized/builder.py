@@ -23,7 +23,7 @@ from asnet_mlir.quantized.products import (
     ones,
     requantize_sums,
 )
-from asnet_mlir.quantized.rescaling import element_of, rescale, saturate, subtract_zero
+from asnet_mlir.quantized.rescaling import element_of, rescale, saturate, subtract_zero, whole
 from asnet_mlir.quantized.softmax import probabilities, softmax
 from asnet_mlir.quantized.windows import divide, pool, reduce, window_counts
 from asnet_mlir.quantized.writer import Program, Tensor, Writer
@@ -296,17 +296,39 @@ class Builder:
         strides: tuple[int, int] = (1, 1),
         padding: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0)),
         activation: Activation = None,
+        output: Quantization | None = None,
     ) -> Value:
-        """Average the codes of each window, ties away from code 0; padding does not count."""
+        """Average the codes of each window, ties away from code 0; padding does not count.
+
+        Args:
+          output: of another scale than the input: numbers are averaged and scaled in f32, ties to
+            even; every window must then have as many numbers.
+        """
         with self._layer(layer):
             writer, window = self._writer, Convolution(strides, padding)
             sums = pool(writer, writer.convert(x.tensor, "i32"), "add", 0, kernel, window)
             counts = window_counts((x.shape[0], x.shape[1]), kernel, window)
             if not counts.all():
                 raise InputError("a window lies in the padding only: it has no average")
+            if output is not None:
+                return self._scaled_average(x, sums, counts, output)
             mean = divide(writer, sums, counts)
             codes = saturate(writer, mean, x.codes, activation, add_zero=False)
             return Value(codes, x.codes)
+
+    def _scaled_average(
+        self, x: Value, sums: Tensor, counts: np.ndarray, output: Quantization
+    ) -> Value:
+        count = int(counts.flat[0])
+        if (counts != count).any():
+            raise InputError("an average of another scale can't have padding")
+        zero = count * x.codes.single_zero_point
+        sums = self._writer.elementwise("subtract", sums, zero) if zero else sums
+        real = x.codes.single_scale / output.single_scale / count
+        factor = FixedPoint.of([float(np.float32(real))])
+        return Value(
+            saturate(self._writer, rescale(self._writer, sums, factor, "even"), output), output
+        )
 
     def mean(
         self,
@@ -324,7 +346,11 @@ class Builder:
             sums = reduce(writer, writer.convert(x.tensor, "i32"), "add", 0, axes)
             zero = count * x.codes.single_zero_point
             sums = writer.elementwise("subtract", sums, zero) if zero else sums
-            factor = FixedPoint.of([x.codes.single_scale / output.single_scale]).over(count)
+            real = x.codes.single_scale / output.single_scale
+            if rounding == "even":
+                factor = FixedPoint.of([float(np.float32(real / count))])
+            else:
+                factor = FixedPoint.of([real]).over(count)
             codes = saturate(writer, rescale(writer, sums, factor, rounding), output)
             if keep_dimensions:
                 kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
@@ -458,18 +484,19 @@ class Builder:
 
     # Real numbers.
 
-    def quantize(self, x: Value, output: Quantization, *, layer: str) -> Value:
-        """Return the nearest codes of f32, ties away from zero: `round(x / scale) + zero point`."""
+    def quantize(
+        self, x: Value, output: Quantization, *, layer: str, ties_to_even: bool = False
+    ) -> Value:
+        """Return the nearest codes of f32: `round(x / scale) + zero point`.
+
+        Args:
+          ties_to_even: ties go to the even integer, else away from zero.
+        """
         with self._layer(layer):
             writer = self._writer
             ratio = writer.elementwise("divide", x.tensor, float(np.float32(output.single_scale)))
-            whole = writer.elementwise("round_nearest_afz", ratio)
-            # What 32 bits don't hold saturates, before the zero point could make it wrap.
-            limit = float(1 << 24)
-            bounds = [writer.constant(bound, "f32", whole) for bound in (-limit, limit)]
-            limited = writer.op("clamp", [bounds[0], whole, bounds[1]], whole.shape, "f32")
-            codes = saturate(writer, writer.convert(limited, "i32"), output)
-            return Value(codes, output)
+            rounding = "round_nearest_even" if ties_to_even else "round_nearest_afz"
+            return Value(saturate(writer, whole(writer, ratio, rounding), output), output)
 
     def dequantize(self, x: Value, *, layer: str) -> Value:
         """Return the real numbers of codes as f32: `scale * (code - zero point)`."""

@@ -12,9 +12,9 @@ from asnet_mlir.errors import InputError
 
 __all__ = ["FixedPoint", "Rounding"]
 
-#: How a product with a factor is rounded: once, ties up; or twice, the second time ties away from
-#: zero.
-Rounding = Literal["single", "double"]
+#: How a product with a factor is rounded: once, ties up; twice, the second time ties away from
+#: zero; or as f32, to an integer with ties to even.
+Rounding = Literal["single", "double", "even"]
 
 _BITS = 31
 _LEAST_SHIFT, _GREATEST_SHIFT = -31, 30
@@ -42,6 +42,14 @@ class FixedPoint:
         """
         pairs = [_fixed(factor) for factor in factors]
         return cls(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
+
+    @property
+    def reals(self) -> list[float]:
+        """The factors as numbers."""
+        return [
+            math.ldexp(multiplier, shift - _BITS)
+            for multiplier, shift in zip(self.multipliers, self.shifts, strict=True)
+        ]
 
     def over(self, count: int) -> FixedPoint:
         """Return the factors divided by a count, multipliers cut, as TensorFlow Lite does."""

@@ -12,9 +12,11 @@ from asnet_mlir.quantized.fixed_point import FixedPoint, Rounding
 from asnet_mlir.quantized.parameters import Quantization
 from asnet_mlir.quantized.writer import Tensor, Writer
 
-__all__ = ["element_of", "rescale", "saturate", "subtract_zero", "uniform_or_weight"]
+__all__ = ["element_of", "rescale", "saturate", "subtract_zero", "uniform_or_weight", "whole"]
 
 _BITS = 31
+# Integers up to it are f32.
+_LIMIT = float(1 << 24)
 
 
 def element_of(quantization: Quantization) -> str:
@@ -52,10 +54,36 @@ def rescale(writer: Writer, x: Tensor, factors: FixedPoint, rounding: Rounding) 
       rounding: `single`: x times the multiplier, shifted with half of a unit added (ties up).
         `double`: shifted left first where the factor is above 1, the product shifted by 31 with
         half of a unit added (ties up), and that by the rest with ties away from zero.
+        `even`: x as f32 times the factor as f32, to the nearest integer, ties to even; within
+        2^24.
     """
+    if rounding == "even":
+        return _round_floats(writer, x, factors)
     if rounding == "single":
         return _round_once(writer, x, factors)
     return _round_twice(writer, x, factors)
+
+
+def _round_floats(writer: Writer, x: Tensor, factors: FixedPoint) -> Tensor:
+    reals = np.array(factors.reals, np.float32)
+    wide = writer.convert(x, "f32")
+    if (reals == reals[0]).all():
+        product = writer.elementwise("multiply", wide, float(reals[0]))
+    else:
+        spread = writer.spread(writer.weight("factor", reals), wide)
+        product = writer.elementwise("multiply", wide, spread)
+    return whole(writer, product, "round_nearest_even")
+
+
+def whole(writer: Writer, x: Tensor, rounding: str) -> Tensor:
+    """Return f32 rounded to i32 by an op of StableHLO, limited to 2^24 in magnitude.
+
+    So that a zero point can be added to it: what a code does not hold saturates later.
+    """
+    rounded = writer.elementwise(rounding, x)
+    bounds = [writer.constant(bound, "f32", rounded) for bound in (-_LIMIT, _LIMIT)]
+    limited = writer.op("clamp", [bounds[0], rounded, bounds[1]], x.shape, "f32", batched=x.batched)
+    return writer.convert(limited, "i32")
 
 
 def _shape_of(x: Tensor, element: str) -> Tensor:
