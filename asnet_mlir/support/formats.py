@@ -7,7 +7,6 @@ no list of formats or op kinds stands anywhere else, and no process needs MLIR t
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import re
 from collections.abc import Mapping
@@ -33,33 +32,11 @@ __all__ = [
     "NumberFormat",
     "OpKind",
     "SUPPORTED_DTYPES",
-    "Quantization",
     "format_of_array",
     "format_of_dtype",
     "format_of_element",
     "parse_format",
 ]
-
-
-@dataclass(frozen=True)
-class Quantization:
-    """How real numbers are held as integers: `value = scale * (code - zero_point)`.
-
-    Attributes:
-      scales: one number for a whole tensor, or one for each channel.
-      zero_point: the code of 0.
-      axis: the dimension of the channels; None where there is one scale.
-    """
-
-    scales: tuple[float, ...]
-    zero_point: int = 0
-    axis: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.scales or not all(0 < scale < float("inf") for scale in self.scales):
-            raise InputError(f"scales must be positive and finite, got {self.scales}")
-        if self.axis is None and len(self.scales) != 1:
-            raise InputError(f"{len(self.scales)} scales need the axis that they belong to")
 
 
 @dataclass(frozen=True)
@@ -71,7 +48,6 @@ class NumberFormat:
       width: bits.
       exponent_bits, fraction_bits: of a float; 0 of an integer.
       is_signed: whether values may be negative.
-      quantization: how an integer stands for real numbers, if it does.
     """
 
     name: str
@@ -79,7 +55,6 @@ class NumberFormat:
     exponent_bits: int = 0
     fraction_bits: int = 0
     is_signed: bool = True
-    quantization: Quantization | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -154,19 +129,6 @@ class NumberFormat:
     @property
     def _storage(self) -> int:
         return next(bits for bits in (8, 16, 32) if self.width <= bits)
-
-    def quantized(self, quantization: Quantization | None) -> NumberFormat:
-        """Return this integer format as codes of real numbers, or without a meaning."""
-        if quantization is not None:
-            if self.is_float:
-                raise InputError(f"{self.name} holds real numbers itself; quantise to integers")
-            least, greatest = self.range
-            if not least <= quantization.zero_point <= greatest:
-                raise InputError(
-                    f"zero point {quantization.zero_point} is no {self.name}: "
-                    f"give one from {least} to {greatest}"
-                )
-        return dataclasses.replace(self, quantization=quantization)
 
     def from_numbers(self, numbers: np.ndarray) -> np.ndarray:
         """Return real numbers in this format, C order.

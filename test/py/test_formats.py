@@ -25,7 +25,6 @@ from asnet_mlir.support.formats import (
     FLOAT_OPS,
     INTEGER_OPS,
     OP_KINDS,
-    Quantization,
     parse_format,
 )
 
@@ -65,20 +64,6 @@ def test_integers(name, least, greatest, dtype):
 def test_unknown_formats(name):
     with pytest.raises(InputError, match=f"unknown format '{name}'; give one of f32, bf16"):
         parse_format(name)
-
-
-def test_quantization():
-    kind = parse_format("u8").quantized(Quantization((0.5,), 128))
-    assert kind.quantization is not None and kind != parse_format("u8") and kind.width == 8
-    assert kind.quantized(None) == parse_format("u8")
-    with pytest.raises(InputError, match="zero point 128 is no i8"):
-        parse_format("i8").quantized(Quantization((0.5,), 128))
-    with pytest.raises(InputError, match="f32 holds real numbers"):
-        F32.quantized(Quantization((0.5,)))
-    with pytest.raises(InputError, match="positive"):
-        Quantization((0.5, -1.0), axis=0)
-    with pytest.raises(InputError, match="axis"):
-        Quantization((0.5, 1.0))
 
 
 def test_kinds():
