@@ -127,18 +127,20 @@ class Average:
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean over some dimensions of a sample."""
+    """The mean over some dimensions of a sample, which may stay with a size of 1."""
 
     axes: tuple[int, ...]
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Move:
-    """`reshape`, `transpose`, `slice` or `pad`: codes go to other places.
+    """`reshape`, `transpose`, `slice`, `pad` or `broadcast`: codes go to other places.
 
     Attributes:
       arguments: a shape, a permutation, (start, stop, step) or (before, after) of each dimension
-        of a sample.
+        of a sample; of a broadcast, the dimensions of the result that are the operand's, the batch
+        included, and a shape.
     """
 
     name: str

@@ -22,10 +22,13 @@ def _reshape(graph: Graph, op: Op) -> Move | None:
 
 
 def _broadcast(graph: Graph, op: Op) -> Move | None:
-    """Return a broadcast that adds dimensions of size 1 only."""
-    same = np.prod(graph.shapes[op.operands[0]]) == np.prod(graph.shapes[op.result])
+    """Return a broadcast of each sample; one that adds dimensions of size 1 only is a reshape."""
     dimensions = op.integers("broadcast_dimensions")
-    return _reshape(graph, op) if same and dimensions == tuple(sorted(dimensions)) else None
+    if dimensions[0] != 0 or list(dimensions) != sorted(dimensions):
+        return None
+    if np.prod(graph.shapes[op.operands[0]]) == np.prod(graph.shapes[op.result]):
+        return _reshape(graph, op)
+    return Move("broadcast", (dimensions, graph.sample_shape(op.result)))
 
 
 def _transpose(_: Graph, op: Op) -> Move | None:

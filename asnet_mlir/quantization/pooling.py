@@ -106,20 +106,38 @@ def _counts(window: Window, layout: Layout, shape: tuple[int, ...]) -> np.ndarra
 
 
 def _reduction(graph: Graph, op: Op) -> tuple[Maximum | Average | Mean, list[Op]] | None:
-    """Return the mean over all of an image's space."""
+    """Return the mean, or the maximum, over all of an image's space."""
     x = op.operands[0]
     axes = tuple(sorted(op.integers("dimensions")))
     rank = len(graph.shapes[x])
     # The mean over channels is part of what normalizes, where codes are too coarse.
-    is_space = axes in (tuple(range(1, rank - 1)), tuple(range(2, rank)))
-    if rank not in (3, 4) or not is_space or op.region_op() != "add":
+    if rank not in (3, 4) or axes not in (tuple(range(1, rank - 1)), tuple(range(2, rank))):
         return None
+    if op.region_op() == "maximum":
+        start = graph.constants.get(op.operands[1])
+        is_least = start is not None and float(start) == -math.inf
+        return (_whole_maximum(graph.sample_shape(x), axes), [op]) if is_least else None
     ops, value = [op], op.result
     following = graph.single_use(value)
     if following is not None and following.name in ("reshape", "broadcast_in_dim"):
-        return None
-    divided = _divided(graph, value)
+        if graph.shapes[following.result][:1] != (graph.batch,) or np.prod(
+            graph.shapes[following.result]
+        ) != np.prod(graph.shapes[value]):
+            return None
+        ops.append(following)
+        value = following.result
+    divided = _divided(graph, value) if op.region_op() == "add" else None
     count = math.prod(graph.shapes[x][axis] for axis in axes)
     if divided is None or not (divided[1] == count).all():
         return None
-    return Mean(tuple(axis - 1 for axis in axes)), [*ops, divided[0]]
+    shape = graph.sample_shape(divided[0].result)
+    return Mean(tuple(axis - 1 for axis in axes), shape), [*ops, divided[0]]
+
+
+def _whole_maximum(shape: tuple[int, ...], axes: tuple[int, ...]) -> Maximum:
+    """Return the maximum over a sample's dimensions `axes`, the batch counted, as one window."""
+    space = tuple(axis - 1 for axis in axes)
+    (channel,) = set(range(len(shape))) - set(space)
+    sizes = [shape[dim] for dim in space]
+    size = (sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0])
+    return Maximum(Window(size), Layout(len(space), (*space, channel)))

@@ -28,6 +28,7 @@ from asnet_mlir.quantization.groups import (
 )
 from asnet_mlir.quantization.scheme import Scheme
 from asnet_mlir.quantized import Builder, Program, Quantization, Value
+from asnet_mlir.quantized.writer import Tensor
 
 __all__ = ["Written", "write_program"]
 
@@ -123,12 +124,15 @@ class _Writing:
         if isinstance(detail, Move):
             return self._move(detail, x[0], name)
         if isinstance(detail, Maximum | Average):
-            return self._pool(detail, x[0], name)
+            pooled = self._pool(detail, x[0], name)
+            # The maximum over all of space leaves no space.
+            return builder.reshape(pooled, self.graph.sample_shape(group.output), layer=name)
         output = self.quantizations[group.output]
         if isinstance(detail, Product):
             return self._product(group, detail, x[0], output)
         if isinstance(detail, Mean):
-            return builder.mean(x[0], detail.axes, output, layer=name)
+            mean = builder.mean(x[0], detail.axes, output, layer=name)
+            return builder.reshape(mean, detail.shape, layer=name)
         if isinstance(detail, Concatenation):
             return builder.concatenate(x, detail.axis, output, layer=name)
         if isinstance(detail, Function):
@@ -192,6 +196,13 @@ class _Writing:
             numbers = [int(number) for number in np.ravel(detail.arguments)]
             move = builder.reshape if detail.name == "reshape" else builder.transpose
             return move(x, numbers, layer=name)
+        if detail.name == "broadcast":
+            dims, shape = (tuple(np.ravel(part).tolist()) for part in detail.arguments)
+            like = Tensor("", shape, x.tensor.element)
+            builder.writer.layer = name
+            spread = builder.writer.spread(x.tensor, like, dims)
+            builder.writer.layer = ""
+            return Value(spread, x.quantization)
         rows = [tuple(row) for row in np.reshape(detail.arguments, (len(x.shape), -1)).tolist()]
         if detail.name == "slice":
             start, stop, step = zip(*rows, strict=True)

@@ -138,6 +138,18 @@ def averaged(x):
     )
 
 
+def squeezed(x):
+    """Squeeze and excitation, nearest neighbours as a broadcast, the maximum over all of space."""
+    import jax
+
+    x = conv(x, 6)
+    means = x.mean(axis=(1, 2), keepdims=True)
+    gates = jax.nn.sigmoid(conv(means, 6, (1, 1), seed=1))
+    x = jax.numpy.repeat(jax.numpy.repeat(x * gates, 2, axis=1), 2, axis=2)
+    x = conv(x, 5, seed=2).max(axis=(1, 2))
+    return x @ np.random.default_rng(2).standard_normal((5, 4)).astype(np.float32)
+
+
 def activated(x):
     import jax
 
@@ -165,6 +177,11 @@ NETWORKS = {
     residual: ["convolution", "convolution", "add", "convolution", "subtract"],
     pooled: ["convolution", "average", "maximum", "concatenation"],
     averaged: ["convolution", "mean", "dense"],
+    squeezed: [
+        *("convolution", "mean", "convolution", "function", "broadcast", "multiply"),
+        *("broadcast", "reshape") * 2,
+        *("convolution", "maximum", "dense"),
+    ],
     activated: ["convolution", "function"] * 3,
     moved: ["convolution", "slice", "transpose", "reshape", "dense"],
 }
