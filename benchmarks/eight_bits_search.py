@@ -77,8 +77,8 @@ def best(found: Exploration, energies: CostModel, loss: float) -> dict[str, Any]
     }
 
 
-def search(options: argparse.Namespace, strategy: str) -> dict[str, Any]:
-    """Run a strategy by layers, or all single cores (`uniform`)."""
+def search(options: argparse.Namespace, strategy: str, tuned: bool = False) -> dict[str, Any]:
+    """Run a strategy by layers, or all single cores (`uniform`), with weights tuned for each."""
     uniform = strategy == "uniform"
     constraints: dict[str, Any] = {"cores": CORES, "scope": "network" if uniform else "layer"}
     if options.channels and not uniform:
@@ -93,9 +93,10 @@ def search(options: argparse.Namespace, strategy: str) -> dict[str, Any]:
         budget=None if uniform else options.budget,
         cost="energy",
         choose=bound,
+        tune_weights=options.calibration if tuned else None,
     )
     seconds = time.perf_counter() - begin
-    if uniform:
+    if uniform and not tuned:
         options.bound = found.results[0].accuracy - LOSSES[0]
     energies = products(found)
     return {
@@ -142,6 +143,8 @@ def main() -> None:
     for strategy in ("uniform", *options.strategies):
         report[strategy] = search(options, strategy)
     if options.calibration:
+        for strategy in ("uniform", *options.strategies):
+            report[f"{strategy}, tuned weights"] = search(options, strategy, tuned=True)
         with_labels = asnet.explore(options.model, options.data, {"cores": CORES}, budget=1)
         choices = with_labels.space.variables[0].choices
         labels = [f"muli={choice.label}" for choice in choices if choice is not None]
