@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from asnet_mlir.evaluation import evaluate
 from asnet_mlir.frontends import load_model
 from asnet_mlir.network import Network
 from asnet_mlir.quantization.loss import LayerLoss, layer_losses
-from asnet_mlir.quantization.quantize import Calibrated, Data, quantize_network
+from asnet_mlir.quantization.quantize import Calibrated, Data, network_of, quantize_network
 from asnet_mlir.quantization.scheme import Scheme
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.worker import in_mlir_process
@@ -29,8 +30,8 @@ class Outcome:
     """A quantized network and what it costs.
 
     Attributes:
-      network: of codes.
-      text: it as StableHLO, weights included.
+      name: of the float network.
+      text: the network of codes as StableHLO, weights included.
       scheme: by which it was made.
       samples: how many calibrated it.
       layers: those of codes, in the order of computation.
@@ -39,7 +40,7 @@ class Outcome:
         without labels.
     """
 
-    network: Network
+    name: str
     text: str
     scheme: Scheme
     samples: int
@@ -48,6 +49,11 @@ class Outcome:
     accuracy_float: float | None
     accuracy: float | None
     tested: int
+
+    @functools.cached_property
+    def network(self) -> Network:
+        """The network of codes, made in the process that asks for it."""
+        return network_of(self.name, self.text)
 
     def save(self, path: str | Path) -> None:
         """Write the network as a `.mlir` file, which `load_model` reads."""
@@ -130,7 +136,7 @@ def quantization_outcome(
         before, after = (evaluation.accuracy for evaluation in found)
         tested = found[0].samples
     return Outcome(
-        given.network,
+        given.graph.network.name,
         given.text,
         scheme,
         len(given.x),

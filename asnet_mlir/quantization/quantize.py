@@ -27,7 +27,7 @@ from asnet_mlir.quantized import Quantization
 from asnet_mlir.support.formats import parse_format
 from asnet_mlir.worker import in_mlir_process
 
-__all__ = ["Calibrated", "Data", "quantize", "quantize_network"]
+__all__ = ["Calibrated", "Data", "network_of", "quantize", "quantize_network"]
 
 #: What calibrates: whatever `load_samples` takes.
 Data = str | Path | Dataset | Samples | np.ndarray | tuple[Any, Any]
@@ -50,7 +50,7 @@ class Calibrated:
       input: the codes that the network of codes takes; None where it takes f32.
       x: float32[n, *input_shape], the samples.
       written: the network of codes as a program.
-      network: the same, as a network.
+      text: the same as StableHLO, weights included.
     """
 
     graph: Graph
@@ -61,11 +61,20 @@ class Calibrated:
     input: Quantization | None
     x: np.ndarray
     written: Written
-    network: Network
     text: str
 
+    @property
+    def network(self) -> Network:
+        """The network of codes."""
+        return network_of(self.graph.network.name, self.text)
 
-@in_mlir_process(load=load_model)
+
+def network_of(name: str, text: str) -> Network:
+    """Return the quantized network of the float network `name` by its text."""
+    path = Path(f"{name}_quantized.mlir")
+    return load_model(from_stablehlo_bytes(path, text.encode()))
+
+
 def quantize(
     model: Any,
     data: Data,
@@ -96,9 +105,21 @@ def quantize(
       UnsupportedError: an operation that would be left in float can't be.
     """
     scheme = Scheme(bits, weights, per_channel, symmetric, unsigned, method)
-    return quantize_network(
-        load_model(model), data, scheme, first_last_float=first_last_float, floats=float_layers
-    ).network
+    return network_of(*_quantized_text(model, data, scheme, first_last_float, float_layers))
+
+
+@in_mlir_process(load=load_model)
+def _quantized_text(
+    model: Any, data: Data, scheme: Scheme, first_last_float: bool, floats: Sequence[str]
+) -> tuple[str, str]:
+    """Return the name of the float network, and the text of the one of codes.
+
+    A text goes from process to process; the network is made where it is used.
+    """
+    given = quantize_network(
+        load_model(model), data, scheme, first_last_float=first_last_float, floats=floats
+    )
+    return given.graph.network.name, given.text
 
 
 def quantize_network(
@@ -118,10 +139,7 @@ def quantize_network(
     codes = _codes(graph, groups, observed, scheme, input)
     written = write_program(graph, groups, codes, scheme, input=input)
     text = self_contained(written.program, graph.batch)
-    quantized = from_stablehlo_bytes(Path(f"{network.name}_quantized.mlir"), text.encode())
-    return Calibrated(
-        graph, groups, observed, codes, scheme, input, x, written, load_model(quantized), text
-    )
+    return Calibrated(graph, groups, observed, codes, scheme, input, x, written, text)
 
 
 def _left_in_float(

@@ -3,6 +3,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -427,3 +429,25 @@ def test_what_has_nothing_to_quantize(mlp):
     codes = asnet_mlir.quantize(mlp, (RNG.random((9, 13)) * 255).astype(np.uint8))
     with pytest.raises(InputError, match="takes u8; it computes on integers already"):
         asnet_mlir.quantize(codes, x)
+
+
+def test_where_mlir_is_in_another_process(tmp_path):
+    """A quantized network comes back as a text, and is made where it is used."""
+    script = """
+import circt
+import numpy as np
+import asnet_mlir
+w = np.random.default_rng(0).standard_normal((784, 10)).astype(np.float32)
+net = (lambda x: x @ w, (np.zeros((1, 784), np.float32),))
+data = asnet_mlir.load_data("mnist:test:60")
+outcome = asnet_mlir.quantization_outcome(net, data, alone=False)
+codes = asnet_mlir.quantize(net, data)
+assert asnet_mlir.evaluate(codes, data).accuracy == outcome.accuracy
+outcome.save("net.mlir")
+assert asnet_mlir.evaluate("net.mlir", data).accuracy == outcome.accuracy
+assert asnet_mlir.evaluate(outcome.network, data).accuracy == outcome.accuracy
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
