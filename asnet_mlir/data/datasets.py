@@ -11,7 +11,8 @@
 | `FILE.npz[:N]` | the arrays `x` and `y` |
 
 `:N` takes the first N samples.  Pixels of images are scaled to 0..1 for a network whose input is of
-a float format, and are 0..255 for one whose input is integers.
+a float format, and are 0..255 for one whose input is integers; for one of `i8` they are 128 less,
+as quantised networks take them.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
 from asnet_mlir.data.svhn import load_svhn
 from asnet_mlir.data.svhn_synthetic import synthetic_svhn
 from asnet_mlir.errors import InputError
-from asnet_mlir.support.formats import F32, NumberFormat
+from asnet_mlir.support.formats import F32, NumberFormat, parse_format
 from asnet_mlir.support.resources import data_directory
 
 __all__ = ["load_data", "load_samples"]
@@ -47,6 +48,7 @@ _IDX_FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+_SIGNED_BYTES = parse_format("i8")
 _FASHION_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where its Debian package puts them
 _FASHION_HINT = (
     "install Debian's package dataset-fashion-mnist, or name the folder of the files: "
@@ -95,6 +97,8 @@ def load_data(
     images, labels = _READERS[kind](name, rest)
     if format.is_float:
         images = images.astype(np.float32) / np.float32(255)
+    elif format == _SIGNED_BYTES:
+        images = (images.astype(np.int16) - 128).astype(np.int8)
     return Dataset(name, images, labels, format)
 
 

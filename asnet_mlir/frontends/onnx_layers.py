@@ -305,10 +305,12 @@ def _dequantize_linear(node: _Node) -> _Known:
     return _Real(Value(x.tensor, meaning))
 
 
-def _weights(node: _Node, index: int, axis: int) -> tuple[np.ndarray, Quantization]:
+def _weights(node: _Node, index: int, axis: int, rank: int) -> tuple[np.ndarray, Quantization]:
     found = node.input(index)
     if not isinstance(found, _Constant) or found.quantization is None:
         raise UnsupportedError(f"its input {index} must be a constant that is dequantised")
+    if found.value.ndim != rank:
+        raise UnsupportedError(f"weights {list(found.value.shape)}, of {rank} dimensions are read")
     if found.quantization.is_per_channel and found.axis != axis:
         raise UnsupportedError(f"scales of weights along axis {found.axis}, not {axis}")
     return found.value, found.quantization
@@ -378,7 +380,7 @@ def _conv_of(
 
 def _conv(node: _Node) -> _Known:
     x = node.codes(0)
-    w, meaning = _weights(node, 1, 0)
+    w, meaning = _weights(node, 1, 0, 4)
     bias = _bias(node, 2, x.codes, meaning, w.shape[0])
     return _Pending(lambda output, limits: _conv_of(node, x, w, meaning, bias, output, limits))
 
@@ -400,7 +402,7 @@ def _gemm(node: _Node) -> _Known:
     if node.number("alpha", 1.0) != 1 or node.number("beta", 1.0) != 1 or node.integer("transA"):
         raise UnsupportedError("alpha, beta and transA are not supported")
     turned = bool(node.integer("transB"))
-    w, meaning = _weights(node, 1, 0 if turned else 1)
+    w, meaning = _weights(node, 1, 0 if turned else 1, 2)
     w = np.ascontiguousarray(w.T) if turned else w
     bias = _bias(node, 2, x.codes, meaning, w.shape[1])
     return _Pending(lambda output, limits: _dense_of(node, x, w, meaning, bias, output, limits))
@@ -408,7 +410,7 @@ def _gemm(node: _Node) -> _Known:
 
 def _matmul(node: _Node) -> _Known:
     x = node.codes(0)
-    w, meaning = _weights(node, 1, 1)
+    w, meaning = _weights(node, 1, 1, 2)
     return _Pending(lambda output, limits: _dense_of(node, x, w, meaning, None, output, limits))
 
 

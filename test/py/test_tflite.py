@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="LiteRT (extra 'test') is not installed")
 
 import tflite_networks
+from ai_edge_litert import schema_py_generated as schema
 from quantized_programs import by_xla
 from tflite_files import File, by_litert
 
@@ -284,6 +285,24 @@ def test_a_shape_that_the_file_computes():
     flat = file.tensor("y", [1, 24], "int8", case.sx, case.zx)
     file.op("RESHAPE", [case.x, sizes_of], [flat], kind="ReshapeOptions")
     case.check(flat)
+
+
+def test_a_reshape_whose_shape_is_computed():
+    """As converters write it where the batch is open: SHAPE, STRIDED_SLICE, PACK, RESHAPE."""
+    case = Case(9, (3, 4))
+    file = case.file
+    shape, one, packed = (
+        file.tensor(name, size, "int32") for name, size in (("s", [3]), ("n", []), ("p", [2]))
+    )
+    zero, end = (file.constant(f"c{v}", np.array([v], np.int32)) for v in (0, 1))
+    twelve = file.constant("twelve", np.array(12, np.int32))
+    y = case.output((12,), case.sx, case.zx)
+    file.op("SHAPE", [case.x], [shape], kind="ShapeOptions", outType=schema.TensorType.INT32)
+    slice_kind = {"kind": "StridedSliceOptions", "shrinkAxisMask": 1}
+    file.op("STRIDED_SLICE", [shape, zero, end, end], [one], **slice_kind)
+    file.op("PACK", [one, twelve], [packed], kind="PackOptions", valuesCount=2)
+    file.op("RESHAPE", [case.x, packed], [y], kind="ReshapeOptions")
+    case.check(y)
 
 
 def test_concatenation_of_other_scales():
