@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.frontends.onnx_layers import onnx_program
 from asnet_mlir.frontends.program import from_program
@@ -25,7 +25,8 @@ def from_onnx_file(path: Path) -> Network:
 
     Raises:
       InputError: the file is missing or damaged, or its parts don't fit together.
-      UnsupportedError: `onnx` is not installed; an op, a type or a shape is not supported.
+      UnsupportedError: an op, a type or a shape is not supported.
+      ToolError: `onnx` is not installed.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -50,13 +51,13 @@ def parse_onnx(content: bytes) -> Any:
 
     Raises:
       InputError: it is none.
-      UnsupportedError: `onnx` is not installed.
+      ToolError: `onnx` is not installed.
     """
     try:
         import onnx
         from google.protobuf.message import DecodeError
     except ImportError:
-        raise UnsupportedError(
+        raise ToolError(
             "ONNX files need the package onnx: pip install 'asnet-mlir[onnx]'"
         ) from None
     try:
