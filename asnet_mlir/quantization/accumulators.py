@@ -13,6 +13,8 @@ from asnet_mlir.quantized.products import folded_bias, greatest_sums
 __all__ = ["Weights", "quantize_weights"]
 
 _LIMIT = (1 << 31) - 1
+#: The bits of the bias of a channel that has nothing else.
+_BIAS_BITS = 20
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ def quantize_weights(
       kernel: float64[.., channels].
       bias: float64[channels].
     """
+    weights = _finer_without_weights(kernel, bias, x, weights)
     is_limited = False
     while True:
         unit = x.single_scale * weights.scale
@@ -63,3 +66,14 @@ def quantize_weights(
             scale=weights.scale * factor,
             zero_point=weights.zero_point if weights.signed else middle,
         )
+
+
+def _finer_without_weights(
+    kernel: np.ndarray, bias: np.ndarray, x: Quantization, weights: Quantization
+) -> Quantization:
+    """Return scales by which the bias of a channel whose weights are all 0 has enough bits."""
+    if not weights.is_per_channel:
+        return weights
+    is_empty = ~kernel.any(axis=tuple(range(kernel.ndim - 1))) & (bias != 0)
+    finer = np.abs(bias) / (x.single_scale * (1 << _BIAS_BITS))
+    return weights.replace(scale=np.where(is_empty, finer, weights.scale))

@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import asnet_mlir
 from asnet_mlir.cli.main import main
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
 from asnet_mlir.quantization.accumulators import quantize_weights
 from asnet_mlir.quantization.functions import function_of
 from asnet_mlir.quantization.graph import Graph
@@ -209,8 +211,7 @@ def test_normalization_of_layers_stays_in_float():
 
     def function(x):
         x = conv(x, 6)
-        centred = x - x.mean(axis=-1, keepdims=True)
-        return conv(centred / np.sqrt(0.1) * (centred * centred).mean(axis=-1, keepdims=True), 4)
+        return conv(x * (x * x + x).mean(axis=-1, keepdims=True), 4)
 
     network = network_of(function, (8, 8, 1))
     kinds = [group.kind for group in find_groups(Graph(network))]
@@ -250,6 +251,20 @@ def test_functions_are_those_of_xla():
         assert group.kind == "function", text
         table = function_of(graph, group.ops, group.inputs[0], group.output)
         assert np.allclose(table(x), network.reference(x), rtol=1e-4, atol=1e-5), text
+
+
+def test_functions_that_jax_writes_otherwise():
+    text = """func.func @main(%x: tensor<1x2xf32>) -> tensor<1x2xf32> {
+      %w = stablehlo.constant dense<[[1.0, 0.0], [0.0, 1.0]]> : tensor<2x2xf32>
+      %0 = stablehlo.dot %x, %w : (tensor<1x2xf32>, tensor<2x2xf32>) -> tensor<1x2xf32>
+      %1 = stablehlo.logistic %0 : tensor<1x2xf32>
+      %2 = stablehlo.negate %1 : tensor<1x2xf32>
+      return %2 : tensor<1x2xf32>
+    }"""
+    graph = Graph(from_stablehlo_bytes(Path("net.mlir"), text.encode()))
+    *_, group = find_groups(graph)
+    table = function_of(graph, group.ops, group.inputs[0], group.output)
+    assert np.allclose(table(np.array([-2.0, 0.5])), [-0.11920292, -0.62245933])
 
 
 @pytest.mark.parametrize(
@@ -308,6 +323,16 @@ def test_sums_fit_in_32_bits():
     assert (sums < 2**31).all() and sums.min() > 2**29
     narrow, few = x.replace(bits=8, zero_point=np.array([-128])), kernel[:9]
     assert not quantize_weights(few, bias * 0, narrow, Scheme().kernel(few)).is_limited
+
+
+def test_a_channel_without_weights_keeps_its_bias():
+    """Its weights say nothing about a scale, which is the scale of its bias as well."""
+    kernel = RNG.standard_normal((5, 3))
+    kernel[:, 1] = 0
+    bias = np.array([0.1, 0.12345, 0.0])
+    x = Quantization(np.array([0.02]), np.array([-128]))
+    weights = quantize_weights(kernel, bias, x, Scheme().kernel(kernel))
+    assert np.allclose(weights.bias * 0.02 * weights.quantization.scale, bias, rtol=0.01)
 
 
 def test_clamps_compose():
@@ -370,7 +395,9 @@ def test_a_file_is_read_back_with_equal_bits(tmp_path, conv):
     path = tmp_path / "net.mlir"
     outcome.save(path)
     again = asnet_mlir.load_model(path)
-    assert [w.name for w in again.weights] == [w.name for w in outcome.network.weights]
+    names = [weight.name for weight in again.weights]
+    assert {"conv/kernel", "dense/kernel", "conv/multiplier"} <= set(names)
+    assert names == [weight.name for weight in outcome.network.weights]
     ours, read = (asnet_mlir.run(own, IMAGES).outputs for own in (outcome.network, again))
     assert ours.tobytes() == read.tobytes()
 
