@@ -464,6 +464,18 @@ def _elementwise(node: _Node, name: str) -> _Known:
     return node.builder.float_op(name, operands, layer=node.layer)
 
 
+def _softmax(node: _Node) -> _Known:
+    x = node.real(0)
+    axis = node.integer("axis", -1)
+    if len(x.shape) == 3 or axis not in (-1, len(x.shape)):
+        raise UnsupportedError(f"over axis {axis} of {len(x.shape) + 1}: the last is supported")
+    return node.builder.float_softmax(x, layer=node.layer)
+
+
+def _function(node: _Node, name: str) -> _Known:
+    return node.builder.float_op(name, [node.real(0)], layer=node.layer)
+
+
 def _max_pool(node: _Node) -> _Known:
     x, kernel = _pooled(node)
     strides, padding, dilation = _window(node, x.shape[:2], kernel)
@@ -575,6 +587,9 @@ SUPPORTED_ONNX_OPS: Mapping[str, Callable[[_Node], _Known]] = MappingProxyType(
         "QuantizeLinear": _quantize_linear,
         "Relu": _relu,
         "Reshape": _reshape,
+        "Sigmoid": lambda node: _function(node, "logistic"),
+        "Softmax": _softmax,
         "Sub": lambda node: _elementwise(node, "subtract"),
+        "Tanh": lambda node: _function(node, "tanh"),
     }
 )

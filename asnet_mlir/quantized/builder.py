@@ -524,6 +524,20 @@ class Builder:
             ]
             return Value(self._writer.elementwise(name, *tensors), None)
 
+    def float_softmax(self, x: Value, *, layer: str) -> Value:
+        """Normalise exponentials over the last dimension, in f32."""
+        with self._layer(layer):
+            writer, last = self._writer, len(x.shape) - 1
+
+            def spread(tensor: Tensor) -> Tensor:
+                return writer.spread(tensor, x.tensor, range(last + 1))
+
+            greatest = reduce(writer, x.tensor, "maximum", -math.inf, [last])
+            power = writer.elementwise("subtract", x.tensor, spread(greatest))
+            power = writer.elementwise("exponential", power)
+            total = reduce(writer, power, "add", 0.0, [last])
+            return Value(writer.elementwise("divide", power, spread(total)), None)
+
     # Parts of layers.
 
     @contextlib.contextmanager

@@ -45,7 +45,7 @@ def pool(
     )
 
 
-def reduce(writer: Writer, x: Tensor, op: str, start: int, axes: Sequence[int]) -> Tensor:
+def reduce(writer: Writer, x: Tensor, op: str, start: int | float, axes: Sequence[int]) -> Tensor:
     """Reduce dimensions by an op.
 
     Args:

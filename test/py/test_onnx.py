@@ -108,6 +108,18 @@ def test_elementwise():
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("op", ["Softmax", "Sigmoid", "Tanh"])
+def test_functions(op):
+    """In f32; codes of them differ by one at most, f32 by rounding."""
+    graph = Graph((3, 8))
+    y = graph.node(op, graph.quantized("x", 0.1, 3))
+    x = (np.random.default_rng(0).standard_normal((50, 3, 8)) * 3).astype(np.float32)
+    expected, got = outputs(graph.model(y), x)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-7)
+    expected, got = outputs(graph.model(graph.quantized(y, 1 / 128, -5)), x)
+    assert np.abs(np.rint((got - expected) * 128)).max() <= 1
+
+
 @pytest.mark.parametrize(
     ("op", "names"),
     [
