@@ -267,13 +267,29 @@ def _layer_name(proto: Any) -> str:
 
 def _quantize_linear(node: _Node) -> _Known:
     output = node.meaning(1, 2)
-    _ = output.single_scale
     x = node.input(0)
+    if isinstance(x, _Constant):
+        return _Constant(_codes_of(node, x.value, output))
+    _ = output.single_scale
     if isinstance(x, _Pending):
         return x.build(output, _limits(x, output))
     if isinstance(x, _Real) and x.codes.codes.same(output):
         return x.codes
     return node.builder.quantize(node.real(0), output, layer=node.layer, ties_to_even=True)
+
+
+def _codes_of(node: _Node, numbers: np.ndarray, output: Quantization) -> np.ndarray:
+    """Return codes of constants, in f32 as the file says."""
+    shape = [1] * numbers.ndim
+    if output.is_per_channel:
+        axis = node.integer("axis", 1) % max(numbers.ndim, 1)
+        if numbers.shape[axis : axis + 1] != output.scale.shape:
+            raise InputError(f"{output.scale.size} scales for weights {list(numbers.shape)}")
+        shape[axis] = -1
+    scale = output.scale.astype(np.float32).reshape(shape)
+    ratios = np.rint(numbers.astype(np.float32) / scale).astype(np.float64)
+    codes = np.nan_to_num(ratios) + output.zero_point.reshape(shape)
+    return np.clip(codes, output.low, output.high).astype(output.format.dtype)
 
 
 def _limits(pending: _Pending, output: Quantization) -> tuple[int, int] | None:
@@ -449,19 +465,38 @@ def _clamped(node: _Node, low: float, high: float) -> _Known:
 
 
 def _elementwise(node: _Node, name: str) -> _Known:
-    operands: list[Value | float] = []
-    for index in (0, 1):
-        found = node.input(index)
-        if isinstance(found, _Constant):
-            if found.value.size != 1:
-                raise UnsupportedError("constants of several numbers are not supported")
-            number = found.value.reshape(())
-            if found.quantization is not None:
-                number = found.quantization.numbers(found.value).reshape(())
-            operands.append(float(np.float32(number)))
-        else:
-            operands.append(node.real(index))
-    return node.builder.float_op(name, operands, layer=node.layer)
+    constants = [isinstance(node.input(index), _Constant) for index in (0, 1)]
+    if all(constants):
+        raise UnsupportedError("arithmetic of constants is not supported")
+    values = [node.real(index) for index in (0, 1) if not constants[index]]
+    if constants[0]:
+        values.insert(0, _numbers(node, 0, len(values[0].shape)))
+    elif constants[1]:
+        values.append(_numbers(node, 1, len(values[0].shape)))
+    return node.builder.float_op(name, values, layer=node.layer)
+
+
+def _numbers(node: _Node, index: int, rank: int) -> Value:
+    """Return a constant as f32, shaped as a sample of `rank` dimensions."""
+    found = node.input(index)
+    assert isinstance(found, _Constant)
+    value = found.value
+    if found.quantization is not None:
+        value = found.quantization.numbers(value, axis=found.axis)
+    if value.ndim > rank:
+        if value.ndim > rank + 1 or value.shape[0] != 1:
+            raise UnsupportedError(f"a constant of shape {list(value.shape)}")
+        value = value[0]
+    if rank == 3:  # of images, in the order that they have inside
+        value = value.reshape((1,) * (3 - value.ndim) + value.shape).transpose(1, 2, 0)
+    return node.builder.float_constant(np.ascontiguousarray(value), layer=node.layer)
+
+
+def _constant(node: _Node) -> _Known:
+    tensor = node.attributes.get("value")
+    if not hasattr(tensor, "data_location"):
+        raise UnsupportedError("constants that are no tensors are not supported")
+    return _Constant(_array(node.graph.name, tensor))
 
 
 def _softmax(node: _Node) -> _Known:
@@ -574,11 +609,13 @@ SUPPORTED_ONNX_OPS: Mapping[str, Callable[[_Node], _Known]] = MappingProxyType(
         "AveragePool": _average_pool,
         "Clip": _clip,
         "Concat": _concat,
+        "Constant": _constant,
         "Conv": _conv,
         "DequantizeLinear": _dequantize_linear,
         "Flatten": _flatten,
         "Gemm": _gemm,
         "GlobalAveragePool": _global_average_pool,
+        "Identity": lambda node: node.input(0),
         "MatMul": _matmul,
         "MaxPool": _max_pool,
         "Mul": lambda node: _elementwise(node, "multiply"),

@@ -107,6 +107,11 @@ class Builder:
                 self._writer.weight("constant", self._carried(codes, quantization)), quantization
             )
 
+    def float_constant(self, numbers: np.ndarray, *, layer: str) -> Value:
+        """Return f32 numbers that are the same for each sample."""
+        with self._layer(layer):
+            return Value(self._writer.weight("constant", numbers.astype(np.float32)), None)
+
     # Products.
 
     def conv2d(

@@ -108,6 +108,25 @@ def test_elementwise():
     np.testing.assert_array_equal(got, expected)
 
 
+def test_constants():
+    """Weights that the file quantises itself, `Constant` nodes, operands of several numbers."""
+    rng = np.random.default_rng(0)
+    graph = Graph((4, 5, 3))
+    x = graph.quantized("x", 0.1, 3)
+    value = numpy_helper.from_array(rng.normal(0, 1, (6, 4, 1, 1)).astype(np.float32))
+    scale, zero = np.full(6, 0.013, np.float32), np.zeros(6, np.int8)
+    w = graph.node("QuantizeLinear", graph.node("Constant", value=value), scale, zero, axis=0)
+    w = graph.node("Identity", graph.node("DequantizeLinear", w, scale, zero, axis=0))
+    y = graph.quantized(graph.node("Conv", x, w), 0.1, 0)
+    y = graph.node("Mul", y, rng.normal(0, 1, (1, 6, 1, 1)).astype(np.float32))
+    y = graph.node("Add", rng.normal(0, 1, (5, 3)).astype(np.float32), graph.quantized(y, 0.1, 2))
+    y = graph.node("Flatten", graph.quantized(y, 0.1, 0))
+    x = rng.normal(0, 3, (20, 4, 5, 3)).astype(np.float32)
+    expected, got = outputs(graph.model(y), x)
+    steps = np.abs(np.rint((got - expected) / 0.1))
+    assert steps.max() <= 1 and steps.mean() < 0.01
+
+
 @pytest.mark.parametrize("op", ["Softmax", "Sigmoid", "Tanh"])
 def test_functions(op):
     """In f32; codes of them differ by one at most, f32 by rounding."""
