@@ -134,3 +134,20 @@ func.func @scaled(%a: tensor<4xi32>, %b: tensor<4xi32>) -> tensor<4xi32> {
   } -> tensor<4xi32>
   return %0 : tensor<4xi32>
 }
+
+// Nor are sums of 64 bits what a core computes: by them a network corrects zero points.
+
+// CHECK-LABEL: func.func @correction(
+func.func @correction(%a: tensor<2x3xi8>, %b: tensor<2xi64>) -> tensor<2xi64> {
+  // CHECK: arith.addi %{{.*}}, %{{.*}} : i64
+  // CHECK-NOT: approx.
+  %0 = linalg.generic {indexing_maps = [affine_map<(i, j) -> (i, j)>, affine_map<(i, j) -> (i)>],
+                       iterator_types = ["parallel", "reduction"]}
+      ins(%a : tensor<2x3xi8>) outs(%b : tensor<2xi64>) {
+  ^bb0(%x: i8, %acc: i64):
+    %wide = arith.extsi %x : i8 to i64
+    %s = arith.addi %acc, %wide : i64
+    linalg.yield %s : i64
+  } -> tensor<2xi64>
+  return %0 : tensor<2xi64>
+}
