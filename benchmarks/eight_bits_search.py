@@ -124,11 +124,12 @@ def compensated(options: argparse.Namespace, cores: list[str]) -> dict[str, Any]
 
 
 def main() -> None:
-    """Run all and write results/eight_bits_search.json."""
+    """Run all and write results/NAME.json."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("data")
     parser.add_argument("--calibration")
+    parser.add_argument("--name", default="eight_bits_search", help="of the file of results")
     parser.add_argument("--budget", type=int, default=1000)
     parser.add_argument("--channels", type=int, default=0)
     parser.add_argument("--strategies", nargs="+", default=["greedy", "nsga2"])
@@ -149,7 +150,7 @@ def main() -> None:
         choices = with_labels.space.variables[0].choices
         labels = [f"muli={choice.label}" for choice in choices if choice is not None]
         report["compensation"] = compensated(options, labels)
-    host.save("eight_bits_search", report)
+    host.save(options.name, report)
 
 
 if __name__ == "__main__":
