@@ -8,6 +8,7 @@ convolutions round twice, dense layers once.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -29,16 +30,14 @@ _SAME, _VALID = 0, 1
 #: Ops by which a converter finds out the shape of a reshape.
 _SHAPE_OPS = frozenset(("SHAPE", "STRIDED_SLICE", "PACK", "CONCATENATION", "REDUCE_PROD", "CAST"))
 _MOST_NUMBERS = 1 << 28
-#: Ops at the end of a name, which says the layer before it.
-_KINDS = frozenset(
-    ("Relu", "Relu6", "BiasAdd", "Conv2D", "MatMul", "Softmax", "add", "Add", "AddV2", "Mul", "Pad")
-    + ("Reshape", "Mean", "AvgPool", "MaxPool", "FusedBatchNormV3", "depthwise", "Tanh", "Sigmoid")
-    + ("separable_conv2d", "concat")
+#: Ops at the end of a name, which says the layer before it; converters number them.
+_KINDS = re.compile(
+    r"(Relu6?|LeakyRelu|BiasAdd|Conv2D|convolution|depthwise|separable_conv2d|MatMul|Softmax"
+    r"|[aA]dd|AddV2|Mul|Pad|Reshape|Mean|AvgPool|MaxPool|MaxPool2d|FusedBatchNormV3|Tanh|Sigmoid"
+    r"|concat)\d*"
 )
 #: Names that say nothing.
-_EMPTY = frozenset(
-    ("", "StatefulPartitionedCall", "PartitionedCall", "Identity", "serving_default")
-)
+_EMPTY = re.compile(r"((Stateful)?PartitionedCall|Identity|serving_default)?(_\d+)?")
 
 
 def program_of(name: str, model: TfliteModel) -> Program:
@@ -74,8 +73,8 @@ def _parts(model: TfliteModel, op: TfliteOp) -> list[str]:
     first = model.tensors[op.outputs[0]].name.partition(";")[0].rpartition(":")
     text = first[0] if first[1] and first[2].isdigit() else "".join(first)
     parts = ["".join(c if c.isalnum() or c in "_-." else "_" for c in p) for p in text.split("/")]
-    parts = [part for part in parts if part not in _EMPTY]
-    return parts[:-1] if len(parts) > 1 and parts[-1] in _KINDS else parts
+    parts = [part for part in parts if not _EMPTY.fullmatch(part)]
+    return parts[:-1] if len(parts) > 1 and _KINDS.fullmatch(parts[-1]) else parts
 
 
 class _Translation:
@@ -438,6 +437,14 @@ def _mean(call: _Call) -> list[Value]:
     ]  # fmt: skip
 
 
+def _greatest(call: _Call) -> list[Value]:
+    x, axes = call.value(0), call.axes(call.integers(1))
+    if not x.codes.same(call.meaning()):
+        raise InputError("input and output of a maximum must have one scale and zero point")
+    keep = bool(call.op.option("KeepDims", False))
+    return [call.builder.greatest(x, axes, layer=call.layer, keep_dimensions=keep)]
+
+
 def _pad(call: _Call) -> list[Value]:
     x = call.value(0)
     pads = call.integers(1)
@@ -635,6 +642,7 @@ SUPPORTED_OPS: Mapping[str, tuple[int, Callable[[_Call], list[Value]]]] = Mappin
         "PAD": (4, _pad),
         "PADV2": (4, _pad),
         "QUANTIZE": (4, _quantize),
+        "REDUCE_MAX": (3, _greatest),
         "RELU": (3, lambda call: _relu(call, "RELU")),
         "RELU6": (3, lambda call: _relu(call, "RELU6")),
         "RELU_N1_TO_1": (1, lambda call: _relu(call, "RELU_N1_TO_1")),

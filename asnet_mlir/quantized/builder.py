@@ -357,10 +357,21 @@ class Builder:
             else:
                 factor = FixedPoint.of([real]).over(count)
             codes = saturate(writer, rescale(writer, sums, factor, rounding), output)
-            if keep_dimensions:
-                kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-                codes = writer.op("reshape", [codes], kept, codes.element)
-            return Value(codes, output)
+            return Value(self._kept(x, codes, axes, keep_dimensions), output)
+
+    def greatest(
+        self, x: Value, axes: Sequence[int], *, layer: str, keep_dimensions: bool = False
+    ) -> Value:
+        """Take the greatest code over dimensions, which are counted without the batch."""
+        with self._layer(layer):
+            codes = reduce(self._writer, x.tensor, "maximum", x.codes.low, axes)
+            return Value(self._kept(x, codes, axes, keep_dimensions), x.codes)
+
+    def _kept(self, x: Value, codes: Tensor, axes: Sequence[int], keep: bool) -> Tensor:
+        if not keep:
+            return codes
+        kept = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+        return self._writer.op("reshape", [codes], kept, codes.element)
 
     # Data movement.
 

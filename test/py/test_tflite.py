@@ -240,6 +240,16 @@ def test_mean(axes, keep, dtype, seed):
     case.check(y)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+@pytest.mark.parametrize(("axes", "shape"), [((1, 2), (4,)), ((-1,), (3, 5))])
+def test_reduce_max(axes, shape, dtype):
+    case = Case(2, (3, 5, 4), dtype)
+    y = case.output(shape, case.sx, case.zx)
+    numbers = case.file.constant("axes", np.array(axes, np.int32))
+    case.file.op("REDUCE_MAX", [case.x, numbers], [y], 2, kind="ReducerOptions")
+    case.check(y)
+
+
 def test_movement():
     case = Case(4, (4, 6, 3))
     file, like = case.file, (case.sx, case.zx)

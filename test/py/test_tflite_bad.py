@@ -228,7 +228,16 @@ def test_names_of_layers():
     file = File()
     x = file.tensor("x", [1, 4], "int8", 0.1)
     at = x
-    for name in ("m/a/Relu;m/a/BiasAdd", "m/a/add", "StatefulPartitionedCall:0", "m/b c[0]/Relu6"):
+    for name in (
+        "m/a/Relu;m/a/BiasAdd",
+        "m/a/add",
+        "StatefulPartitionedCall:0",
+        "m/b c[0]/Relu6;x",
+        "m/d/MatMul2",
+        "StatefulPartitionedCall_1:0",
+    ):
         given, at = at, file.tensor(name, [1, 4], "int8", 0.1)
         file.op("RESHAPE", [given], [at])
-    assert layer_names(read_tflite(file.content([x], [at]))) == ["a", "a_1", "reshape", "b_c_0_"]
+    assert layer_names(read_tflite(file.content([x], [at]))) == [
+        "a", "a_1", "reshape", "b_c_0_", "d", "reshape_1",
+    ]  # fmt: skip
