@@ -73,7 +73,7 @@ class _Matcher:
                     return
         self._add(Float(), inputs, [op])
 
-    def _normalization(self, op: Op) -> tuple[Product, int] | None:
+    def _normalization(self, op: Op) -> tuple[Product, tuple[int, ...]] | None:
         found = normalization_of(self.graph, op)
         if found is None:
             return None
@@ -81,10 +81,10 @@ class _Matcher:
         product = _affine(self.graph, op, value, *found)
         return None if product is None else (product, found[1])
 
-    def _add_product(self, op: Op, product: Product, axis: int) -> None:
+    def _add_product(self, op: Op, product: Product, axes: tuple[int, ...]) -> None:
         ops, value = [op], op.result
         while (following := self.graph.single_use(value)) is not None:
-            changed = _affine(self.graph, following, value, product, axis)
+            changed = _affine(self.graph, following, value, product, axes)
             if changed is None:
                 clamp = _clamped(self.graph, following, value, product.clamp)
                 if clamp is None:
@@ -196,14 +196,16 @@ def _without_needless(graph: Graph, groups: Sequence[Group]) -> tuple[Group, ...
     return tuple(reversed(kept))
 
 
-def _affine(graph: Graph, op: Op, value: int, product: Product, axis: int) -> Product | None:
+def _affine(
+    graph: Graph, op: Op, value: int, product: Product, axes: tuple[int, ...]
+) -> Product | None:
     """Return a product times or plus what a channel has, or None where `op` does not do that."""
     if op.name not in ("add", "subtract", "multiply", "divide") or product.clamp != Clamp():
         return None
     others = [own for own in op.operands if own != value]
     if len(others) != 1 or others[0] not in graph.constants:
         return None
-    constant = per_channel(graph.constants[others[0]], axis)
+    constant = per_channel(graph.constants[others[0]], axes)
     if constant is None:
         return None
     one, zero = np.ones_like(constant), np.zeros_like(constant)

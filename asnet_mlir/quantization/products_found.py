@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -15,8 +16,8 @@ __all__ = ["normalization_of", "per_channel", "product_of"]
 _AFFINE = ("add", "subtract", "multiply", "divide")
 
 
-def product_of(graph: Graph, op: Op) -> tuple[Product, int] | None:
-    """Return a product of activations and weights, and the axis of its channels; None if none."""
+def product_of(graph: Graph, op: Op) -> tuple[Product, tuple[int, ...]] | None:
+    """Return a product of activations and weights, and the axes of its channels; None if none."""
     if op.name not in ("convolution", "dot_general", "dot"):
         return None
     x, weights = op.operands
@@ -30,7 +31,7 @@ def product_of(graph: Graph, op: Op) -> tuple[Product, int] | None:
     return _dense(graph, op, kernel.astype(np.float64))
 
 
-def normalization_of(graph: Graph, op: Op) -> tuple[Product, int] | None:
+def normalization_of(graph: Graph, op: Op) -> tuple[Product, tuple[int, ...]] | None:
     """Return an operation with what each channel has of constants, as a depthwise convolution.
 
     It is the identity: what the operation adds or multiplies is put into it by who asks.
@@ -44,7 +45,7 @@ def normalization_of(graph: Graph, op: Op) -> tuple[Product, int] | None:
     rank = len(graph.shapes[value])
     (constant,) = (graph.constants[own] for own in op.operands if own in graph.constants)
     for axis in range(rank - 1, 0, -1):
-        if rank > 4 or per_channel(constant, axis) is None:
+        if rank > 4 or per_channel(constant, (axis,)) is None:
             continue
         channels = graph.shapes[value][axis]
         space = tuple(dim for dim in range(rank - 1) if dim != axis - 1)
@@ -53,19 +54,22 @@ def normalization_of(graph: Graph, op: Op) -> tuple[Product, int] | None:
         product = Product(
             kernel, np.zeros(channels), window=window, groups=channels, taken=layout, given=layout
         )
-        return product, axis
+        return product, (axis,)
     return None
 
 
-def per_channel(array: np.ndarray, axis: int) -> np.ndarray | None:
-    """Return float64[channels] where an array differs along one axis only, else None."""
-    moved = np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+def per_channel(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray | None:
+    """Return float64[channels] where an array differs along the channels' axes only, else None."""
+    channels = math.prod(array.shape[axis] for axis in axes)
+    moved = np.moveaxis(array, axes, range(-len(axes), 0)).reshape(-1, channels)
     if not moved.size or not np.isfinite(moved).all() or not (moved == moved[:1]).all():
         return None
     return moved[0].astype(np.float64)
 
 
-def _convolution(graph: Graph, op: Op, kernel: np.ndarray) -> tuple[Product, int] | None:
+def _convolution(
+    graph: Graph, op: Op, kernel: np.ndarray
+) -> tuple[Product, tuple[int, ...]] | None:
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import stablehlo
 
@@ -113,10 +117,10 @@ def _convolution(graph: Graph, op: Op, kernel: np.ndarray) -> tuple[Product, int
         taken=Layout(spatial, tuple(dim - 1 for dim in taken)),
         given=Layout(spatial, tuple(dim - 1 for dim in given)),
     )
-    return product, channel
+    return product, (channel,)
 
 
-def _dense(graph: Graph, op: Op, kernel: np.ndarray) -> tuple[Product, int] | None:
+def _dense(graph: Graph, op: Op, kernel: np.ndarray) -> tuple[Product, tuple[int, ...]] | None:
     rank = len(graph.shapes[op.operands[0]])
     left: tuple[int, ...] = (rank - 1,)
     right: tuple[int, ...] = (0,)
@@ -131,7 +135,11 @@ def _dense(graph: Graph, op: Op, kernel: np.ndarray) -> tuple[Product, int] | No
             return None
         left = lists.get("lhs_contracting_dimensions", ())
         right = lists.get("rhs_contracting_dimensions", ())
-    if left != (rank - 1,) or kernel.ndim != 2 or len(right) != 1 or rank < 2:
+    count = len(left)
+    if not 0 < count < rank or left != tuple(range(rank - count, rank)) or kernel.ndim <= count:
         return None
-    kernel = kernel if right == (0,) else kernel.T
-    return Product(np.ascontiguousarray(kernel), np.zeros(kernel.shape[1])), rank - 1
+    kernel = np.moveaxis(kernel, right, range(count))
+    length = math.prod(kernel.shape[:count])
+    axes = tuple(range(rank - count, len(graph.shapes[op.result])))
+    matrix = np.ascontiguousarray(kernel.reshape(length, -1))
+    return Product(matrix, np.zeros(matrix.shape[1])), axes

@@ -153,10 +153,14 @@ class _Writing:
         limits = _limits(detail.clamp, output)
         bias = weights.bias if weights.bias.any() else None
         if detail.window is None:
-            return self.builder.dense(
-                x, weights.codes, weights.quantization, bias, output,
+            dense = self.builder.dense(
+                _rows(self.builder, x, len(weights.codes), group.name),
+                weights.codes, weights.quantization, bias, output,
                 activation=limits, layer=group.name,
             )  # fmt: skip
+            return self.builder.reshape(
+                dense, self.graph.sample_shape(group.output), layer=group.name
+            )
         assert detail.taken is not None and detail.given is not None
         window = detail.window
         images = self.builder.conv2d(
@@ -225,6 +229,14 @@ class _Writing:
         if layout.order != tuple(range(len(layout.order))):
             images = self.builder.transpose(images, layout.back, layer=name)
         return images
+
+
+def _rows(builder: Builder, x: Value, length: int, name: str) -> Value:
+    """Return a value whose last dimensions, `length` numbers together, are one."""
+    count = 1
+    while math.prod(x.shape[-count:]) != length:
+        count += 1
+    return builder.reshape(x, (*x.shape[:-count], length), layer=name)
 
 
 def _limits(clamp: Clamp, output: Quantization) -> tuple[int, int] | None:

@@ -154,6 +154,15 @@ def squeezed(x):
     return x @ np.random.default_rng(2).standard_normal((5, 4)).astype(np.float32)
 
 
+def projected(x):
+    """Weights of three dimensions, as layers of attention have them; the biases, too."""
+    import jax
+
+    weights = np.random.default_rng(2).standard_normal((6, 3, 4)).astype(np.float32)
+    x = jax.numpy.einsum("abc,cde->abde", conv(x, 6)[:, 0], weights) + weights[0]
+    return jax.numpy.einsum("abde,cde->abc", jax.nn.relu(x), weights) + weights[:, 0, 0]
+
+
 def activated(x):
     import jax
 
@@ -186,6 +195,7 @@ NETWORKS = {
         *("broadcast", "reshape") * 2,
         *("convolution", "maximum", "dense"),
     ],
+    projected: ["convolution", "slice", "reshape", "dense", "dense"],
     activated: ["convolution", "function"] * 3,
     moved: ["convolution", "slice", "transpose", "reshape", "dense"],
 }
