@@ -43,6 +43,8 @@ mbm/mbm.sv
 mitchell/mitchell.sv
 mitchell_div/mitchell_div.sv
 mul12u_evolved/mul12u_evolved.sv
+mul16s_evolved/mul16s_evolved.sv
+mul16u_evolved/mul16u_evolved.sv
 mul24_library/mul24_library.sv
 mul8s_evolved/mul8s_evolved.sv
 mul8u_evolved/mul8u_evolved.sv
