@@ -472,7 +472,7 @@ def page() -> None:
         "Areas: cells of osu018 in um^2 (Yosys and abc, no registers); LUT4 of ECP5 and ALUTs of",
         "Cyclone V between registers, soft logic only. M = 0 is exact. Searches of more than 20",
         "operand bits see a sample of pairs under a bound on MAE: several of 16 bits, signed, are",
-        "wrong by up to 2^31 for a few pairs that no sample has (-32768 times itself), as WCE says.",
+        "wrong by up to 2^31 for few pairs that no sample has (-32768 times itself), as WCE says.",
         "",
         "![fronts](fronts.png)",
         "",
