@@ -51,16 +51,16 @@ def program_of(name: str, model: TfliteModel) -> Program:
 
 
 def layer_names(model: TfliteModel) -> list[str]:
-    """Return a name for each op: that of its first output, without what all names begin with."""
+    """Return a name for each op: that of its first output, without what all paths begin with."""
     parts = [_parts(model, op) for op in model.ops]
-    named = [part for part in parts if part]
+    named = [part for part in parts if len(part) > 1]
     prefix = 0
     while named and all(len(p) > prefix + 1 and p[prefix] == named[0][prefix] for p in named):
         prefix += 1
     taken: set[str] = set()
     names = []
     for op, part in zip(model.ops, parts, strict=True):
-        text = "/".join(part[prefix:]) or op.name.lower().strip("'")
+        text = "/".join(part[prefix if len(part) > 1 else 0 :]) or op.name.lower().strip("'")
         name = unique_name(text, taken)
         taken.add(name)
         names.append(name)
