@@ -147,7 +147,7 @@ def page(entries: Sequence[dict[str, Any]]) -> None:
         return "| " + " | ".join(cells) + " |"
 
     least = min(mapped, key=lambda e: e["mapped"]["luts"], default=None)
-    fastest = max(placed, key=lambda e: e["placed"]["fmax_mhz"], default=None)
+    fastest = max(placed, key=lambda e: e["placed"]["fmax_mhz"]) if len(placed) > 1 else None
     dropped = f"{100 * (1 - len(good) / len(done)):.1f} %" if done else "not measured yet"
     so_far = "" if len(done) == len(entries) else " so far: the run is not complete"
     text = f"""# Fig. 5: the library's multipliers in convolutional_mnist
@@ -160,7 +160,7 @@ The paper drops {PAPER["dropped"]} of its circuits, which evolution made; most o
 families, so that the shares say how many inaccurate circuits a library holds.
 
 {len(mapped)} machines are mapped to ECP5 (Yosys), {len(placed)} of them, the smallest ones and the
-exact one, placed and routed (nextpnr, median of three seeds): F is the fastest of these. The
+exact one in the end, placed and routed (nextpnr, median of three seeds): F is the fastest. The
 paper's figures are logic elements and clocks of Cyclone V by Quartus. Reductions are of the whole
 network's machine, against the largest one, as in the paper.
 
