@@ -103,7 +103,34 @@ def page(found: dict[str, Any]) -> None:
     ]
     lines += ["", "The cores ([their papers](families.md)):", ""]
     lines += [f"- {key}: `muli={core}`" for key, core in CORES.items()]
+    lines += equality()
     PAGE.write_text("\n".join(lines) + "\n")
+
+
+def equality() -> list[str]:
+    """Return what is known of the equality of all ways to compute these networks."""
+    path = host.RESULTS / "eight_bits_equality.json"
+    if not path.is_file():
+        return []
+    lines = [
+        "",
+        "## Equal words",
+        "",
+        "Outputs of all test images by rows, lifted products (where the core has them) and models, and",
+        "of the first images by the core's simulated Verilog in every product; a core's products of",
+        "all 65,536 pairs of codes, simulated and by its model (`make eight-bits-equality`).",
+        "",
+        "| network | core | words | ways | simulated images | words that differ | products that differ |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, cores in json.loads(path.read_text())["networks"].items():
+        for core, entry in cores.items():
+            lines.append(
+                f"| `{name}` | {core} | {entry['words']:,} | {', '.join(entry['ways'])} | "
+                f"{entry.get('simulated_images', '')} | {entry['differ']} | "
+                f"{entry.get('products_differ', '')} |"
+            )
+    return lines
 
 
 if __name__ == "__main__":
