@@ -116,11 +116,11 @@ def equality() -> list[str]:
         "",
         "## Equal words",
         "",
-        "Outputs of all test images by rows, lifted products (where the core has them) and models, and",
-        "of the first images by the core's simulated Verilog in every product; a core's products of",
-        "all 65,536 pairs of codes, simulated and by its model (`make eight-bits-equality`).",
+        "Outputs of all test images by rows, lifted products (where the core has them) and models,",
+        "and of the first images by the core's simulated Verilog in every product; a core's products",
+        "of all 65,536 pairs of codes, simulated and by its model (`make eight-bits-equality`).",
         "",
-        "| network | core | words | ways | simulated images | words that differ | products that differ |",
+        "| network | core | words | ways | images simulated | words differ | products differ |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, cores in json.loads(path.read_text())["networks"].items():
