@@ -117,7 +117,7 @@ def equality() -> list[str]:
         "## Equal words",
         "",
         "Outputs of all test images by rows, lifted products (where the core has them) and models,",
-        "and of the first images by the core's simulated Verilog in every product; a core's products",
+        "and of the first images by the core's simulated Verilog in every product; its products",
         "of all 65,536 pairs of codes, simulated and by its model (`make eight-bits-equality`).",
         "",
         "| network | core | words | ways | images simulated | words differ | products differ |",

@@ -97,9 +97,8 @@ LogicalResult asnet::approx::detail::verifyBinding(ArithmeticOpInterface op) {
                .attachNote(core.getLoc())
            << "instance is declared here";
   if (StringRef own = getFormat(core); !computesOn(own, op))
-    return (op->emitOpError("instance ")
-            << *id << " computes on " << own << ", but this op is on "
-            << op.getOperandFormat().getName())
+    return (op->emitOpError("instance ") << *id << " computes on " << own << ", but this op is on "
+                                         << op.getOperandFormat().getName())
                .attachNote(core.getLoc())
            << "instance is declared here";
   return success();

@@ -14,7 +14,8 @@ bool asnet::approx::computesOn(StringRef own, ArithmeticOpInterface op) {
   std::string format = op.getOperandFormat().getName();
   if (own.empty() || own == format)
     return true;
-  bool isModular = isa<AddIOp, SubIOp>(op) && op->getOperand(0).getType() == op->getResult(0).getType();
+  bool isModular = isa<AddIOp, SubIOp>(op) &&
+                   op->getOperand(0).getType() == op->getResult(0).getType();
   return isModular && own.drop_front() == StringRef(format).drop_front();
 }
 
