@@ -265,6 +265,9 @@ def test_codes_of_a_network_are_symmetric(monkeypatch: pytest.MonkeyPatch, signe
     monkeypatch.setattr(
         operand_samples, "operand_samples", lambda *_, **__: Histogram(a, b, name="net")
     )
+    # A network on floats, which has no codes of its own.
+    monkeypatch.setattr(operand_samples, "load_model", lambda model: model)
+    monkeypatch.setattr(operand_samples, "_integer_sums", lambda *_: [])
     found = operand_samples.operand_codes("net", "data", (4, 5), signed)
     assert found.weight is not None
     pairs = dict(
