@@ -1,6 +1,7 @@
 // Adder of an accumulator of N bits, in words of 32.
 //
 // Purpose:  result_o = a_i + b_i in N bits, two's complement, extended by its sign to 32 bits.
+// Source:   the accumulators of digital signal processors, which wrap or saturate.
 // Method:   SATURATE = 0: modulo 2^N. SATURATE = 1: a sum beyond the least or the greatest number of
 //           N bits is that number.
 // Latency:  0, combinational.

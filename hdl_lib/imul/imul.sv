@@ -1,6 +1,7 @@
 // Exact multiplier of integers.
 //
 // Purpose:  result_o = a_i * b_i, N x N -> 2N bits, as a synthesis tool makes it of the operator.
+// Source:   the operator of SystemVerilog.
 // Signed:   SIGNED = 1: operands and result are two's complement.
 // Latency:  0, combinational.
 // Special:  none.
