@@ -48,6 +48,8 @@ LAYERS = [
     (8, 64, 64, 3, 1),
 ]
 SAMPLES = 512
+#: Seconds before each run: XLA's threads spin for a while when theirs is over, beside the next one.
+PAUSE = 0.05
 
 
 def main() -> None:
@@ -75,6 +77,7 @@ def timed(runs: dict[str, Callable[[], Any]], repeat: int) -> dict[str, list[flo
         run()
     for _ in range(repeat):
         for label, run in runs.items():
+            time.sleep(PAUSE)
             begin = time.perf_counter()
             run()
             times[label].append(1e3 * (time.perf_counter() - begin))
