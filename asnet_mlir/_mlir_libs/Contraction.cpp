@@ -103,8 +103,8 @@ Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
         flip = -1;
     flips.push_back(flip);
   }
-  addConstants(shape, weights, constants);
-  packLifted(shape, weights);
+  addConstants(weights, constants);
+  packLifted(weights);
 }
 
 Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
@@ -128,12 +128,11 @@ Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
       }
     }
   }
-  addConstants(shape, weights, constants);
-  packRows(shape, weights);
+  addConstants(weights, constants);
+  packRows(weights);
 }
 
-void Contraction::addConstants(const ContractionShape &, const uint8_t *weights,
-                               const std::array<int32_t, 256> &constants) {
+void Contraction::addConstants(const uint8_t *weights, const std::array<int32_t, 256> &constants) {
   for (int64_t group : groupsW)
     for (int64_t filter : filtersW) {
       uint32_t sum = 0;
@@ -143,7 +142,7 @@ void Contraction::addConstants(const ContractionShape &, const uint8_t *weights,
     }
 }
 
-void Contraction::packLifted(const ContractionShape &, const uint8_t *weights) {
+void Contraction::packLifted(const uint8_t *weights) {
   auto terms = static_cast<int64_t>(termsW.size()), filters = static_cast<int64_t>(filtersW.size());
   if (isPortable) {
     for (int64_t group : groupsW)
@@ -235,7 +234,7 @@ void Contraction::chooseQuads() {
       quadOffsets.push_back((pass * codes + termsX[quad[0]] - *leastTerm) * kRegister / step);
 }
 
-void Contraction::packRows(const ContractionShape &, const uint8_t *weights) {
+void Contraction::packRows(const uint8_t *weights) {
   for (int64_t group : groupsW)
     for (int64_t filter : filtersW) {
       for (int64_t term : termsW)
@@ -246,15 +245,6 @@ void Contraction::packRows(const ContractionShape &, const uint8_t *weights) {
       if (!isPortable && termsW.size() % 2)
         rowNumbers.push_back(256);
     }
-}
-
-bool Contraction::fitsRows(const int32_t *table) {
-  for (int64_t weight = 0; weight < 256; ++weight) {
-    auto [least, most] = std::minmax_element(table + 256 * weight, table + 256 * weight + 256);
-    if (static_cast<int64_t>(*most) - *least > 65535)
-      return false;
-  }
-  return true;
 }
 
 bool Contraction::isAccelerated() {

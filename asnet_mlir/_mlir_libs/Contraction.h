@@ -45,8 +45,6 @@ public:
 
   /// Whether this processor has the instructions for more than portable code.
   static bool isAccelerated();
-  /// Whether rows of `table` differ little enough for the vectors of `run`: by 16 bits.
-  static bool fitsRows(const int32_t *table);
 
 private:
   struct Segment {
@@ -55,10 +53,9 @@ private:
   };
 
   Contraction(const ContractionShape &shape, bool isPortable);
-  void addConstants(const ContractionShape &shape, const uint8_t *weights,
-                    const std::array<int32_t, 256> &constants);
-  void packLifted(const ContractionShape &shape, const uint8_t *weights);
-  void packRows(const ContractionShape &shape, const uint8_t *weights);
+  void addConstants(const uint8_t *weights, const std::array<int32_t, 256> &constants);
+  void packLifted(const uint8_t *weights);
+  void packRows(const uint8_t *weights);
 
   void runLifted(const uint8_t *x, int32_t *y) const;
   void runRows(const uint8_t *x, int32_t *y) const;
