@@ -24,6 +24,10 @@ constexpr int64_t kMostPanel = 256 << 10;
 constexpr int64_t kMostInPlace = 1 << 20;
 /// Groups of 4 pixels that look up a row together.
 constexpr int64_t kRowTiles = 4;
+/// Bytes whose sum fits 16 bits.
+constexpr int64_t kMostBytes = 257;
+/// What sums of words with an inverted sign lack, of low and of high bytes together.
+constexpr uint32_t kSignOfSums = 32768 * 257;
 
 /// Scratch memory of this thread.
 uint8_t *scratch(size_t size) {
@@ -115,20 +119,23 @@ Contraction::Contraction(const ContractionShape &shape, const uint8_t *weights,
   if (this->isPortable) {
     table.assign(product, product + 65536);
   } else {
-    rows.assign(257 * 512, 0);
+    rows.resize(256 * 512);
     for (int64_t weight = 0; weight < 256; ++weight) {
       const int32_t *row = product + 256 * weight;
       int32_t base = *std::min_element(row, row + 256);
-      // Signed words: vpdpwssd sums pairs of them.
-      constants[weight] = static_cast<int32_t>(static_cast<uint32_t>(base) + 32768U);
+      constants[weight] = base;
       for (int64_t code = 0; code < 256; ++code) {
-        auto word = static_cast<uint16_t>(row[code] - base - 32768);
+        auto word = static_cast<uint16_t>(row[code] - base);
         rows[512 * weight + code] = word & 0xff;
         rows[512 * weight + 256 + code] = word >> 8;
       }
     }
   }
   addConstants(weights, constants);
+  if (!this->isPortable) // what `addSums` takes away
+    for (int32_t &sum : constantSums)
+      sum = static_cast<int32_t>(static_cast<uint32_t>(sum) +
+                                 kSignOfSums * roundUp(termsW.size(), kMostBytes) / kMostBytes);
   packRows(weights);
 }
 
@@ -242,8 +249,6 @@ void Contraction::packRows(const uint8_t *weights) {
           weightCodes.push_back(weights[group + filter + term]);
         else
           rowNumbers.push_back(weights[group + filter + term]);
-      if (!isPortable && termsW.size() % 2)
-        rowNumbers.push_back(256);
     }
 }
 
@@ -358,32 +363,68 @@ ASNET_VECTORS inline __m512i gather(const uint8_t *const at[4]) {
   return _mm512_inserti32x4(result, load(at[3]), 3);
 }
 
+/// Sums of 16 bits of the bytes at even and at odd places.
+struct ByteSums {
+  __m512i all, odd; // modulo 2^16: even + 2^8 odd, odd
+};
+
+/// Adds them, less `kSignOfSums`, to `sums`, whose i-th register has in its j-th quarter the i-th
+/// quarter of pixel j.
+ASNET_VECTORS inline void addSums(const ByteSums &low, const ByteSums &high, __m512i (&sums)[4]) {
+  auto parts = [](const ByteSums &of, __m512i(&words)[2])
+                   __attribute__((always_inline, target("avx512f,avx512bw"))) {
+                     __m512i sign = _mm512_set1_epi16(-32768);
+                     __m512i even = _mm512_sub_epi16(of.all, _mm512_slli_epi16(of.odd, 8));
+                     even = _mm512_xor_si512(even, sign);
+                     __m512i odd = _mm512_xor_si512(of.odd, sign);
+                     words[0] = _mm512_unpacklo_epi16(even, odd);
+                     words[1] = _mm512_unpackhi_epi16(even, odd);
+                   };
+  __m512i lows[2], highs[2];
+  parts(low, lows);
+  parts(high, highs);
+  const __m512i scales = _mm512_set1_epi32(1 + (256 << 16));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i) {
+    __m512i words = _mm512_unpacklo_epi16(lows[i], highs[i]);
+    sums[2 * i] = _mm512_dpwssd_epi32(sums[2 * i], words, scales);
+    words = _mm512_unpackhi_epi16(lows[i], highs[i]);
+    sums[2 * i + 1] = _mm512_dpwssd_epi32(sums[2 * i + 1], words, scales);
+  }
+}
+
 /// Sums, over the terms, rows of the table at the codes of `Tiles` groups of 4 pixels.
 template <int Tiles>
 ASNET_VECTORS void lookRows(const uint8_t *codes, const uint8_t *rows, const uint16_t *numbers,
                             int64_t terms, __m512i (&sums)[Tiles][4]) {
-  const __m512i one = _mm512_set1_epi16(1);
 #pragma GCC unroll 4
   for (int t = 0; t < Tiles; ++t)
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i)
       sums[t][i] = _mm512_setzero_si512();
-  for (int64_t term = 0; term < terms; term += 2, codes += 2 * Tiles * kRegister) {
-    const uint8_t *a = rows + 512 * numbers[term], *b = rows + 512 * numbers[term + 1];
+  for (int64_t first = 0; first < terms; first += kMostBytes) {
+    int64_t count = std::min(terms - first, kMostBytes);
+    ByteSums low[Tiles], high[Tiles];
 #pragma GCC unroll 4
-    for (int t = 0; t < Tiles; ++t) {
-      __m512i xa = _mm512_load_si512(codes + kRegister * t);
-      __m512i xb = _mm512_load_si512(codes + kRegister * (Tiles + t));
-      __mmask64 upperA = _mm512_movepi8_mask(xa), upperB = _mm512_movepi8_mask(xb);
-      __m512i lowA = look(a, xa, upperA), highA = look(a + 256, xa, upperA);
-      __m512i lowB = look(b, xb, upperB), highB = look(b + 256, xb, upperB);
-      __m512i a0 = _mm512_unpacklo_epi8(lowA, highA), a1 = _mm512_unpackhi_epi8(lowA, highA);
-      __m512i b0 = _mm512_unpacklo_epi8(lowB, highB), b1 = _mm512_unpackhi_epi8(lowB, highB);
-      sums[t][0] = _mm512_dpwssd_epi32(sums[t][0], _mm512_unpacklo_epi16(a0, b0), one);
-      sums[t][1] = _mm512_dpwssd_epi32(sums[t][1], _mm512_unpackhi_epi16(a0, b0), one);
-      sums[t][2] = _mm512_dpwssd_epi32(sums[t][2], _mm512_unpacklo_epi16(a1, b1), one);
-      sums[t][3] = _mm512_dpwssd_epi32(sums[t][3], _mm512_unpackhi_epi16(a1, b1), one);
+    for (int t = 0; t < Tiles; ++t)
+      low[t].all = low[t].odd = high[t].all = high[t].odd = _mm512_setzero_si512();
+    for (int64_t term = 0; term < count; ++term, codes += Tiles * kRegister) {
+      const uint8_t *row = rows + 512 * *numbers++;
+#pragma GCC unroll 4
+      for (int t = 0; t < Tiles; ++t) {
+        __m512i x = _mm512_load_si512(codes + kRegister * t);
+        __mmask64 isUpper = _mm512_movepi8_mask(x);
+        __m512i found = look(row, x, isUpper);
+        low[t].all = _mm512_add_epi16(low[t].all, found);
+        low[t].odd = _mm512_add_epi16(low[t].odd, _mm512_srli_epi16(found, 8));
+        found = look(row + 256, x, isUpper);
+        high[t].all = _mm512_add_epi16(high[t].all, found);
+        high[t].odd = _mm512_add_epi16(high[t].odd, _mm512_srli_epi16(found, 8));
+      }
     }
+#pragma GCC unroll 4
+    for (int t = 0; t < Tiles; ++t)
+      addSums(low[t], high[t], sums[t]);
   }
 }
 
@@ -536,31 +577,30 @@ ASNET_VECTORS void Contraction::runRows(const uint8_t *x, int32_t *y) const {
   auto pixels = static_cast<int64_t>(pixelsX.size()),
        filters = static_cast<int64_t>(filtersW.size());
   auto terms = static_cast<int64_t>(termsX.size());
-  int64_t padded = roundUp(terms, 2);
-  uint8_t *panel = scratch(padded * kRowTiles * kRegister);
+  uint8_t *panel = scratch(terms * kRowTiles * kRegister);
   for (size_t group = 0; group < groupsX.size(); ++group)
     for (int64_t first = 0; first < pixels; first += 4 * kRowTiles) {
       int64_t count = std::min(pixels - first, 4 * kRowTiles);
       int64_t tiles = count > 8 ? 4 : count > 4 ? 2 : 1;
-      for (int64_t term = 0; term < padded; ++term)
+      for (int64_t term = 0; term < terms; ++term)
         for (int64_t tile = 0; tile < tiles; ++tile) {
           const uint8_t *at[4];
           for (int64_t i = 0; i < 4; ++i)
             at[i] = x + (groupsX[group] + pixelsX[std::min(first + 4 * tile + i, pixels - 1)] +
-                         termsX[std::min(term, terms - 1)]) *
+                         termsX[term]) *
                             kVectorLanes;
           _mm512_store_si512(panel + (term * tiles + tile) * kRegister, gather(at));
         }
       for (int64_t filter = 0; filter < filters; ++filter) {
-        const uint16_t *numbers = rowNumbers.data() + (group * filters + filter) * padded;
+        const uint16_t *numbers = rowNumbers.data() + (group * filters + filter) * terms;
         Target target{constantSums.data() + group * filters + filter, filtersY.data() + filter,
                       pixelsY.data() + first, y + groupsY[group] * kVectorLanes, adds};
         if (tiles == 4)
-          rowsOfFilter<4>(panel, rows.data(), numbers, padded, target, count);
+          rowsOfFilter<4>(panel, rows.data(), numbers, terms, target, count);
         else if (tiles == 2)
-          rowsOfFilter<2>(panel, rows.data(), numbers, padded, target, count);
+          rowsOfFilter<2>(panel, rows.data(), numbers, terms, target, count);
         else
-          rowsOfFilter<1>(panel, rows.data(), numbers, padded, target, count);
+          rowsOfFilter<1>(panel, rows.data(), numbers, terms, target, count);
       }
     }
 }

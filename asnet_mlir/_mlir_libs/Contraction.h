@@ -83,8 +83,8 @@ private:
   std::vector<int64_t> blocks; // first filter of each block of filters, and their number
   std::vector<int32_t> packed; // [group][block][pass][quad][filter of the block], 4 bytes each
   std::vector<int32_t> constantSums; // [group][filter]
-  std::vector<uint8_t> rows; // [257 weights][2][256]: low and high bytes; the last one is 0
-  std::vector<uint16_t> rowNumbers; // [group][filter][term, padded]
+  std::vector<uint8_t> rows; // [256 weights][2][256]: low and high bytes
+  std::vector<uint16_t> rowNumbers; // [group][filter][term]
   std::vector<int32_t> table; // portable rows: [256 weights][256]
   std::vector<uint8_t> weightCodes; // portable: [group][filter][term]
 };

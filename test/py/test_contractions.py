@@ -130,6 +130,32 @@ def test_codes_that_several_pixels_read(channels, step, filters, pixels):
         np.testing.assert_array_equal(sums, by_loops(shape, table, weights, codes, before))
 
 
+@pytest.mark.parametrize("terms", [256, 257, 258, 514, 515])
+def test_rows_of_the_largest_words(terms):
+    """Sums of bytes fit 16 bits for 257 terms, and go on in 32 bits."""
+    rng = np.random.default_rng(terms)
+    shape = {
+        "ranges": [5, 2, terms],
+        "reduces": [0, 0, 1],
+        "x": [terms, 0, 1],
+        "w": [0, terms, 1],
+        "y": [2, 1, 0],
+        **{f"{name}_offset": 0 for name in "xwy"},
+        "lanes": 16,
+        "adds": False,
+    }
+    table = np.zeros((256, 256), np.int32)
+    table[:, 1:] = 65535
+    weights = rng.integers(0, 256, 2 * terms, np.uint8)
+    codes = np.ones((5, terms, 16), np.uint8)
+    codes[3:] = rng.integers(0, 2, codes[3:].shape)
+    expected = np.repeat(65535 * codes.sum(1, dtype=np.int32)[:, None], 2, axis=1)
+    for portable in PORTABLE:
+        sums = np.zeros(expected.size, np.int32)
+        Contraction(shape, weights, table, portable=portable)(codes.reshape(-1), sums)
+        np.testing.assert_array_equal(sums, expected.reshape(-1))
+
+
 @pytest.mark.parametrize(
     ("name", "passes"),
     [("signed", 1), ("unsigned", 2), ("mixed", 1), ("cut", 7), ("zero", 0), ("constant", 0)],
