@@ -144,8 +144,7 @@ bool readIntegers(PyObject *sequence, std::vector<int64_t> &values) {
 
 PyObject *plan(PyObject *, PyObject *arguments) {
   PyObject *pythonStages, *pythonSizes;
-  long long arena;
-  if (!PyArg_ParseTuple(arguments, "OOL", &pythonStages, &pythonSizes, &arena))
+  if (!PyArg_ParseTuple(arguments, "OO", &pythonStages, &pythonSizes))
     return nullptr;
   std::vector<int64_t> sizes;
   if (!readIntegers(pythonSizes, sizes))
@@ -179,15 +178,12 @@ PyObject *plan(PyObject *, PyObject *arguments) {
     }
     stages.push_back(std::move(stage));
   }
-  auto *made = new Plan(std::move(stages), std::move(sizes), arena);
+  auto *made = new Plan(std::move(stages), std::move(sizes));
   return PyCapsule_New(made, kPlan, deletePlan);
 }
 
-PyObject *run(PyObject *, PyObject *arguments) {
-  PyObject *capsule, *pythonBases;
-  long long blocks, threads;
-  if (!PyArg_ParseTuple(arguments, "OOLL", &capsule, &pythonBases, &blocks, &threads))
-    return nullptr;
+/// Returns the plan, or null with an error set.
+Plan *readRun(PyObject *capsule, PyObject *pythonBases, std::vector<Placement> &placements) {
   auto *plan = static_cast<Plan *>(PyCapsule_GetPointer(capsule, kPlan));
   std::vector<int64_t> bases;
   if (!plan || !readIntegers(pythonBases, bases))
@@ -196,10 +192,30 @@ PyObject *run(PyObject *, PyObject *arguments) {
     PyErr_SetString(PyExc_ValueError, "a base address for each value of the plan, 0 for none");
     return nullptr;
   }
-  std::vector<Placement> placements;
   placements.reserve(bases.size());
   for (int64_t base : bases)
     placements.push_back({reinterpret_cast<char *>(base)});
+  return plan;
+}
+
+PyObject *memory(PyObject *, PyObject *arguments) {
+  PyObject *capsule, *pythonBases;
+  if (!PyArg_ParseTuple(arguments, "OO", &capsule, &pythonBases))
+    return nullptr;
+  std::vector<Placement> placements;
+  Plan *plan = readRun(capsule, pythonBases, placements);
+  return plan ? PyLong_FromLongLong(plan->memoryOf(placements)) : nullptr;
+}
+
+PyObject *run(PyObject *, PyObject *arguments) {
+  PyObject *capsule, *pythonBases;
+  long long blocks, threads;
+  if (!PyArg_ParseTuple(arguments, "OOLL", &capsule, &pythonBases, &blocks, &threads))
+    return nullptr;
+  std::vector<Placement> placements;
+  Plan *plan = readRun(capsule, pythonBases, placements);
+  if (!plan)
+    return nullptr;
 
   // Other Python threads go on, and Ctrl-C is answered, while native code runs.
   bool raised = false, complete = false;
@@ -332,8 +348,10 @@ PyMethodDef methods[] = {
     {"lookup", lookup, METH_VARARGS,
      "lookup(loaded, name)\n--\n\nThe address of a symbol of a loaded object."},
     {"plan", plan, METH_VARARGS,
-     "plan(stages, sizes, arena)\n--\n\nStages (address, kinds, payloads) over values of `sizes` bytes "
-     "a block; kinds are 0 value, 1 constant address, 2 arena."},
+     "plan(stages, sizes)\n--\n\nStages (address, kinds, payloads) over values of `sizes` bytes a "
+     "block; kinds are 0 value, 1 constant address, 2 arena of so many bytes."},
+    {"memory", memory, METH_VARARGS,
+     "memory(plan, bases)\n--\n\nBytes that each thread of a run takes."},
     {"run", run, METH_VARARGS,
      "run(plan, bases, blocks, threads)\n--\n\nRun a plan; values without a base are scratch memory."},
     {nullptr, nullptr, 0, nullptr},

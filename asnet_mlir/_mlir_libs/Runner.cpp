@@ -40,13 +40,14 @@ int64_t align(int64_t size) { return (size + kAlignment - 1) / kAlignment * kAli
 /// One thread's descriptors and memory.
 class Plan::Worker {
 public:
-  Worker(Plan &plan, const std::vector<Placement> &placements, char *memory) : memory(memory) {
+  Worker(Plan &plan, const Layout &layout, const std::vector<Placement> &placements, char *memory) {
     size_t count = 0;
     for (const Stage &stage : plan.stages)
       count += stage.arguments.size();
     descriptors.resize(count);
     size_t next = 0;
-    for (const Stage &stage : plan.stages) {
+    for (size_t number = 0; number < plan.stages.size(); ++number) {
+      const Stage &stage = plan.stages[number];
       std::vector<void *> pointers;
       for (const StageArgument &argument : stage.arguments) {
         Descriptor &descriptor = descriptors[next++];
@@ -54,11 +55,11 @@ public:
         if (argument.kind == StageArgument::Constant) {
           point(descriptor, reinterpret_cast<char *>(argument.payload));
         } else if (argument.kind == StageArgument::Arena) {
-          point(descriptor, memory + plan.arenaOffset);
+          point(descriptor, memory + layout.scratch[number]);
         } else if (char *base = placements[argument.payload].base) {
           moving.push_back({&descriptor, base, plan.valueSizes[argument.payload]});
         } else {
-          point(descriptor, memory + plan.offsets[argument.payload]);
+          point(descriptor, memory + layout.offsets[argument.payload]);
         }
       }
       calls.emplace_back(stage.entry, std::move(pointers));
@@ -83,65 +84,117 @@ private:
     descriptor.allocated = descriptor.aligned = to;
   }
 
-  char *memory;
   std::vector<Descriptor> descriptors;
   std::vector<Moving> moving;
   std::vector<std::pair<Stage::Entry, std::vector<void *>>> calls;
 };
 
-Plan::Plan(std::vector<Stage> stages, std::vector<int64_t> valueSizes, int64_t arenaSize)
-    : stages(std::move(stages)), valueSizes(std::move(valueSizes)) {
-  int64_t size = 0;
-  for (int64_t value : this->valueSizes) {
-    offsets.push_back(size);
-    size += align(value);
-  }
-  arenaOffset = size;
-  memorySize = std::max(size + align(arenaSize), kAlignment);
-}
-
 Plan::~Plan() {
-  for (char *memory : memories)
-    std::free(memory);
+  for (auto &[hasBase, layout] : layouts)
+    for (char *memory : layout.memories)
+      std::free(memory);
 }
 
-char *Plan::takeMemory() {
+Plan::Layout Plan::makeLayout(const std::vector<bool> &hasBase) const {
+  Layout layout;
+  layout.offsets.assign(valueSizes.size(), 0);
+  layout.scratch.assign(stages.size(), 0);
+  // What needs memory, from the first stage that names it to the last one.
+  struct Item {
+    int64_t size;
+    size_t first, last;
+    int64_t *offset;
+  };
+  std::vector<Item> items, placed;
+  std::map<int64_t, size_t> itemOf;
+  for (size_t number = 0; number < stages.size(); ++number)
+    for (const StageArgument &argument : stages[number].arguments) {
+      if (argument.kind == StageArgument::Arena) {
+        items.push_back({align(argument.payload), number, number, &layout.scratch[number]});
+      } else if (argument.kind == StageArgument::Value && !hasBase[argument.payload]) {
+        auto [found, isNew] = itemOf.try_emplace(argument.payload, items.size());
+        if (isNew)
+          items.push_back({align(valueSizes[argument.payload]), number, number,
+                           &layout.offsets[argument.payload]});
+        items[found->second].last = number;
+      }
+    }
+  // The largest first, each in the lowest gap among those that live at the same time.
+  std::stable_sort(items.begin(), items.end(),
+                   [](const Item &a, const Item &b) { return a.size > b.size; });
+  for (Item &item : items) {
+    int64_t offset = 0;
+    for (const Item &other : placed) { // by offset
+      if (other.first > item.last || other.last < item.first)
+        continue;
+      if (*other.offset - offset >= item.size)
+        break;
+      offset = std::max(offset, *other.offset + other.size);
+    }
+    *item.offset = offset;
+    layout.size = std::max(layout.size, offset + item.size);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), item,
+                         [](const Item &a, const Item &b) { return *a.offset < *b.offset; }),
+        item);
+  }
+  layout.size = std::max(layout.size, kAlignment);
+  return layout;
+}
+
+Plan::Layout &Plan::layoutFor(const std::vector<Placement> &placements) {
+  std::vector<bool> hasBase;
+  for (const Placement &placement : placements)
+    hasBase.push_back(placement.base != nullptr);
+  std::lock_guard<std::mutex> lock(mutex);
+  auto found = layouts.find(hasBase);
+  if (found == layouts.end())
+    found = layouts.emplace(hasBase, makeLayout(hasBase)).first;
+  return found->second;
+}
+
+int64_t Plan::memoryOf(const std::vector<Placement> &placements) {
+  return layoutFor(placements).size;
+}
+
+char *Plan::takeMemory(Layout &layout) {
   {
     std::lock_guard<std::mutex> lock(mutex);
-    if (!memories.empty()) {
-      char *memory = memories.back();
-      memories.pop_back();
+    if (!layout.memories.empty()) {
+      char *memory = layout.memories.back();
+      layout.memories.pop_back();
       return memory;
     }
   }
-  void *memory = std::aligned_alloc(kAlignment, memorySize);
+  void *memory = std::aligned_alloc(kAlignment, layout.size);
   if (!memory)
     throw std::bad_alloc();
   return static_cast<char *>(memory);
 }
 
-void Plan::giveMemory(char *memory) {
+void Plan::giveMemory(Layout &layout, char *memory) {
   std::lock_guard<std::mutex> lock(mutex);
-  memories.push_back(memory);
+  layout.memories.push_back(memory);
 }
 
 bool Plan::run(const std::vector<Placement> &placements, int64_t blocks, int64_t threads,
                const std::function<bool()> &interrupted) {
   threads = std::max<int64_t>(1, std::min(threads, blocks));
+  Layout &layout = layoutFor(placements);
   std::vector<char *> taken;
   try {
     for (int64_t i = 0; i < threads; ++i)
-      taken.push_back(takeMemory());
+      taken.push_back(takeMemory(layout));
   } catch (...) {
     for (char *memory : taken)
-      giveMemory(memory);
+      giveMemory(layout, memory);
     throw;
   }
   std::atomic<int64_t> next{0};
   std::atomic<bool> stop{false};
   auto work = [&](char *memory, bool isCaller) {
     DefaultRounding rounding;
-    Worker worker(*this, placements, memory);
+    Worker worker(*this, layout, placements, memory);
     while (!stop.load(std::memory_order_relaxed)) {
       int64_t block = next.fetch_add(1, std::memory_order_relaxed);
       if (block >= blocks)
@@ -158,7 +211,7 @@ bool Plan::run(const std::vector<Placement> &placements, int64_t blocks, int64_t
   for (std::thread &other : others)
     other.join();
   for (char *memory : taken)
-    giveMemory(memory);
+    giveMemory(layout, memory);
   return !stop;
 }
 } // namespace asnet

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace asnet {
 /// What a stage gets as one of its arguments.
 struct StageArgument {
   enum Kind : int64_t { Value, Constant, Arena } kind;
-  int64_t payload; // number of the value, or address of the constant
+  int64_t payload; // number of the value, address of the constant, or bytes of scratch memory
 };
 
 struct Stage {
@@ -32,12 +33,16 @@ struct Placement {
 class Plan {
 public:
   /// `valueSizes` are the bytes of a block of each value.
-  Plan(std::vector<Stage> stages, std::vector<int64_t> valueSizes, int64_t arenaSize);
+  Plan(std::vector<Stage> stages, std::vector<int64_t> valueSizes)
+      : stages(std::move(stages)), valueSizes(std::move(valueSizes)) {}
   ~Plan();
   Plan(const Plan &) = delete;
   Plan &operator=(const Plan &) = delete;
 
   size_t countValues() const { return valueSizes.size(); }
+
+  /// Bytes that each thread of such a run takes.
+  int64_t memoryOf(const std::vector<Placement> &placements);
 
   /// Runs all stages on blocks 0..`blocks`, on up to `threads` threads of which the caller is one.
   /// `interrupted` is asked by the caller's thread between blocks; true ends the run early.  Returns
@@ -48,14 +53,23 @@ public:
 private:
   class Worker;
 
-  char *takeMemory();
-  void giveMemory(char *memory);
+  /// Where in a thread's memory values without a base and scratch memory of stages lie.  What is not
+  /// needed at the same time shares its bytes.
+  struct Layout {
+    std::vector<int64_t> offsets, scratch; // by value, by stage
+    int64_t size = 0;
+    std::vector<char *> memories; // that no thread uses now
+  };
+
+  Layout &layoutFor(const std::vector<Placement> &placements);
+  Layout makeLayout(const std::vector<bool> &hasBase) const;
+  char *takeMemory(Layout &layout);
+  void giveMemory(Layout &layout, char *memory);
 
   std::vector<Stage> stages;
-  std::vector<int64_t> valueSizes, offsets; // of the values in a thread's memory
-  int64_t arenaOffset, memorySize;
+  std::vector<int64_t> valueSizes;
   std::mutex mutex;
-  std::vector<char *> memories;
+  std::map<std::vector<bool>, Layout> layouts; // by which values have a base
 };
 
 } // namespace asnet

@@ -167,16 +167,15 @@ def product_table(
         1: np.repeat(codes, 256),
         2: np.empty(_PAIRS, np.int32),
     }
-    arguments, arena = [], 0
+    arguments = []
     for argument in signature:
         if argument["role"] == "value":
             arguments.append(Argument("value", argument["name"]))
         elif argument["role"] == "arena":
-            arena = argument["bytes"]
-            arguments.append(Argument("arena"))
+            arguments.append(Argument("arena", argument["bytes"]))
         else:
             arguments.append(Argument("constant", parameters.ctypes.data))
-    Plan([(entry, arguments)], [a.nbytes for a in arrays.values()], arena).run(arrays, 1, 1)
+    Plan([(entry, arguments)], [a.nbytes for a in arrays.values()]).run(arrays, 1, 1)
     return arrays[2].reshape(256, 256)
 
 

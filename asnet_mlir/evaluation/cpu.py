@@ -199,12 +199,11 @@ class NativeStage:
           weights: C-contiguous arrays by name.
           parameters: int32[n], as `approx-promote-parameters` orders them.
         """
-        results, arguments, arena = {}, [], 0
+        results, arguments = {}, []
         for argument in self.prepare:
             role, name = argument["role"], argument["name"]
             if role == "arena":
-                arena = argument["bytes"]
-                arguments.append(Argument("arena"))
+                arguments.append(Argument("arena", argument["bytes"]))
                 continue
             if role == "prepared":
                 array = results[name] = aligned(argument["bytes"])
@@ -213,7 +212,7 @@ class NativeStage:
             arguments.append(Argument("constant", array.ctypes.data))
         if results:
             entry = self._loaded.address("asnet_prepare")
-            Plan([(entry, arguments)], [], arena).run({}, blocks=1, threads=1)
+            Plan([(entry, arguments)], []).run({}, blocks=1, threads=1)
         return results
 
 

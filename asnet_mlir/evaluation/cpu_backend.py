@@ -11,6 +11,7 @@ import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores.models.model import Strategy
+from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.backend import Rows, Weights
 from asnet_mlir.evaluation.contractions import Way
 from asnet_mlir.evaluation.cpu import BoundStage, StageCompiler
@@ -20,12 +21,13 @@ from asnet_mlir.native.contraction import Contraction
 from asnet_mlir.native.objects import Argument, Plan
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.formats import EDGE_FORMATS
+from asnet_mlir.support.memory import available_memory
 
 __all__ = ["CpuBackend"]
 
 _MOST_THREADS = 256
-#: Bytes of values and scratch memory that all threads of a run together may take.
-_MOST_MEMORY = 512 << 20
+#: Of the memory that is available, what the values of all threads of a run together may take.
+_MOST_MEMORY = 0.5
 #: Configurations whose prepared weights are kept.
 _KEPT_PREPARED = 256
 
@@ -70,7 +72,7 @@ class CpuBackend:
         enter: Rows | None,
         leave: Rows | None,
     ) -> Plan:
-        functions, arena = [], 0
+        functions = []
         keep: list[Any] = [weights]
         if enter is not None:
             element = enter.format.element_type
@@ -87,8 +89,7 @@ class CpuBackend:
                 if role == "value":
                     arguments.append(_value(name))
                 elif role == "arena":
-                    arguments.append(Argument("arena"))
-                    arena = max(arena, argument["bytes"])
+                    arguments.append(Argument("arena", argument["bytes"]))
                 elif role == "contraction":
                     arguments.append(Argument("constant", next(left).address))
                 else:
@@ -103,7 +104,7 @@ class CpuBackend:
             element = leave.format.element_type
             move = transposer(leave.columns, leave.rows, max(self.lanes, 1), element)
             functions.append((move, [_value(leave.value), _value(leave.number)]))
-        return Plan(functions, [sizes[number] for number in range(len(sizes))], arena, keep)
+        return Plan(functions, [sizes[number] for number in range(len(sizes))], keep)
 
     def contractions(
         self, stages: Sequence[BoundStage], weights: Weights
@@ -116,8 +117,15 @@ class CpuBackend:
 
     def run(self, plan: Plan, arrays: Mapping[int, np.ndarray], blocks: int, threads: int) -> None:
         # A thread more takes as much memory as one.
-        memory = sum(size for number, size in enumerate(plan.sizes) if number not in arrays)
-        threads = max(1, min(threads, _MOST_THREADS, _MOST_MEMORY // max(memory, 1)))
+        memory, available = plan.memory(arrays), available_memory()
+        if memory > available:
+            raise InputError(
+                f"a block of {self.lanes} samples takes {memory / 1e9:.1f} GB of memory, and "
+                f"{available / 1e9:.1f} GB are available: give the network smaller inputs, or a "
+                "machine with more memory"
+            )
+        fitting = int(_MOST_MEMORY * available / memory)
+        threads = max(1, min(threads, _MOST_THREADS, fitting))
         plan.run(arrays, blocks, threads, self._compiler.check)
 
     def _prepare(self, stage: BoundStage, weights: Weights) -> dict[int, np.ndarray]:

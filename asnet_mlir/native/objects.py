@@ -102,7 +102,7 @@ class Argument:
     """What a function of a plan takes: a value, a constant array, or scratch memory.
 
     Attributes:
-      kind: `value` (by number), `constant` (by address), `arena`.
+      kind: `value` (by number), `constant` (by address), `arena` (of so many bytes).
     """
 
     kind: str
@@ -119,7 +119,6 @@ class Plan:
         self,
         functions: Sequence[tuple[int, Sequence[Argument]]],
         value_sizes: Sequence[int],
-        arena: int,
         keep: Sequence[Any] = (),
     ) -> None:
         """Make a plan.
@@ -127,7 +126,6 @@ class Plan:
         Args:
           functions: address and arguments of each.
           value_sizes: bytes of a block of each value.
-          arena: bytes of scratch memory that a function needs at most.
           keep: kept alive: objects and arrays whose addresses are used.
         """
         self._keep = tuple(keep)
@@ -138,8 +136,19 @@ class Plan:
                 for address, arguments in functions
             ],
             list(value_sizes),
-            arena,
         )
+
+    def memory(self, arrays: Mapping[int, np.ndarray]) -> int:
+        """Return the bytes that each thread of a run with `arrays` takes."""
+        return native_library().memory(self._plan, self._bases(arrays))
+
+    def _bases(self, arrays: Mapping[int, np.ndarray]) -> list[int]:
+        bases = [0] * len(self.sizes)
+        for number, array in arrays.items():
+            if not array.flags.c_contiguous or array.ctypes.data % array.itemsize:
+                raise AsnetError("a plan takes contiguous, aligned arrays")
+            bases[number] = array.ctypes.data
+        return bases
 
     def run(
         self,
@@ -159,12 +168,7 @@ class Plan:
           MemoryError: no memory for the threads.
           KeyboardInterrupt: Ctrl-C came, and was answered between two blocks.
         """
-        bases = [0] * len(self.sizes)
-        for number, array in arrays.items():
-            if not array.flags.c_contiguous or array.ctypes.data % array.itemsize:
-                raise AsnetError("a plan takes contiguous, aligned arrays")
-            bases[number] = array.ctypes.data
-        native_library().run(self._plan, bases, blocks, threads)
+        native_library().run(self._plan, self._bases(arrays), blocks, threads)
         if check is not None:
             check()
 
