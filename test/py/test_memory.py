@@ -49,7 +49,7 @@ def test_a_value_that_has_memory_of_its_own_takes_none():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_value_is_overwritten_while_it_is_needed(seed):
-    """Each is made of one of the last few by moving its elements; which lives how long is random."""
+    """Each is made of one of the last few by moving elements; how long it lives is random."""
     draw = random.Random(seed)
     pairs = [(draw.randrange(max(0, to - 6), to), to) for to in range(1, 30)]
     plan = _copies(pairs, 30, rows=2)
