@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Arithmetic on weights only is done once, when a network is loaded.
 
-`approx-fold-weights` moves it out of the network; here its results are computed, in the scalar
-reference form of `docs/semantics.md`, and become weights like the framework's own.
+`approx-fold-weights` moves it out of the network; here its results are computed, to the bits of
+`docs/semantics.md`, and become weights like the framework's own.  numpy computes them where it has
+what they need (`array_code.py`), else the scalar reference, which must be compiled for it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ import numpy as np
 from asnet_mlir import dialects
 from asnet_mlir.compiler import TO_APPROX, mark_arguments
 from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.array_code import compute_arrays
 from asnet_mlir.frontends.weights import TensorKind, as_weight
-from asnet_mlir.ir import module_from_text, run_passes
+from asnet_mlir.ir import main_function, module_from_text, run_passes
 from asnet_mlir.network import Form, Network, Weight
 from asnet_mlir.reference import to_native
 
@@ -146,11 +148,22 @@ def _named(function: Any, attribute: str, types: Any) -> tuple[tuple[str, Tensor
 
 
 def _evaluate(folding: str, split: _Split, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the folded values by name, computed as scalar loops in the defined order."""
+    """Return the folded values by name, computed with exact ops in the defined order."""
+    arguments = [values[name] for name in split.inputs]
     with module_from_text(folding) as module:
         run_passes(module, TO_APPROX, "folding weights")
-        text = str(module)
-    results = {name: np.empty(kind.shape, kind.format.dtype) for name, kind in split.results}
-    compiled = to_native(text, "")
-    compiled("main", *(values[name] for name in split.inputs), *results.values())
-    return {name: as_weight(name, value).value for name, value in results.items()}
+        try:
+            arrays = compute_arrays(main_function(module), arguments)
+        except UnsupportedError:
+            arrays = _compiled(str(module), split, arguments)
+    return {
+        name: as_weight(name, np.ascontiguousarray(array)).value
+        for (name, _), array in zip(split.results, arrays, strict=True)
+    }
+
+
+def _compiled(text: str, split: _Split, arguments: list[np.ndarray]) -> list[np.ndarray]:
+    """Return what a module of the approx dialect computes, as scalar loops."""
+    results = [np.empty(kind.shape, kind.format.dtype) for _, kind in split.results]
+    to_native(text, "")("main", *arguments, *results)
+    return results
