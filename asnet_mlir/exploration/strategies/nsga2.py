@@ -85,7 +85,7 @@ def _first(task: Task, sizes: np.ndarray, population: int) -> list[Configuration
     last = sizes - 1
     first: dict[Configuration, None] = {task.space.exact: None}
     steps = int(last.max())
-    shares = np.unique(np.linspace(0, 1, min(steps + 1, max(2, population // 3))))
+    shares = np.unique(np.linspace(0, 1, min(steps + 1, max(2, 2 * population // 3))))
     for share in shares:
         first[tuple(int(c) for c in np.round(share * last))] = None
     for variable in range(len(sizes)):
