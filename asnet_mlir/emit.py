@@ -24,7 +24,7 @@ def compile(
     binding: Any = None,
     *,
     batch: int | None = None,
-    style: str = "shared",
+    style: str | None = None,
     lanes: Sequence[str] = (),
 ) -> str:
     """Compile a network to one of its forms and return the text.

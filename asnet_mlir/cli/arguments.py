@@ -147,16 +147,17 @@ def add_style(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the hardware's style."""
     command.add_argument(
         "--style",
-        default="shared",
         metavar="S",
-        help="shared: one machine, least area (default); stream: an engine a layer",
+        help="shared: one machine, least area (default); stream: an engine a layer, the only style "
+        "of networks on integer codes",
     )
     command.add_argument(
         "--lanes",
         action="append",
         default=[],
         metavar="[LAYER=]N ..",
-        help="of --style stream: outputs at once, in all layers or in one; a list, or repeated",
+        help="of --style stream: outputs (of codes: terms of sums) at once, in all layers or in "
+        "one; a list, or repeated",
     )
 
 

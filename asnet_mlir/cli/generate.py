@@ -93,7 +93,9 @@ def _print_manifest(manifest: Any, options: Any) -> None:
                 + (f", {entry['fmax_mhz']} MHz alone" if entry["fmax_mhz"] else "")
             )
     for entry in manifest["layers"]:
-        if entry.get("kind") == "engine":
+        if entry.get("kind") == "engine" and "interleave" not in entry:
+            print(f"  {entry['layer']}: {entry['cycles']} cycles, {entry['lanes']} terms at once")
+        elif entry.get("kind") == "engine":
             print(
                 f"  {entry['layer']}: {entry['cycles']} cycles, the order of the sums demands "
                 f"{entry['bound']}; {entry['lanes']} lanes, {entry['interleave']} outputs in turn"

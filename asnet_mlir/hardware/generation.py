@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.binding import Binding
-from asnet_mlir.compiler import bind_for_hardware, model_texts, to_approx
-from asnet_mlir.cores import ensure_checked
-from asnet_mlir.errors import InputError
+from asnet_mlir.compiler import bind, bind_for_hardware, model_texts, to_approx
+from asnet_mlir.cores import Instance, ensure_checked
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import load_model
 from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.hardware.bundle.core_files import unit_files
 from asnet_mlir.hardware.bundle.manifest import check_name
 from asnet_mlir.hardware.bundle.unit import attachment
 from asnet_mlir.hardware.bundle.write import check_output, write_bundle
+from asnet_mlir.hardware.integers.codes import codes_of, is_on_codes
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.hardware.synthesis import area, clock
@@ -38,7 +39,7 @@ def generate(
     *,
     output: str | Path,
     force: bool = False,
-    style: str = "shared",
+    style: str | None = None,
     lanes: Sequence[str] = (),
     clock_mhz: float | None = None,
     prefix: str | None = None,
@@ -53,7 +54,8 @@ def generate(
         cores compute the rest.
       output: a folder that does not exist yet (or with `force`, a bundle to replace).
       style: one of `STYLES`: `shared`, one machine with a unit of each kind (least area); `stream`,
-        an engine a layer (most throughput).
+        an engine a layer (most throughput), the only one of networks on integer codes.  By default
+        `shared`, for codes `stream`.
       lanes: of a stream: outputs that an engine computes at once, `"4"` for all layers or
         `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
         neurons); a pooling gets one.
@@ -77,7 +79,7 @@ def generate(
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style, lanes)
-    parsed = streams.parse_lanes(lanes)
+    parsed: Sequence[str] = streams.parse_lanes(lanes)
     if prefix is not None:
         check_name(prefix)
     if clock_mhz is not None:
@@ -86,10 +88,16 @@ def generate(
     network = load_model(model)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    approx = to_approx(network, 1)
-    text, instances = bind_for_hardware(approx, binding)
+    style = _style_of(network, style, clock_mhz)
+    if style == "integers":
+        network = codes_of(network)
+        instances: dict[int, Instance] = dict(binding.instances)
+        text = bind(to_approx(network, 1), binding)
+    else:
+        approx = to_approx(network, 1)
+        text, instances = bind_for_hardware(approx, binding)
     clocks: dict[int, dict[str, Any]] = {}
-    if clock_mhz is not None:
+    if clock_mhz is not None and style != "integers":
         found = clock.choose(
             binding,
             instances.values(),
@@ -111,7 +119,7 @@ def generate(
         models=model_texts(instances),
         info=_info(network, binding),
         style=style,
-        lanes=parsed,
+        lanes=lanes if style == "integers" else parsed,
         clock_mhz=clock_mhz,
         clocks=clocks,
         registers=clock.registers(clock_mhz),
@@ -121,10 +129,30 @@ def generate(
     return manifest
 
 
-def _check_style(style: str, lanes: Sequence[str]) -> None:
-    if style not in STYLES:
+def _style_of(network: Network, style: str | None, clock_mhz: float | None) -> str:
+    """Return the style of a network's hardware, `integers` for networks on codes.
+
+    Raises:
+      UnsupportedError: networks on codes have no such hardware.
+    """
+    if not is_on_codes(network):
+        return style or "shared"
+    if style == "shared":
+        raise UnsupportedError(
+            f"{network.name}: networks on integer codes have hardware of the style 'stream' only"
+        )
+    if clock_mhz is not None:
+        raise UnsupportedError(
+            f"{network.name}: no clock can be asked for of hardware on integer codes; "
+            "'asnet synth' measures it"
+        )
+    return "integers"
+
+
+def _check_style(style: str | None, lanes: Sequence[str]) -> None:
+    if style is not None and style not in STYLES:
         raise InputError(f"unknown style '{style}'; styles are {', '.join(STYLES)}")
-    if lanes and style != "stream":
+    if lanes and style == "shared":
         raise InputError(
             "lanes are for the style 'stream'; the shared machine has one of each unit"
         )
@@ -134,12 +162,17 @@ def emit_hardware(
     network: Network,
     binding: Binding,
     form: str,
-    style: str = "shared",
+    style: str | None = None,
     lanes: Sequence[str] = (),
 ) -> str:
     """Return the text of a hardware form, `scheduled`, `hw` or `sv`; see `generate`."""
     _check_style(style, lanes)
     parsed = streams.parse_lanes(lanes)
+    if _style_of(network, style, None) == "integers":
+        raise UnsupportedError(
+            f"{network.name}: hardware on integer codes has no form '{form}'; "
+            "'asnet generate' writes its SystemVerilog"
+        )
     text, instances = bind_for_hardware(to_approx(network, 1), binding)
     cores = {key: unit_files(instance) for key, instance in instances.items()}
     attachments = {key: attachment(core, core.module) for key, core in cores.items()}

@@ -16,7 +16,7 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle.manifest import edge_formats
+from asnet_mlir.hardware.bundle.manifest import STREAM_KINDS, edge_formats, engine_steps
 from asnet_mlir.reference import to_native
 from asnet_mlir.support.formats import F32, NumberFormat
 
@@ -165,10 +165,10 @@ def files(
     stages = max(len(entries["layers"]), 1)
     reset_cycle = max(1, entries["input_words"] // 2)
     limit = (samples + stages) * _SLACK * (entries["predicted_cycles_per_sample"] + 1000)
-    steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in engines]
+    steps = [engine_steps(layer) for layer in engines]
     numbers = [samples, entries["input_words"], entries["output_words"]]
     # The bench of a stream looks at its engines.
-    observed = ["tb/observed.sv"] if entries["kind"] == "stream" else []
+    observed = ["tb/observed.sv"] if entries["kind"] in STREAM_KINDS else []
     bench_top = f"{name}_observed" if observed else name
     run = ["--expect", "tb/vectors/output.hex", "tb/vectors/input.hex", "output.bin"]
     run += map(str, [*numbers, 1, limit + reset_cycle, reset_cycle, *steps])

@@ -16,9 +16,11 @@ from asnet_mlir.support.formats import F32, NumberFormat, parse_format
 
 __all__ = [
     "HELPERS",
+    "STREAM_KINDS",
     "check_files",
     "check_name",
     "edge_formats",
+    "engine_steps",
     "helper_modules",
     "listed",
     "predicted_cycles",
@@ -40,6 +42,8 @@ _MANIFEST_KINDS: dict[str, type] = {
 #: Of files in a message.
 _MOST_LISTED = 5
 HELPERS = ("fifo", "ram", "register_file", "rom")
+#: Kinds of bundles that are an engine a layer.
+STREAM_KINDS = ("stream", "integers")
 
 
 def check_name(name: str) -> None:
@@ -62,6 +66,13 @@ def edge_formats(info: Mapping[str, Any]) -> tuple[NumberFormat, NumberFormat]:
     """
     given, taken = (str(info.get(f"{edge}_format", F32)) for edge in ("input", "output"))
     return parse_format(given), parse_format(taken)
+
+
+def engine_steps(layer: Mapping[str, Any]) -> int:
+    """Return how many steps an engine issues for a sample."""
+    if "steps" in layer:
+        return int(layer["steps"])
+    return int(layer["work"] // layer["outputs"] * layer["slots"])
 
 
 def helper_modules(name: str) -> list[str]:

@@ -13,11 +13,11 @@ __all__ = ["sequential", "stream"]
 _PORTS = """\
   input  logic        clk,
   input  logic        rst,
-  input  logic [31:0] s_axis_tdata,
+  input  logic [{bits[0]}:0] s_axis_tdata,
   input  logic        s_axis_tvalid,
   input  logic        s_axis_tlast,
   output logic        s_axis_tready,
-  output logic [31:0] m_axis_tdata,
+  output logic [{bits[1]}:0] m_axis_tdata,
   output logic        m_axis_tvalid,
   output logic        m_axis_tlast,
   output logic        m_axis_tuser,
@@ -36,13 +36,20 @@ _INSTANCE = """\
 """
 
 
-def stream(top: str, engines: Sequence[str], stages: Sequence[str]) -> str:
+def _ports(widths: tuple[int, int]) -> str:
+    return _PORTS.format(bits=[width - 1 for width in widths])
+
+
+def stream(
+    top: str, engines: Sequence[str], stages: Sequence[str], widths: tuple[int, int] = (32, 32)
+) -> str:
     """Return the module for a stream: which engines issue, and the words that leave each stage.
 
     Args:
       top: the hardware's module.
       engines: instances in it that are engines.
       stages: instances in it of all stages.
+      widths: bits of a word of its streams.
     """
     issues = "\n".join(
         f"  assign issue[{number}] = dut.{name}.issue;" for number, name in enumerate(engines)
@@ -56,7 +63,7 @@ def stream(top: str, engines: Sequence[str], stages: Sequence[str]) -> str:
 // The hardware with a look inside: which engines begin a step in this cycle and, with ASNET_LAYERS,
 // which stages pass on a word.
 module {top}_observed (
-{_PORTS},
+{_ports(widths)},
 `ifdef ASNET_LAYERS
   output logic [{len(stages) - 1}:0] layer_taken,
   output logic [{32 * len(stages) - 1}:0] layer_word,
@@ -77,7 +84,7 @@ def sequential(top: str) -> str:
     return f"""\
 // The hardware with a look inside: what the program writes to the RAM in this cycle.
 module {top}_observed (
-{_PORTS},
+{_ports((32, 32))},
   output logic        ram_write,
   output logic [31:0] ram_address,
   output logic [31:0] ram_word

@@ -18,11 +18,12 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import core_data, kit, observed, stream_bundle
+from asnet_mlir.hardware.bundle import core_data, integer_bundle, kit, observed, stream_bundle
 from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_cycles
 from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
 from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
+from asnet_mlir.hardware.integers import design as integers
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.support.files import replacement, restore, unwritable
@@ -63,7 +64,8 @@ def write_bundle(
         result can be computed from the bundle alone, and test vectors be made.
       info: JSON values for the manifest (bindings, layers, ..); test vectors want `input_shape`,
         `output_shape` and the order of the `weights`.
-      style: `shared`, the sequential machine; or `stream`, an engine a layer.
+      style: `shared`, the sequential machine; `stream`, an engine a layer; `integers`, the same for
+        networks on integer codes.
       lanes: of the stream's engines, see `schedule.stream.parse_lanes`.
       clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
         says of each instance.
@@ -84,7 +86,11 @@ def write_bundle(
         key: attachment(core, merged.modules[key], merged.renamed[key])
         for key, core in cores.items()
     }
-    if style == "stream":
+    if style == "integers":
+        generated, entries = integer_bundle.contents(
+            network, weights, cores, attachments, name, lanes
+        )
+    elif style == "stream":
         generated, entries = stream_bundle.contents(
             network, weights, attachments, name, lanes, registers
         )
@@ -155,7 +161,9 @@ def _reserved_names(name: str, cores: Mapping[int, CoreFiles]) -> list[str]:
     """Return the modules of a design that are not cores, those of a stream's stages among them."""
     texts = "\n".join(text for core in cores.values() for _, text in core.sources)
     stages = sorted(set(re.findall(r"\bstage_\w+", texts, re.I)))
-    return [f"{name}_{other}" for other in ("plain", "observed", *HELPERS, *stages)]
+    return [
+        f"{name}_{other}" for other in ("plain", "observed", *HELPERS, *integers.HELPERS, *stages)
+    ]
 
 
 def _merged(
@@ -173,10 +181,12 @@ def _helper_files(name: str, generated: Mapping[str, bytes]) -> dict[str, bytes]
     """Return the files of the library's modules that the generated ones instantiate."""
     files = {}
     text = b"".join(data for path, data in generated.items() if path.startswith("rtl/"))
-    for helper in HELPERS:
+    sources = {helper: lowering_directory() / "circt" / "rtl" for helper in HELPERS}
+    sources |= dict.fromkeys(integers.HELPERS, integers.RTL)
+    for helper, folder in sources.items():
         if f"{name}_{helper} ".encode() in text:
-            path = lowering_directory() / "circt" / "rtl" / f"asnet_{helper}.sv"
-            source = path.read_text().replace(path.stem, f"{name}_{helper}")
+            source = (folder / f"asnet_{helper}.sv").read_text()
+            source = source.replace(f"asnet_{helper}", f"{name}_{helper}")
             files[f"rtl/{name}_{helper}.sv"] = source.encode()
     return files
 

@@ -15,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, ToolError
-from asnet_mlir.hardware.bundle.manifest import edge_formats, read_manifest
+from asnet_mlir.hardware.bundle.manifest import (
+    STREAM_KINDS,
+    edge_formats,
+    engine_steps,
+    read_manifest,
+)
 from asnet_mlir.hardware.simulation.layer_words import Layers
 from asnet_mlir.support import processes, verilator
 from asnet_mlir.support.cache import cached_directory, content_hash
@@ -100,7 +105,7 @@ def _built(
     # The ROMs are read at run time and are no part of the program.
     sources = (bundle / "filelist.f").read_text().split()
     top = manifest["top"]
-    is_stream = manifest.get("kind") == "stream"
+    is_stream = manifest.get("kind") in STREAM_KINDS
     defines = [f"-DASNET_ENGINES={len(engines(manifest))}"]
     options = list(_VERILATOR_OPTIONS)
     if is_stream or layers:
@@ -203,7 +208,7 @@ def simulate(
     limit = _limit(manifest, samples, 16 if stall_seed else 2, lengths) + reset_cycle
     if timeout_seconds is None:
         timeout_seconds = max(_LEAST_SECONDS, limit / _CYCLES_PER_SECOND)
-    steps = [layer["work"] // layer["outputs"] * layer["slots"] for layer in engines(manifest)]
+    steps = [engine_steps(layer) for layer in engines(manifest)]
     with tempfile.TemporaryDirectory(prefix="asnet-sim-") as scratch:
         source, words = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
         format.to_words(data).tofile(source)

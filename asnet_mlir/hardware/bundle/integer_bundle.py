@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bundle of the hardware of integers holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.hardware.bundle import observed
+from asnet_mlir.hardware.bundle.rom_images import rom_files
+from asnet_mlir.hardware.bundle.unit import CoreFiles
+from asnet_mlir.hardware.integers.datapath import Unit
+from asnet_mlir.hardware.integers.design import Lanes, Stage, build
+from asnet_mlir.hardware.integers.graph import read_graph
+
+__all__ = ["contents"]
+
+
+def contents(
+    network: str,
+    weights: Mapping[str, np.ndarray],
+    cores: Mapping[int, CoreFiles],
+    attachments: Mapping[int, Mapping[str, Any]],
+    top: str,
+    lanes: Sequence[str],
+) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """Return the generated files of a bundle, and what its manifest says about them.
+
+    See `stream_bundle.contents`.
+    """
+    units = {key: Unit(attachments[key], core.widths, core.latency) for key, core in cores.items()}
+    graph = read_graph(network, weights)
+    design = build(graph, top, units, Lanes(lanes), graph.input.bits)
+    files = {path: text.encode() for path, text in design.files.items()}
+    memories: dict[str, dict[str, Any]] = {}
+    for rom in design.roms:
+        digits = (rom.width + 3) // 4
+        data = "".join(f"{word:0{digits}x}\n" for word in rom.words).encode()
+        part = (f"{top}_{rom.name}.hex", 0, len(rom.words), 0, rom.width)
+        own, described = rom_files(top, data, [part])
+        files |= own
+        memories |= described
+    layers = [_entry(stage, top) for stage in design.stages]
+    entries = {
+        "kind": "integers",
+        "lanes": list(lanes),
+        "input_words": design.input_words,
+        "output_words": design.output_words,
+        "predicted_cycles_per_sample": design.cycles,
+        "layers": layers,
+        "queues": dict(design.queues),
+        "memories": memories,
+        "units": [
+            {"id": key, "op": cores[key].op, "latency": cores[key].latency}
+            for key in sorted(cores)
+            if design.counts.get(key)
+        ],
+        "counts": dict(design.counts),
+    }
+    busy = [
+        stage.name
+        for stage, entry in zip(design.stages, layers, strict=True)
+        if entry["kind"] == "engine"
+    ]
+    names = [stage.name for stage in design.stages]
+    widths = (graph.input.bits, graph.output.bits)
+    files["tb/observed.sv"] = observed.stream(top, busy, names, widths).encode()
+    return files, entries
+
+
+def _entry(stage: Stage, top: str) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "layer": stage.layer,
+        "module": f"{top}_{stage.name}",
+        "cycles": stage.cycles,
+    }
+    window = stage.window
+    if window is None or window.depth * window.pack == 1:
+        return entry | {"kind": "stage"}
+    return entry | {
+        "kind": "engine",
+        "depth": window.depth * window.pack,
+        "lanes": window.lanes * window.pack,
+        "outputs": window.outputs,
+        "steps": window.steps,
+        "work": window.work,
+        "utilisation_bound": window.work / (stage.cycles * window.lanes * window.pack),
+    }

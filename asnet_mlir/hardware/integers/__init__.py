@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hardware of networks on integer codes: an engine a layer, between streams of codes
+(docs/decisions/0029-integer-streams.md).
+"""

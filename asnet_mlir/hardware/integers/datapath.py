@@ -1,0 +1,461 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functions of integers as pipelines of SystemVerilog, each value as wide as its bounds demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, as_unsigned, bounds
+
+__all__ = ["Datapath", "Rom", "Unit", "datapath", "literal"]
+
+#: What logic may take between two registers, and parts of it, in ns of ECP5 with routing.
+_BUDGET = 4.0
+_LUT, _CARRY_BASE, _CARRY_BIT = 0.9, 1.2, 0.05
+#: What a multiplier of the device takes with a sign, and limbs without one.
+_FACTOR_BITS, _LIMB_BITS = 18, 17
+_COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A bound core.
+
+    Attributes:
+      attachment: how it is instantiated (`bundle.unit.attachment`).
+      widths: bits of its operands and its result.
+      latency: in cycles.
+    """
+
+    attachment: Mapping[str, Any]
+    widths: tuple[int, int, int]
+    latency: int
+
+
+@dataclass(frozen=True)
+class Rom:
+    """Contents of a ROM: the file's name without the design's, words, and bits of a word."""
+
+    name: str
+    words: tuple[int, ...]
+    width: int
+
+
+@dataclass(frozen=True)
+class Datapath:
+    """A pipeline.
+
+    Attributes:
+      text: its module.
+      module: its name.
+      latency: cycles from the operands to the result.
+      result: bounds of it.
+      roms: tables that it looks up.
+      units: how often it instantiates each bound core.
+    """
+
+    text: str
+    module: str
+    latency: int
+    result: Interval
+    roms: tuple[Rom, ...]
+    units: Mapping[int, int]
+
+
+def literal(value: int, width: int) -> str:
+    """Return a signed constant of SystemVerilog."""
+    return f"{width}'sh{value & ((1 << width) - 1):x}"
+
+
+def datapath(
+    module: str,
+    body: Body,
+    arguments: Sequence[Interval],
+    arrivals: Sequence[int],
+    units: Mapping[int, Unit],
+    design: str,
+) -> Datapath:
+    """Build the pipeline of a body.
+
+    Args:
+      module: its name.
+      arguments: bounds; ports are `x0_i`, `x1_i`, .., of the width of each.
+      arrivals: the cycle in which each argument is there.
+      units: bound cores by instance.
+      design: what names of ROMs and helpers begin with.
+    """
+    return _Pipeline(module, body, arguments, arrivals, units, design).build()
+
+
+@dataclass
+class _Signal:
+    """A value: its bounds, the stage in which it is computed, and the time that this takes."""
+
+    bounds: Interval
+    stage: int
+    delay: float = 0.0
+    names: dict[int, str] = field(default_factory=dict)
+
+
+class _Pipeline:
+    def __init__(
+        self,
+        module: str,
+        body: Body,
+        arguments: Sequence[Interval],
+        arrivals: Sequence[int],
+        units: Mapping[int, Unit],
+        design: str,
+    ) -> None:
+        self._module, self._body, self._design = module, body, design
+        self._arguments, self._arrivals, self._units = arguments, arrivals, units
+        self._bounds = bounds(body, arguments)
+        self._signals: list[_Signal] = []
+        self._nets: list[str] = []
+        self._registers: list[str] = []
+        self._roms: list[Rom] = []
+        self._used: dict[int, int] = {}
+
+    def build(self) -> Datapath:
+        needed = self._needed()
+        for place, op in enumerate(self._body.ops):
+            found = self._bounds[place]
+            if place not in needed or found.single is not None:
+                self._signals.append(
+                    _Signal(
+                        found,
+                        0,
+                        0.0,
+                        {0: "" if place not in needed else literal(found.low, found.width)},
+                    )
+                )
+                continue
+            self._signals.append(self._op(place, op))
+        result = self._signals[self._body.result]
+        latency = result.stage + (1 if result.delay > 0 else 0)
+        latency = max(latency, *self._arrivals, 0) if self._arrivals else latency
+        name = self._at(self._body.result, latency)
+        width = result.bounds.width
+        ports = ["  input  logic clk_i"]
+        ports += [
+            f"  input  logic signed [{self._arguments[number].width - 1}:0] x{number}_i"
+            for number in range(len(self._arguments))
+        ]
+        ports.append(f"  output logic signed [{width - 1}:0] y_o")
+        steps = "".join(f"    {line}\n" for line in self._registers)
+        text = f'module {self._module} #(\n  parameter RomFolder = "rom"\n) (\n'
+        text += ",\n".join(ports) + "\n);\n\n"
+        text += "".join(f"  {line}\n" for line in self._nets)
+        if steps:
+            text += f"\n  always_ff @(posedge clk_i) begin\n{steps}  end\n"
+        text += f"\n  assign y_o = {name};\n\nendmodule\n"
+        return Datapath(
+            text, self._module, latency, result.bounds, tuple(self._roms), dict(self._used)
+        )
+
+    def _needed(self) -> set[int]:
+        """Return the places of the ops that the result needs, constants in between cut off."""
+        needed: set[int] = set()
+        waiting = [self._body.result]
+        while waiting:
+            place = waiting.pop()
+            if place in needed:
+                continue
+            needed.add(place)
+            if self._bounds[place].single is None:
+                op = self._body.ops[place]
+                chosen = op.operands
+                if op.name == "select" and self._bounds[chosen[0]].single is not None:
+                    chosen = (chosen[1 if self._bounds[chosen[0]].single else 2],)
+                waiting += chosen
+        return needed
+
+    # Names of values in stages.
+
+    def _net(self, name: str, width: int, expression: str) -> None:
+        self._nets.append(f"logic signed [{width - 1}:0] {name};")
+        self._nets.append(f"assign {name} = {expression};")
+
+    def _register(self, name: str, width: int, expression: str) -> None:
+        self._nets.append(f"logic signed [{width - 1}:0] {name};")
+        self._registers.append(f"{name} <= {expression};")
+
+    def _at(self, place: int, stage: int) -> str:
+        """Return the name of a value in a stage, delayed by registers."""
+        signal = self._signals[place]
+        if signal.bounds.single is not None:
+            return literal(signal.bounds.low, signal.bounds.width)
+        last = max(known for known in signal.names if known <= stage)
+        while last < stage:
+            last += 1
+            name = f"v{place}_{last}"
+            self._register(name, signal.bounds.width, signal.names[last - 1])
+            signal.names[last] = name
+        return signal.names[stage]
+
+    def _ready(self, operands: Sequence[int], cost: float) -> tuple[int, float]:
+        """Return the stage in which an op of `cost` is computed, and when its result is there."""
+        live = [self._signals[p] for p in operands if self._signals[p].bounds.single is None]
+        stage = max((signal.stage for signal in live), default=0)
+        begin = max((signal.delay for signal in live if signal.stage == stage), default=0.0)
+        if begin and begin + cost > _BUDGET:
+            return stage + 1, cost
+        return stage, begin + cost
+
+    def _registered(self, operands: Sequence[int]) -> int:
+        """Return the first stage in which all operands come out of registers."""
+        live = [self._signals[p] for p in operands if self._signals[p].bounds.single is None]
+        return max((signal.stage + (1 if signal.delay > 0 else 0) for signal in live), default=0)
+
+    # Ops.
+
+    def _op(self, place: int, op: Scalar) -> _Signal:
+        found = self._bounds[place]
+        if op.name == "arg":
+            arrival = self._arrivals[op.number]
+            return _Signal(found, arrival, 0.0, {arrival: f"x{op.number}_i"})
+        if op.name == "lookup":
+            return self._lookup(place, op)
+        if op.instance is not None:
+            return self._unit(place, op)
+        if op.name == "muli" and not self._is_shift(op):
+            return self._product(place, op)
+        if op.name == "select" and self._bounds[op.operands[0]].single is not None:
+            chosen = op.operands[1 if self._bounds[op.operands[0]].single else 2]
+            return self._moved(place, chosen, lambda x: x)
+        cost = self._cost(op, found)
+        stage, delay = self._ready(op.operands, cost)
+        operands = [self._operand(place, number, stage) for number in op.operands]
+        name = f"v{place}_{stage}"
+        self._net(name, found.width, self._expression(op, found, operands))
+        return _Signal(found, stage, delay, {stage: name})
+
+    def _moved(self, place: int, source: int, change: Callable[[str], str]) -> _Signal:
+        signal = self._signals[source]
+        stage = signal.stage
+        name = f"v{place}_{stage}"
+        self._net(name, self._bounds[place].width, change(self._at(source, stage)))
+        return _Signal(self._bounds[place], stage, signal.delay, {stage: name})
+
+    def _operand(self, place: int, source: int, stage: int) -> str:
+        """Return an operand as the op takes it: read without a sign where the op does so."""
+        op = self._body.ops[place]
+        name = self._at(source, stage)
+        is_unsigned = (
+            op.unsigned
+            or op.name in ("extui", "index_castui", "maxui", "minui")
+            or (op.name == "cmpi" and op.predicate[0] == "u")
+            or (op.name == "shrui" and source == op.operands[0])
+        )
+        if is_unsigned and self._bounds[source].low < 0:
+            bits = self._body.ops[source].bits
+            wide = f"{name}_{place}_u"
+            self._net(wide, bits, name)
+            return f"$signed({{1'b0, {wide}}})"
+        return name
+
+    def _is_shift(self, op: Scalar) -> bool:
+        return any(
+            (number := self._bounds[place].single) is not None
+            and number > 0
+            and number & (number - 1) == 0
+            for place in op.operands
+        )
+
+    def _cost(self, op: Scalar, found: Interval) -> float:
+        width = max([found.width, *(self._bounds[place].width for place in op.operands)])
+        chain = _CARRY_BASE + _CARRY_BIT * width
+        if op.name in ("extsi", "trunci", "extui", "index_cast", "index_castui", "muli"):
+            return 0.0
+        if op.name in ("shli", "shrsi", "shrui"):
+            amount = self._bounds[op.operands[1]]
+            return _LUT * (amount.high - amount.low).bit_length()
+        if op.name == "divsi":
+            return 2 * _BUDGET
+        if op.name[:3] in ("max", "min"):
+            return chain + _LUT
+        if op.name in ("select", "andi", "ori", "xori"):
+            return _LUT
+        return chain
+
+    def _expression(self, op: Scalar, found: Interval, operands: list[str]) -> str:
+        """Return an expression whose low bits, as many as the result has, are the result."""
+        name = op.name
+        simple = {"andi": "&", "ori": "|", "xori": "^"}
+        # As wide as the exact result is, of which the result takes the low bits.
+        wide = max(op.bits, *(self._bounds[place].width for place in op.operands)) + 1
+        first = f"{wide}'({operands[0]})"
+        if name in ("extsi", "trunci", "extui", "index_cast", "index_castui"):
+            return f"{found.width}'({operands[0]})"
+        if name in ("addi", "subi"):
+            width = max(found.width, *(self._bounds[place].width for place in op.operands)) + 1
+            sign = "+" if name == "addi" else "-"
+            total = f"({width}'({operands[0]}) {sign} {width}'({operands[1]}))"
+            return f"{found.width}'{total}"
+        if name in simple:
+            return f"{found.width}'({first} {simple[name]} {wide}'({operands[1]}))"
+        if name == "cmpi":
+            return (
+                f"({first} {_COMPARISONS[op.predicate[-2:]]} {wide}'({operands[1]})) "
+                f"? {found.width}'sd1 : {found.width}'sd0"
+            )
+        if name == "select":
+            return (
+                f"{operands[0]}[0] ? {found.width}'({operands[1]}) : {found.width}'({operands[2]})"
+            )
+        if name[:3] in ("max", "min"):
+            sign = ">" if name[:3] == "max" else "<"
+            left, right = (f"{found.width}'({operand})" for operand in operands)
+            return f"({first} {sign} {wide}'({operands[1]})) ? {left} : {right}"
+        if name == "muli":
+            shift, other = self._shift_of(op)
+            return f"{found.width}'(({found.width + 1}'({operands[other]})) <<< {shift})"
+        if name == "divsi":
+            return self._quotient(op, found, operands)
+        return self._shifted(op, found, operands)
+
+    def _shift_of(self, op: Scalar) -> tuple[int, int]:
+        for number, place in enumerate(op.operands):
+            power = self._bounds[place].single
+            if power is not None and power > 0 and power & (power - 1) == 0:
+                return power.bit_length() - 1, 1 - number
+        raise AssertionError(op)
+
+    def _shifted(self, op: Scalar, found: Interval, operands: list[str]) -> str:
+        """Return a shift, by the least amount first and by the few others then."""
+        amount = self._bounds[op.operands[1]]
+        if amount.low < 0 or amount.high >= 128:
+            raise UnsupportedError(f"hardware of codes has no shift by {amount.low}..{amount.high}")
+        source = self._bounds[op.operands[0]]
+        if op.name == "shrui":
+            source = as_unsigned(source, self._body.ops[op.operands[0]].bits)
+        width = max(found.width, source.width) + (amount.high if op.name == "shli" else 0)
+        sign = "<<<" if op.name == "shli" else ">>>"
+        base = f"({width}'({operands[0]}) {sign} {amount.low})"
+        if amount.single is not None:
+            return f"{found.width}'{base}"
+        rest_bits = (amount.high - amount.low).bit_length()
+        rest = f"{rest_bits}'({operands[1]} - {literal(amount.low, amount.width + 1)})"
+        return f"{found.width}'({base} {sign} {rest})"
+
+    def _quotient(self, op: Scalar, found: Interval, operands: list[str]) -> str:
+        """Return a quotient, cut towards 0."""
+        if self._bounds[op.operands[1]].low <= 0:
+            raise UnsupportedError("hardware of codes divides by positive numbers only")
+        width = max(self._bounds[place].width for place in op.operands) + 1
+        return f"{found.width}'({width}'({operands[0]}) / {width}'({operands[1]}))"
+
+    def _lookup(self, place: int, op: Scalar) -> _Signal:
+        assert op.table is not None
+        found, index = self._bounds[place], op.operands[0]
+        stage = self._registered([index])
+        depth = len(op.table)
+        bits = max(1, (depth - 1).bit_length())
+        words = tuple(int(entry) & ((1 << found.width) - 1) for entry in op.table)
+        name = f"{self._module.removeprefix(self._design + '_')}_table{len(self._roms)}"
+        self._roms.append(Rom(name, words, found.width))
+        net = f"v{place}_{stage + 1}"
+        self._nets.append(f"logic [{found.width - 1}:0] {net}_u;")
+        self._nets.append(
+            f"{self._design}_rom #(.Words({depth}), .Width({found.width}), .AddressBits({bits}), "
+            f'.Folder(RomFolder), .File("{self._design}_{name}.hex")) {name} '
+            f"(.clk_i(clk_i), .address_i({bits}'({self._at(index, stage)})), .data_o({net}_u));"
+        )
+        self._net(net, found.width, f"$signed({net}_u)")
+        return _Signal(found, stage + 1, _LUT, {stage + 1: net})
+
+    def _unit(self, place: int, op: Scalar) -> _Signal:
+        """Instantiate a bound core, between registers."""
+        assert op.instance is not None
+        unit = self._units[op.instance]
+        self._used[op.instance] = self._used.get(op.instance, 0) + 1
+        stage = self._registered(op.operands)
+        done = stage + unit.latency
+        nets = []
+        for number, source in enumerate(op.operands):
+            net = f"u{place}_{'ab'[number]}"
+            width = unit.widths[number]
+            self._nets.append(f"logic [{width - 1}:0] {net};")
+            self._nets.append(f"assign {net} = {width}'({self._operand(place, source, stage)});")
+            nets.append(net)
+        self._nets.append(f"logic [{unit.widths[2] - 1}:0] u{place}_y;")
+        self._nets.append(instance(unit.attachment, f"u{place}", nets[0], nets[1], f"u{place}_y"))
+        name = f"v{place}_{done}"
+        own = f"{{1'b0, u{place}_y}}" if op.unsigned else f"u{place}_y"
+        self._net(name, self._bounds[place].width, f"$signed({own})")
+        return _Signal(self._bounds[place], done, _BUDGET, {done: name})
+
+    def _product(self, place: int, op: Scalar) -> _Signal:
+        """Multiply, by products that the device's multipliers take, registers behind them."""
+        found = self._bounds[place]
+        stage = self._registered(op.operands)
+        limbs = [self._limbs(place, number, stage) for number in range(2)]
+        terms = []
+        for i, (left, left_shift) in enumerate(limbs[0]):
+            for j, (right, right_shift) in enumerate(limbs[1]):
+                product, width = f"p{place}_{i}{j}", left[1] + right[1]
+                self._register(product, width, f"{left[0]} * {right[0]}")
+                self._register(f"{product}_q", width, product)
+                terms.append((f"{product}_q", left_shift + right_shift))
+        stage += 2
+        level = 0
+        exact = max(op.bits, found.width) + 1
+        while len(terms) > 1 or level == 0:
+            if len(terms) == 1:
+                break
+            sums = []
+            for k in range(0, len(terms) - 1, 2):
+                (a, s), (b, t) = terms[k], terms[k + 1]
+                low = min(s, t)
+                name = f"s{place}_{level}_{k}"
+                total = f"({exact}'({a}) <<< {s - low}) + ({exact}'({b}) <<< {t - low})"
+                self._register(name, exact, total)
+                sums.append((name, low))
+            if len(terms) % 2:
+                name = f"s{place}_{level}_{len(terms) - 1}"
+                self._register(name, exact, f"{exact}'({terms[-1][0]})")
+                sums.append((name, terms[-1][1]))
+            terms, level, stage = sums, level + 1, stage + 1
+        name = f"v{place}_{stage}"
+        self._net(name, found.width, f"{found.width}'({exact}'({terms[0][0]}) <<< {terms[0][1]})")
+        return _Signal(found, stage, 0.0, {stage: name})
+
+    def _limbs(self, place: int, number: int, stage: int) -> list[tuple[tuple[str, int], int]]:
+        """Return the parts of a factor, each name and width, with the bits below them."""
+        source = self._body.ops[place].operands[number]
+        name, width = self._operand(place, source, stage), self._bounds[source].width
+        if self._body.ops[place].unsigned and self._bounds[source].low < 0:
+            width = self._body.ops[source].bits + 1
+        whole = f"f{place}_{'ab'[number]}"
+        self._net(whole, width, f"{width}'({name})")
+        if width <= _FACTOR_BITS:
+            return [((whole, width), 0)]
+        parts = []
+        low = 0
+        while width - low > _FACTOR_BITS:
+            part = f"{whole}{low}"
+            self._net(
+                part, _FACTOR_BITS, f"$signed({{1'b0, {whole}[{low + _LIMB_BITS - 1}:{low}]}})"
+            )
+            parts.append(((part, _FACTOR_BITS), low))
+            low += _LIMB_BITS
+        part = f"{whole}{low}"
+        self._net(part, width - low, f"$signed({whole}[{width - 1}:{low}])")
+        return [*parts, ((part, width - low), low)]
+
+
+def instance(
+    attachment: Mapping[str, Any], name: str, a: str, b: str, result: str, clock: str = "clk_i"
+) -> str:
+    """Return the instantiation of a core."""
+    parameters = ", ".join(f".{key}({value})" for key, value in attachment["parameters"].items())
+    ports = [f".{attachment['a']}({a})", f".{attachment['b']}({b})"]
+    ports.append(f".{attachment['result']}({result})")
+    if attachment["clock"]:
+        ports.append(f".{attachment['clock']}({clock})")
+    ports += [f".{port}({width}'d{value})" for port, width, value in attachment["tied"]]
+    given = f" #({parameters})" if parameters else ""
+    return f"{attachment['module']}{given} {name} ({', '.join(ports)});"

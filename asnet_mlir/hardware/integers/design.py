@@ -1,0 +1,536 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network's graph as engines between streams, and the top module around them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
+from asnet_mlir.hardware.integers.datapath import Rom, Unit, literal
+from asnet_mlir.hardware.integers.engines import Engine, map_engine, reduction, window_engine
+from asnet_mlir.hardware.integers.graph import (
+    Access,
+    Concat,
+    Generic,
+    Graph,
+    Node,
+    Pad,
+    Tensor,
+    inputs,
+)
+from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
+from asnet_mlir.hardware.integers.windows import Window, output_order, plan
+
+__all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build"]
+
+#: Modules of the library, beside those of `bundle.manifest`.
+HELPERS = ("frames", "pad", "window")
+#: Where they are, as `asnet_NAME.sv`.
+RTL = Path(__file__).parent / "rtl"
+
+
+class Lanes:
+    """How many terms engines compute at once: `N` for all, `LAYER=N` for one."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._all, self._of = 1, {}
+        for text in texts:
+            layer, _, number = text.rpartition("=")
+            if not re.fullmatch(r"[1-9]\d{0,5}", number):
+                raise InputError(f"lanes '{text}': give N or LAYER=N, N at least 1")
+            if layer:
+                self._of[layer] = int(number)
+            else:
+                self._all = int(number)
+
+    def of(self, layer: str) -> int:
+        """Return the lanes of a layer; those of one that it is inside of are its own."""
+        for name in (layer, *(layer[: m.start()] for m in re.finditer("/", layer))):
+            if name in self._of:
+                return self._of[name]
+        return self._all
+
+    def check(self, layers: Sequence[str]) -> None:
+        """Refuse lanes of a layer that the network lacks."""
+        for name in self._of:
+            if not any(layer == name or layer.startswith(f"{name}/") for layer in layers):
+                known = ", ".join(dict.fromkeys(layers))
+                raise InputError(f"lanes of '{name}': no such layer; layers are {known}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the design.
+
+    Attributes:
+      layer: of the network.
+      name: of its instance and, behind the design's name, of its module.
+      inputs: the tensors that it reads.
+      output: the tensor that it gives.
+      needed: see `dataflow.Step`.
+      engine: its module; None of padding and joins, which `text` instantiates.
+      text: of its instance without connections.
+      cycles: of a sample.
+      window: of an engine with loops.
+      bounds: of what it gives.
+    """
+
+    layer: str
+    name: str
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    needed: tuple[np.ndarray, ...]
+    engine: Engine | None
+    text: str
+    cycles: int
+    window: Window | None
+    bounds: Interval
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design.
+
+    Attributes:
+      files: SystemVerilog by path.
+      roms: contents of ROMs.
+      stages: in order.
+      queues: codes that wait in front of each reader of a tensor that several read.
+      counts: how often each bound core is built.
+      input_words, output_words, cycles: of a sample.
+    """
+
+    files: Mapping[str, str]
+    roms: tuple[Rom, ...]
+    stages: tuple[Stage, ...]
+    queues: Mapping[str, int]
+    counts: Mapping[int, int]
+    input_words: int
+    output_words: int
+    cycles: int
+
+
+def build(
+    graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes, input_bits: int
+) -> Design:
+    """Build the design of a graph.
+
+    Raises:
+      InputError: lanes of a layer that there is not.
+      UnsupportedError: something that engines can't do, named with its layer.
+    """
+    return _Builder(graph, top, units, lanes, input_bits).build()
+
+
+class _Builder:
+    def __init__(
+        self, graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes, input_bits: int
+    ) -> None:
+        self._graph, self._top, self._units, self._lanes = graph, top, units, lanes
+        self._input_bits = input_bits
+        self._stages: list[Stage] = []
+        self._bounds: dict[Tensor, Interval] = {graph.input: full_range(graph.input.bits)}
+
+    def build(self) -> Design:
+        nodes = _in_order(self._graph)
+        self._lanes.check([node.layer for node in nodes])
+        readers = Counter(tensor.root for node in nodes for tensor in inputs(node))
+        readers[self._graph.output.root] += 1
+        fused = _fused(nodes, readers)
+        done: set[Node] = set()  # behind another, in its engine
+        for node in nodes:
+            if node in done:
+                continue
+            then = fused.get(id(node))
+            if then is not None:
+                done.add(then)
+            self._stage(node, then)
+        top, queues = self._top_module()
+        files = {f"rtl/{self._top}.sv": top}
+        counts: Counter[int] = Counter()
+        roms: list[Rom] = []
+        for stage in self._stages:
+            if stage.engine is not None:
+                text = f"// Layer '{_printable(stage.layer)}'.\n{stage.engine.text}"
+                files[f"rtl/{stage.engine.module}.sv"] = text
+                counts.update(stage.engine.units)
+                roms += stage.engine.roms
+        words = self._graph.input.size
+        return Design(
+            files,
+            tuple(roms),
+            tuple(self._stages),
+            queues,
+            counts,
+            words,
+            self._graph.output.size,
+            max([words, *(stage.cycles for stage in self._stages)]),
+        )
+
+    def _stage(self, node: Node, then: Generic | None) -> None:
+        name = f"stage_{len(self._stages)}_{_identifier(node.layer)}"
+        if isinstance(node, Pad):
+            self._pad(node, name)
+        elif isinstance(node, Concat):
+            self._concat(node, name)
+        elif isinstance(node, Generic) and (node.start is not None or _is_copy(node)):
+            self._window(node, then, name)
+        else:
+            assert isinstance(node, Generic)
+            self._map(node, name)
+
+    def _add(self, stage: Stage) -> None:
+        self._stages.append(stage)
+        self._bounds[stage.output] = stage.bounds
+
+    def _window(self, node: Generic, then: Generic | None, name: str) -> None:
+        found = reduction(node)
+        in_order = found.op is not None and (
+            found.op.instance is not None or not found.op.name.startswith("add")
+        )
+        window = plan(node, self._lanes.of(node.layer), in_order)
+        x = window.x.root
+        engine = window_engine(self._top, name, node, window, self._bounds[x], then, self._units)
+        output = node.result if then is None else then.result
+        cycles = max(window.cycles, x.size)
+        self._add(
+            Stage(
+                node.layer,
+                name,
+                (x,),
+                output,
+                (window.needed(),),
+                engine,
+                "",
+                cycles,
+                window,
+                engine.result,
+            )
+        )
+
+    def _map(self, node: Generic, name: str) -> None:
+        streams = [tensor.root for tensor, _ in node.operands if tensor.constant is None]
+        engine = map_engine(
+            self._top, name, node, [self._bounds[one] for one in streams], self._units
+        )
+        size = node.result.size
+        needed = tuple(np.arange(1, size + 1) for _ in streams)
+        self._add(
+            Stage(
+                node.layer,
+                name,
+                tuple(streams),
+                node.result,
+                needed,
+                engine,
+                "",
+                size,
+                None,
+                engine.result,
+            )
+        )
+
+    def _pad(self, node: Pad, name: str) -> None:
+        x, padded = node.x.root, node.result.shape
+        found = self._bounds[x]
+        bounds = Interval(min(found.low, node.value), max(found.high, node.value))
+        inside = np.zeros(padded, np.int64)
+        index = tuple(
+            slice(low, low + size) for low, size in zip(node.low, node.x.shape, strict=True)
+        )
+        inside[index] = 1
+        axes = list(range(len(padded)))[::-1]
+
+        def packed(values: Sequence[int]) -> str:
+            return "{" + ", ".join(f"32'd{values[axis]}" for axis in reversed(axes)) + "}"
+
+        highs = [low + size for low, size in zip(node.low, node.x.shape, strict=True)]
+        width = bounds.width
+        text = (
+            f"{self._top}_pad #(.Bits({width}), .Rank({len(axes)}), .Sizes({packed(padded)}),\n"
+            f"    .Lows({packed(node.low)}), .Highs({packed(highs)}), "
+            f".Value({literal(node.value, width)}))"
+        )
+        needed = (np.cumsum(inside.reshape(-1)),)
+        size = node.result.size
+        self._add(
+            Stage(node.layer, name, (x,), node.result, needed, None, text, size, None, bounds)
+        )
+
+    def _concat(self, node: Concat, name: str) -> None:
+        if any(part.constant is not None for part in node.parts):
+            raise UnsupportedError(f"hardware of codes joins no constants (layer '{node.layer}')")
+        roots = tuple(part.root for part in node.parts)
+        bounds = Interval(
+            min(self._bounds[root].low for root in roots),
+            max(self._bounds[root].high for root in roots),
+        )
+        inner = [int(np.prod(part.shape[node.axis :])) for part in node.parts]
+        rounds = node.result.size // sum(inner)
+        turn = np.tile(np.repeat(np.arange(len(inner)), inner), rounds)
+        needed = tuple(np.cumsum(turn == part) for part in range(len(inner)))
+        engine = _join(self._top, name, [self._bounds[root] for root in roots], inner, bounds)
+        self._add(
+            Stage(
+                node.layer,
+                name,
+                roots,
+                node.result,
+                needed,
+                engine,
+                "",
+                node.result.size,
+                None,
+                bounds,
+            )
+        )
+
+    # The top module.
+
+    def _top_module(self) -> tuple[str, dict[str, int]]:
+        steps = [Step(stage.inputs, stage.output, stage.needed) for stage in self._stages]
+        body: list[str] = []
+        queues: dict[str, int] = {}
+        ports: dict[tuple[int, int], str] = {}  # of each input of a stage: its net
+        output = self._graph.output.root
+        tensors = [self._graph.input, *(stage.output for stage in self._stages)]
+        names = {tensor: f"t{number}" for number, tensor in enumerate(tensors)}
+        leaving = ""
+        for tensor, net in names.items():
+            readers = [
+                (number, place)
+                for number, stage in enumerate(self._stages)
+                for place, one in enumerate(stage.inputs)
+                if one is tensor
+            ]
+            width = self._bounds[tensor].width
+            body.append(f"  logic signed [{width - 1}:0] {net};\n  logic {net}_valid, {net}_ready;")
+            if tensor is output:
+                leaving = net
+            if len(readers) == 1 and tensor is not output:
+                ports[readers[0]] = net
+            elif readers:
+                if tensor is output:
+                    raise UnsupportedError("hardware of codes gives what nothing else reads")
+                depths = queue_depths(steps, tensor, [number for number, _ in readers])
+                body.append(self._fork(net, width, depths))
+                for branch, reader in enumerate(readers):
+                    ports[reader] = f"{net}_{branch}"
+                    queues[f"{net}_{branch}"] = depths[branch]
+        for number, stage in enumerate(self._stages):
+            nets = [ports[number, place] for place in range(len(stage.inputs))]
+            body.append(self._instance(stage, nets, names[stage.output]))
+        return self._framed("\n".join(body), leaving), queues
+
+    def _fork(self, net: str, width: int, depths: Sequence[int]) -> str:
+        count = len(depths)
+        text = f"""  logic [{count - 1}:0] {net}_done_q, {net}_room;
+  assign {net}_ready = &({net}_done_q | {net}_room);
+  always_ff @(posedge clk)
+    if (rst || ({net}_valid && {net}_ready)) {net}_done_q <= '0;
+    else if ({net}_valid) {net}_done_q <= {net}_done_q | {net}_room;
+"""
+        for branch, depth in enumerate(depths):
+            name = f"{net}_{branch}"
+            bits = max(1, (depth - 1).bit_length())
+            text += f"""  logic signed [{width - 1}:0] {name};
+  logic {name}_valid, {name}_ready;
+  {self._top}_fifo #(.Words({depth}), .Width({width}), .AddressBits({bits})) {name}_queue (
+    .clk_i(clk), .rst_i(rst), .data_i({net}), .valid_i({net}_valid && !{net}_done_q[{branch}]),
+    .ready_o({net}_room[{branch}]), .data_o({name}), .valid_o({name}_valid),
+    .ready_i({name}_ready)
+  );
+"""
+        return text
+
+    def _instance(self, stage: Stage, nets: Sequence[str], result: str) -> str:
+        if stage.engine is None:
+            width = stage.bounds.width
+            return (
+                f"  {stage.text} {stage.name} (\n    .clk_i(clk), .rst_i(rst), "
+                f".data_i({width}'({nets[0]})), .valid_i({nets[0]}_valid), "
+                f".ready_o({nets[0]}_ready),\n    .data_o({result}), .valid_o({result}_valid), "
+                f".ready_i({result}_ready)\n  );"
+            )
+        data = ", ".join(f".x{number}_i({net})" for number, net in enumerate(nets))
+        valid = ", ".join(f"{net}_valid" for net in reversed(nets))
+        ready = ", ".join(f"{net}_ready" for net in reversed(nets))
+        return (
+            f"  {stage.engine.module} #(.RomFolder(RomFolder)) {stage.name} (\n"
+            f"    .clk_i(clk), .rst_i(rst), {data}, .valid_i({{{valid}}}), .ready_o({{{ready}}}),\n"
+            f"    .y_o({result}), .valid_o({result}_valid), .ready_i({result}_ready)\n  );"
+        )
+
+    def _framed(self, body: str, leaving: str) -> str:
+        bits, out = self._graph.input.bits, self._graph.output.bits
+        return f"""// An engine a layer, between streams of codes.
+module {self._top} #(
+  parameter RomFolder = "rom"
+) (
+  input  logic        clk,
+  input  logic        rst,
+  input  logic [{bits - 1}:0]  s_axis_tdata,
+  input  logic        s_axis_tvalid,
+  input  logic        s_axis_tlast,
+  output logic        s_axis_tready,
+  output logic [{out - 1}:0]  m_axis_tdata,
+  output logic        m_axis_tvalid,
+  output logic        m_axis_tlast,
+  output logic        m_axis_tuser,
+  input  logic        m_axis_tready,
+  output logic        frame_error,
+  input  logic        frame_error_clear
+);
+
+{body}
+  {self._top}_frames #(
+    .InBits({bits}), .OutBits({out}), .InWords({self._graph.input.size}),
+    .OutWords({self._graph.output.size})
+  ) frames (
+    .clk_i(clk), .rst_i(rst), .s_data_i(s_axis_tdata), .s_valid_i(s_axis_tvalid),
+    .s_last_i(s_axis_tlast), .s_ready_o(s_axis_tready), .data_o(t0), .valid_o(t0_valid),
+    .ready_i(t0_ready), .data_i({out}'({leaving})), .valid_i({leaving}_valid),
+    .ready_o({leaving}_ready), .m_data_o(m_axis_tdata), .m_valid_o(m_axis_tvalid),
+    .m_last_o(m_axis_tlast), .m_user_o(m_axis_tuser), .m_ready_i(m_axis_tready),
+    .error_o(frame_error), .clear_i(frame_error_clear)
+  );
+
+endmodule
+"""
+
+
+def _join(
+    top: str, name: str, streams: Sequence[Interval], inner: Sequence[int], bounds: Interval
+) -> Engine:
+    """Return the engine that takes so many codes of each stream in turn."""
+    count, width = len(streams), bounds.width
+    most = max(inner)
+    bits = max(1, (most - 1).bit_length())
+    turn_bits = max(1, (count - 1).bit_length())
+    ports = "".join(
+        f"  input  logic signed [{one.width - 1}:0] x{k}_i,\n" for k, one in enumerate(streams)
+    )
+    data = "".join(f"      {turn_bits}'d{k}: y_o = {width}'(x{k}_i);\n" for k in range(count))
+    last = "".join(
+        f"      {turn_bits}'d{k}: last = count_q == {bits}'d{size - 1};\n"
+        for k, size in enumerate(inner)
+    )
+    text = f"""module {top}_{name} #(
+  parameter RomFolder = "rom"
+) (
+  input  logic clk_i,
+  input  logic rst_i,
+{ports}  input  logic [{count - 1}:0] valid_i,
+  output logic [{count - 1}:0] ready_o,
+  output logic signed [{width - 1}:0] y_o,
+  output logic valid_o,
+  input  logic ready_i
+);
+
+  logic [{turn_bits - 1}:0] turn_q;
+  logic [{bits - 1}:0] count_q;
+  logic last;
+  assign valid_o = valid_i[turn_q];
+  assign ready_o = ready_i ? {count}'d1 << turn_q : '0;
+  always_comb begin
+    case (turn_q)
+{data}      default: y_o = '0;
+    endcase
+    case (turn_q)
+{last}      default: last = 1'b1;
+    endcase
+  end
+  always_ff @(posedge clk_i) begin
+    if (rst_i) begin
+      turn_q  <= '0;
+      count_q <= '0;
+    end else if (valid_o && ready_i) begin
+      count_q <= last ? '0 : count_q + 1'b1;
+      if (last) turn_q <= turn_q == {turn_bits}'d{count - 1} ? '0 : turn_q + 1'b1;
+    end
+  end
+
+endmodule
+"""
+    return Engine(f"{top}_{name}", text, bounds, ())
+
+
+def _identifier(layer: str) -> str:
+    return re.sub(r"\W+", "_", layer, flags=re.ASCII).strip("_")[:40] or "layer"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _is_copy(node: Generic) -> bool:
+    """Whether a node only moves what it reads."""
+    return node.start is None and node.body.ops[node.body.result].name == "arg"
+
+
+def _in_order(graph: Graph) -> list[Node]:
+    """Return the nodes such that elementwise ones read their operands in their own order.
+
+    An operand that comes in another order, or several times, is copied before.
+    """
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if isinstance(node, Generic) and node.start is None and not _is_copy(node):
+            operands = []
+            for tensor, access in node.operands:
+                if tensor.constant is None and not _is_identity(node, tensor, access):
+                    copy = _ordered_copy(node, tensor, access)
+                    nodes.append(copy)
+                    tensor, access = copy.result, node.result_access
+                operands.append((tensor, access))
+            node = dataclasses.replace(node, operands=tuple(operands))
+        nodes.append(node)
+    return nodes
+
+
+def _is_identity(node: Generic, tensor: Tensor, access: Access) -> bool:
+    """Whether an operand is read in the order in which results are stored, each once."""
+    steps, first = access.flat(tensor.shape)
+    wanted, _ = node.result_access.flat(node.result.shape)
+    return (
+        first == 0
+        and tensor.size == node.result.size
+        and all(
+            step == want or size == 1
+            for step, want, size in zip(steps, wanted, node.sizes, strict=True)
+        )
+    )
+
+
+def _ordered_copy(node: Generic, tensor: Tensor, access: Access) -> Generic:
+    output_order(node)
+    body = Body((Scalar("arg", (), tensor.bits, number=0),), 0)
+    result = Tensor(node.result.shape, tensor.bits)
+    return dataclasses.replace(
+        node, result=result, operands=((tensor, access),), start=None, body=body
+    )
+
+
+def _fused(nodes: Sequence[Node], readers: Mapping[Tensor, int]) -> dict[int, Generic]:
+    """Return the elementwise node that follows each loop nest and reads nothing else."""
+    found: dict[int, Generic] = {}
+    makers = {node.result: node for node in nodes}
+    for node in nodes:
+        if not isinstance(node, Generic) or node.start is not None or _is_copy(node):
+            continue
+        streams = [tensor for tensor, _ in node.operands if tensor.constant is None]
+        if len(streams) != 1 or readers[streams[0].root] != 1:
+            continue
+        maker: Any = makers.get(streams[0].root)
+        if isinstance(maker, Generic) and (maker.start is not None or _is_copy(maker)):
+            found[id(maker)] = node
+    return found

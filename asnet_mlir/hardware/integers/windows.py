@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an engine goes through a loop nest: its order, its ring of codes, its lanes, its cycles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.hardware.integers.graph import Access, Generic, Tensor, gathered
+
+__all__ = ["Window", "output_order", "plan"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """An engine's loops; words are `pack` codes.
+
+    Attributes:
+      x: what is read.
+      lanes: outputs at once, neighbours in the innermost dimension.
+      pack: codes of the reduction at once.
+      last_lanes: outputs of a dimension's last group.
+      sizes, deltas: of the loops, the innermost one first; see `asnet_window`.
+      depth: steps of an output.
+      group_loop, weight_loop: places of the loops behind the reduction: over groups of lanes, and
+        the outermost one on which weights depend.
+      chunks, need, need_last, step, step_last, first, ring_bits: see `asnet_window`.
+      outputs, work: of a sample: results, and terms that are reduced.
+      cycles: of a sample.
+      weights: of each constant operand int64[words, lanes, pack].
+    """
+
+    x: Tensor
+    lanes: int
+    pack: int
+    last_lanes: int
+    sizes: tuple[int, ...]
+    deltas: tuple[int, ...]
+    depth: int
+    group_loop: int
+    weight_loop: int
+    chunks: int
+    need: int
+    need_last: int
+    step: int
+    step_last: int
+    first: int
+    ring_bits: int
+    outputs: int
+    work: int
+    cycles: int
+    weights: tuple[np.ndarray, ...]
+
+    @property
+    def steps(self) -> int:
+        """Steps of a sample."""
+        return self.cycles - self.chunks * max(0, 1 - self.gap) - self.groups * self.gap
+
+    @property
+    def groups(self) -> int:
+        """How often lanes begin an output for a sample."""
+        return (self.cycles - self.chunks * max(0, 1 - self.gap)) // (self.depth + self.gap)
+
+    @property
+    def gap(self) -> int:
+        """Cycles after a group in which its results leave."""
+        return max(0, self.lanes - self.depth)
+
+    def needed(self) -> np.ndarray:
+        """Return how many codes each output wants to have come in, int64[outputs]."""
+        chunk = np.arange(self.outputs) // (self.outputs // self.chunks)
+        words = chunk * self.step + self.need
+        frame = (self.chunks - 1) * self.step + self.step_last
+        return np.where(chunk == self.chunks - 1, frame, words) * self.pack
+
+
+def output_order(node: Generic) -> list[int]:
+    """Return the loops over outputs in the order in which results are stored.
+
+    Raises:
+      UnsupportedError: results are not stored each at a place of its own.
+    """
+    matrix = node.result_access.matrix
+    order = []
+    for row in matrix:
+        (loops,) = np.nonzero(row)
+        if len(loops) == 1 and row[loops[0]] == 1:
+            order.append(int(loops[0]))
+        elif len(loops):
+            raise UnsupportedError(f"hardware of codes can't store so (layer '{node.layer}')")
+    parallel = [loop for loop, reduced in enumerate(node.reduced) if not reduced]
+    missing = [loop for loop in parallel if loop not in order and node.sizes[loop] > 1]
+    if missing or node.result_access.offsets.any():
+        raise UnsupportedError(f"hardware of codes can't store so (layer '{node.layer}')")
+    return order
+
+
+def plan(node: Generic, multipliers: int, in_order: bool) -> Window:
+    """Choose lanes for so many terms at once at most, the fewest cycles first.
+
+    Args:
+      in_order: sums are added up in the defined order, one term after the other.
+    """
+    streams = [(x, access) for x, access in node.operands if x.constant is None]
+    if len(streams) != 1:
+        raise UnsupportedError(
+            f"hardware of codes reduces one tensor, not {len(streams)} (layer '{node.layer}')"
+        )
+    x, access = streams[0]
+    steps, first = access.flat(x.shape)
+    if (steps < 0).any() or first < 0:
+        raise UnsupportedError(f"hardware of codes reads forwards (layer '{node.layer}')")
+    nest = _Nest(node, x, steps, first)
+    best: Window | None = None
+    for lanes in nest.lane_choices(multipliers):
+        for pack in [1] if in_order else nest.pack_choices(multipliers // lanes):
+            found = nest.window(lanes, pack)
+            key = (found.cycles, lanes * pack, pack)
+            if best is None or key < (best.cycles, best.lanes * best.pack, best.pack):
+                best = found
+    assert best is not None
+    return best
+
+
+class _Nest:
+    def __init__(self, node: Generic, x: Tensor, steps: np.ndarray, first: int) -> None:
+        self._node, self._x, self._steps, self._first = node, x, steps, first
+        sizes = node.sizes
+        self._outer = [loop for loop in output_order(node) if sizes[loop] > 1]
+        self._reduced = [loop for loop, r in enumerate(node.reduced) if r and sizes[loop] > 1]
+        self._constants = [one for one in node.operands if one[0].constant is not None]
+        self._weighted = [
+            loop
+            for loop in self._outer
+            if any(access.matrix[:, loop].any() for _, access in self._constants)
+        ]
+
+    def lane_choices(self, most: int) -> list[int]:
+        """Return how many lanes there can be."""
+        if not self._outer or self._steps[self._outer[-1]] or not self._reduced:
+            return [1]
+        size = self._node.sizes[self._outer[-1]]
+        return list(range(1, min(size, max(most, 1)) + 1))
+
+    def pack_choices(self, most: int) -> list[int]:
+        """Return how many codes of the reduction a word can hold."""
+        if not self._reduced or self._steps[self._reduced[-1]] != 1:
+            return [1]
+        others = [int(self._steps[loop]) for loop in (*self._outer, *self._reduced[:-1])]
+        unit = math.gcd(self._node.sizes[self._reduced[-1]], self._x.size, self._first, *others)
+        return [pack for pack in range(1, max(most, 1) + 1) if unit % pack == 0]
+
+    def window(self, lanes: int, pack: int) -> Window:
+        sizes, steps = self._node.sizes, self._steps
+        has_lanes = self.lane_choices(2) != [1]
+        groups = -(-sizes[self._outer[-1]] // lanes) if has_lanes else 1
+        # Loops from the outside in: size, step in words.
+        outer = [(sizes[loop], int(steps[loop]) // pack) for loop in self._outer]
+        weighted = len(self._outer) - (
+            self._outer.index(self._weighted[0]) if self._weighted else len(self._outer)
+        )
+        if has_lanes:
+            outer[-1] = (groups, 0)
+            weighted = max(weighted, 1)
+        inner = [(sizes[loop], int(steps[loop]) // pack) for loop in self._reduced]
+        if inner:
+            last = self._reduced[-1]
+            inner[-1] = (sizes[last] // pack, int(steps[last]))
+            if pack == 1:
+                inner[-1] = (sizes[last], int(steps[last]))
+        chunked = bool(outer) and outer[0][1] > 0 and weighted < len(outer)
+        chunks, step = outer[0] if chunked else (1, 0)
+        nest = [*(outer[1:] if chunked else outer), *inner][::-1] or [(1, 0)]
+        frame = self._x.size // pack
+        first = self._first // pack
+        span = first + sum((size - 1) * one for size, one in nest) + 1
+        step_last = frame - (chunks - 1) * step
+        need = max(span, step) if chunks > 1 else frame
+        ring = step_last + need + (step if chunks > 1 else 0)
+        depth = math.prod(size for size, _ in inner)
+        outputs = math.prod(sizes[loop] for loop in self._outer)
+        slots = outputs // sizes[self._outer[-1]] * groups if has_lanes else outputs
+        gap = max(0, lanes - depth)
+        cycles = slots * (depth + gap) + chunks * max(0, 1 - gap)
+        return Window(
+            x=self._x,
+            lanes=lanes,
+            pack=pack,
+            last_lanes=sizes[self._outer[-1]] - (groups - 1) * lanes if has_lanes else 1,
+            sizes=tuple(size for size, _ in nest),
+            deltas=_deltas(nest),
+            depth=depth,
+            group_loop=len(inner) if has_lanes else max(len(inner) - 1, 0),
+            weight_loop=max(len(inner) + weighted - 1, 0),
+            chunks=chunks,
+            need=need,
+            need_last=step_last,
+            step=step if chunks > 1 else frame,
+            step_last=step_last,
+            first=first,
+            ring_bits=max(2, (ring - 1).bit_length()),
+            outputs=outputs,
+            work=outputs * depth * pack,
+            cycles=cycles,
+            weights=tuple(self._words(one, lanes, pack, weighted) for one in self._constants),
+        )
+
+    def _words(
+        self, operand: tuple[Tensor, Access], lanes: int, pack: int, weighted: int
+    ) -> np.ndarray:
+        """Return a constant operand in the order of the steps, int64[words, lanes, pack]."""
+        values = gathered(operand[0], operand[1], self._node.sizes)
+        kept = self._outer[len(self._outer) - weighted :]
+        order = [*kept, *self._reduced]
+        index = tuple(slice(None) if loop in order else 0 for loop in range(len(self._node.sizes)))
+        values = values[index]
+        present = sorted(order)
+        values = values.transpose([present.index(loop) for loop in order])
+        depth = math.prod(self._node.sizes[loop] for loop in self._reduced)
+        has_lanes = self.lane_choices(2) != [1]
+        if not has_lanes:
+            return values.reshape(-1, 1, pack)
+        channels = self._node.sizes[self._outer[-1]]
+        values = values.reshape(-1, channels, depth // pack, pack)
+        padded = -channels % lanes
+        values = np.pad(values, ((0, 0), (0, padded), (0, 0), (0, 0)))
+        values = values.reshape(len(values), -1, lanes, depth // pack, pack)
+        return values.transpose(0, 1, 3, 2, 4).reshape(-1, lanes, pack)
+
+
+def _deltas(nest: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    """Return what is added to the address when each loop goes on and those inside begin anew."""
+    deltas, inside = [], 0
+    for size, step in nest:
+        deltas.append(step - inside)
+        inside += (size - 1) * step
+    return tuple(deltas)
