@@ -17,6 +17,7 @@ from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration import cluster, explore
 from asnet_mlir.exploration.store import Store
 from asnet_mlir.network import ApproxTexts
+from asnet_mlir.quantization import quantize
 
 SPACE = {
     "scope": "layer",
@@ -160,3 +161,24 @@ def test_a_scheduler_that_is_killed_is_one_error(conv, conv_data, monkeypatch, c
     logging.getLogger("distributed.client").error("Failed to reconnect to scheduler")
     assert not caplog.records
     runner._unsilence()
+
+
+def test_codes_on_a_cluster(workers, conv, conv_data):
+    """A quantised network's words are the same on workers."""
+    network = quantize(conv, conv_data)
+    space = {
+        "scope": "layer",
+        "cores": [
+            {"op": "muli", "core": "drum", "parameters": {"N": 8, "K": 3, "SIGN_MAGNITUDE": 8}},
+            {"op": "muli", "core": "truncated", "parameters": {"N": 8, "CUT": 7, "SIGNED": 1}},
+        ],
+    }
+    near = explore(network, conv_data, space)
+    far = explore(
+        *(network, conv_data, space),
+        scheduler=workers.scheduler_address,
+        threads=1,
+    )
+    accuracies = [(r.configuration, r.accuracy) for r in far.results]
+    assert accuracies == [(r.configuration, r.accuracy) for r in near.results]
+    assert len({accuracy for _, accuracy in accuracies}) > 2
