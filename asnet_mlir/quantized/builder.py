@@ -330,7 +330,7 @@ class Builder:
         zero = count * x.codes.single_zero_point
         sums = self._writer.elementwise("subtract", sums, zero) if zero else sums
         real = x.codes.single_scale / output.single_scale / count
-        factor = FixedPoint.of([float(np.float32(real))])
+        factor = FixedPoint.of([_single(real)])
         return Value(
             saturate(self._writer, rescale(self._writer, sums, factor, "even"), output), output
         )
@@ -353,7 +353,7 @@ class Builder:
             sums = writer.elementwise("subtract", sums, zero) if zero else sums
             real = x.codes.single_scale / output.single_scale
             if rounding == "even":
-                factor = FixedPoint.of([float(np.float32(real / count))])
+                factor = FixedPoint.of([_single(real / count)])
             else:
                 factor = FixedPoint.of([real]).over(count)
             codes = saturate(writer, rescale(writer, sums, factor, rounding), output)
@@ -625,3 +625,9 @@ class Builder:
     def _moved(self, x: Value, name: str, shape: Sequence[int], attributes: str = "") -> Value:
         tensor = self._writer.op(name, [x.tensor], shape, x.tensor.element, attributes)
         return Value(tensor, x.quantization)
+
+
+def _single(real: float) -> float:
+    """Return the nearest number of f32; infinite ones are refused by `FixedPoint.of`."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(real))
