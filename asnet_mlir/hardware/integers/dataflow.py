@@ -5,8 +5,8 @@ ever.
 A node that reads two branches of a fork takes a code of each, one branch being behind the other.
 An engine gives output n once so many codes of its input are in (`Step.needed`); what a branch must
 hold is the greatest distance between what the other branch needs for an output of the node that
-joins them and what this one needs for it. All functions are known, so the bound is exact but for
-what pipelines hold besides.
+joins them and what this one needs for it. All functions are known, so with that nothing waits for
+ever; what engines hold while all of them work at their pace comes on top, for the speed.
 """
 
 from __future__ import annotations
@@ -30,12 +30,18 @@ class Step:
       inputs: the tensors that it reads.
       output: the tensor that it gives.
       needed: of each input int64[outputs], how many of its codes output n wants.
+      ahead: codes of its input that it holds while it works at its pace.
     """
 
     def __init__(
-        self, inputs: Sequence[Tensor], output: Tensor, needed: Sequence[np.ndarray]
+        self,
+        inputs: Sequence[Tensor],
+        output: Tensor,
+        needed: Sequence[np.ndarray],
+        ahead: int = 0,
     ) -> None:
         self.inputs, self.output, self.needed = list(inputs), output, list(needed)
+        self.ahead = ahead
 
 
 def queue_depths(steps: Sequence[Step], fork: Tensor, readers: Sequence[int]) -> list[int]:
@@ -47,6 +53,7 @@ def queue_depths(steps: Sequence[Step], fork: Tensor, readers: Sequence[int]) ->
       readers: which steps read it, by a branch each; a step that reads it twice is there twice.
     """
     branches: list[dict[Tensor, np.ndarray]] = [{} for _ in readers]
+    held: list[dict[Tensor, int]] = [{} for _ in readers]
     depths = [2] * len(readers)
     for number, step in enumerate(steps):
         arriving = _arriving(step, number, fork, readers, branches)
@@ -55,6 +62,9 @@ def queue_depths(steps: Sequence[Step], fork: Tensor, readers: Sequence[int]) ->
             continue
         whole = np.max(total, axis=0)
         for branch in range(len(readers)):
+            if any(branch in ways for ways in arriving):
+                held[branch][step.output] = _held(step, fork, held[branch])
+        for branch in range(len(readers)):
             mine = [ways[branch] for ways in arriving if branch in ways]
             if not mine:
                 continue
@@ -62,8 +72,15 @@ def queue_depths(steps: Sequence[Step], fork: Tensor, readers: Sequence[int]) ->
             branches[branch][step.output] = own
             behind = int((whole - own).max(initial=0))
             if behind:
+                behind += max(one.get(step.output, 0) for one in held)
                 depths[branch] = max(depths[branch], behind + _SLACK)
     return depths
+
+
+def _held(step: Step, fork: Tensor, before: Mapping[Tensor, int]) -> int:
+    """Return how many of the fork's codes are in a branch up to here while all of it works."""
+    own = max(step.ahead * fork.size // tensor.size for tensor in step.inputs)
+    return own + max(before.get(tensor, 0) for tensor in step.inputs)
 
 
 def _arriving(

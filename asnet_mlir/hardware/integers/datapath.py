@@ -345,8 +345,20 @@ class _Pipeline:
         """Return a quotient, cut towards 0."""
         if self._bounds[op.operands[1]].low <= 0:
             raise UnsupportedError("hardware of codes divides by positive numbers only")
-        width = max(self._bounds[place].width for place in op.operands) + 1
-        return f"{found.width}'({width}'({operands[0]}) / {width}'({operands[1]}))"
+        dividend, divisor = (self._bounds[place] for place in op.operands)
+        if divisor.single is None:
+            width = max(dividend.width, divisor.width) + 1
+            return f"{found.width}'({width}'({operands[0]}) / {width}'({operands[1]}))"
+        # Of magnitudes below 2^n: a / d = a m / 2^k, cut, where m = 2^k / d rounded up and
+        # 2^k >= 2^n d (Granlund and Montgomery, Division by Invariant Integers, 1994).
+        bits = max(dividend.high, -dividend.low, 1).bit_length()
+        power = bits + (divisor.single - 1).bit_length()
+        factor = -(-(1 << power) // divisor.single)
+        wide = bits + factor.bit_length() + 2
+        value = f"{wide}'({operands[0]})"
+        magnitude = f"(({value} < {literal(0, 2)}) ? -{value} : {value})"
+        quotient = f"(({magnitude} * {literal(factor, wide)}) >>> {power})"
+        return f"{found.width}'(({value} < {literal(0, 2)}) ? -{quotient} : {quotient})"
 
     def _lookup(self, place: int, op: Scalar) -> _Signal:
         assert op.table is not None

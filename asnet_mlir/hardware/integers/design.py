@@ -297,7 +297,15 @@ class _Builder:
     # The top module.
 
     def _top_module(self) -> tuple[str, dict[str, int]]:
-        steps = [Step(stage.inputs, stage.output, stage.needed) for stage in self._stages]
+        steps = [
+            Step(
+                stage.inputs,
+                stage.output,
+                stage.needed,
+                stage.window.ahead if stage.window is not None else 0,
+            )
+            for stage in self._stages
+        ]
         body: list[str] = []
         queues: dict[str, int] = {}
         ports: dict[tuple[int, int], str] = {}  # of each input of a stage: its net

@@ -277,9 +277,11 @@ class _Reader:
         accesses = [_access(attribute.value) for attribute in op.attributes["indexing_maps"]]
         sizes = _sizes(op, accesses)
         reduced = tuple("reduction" in str(kind) for kind in op.attributes["iterator_types"])
-        body, used, loops = _BodyReader(self._tensors, layer, inputs).read(op)
+        reader = _BodyReader(self._tensors, layer, inputs, len(sizes))
+        body, used, loops = reader.read(op)
         operands = [(self._tensors[op.operands[i]], accesses[i]) for i in used]
         operands += [_numbers_of_loop(sizes, loop) for loop in loops]
+        operands += reader.extracted
         start = None
         if any(reduced) or len(operands) in body.arguments():
             start = self._tensors[op.operands[inputs]]
@@ -307,10 +309,15 @@ class _Reader:
 
 class _BodyReader:
     """Reads the body of an op into a `Body` whose arguments are the operands that it reads, the
-    numbers of loops that it reads, and last the value so far.
+    numbers of loops that it reads, what it extracts by them, and last the value so far.
+
+    Attributes:
+      extracted: tensors that are read by numbers of loops, and how.
     """
 
-    def __init__(self, tensors: Mapping[Any, Tensor], layer: str, inputs: int) -> None:
+    def __init__(self, tensors: Mapping[Any, Tensor], layer: str, inputs: int, loops: int) -> None:
+        self.extracted: list[tuple[Tensor, Access]] = []
+        self._loops = loops
         self._tensors = tensors
         self._layer = layer
         self._inputs = inputs
@@ -323,19 +330,41 @@ class _BodyReader:
         operations = list(block.operations)
         read = {operand for inner in operations for operand in inner.operands}
         used = [i for i in range(self._inputs) if block.arguments[i] in read]
+        extracts = {
+            inner.results[0]: access
+            for inner in operations
+            if inner.operation.name == "tensor.extract" and (access := self._by_loops(inner))
+        }
+        self.extracted = list(extracts.values())
         loops = sorted(
             {
                 inner.attributes["dim"].value
                 for inner in operations
                 if inner.operation.name == "linalg.index"
+                and any(
+                    use.owner.results[0] not in extracts
+                    for use in inner.results[0].uses
+                    if use.owner.results
+                )
             }
         )
+        others = len(used) + len(loops)
         for number, argument in enumerate(block.arguments):
-            place = used.index(number) if number in used else len(used) + len(loops)
+            place = used.index(number) if number in used else others + len(extracts)
             if number in used or (number == self._inputs and argument in read):
                 self._add(argument, Scalar("arg", (), _bits(argument), number=place))
         for inner in operations[:-1]:
-            self._read_op(inner.operation, len(used), loops)
+            if inner.operation.name == "linalg.index":
+                loop = inner.attributes["dim"].value
+                if loop in loops:
+                    number = len(used) + loops.index(loop)
+                    self._add(inner.results[0], Scalar("arg", (), 64, number=number))
+            elif inner.operation.results[0] in extracts:
+                value = inner.operation.results[0]
+                number = others + list(extracts).index(value)
+                self._add(value, Scalar("arg", (), _bits(value), number=number))
+            else:
+                self._read_op(inner.operation)
         result = self._place(operations[-1].operands[0])
         return Body(tuple(self._ops), result), used, loops
 
@@ -353,13 +382,28 @@ class _BodyReader:
             self._add(value, Scalar("const", (), _bits(value), number=number))
         return self._places[value]
 
-    def _read_op(self, op: Any, arguments: int, loops: Sequence[int]) -> None:
+    def _by_loops(self, op: Any) -> tuple[Tensor, Access] | None:
+        """Return what an op extracts at coordinates that are numbers of loops or constants."""
+        from mlir import ir
+
+        rows, offsets = [], []
+        for index in list(op.operands)[1:]:
+            owner = index.owner
+            number = _number(index)
+            is_loop = not isinstance(owner, ir.Block) and owner.name == "linalg.index"
+            if not is_loop and number is None:
+                return None
+            row = np.zeros(self._loops, int)
+            if is_loop:
+                row[owner.attributes["dim"].value] = 1
+            rows.append(row)
+            offsets.append(0 if is_loop or number is None else number)
+        matrix = np.array(rows, int).reshape(len(rows), self._loops)
+        return self._tensors[op.operands[0]], Access(matrix, np.array(offsets, int))
+
+    def _read_op(self, op: Any) -> None:
         name = op.name.split(".", 1)[1]
         result = op.results[0]
-        if op.name == "linalg.index":
-            place = arguments + loops.index(op.attributes["dim"].value)
-            self._add(result, Scalar("arg", (), 64, number=place))
-            return
         if op.name == "tensor.extract" and len(op.operands) == 2:
             table = self._tensors[op.operands[0]].constant
             if table is not None:

@@ -70,6 +70,11 @@ class Window:
         """Cycles after a group in which its results leave."""
         return max(0, self.lanes - self.depth)
 
+    @property
+    def ahead(self) -> int:
+        """Codes that are in the ring while rows come in as others are read."""
+        return (self.need + self.step) * self.pack if self.chunks > 1 else 0
+
     def needed(self) -> np.ndarray:
         """Return how many codes each output wants to have come in, int64[outputs]."""
         chunk = np.arange(self.outputs) // (self.outputs // self.chunks)
