@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from asnet_mlir.cores import Instance, derive_models
 from asnet_mlir.cores.models.model import Model, Strategy, model_symbol
 from asnet_mlir.errors import ToolError
 from asnet_mlir.evaluation.contractions import (
+    Outlined,
     Product,
     Way,
     contraction_from,
@@ -170,6 +172,64 @@ def _bytes(ir: Any, kind: Any) -> int:
     return size
 
 
+_NAMED = re.compile(
+    r'approx\.(?:value = (?P<value>\d+) : i64|(?P<kind>weight|layer|stage) = "(?P<name>[^"]*)")'
+    r'|"[^"]*"'
+)
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What a stage calls its values and weights; code calls them by their places here."""
+
+    values: tuple[int, ...] = ()
+    weights: tuple[str, ...] = ()
+
+    @classmethod
+    def taken_from(cls, text: str) -> tuple[_Names, Callable[[str], str]]:
+        """Return the names in a stage's text, and what replaces them in it.
+
+        What is left does not say which layer it is: equal layers have one code.
+        """
+        places: dict[str, dict[str, int]] = {"value": {}, "weight": {}}
+
+        def place(found: re.Match[str]) -> str:
+            if found["value"] is not None:
+                own = places["value"]
+                return f"approx.value = {own.setdefault(found['value'], len(own))} : i64"
+            if found["kind"] is None:  # another string
+                return found[0]
+            if found["kind"] != "weight":
+                return f'approx.{found["kind"]} = "layer"'
+            own = places["weight"]
+            return f'approx.weight = "{own.setdefault(found["name"], len(own))}"'
+
+        _NAMED.sub(place, text)
+        names = cls(tuple(map(int, places["value"])), tuple(map(_unescaped, places["weight"])))
+        return names, lambda other: _NAMED.sub(place, other)
+
+    def restored(self, argument: dict[str, Any]) -> dict[str, Any]:
+        """Return what an argument of the code is, in the stage's names."""
+        role, name = argument["role"], argument["name"]
+        if role == "value":
+            return {**argument, "name": self.values[name]}
+        if role == "weight":
+            return {**argument, "name": self.weights[int(name)]}
+        if role == "contraction" and "weight" in name:
+            return {**argument, "name": {**name, "weight": self.weights[int(name["weight"])]}}
+        return argument
+
+
+def _unescaped(name: str) -> str:
+    r"""Return a string as it was before MLIR printed it: bytes as \XX, a backslash doubled."""
+    raw = re.sub(
+        rb"\\(\\|[0-9A-Fa-f]{2})",
+        lambda found: b"\\" if found[1] == b"\\" else bytes.fromhex(found[1].decode()),
+        name.encode(),
+    )
+    return raw.decode()
+
+
 class NativeStage:
     """Native code of a stage under one kind of binding, loaded."""
 
@@ -179,6 +239,13 @@ class NativeStage:
         self.main: list[dict[str, Any]] = signature["main"]
         self.prepare: list[dict[str, Any]] = signature["prepare"]
         self._loaded = LoadedObject(code, symbols, keep)
+
+    def named(self, names: _Names) -> NativeStage:
+        """Return this code for a stage whose values and weights have other names."""
+        other = copy.copy(self)
+        other.main = [names.restored(argument) for argument in self.main]
+        other.prepare = [names.restored(argument) for argument in self.prepare]
+        return other
 
     @property
     def contractions(self) -> list[dict[str, Any]]:
@@ -249,12 +316,14 @@ class BoundStage:
 class _Request:
     """A stage to be compiled.
 
-    `text` is bound, `models` are of the instances that it names, `instances` these; `products` are
-    of its contractions.  `key` is that of its native code.
+    `text` is bound, its values, weights and layers called by their places (`names`); `models` are
+    of the instances that it names, `instances` these; `products` are of its contractions.  `key` is
+    that of its native code.
     """
 
     stage: Stage
     text: str
+    names: _Names
     instances: Mapping[int, Instance]
     models: Mapping[int, Model]
     products: tuple[Product, ...]
@@ -307,7 +376,8 @@ class StageCompiler:
     def lowered_text(self, stage: Stage, binding: Binding) -> str:
         """Return `stage` under the network's `binding` in the LLVM dialect, as text."""
         request = self._request(stage, binding)
-        with _lowered(request.text, request.models, stage.layer, self.lanes) as (module, _):
+        text = self._outlined(stage, stage.restrict(binding))[0].text
+        with _lowered(text, request.models, stage.layer, self.lanes) as (module, _):
             return str(module)
 
     def compile(self, stages: Sequence[Stage], binding: Binding) -> tuple[BoundStage, ...]:
@@ -325,7 +395,7 @@ class StageCompiler:
         return tuple(
             BoundStage(
                 request.stage,
-                self._stages[request.key],
+                self._stages[request.key].named(request.names),
                 request.parameters,
                 request.products,
                 content_hash(
@@ -346,17 +416,24 @@ class StageCompiler:
         return self._requests[known]
 
     def _make_request(self, stage: Stage, own: Binding) -> _Request:
-        parts = outlined(stage, own, self.way)
-        products = tuple(self._product(stage, text, own) for text in parts.products)
-        if not all(product.ways for product in products):  # words too wide for either way
-            parts, products = outlined(stage, own, "models"), ()
+        parts, products = self._outlined(stage, own)
+        names, placed = _Names.taken_from(parts.code)
         instances = {n: i for n, i in own.instances.items() if names_instance(parts.code, n)}
         models = self._models(instances)
         # What products compute, and with which cores, is data: no code depends on it.
         texts = [model.parametric_text for model in models.values()]
-        key = native_key("stage", parts.code, str(self.lanes), *texts)
+        key = native_key("stage", placed(parts.code), str(self.lanes), *texts)
         parameters = _parameters(models)
-        return _Request(stage, parts.text, instances, models, products, key, parameters)
+        text = placed(parts.text)
+        return _Request(stage, text, names, instances, models, products, key, parameters)
+
+    def _outlined(self, stage: Stage, own: Binding) -> tuple[Outlined, tuple[Product, ...]]:
+        """Return the bound stage and the products of its contractions."""
+        parts = outlined(stage, own, self.way)
+        products = tuple(self._product(stage, text, own) for text in parts.products)
+        if not all(product.ways for product in products):  # words too wide for either way
+            return outlined(stage, own, "models"), ()
+        return parts, products
 
     def _product(self, stage: Stage, text: str, own: Binding) -> Product:
         """Return the product of two codes that a module computes (`Outlined.products`)."""
@@ -369,7 +446,8 @@ class StageCompiler:
 
             def make() -> bytes:
                 parameters = _parameters(models)
-                request = _Request(stage, inlined(text), instances, models, (), key, parameters)
+                code, names = inlined(text), _Names()
+                request = _Request(stage, code, names, instances, models, (), key, parameters)
                 scalar = StageCompiler(1, self._strategy)
                 native = scalar._loaded(request, scalar._code(request))
                 return product_table(native.entry, native.main, parameters).tobytes()
