@@ -33,7 +33,7 @@ __all__ = [
 
 MODEL = (
     "classification_mnist, convolutional_mnist, convolutional_svhn or resnet8_svhn; FILE.keras; "
-    "FILE.tflite or FILE.onnx, quantised; the folder of a SavedModel; FILE.mlir or FILE.mlirbc "
+    "FILE.onnx; FILE.tflite, quantised; the folder of a SavedModel; FILE.mlir or FILE.mlirbc "
     "(StableHLO, or what 'asnet compile -o' wrote); or MODULE:FUNCTION, "
     "which returns a function of JAX or TensorFlow and example arguments"
 )

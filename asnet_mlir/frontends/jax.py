@@ -27,6 +27,7 @@ def from_jax_function(
     *,
     name: str | None = None,
     weight_names: Sequence[str] | None = None,
+    fixed_batch: int | None = None,
 ) -> Network:
     """Make a network of `function(x, *weights)`.
 
@@ -36,6 +37,7 @@ def from_jax_function(
       example_arguments: values of all arguments; the input's first dimension is the batch, its
         values do not matter.
       weight_names: names of the flattened weights; by default their pytree paths.
+      fixed_batch: the only batch size that the function takes, or None where it takes any.
 
     Raises:
       InputError: the function can't be traced, or its shapes are not as described.
@@ -73,8 +75,8 @@ def from_jax_function(
         ]
 
     with described(f"{name}: JAX can't trace it"):
-        result = jax.eval_shape(flat, *specification(2))
-    if not hasattr(result, "shape") or not result.shape or result.shape[0] != 2:
+        result = jax.eval_shape(flat, *specification(fixed_batch or 2))
+    if not hasattr(result, "shape") or result.shape[:1] != (fixed_batch or 2,):
         raise InputError(f"{name}: must return one array whose first dimension is the batch")
     output_format = network_format(f"{name}: the output", result.dtype)
 
@@ -83,27 +85,30 @@ def from_jax_function(
             return jitted.lower(*specification(batch)).compiler_ir("stablehlo")
 
     # Traced once here: what the function closes over is known afterwards.
-    first = lower_module(module(1), arguments)
+    smallest = fixed_batch or 1
+    first = lower_module(module(smallest), arguments)
+
+    def again(batch: int) -> LoweredModule:
+        return lower_module(module(batch), arguments, known=first.constants)
 
     @functools.cache
     def lowered(batch: int) -> LoweredModule:
-        return lower_module(module(batch), arguments, known=first.constants) if batch > 1 else first
+        return first if batch == smallest else again(batch)
 
     def reference(batch: np.ndarray) -> np.ndarray:
         return np.asarray(jitted(batch, *(w.value for w in arguments)))
 
-    check_samples(
-        name,
-        first,
-        lambda batch: lower_module(module(batch), arguments, known=first.constants),
-    )
+    if fixed_batch is None:
+        check_samples(name, first, again)
+    else:
+        first.analyze(name)
     return fold_weights(
         Network(
             name,
             tuple(x_shape[1:]),
             tuple(result.shape[1:]),
             (*arguments, *first.constants),
-            Traced(name, lowered, compute=reference),
+            Traced(name, lowered, compute=reference, fixed_batch=fixed_batch),
             input_format=input_format,
             output_format=output_format,
         )

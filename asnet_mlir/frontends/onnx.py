@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantised ONNX files (`.onnx`), through the cache; read by the package `onnx` (an extra)."""
+"""ONNX files (`.onnx`), through the cache; read by the package `onnx` (an extra)."""
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.errors import InputError, ToolError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.cached import cached_network, file_key
-from asnet_mlir.frontends.onnx_layers import onnx_program
-from asnet_mlir.frontends.program import from_program
+from asnet_mlir.frontends.onnx_file import external_files, read_onnx
 from asnet_mlir.network import Network
 
-__all__ = ["from_onnx_file", "parse_onnx"]
+__all__ = ["from_onnx_file", "from_onnx_model"]
 
 _PACKAGES = ("jax", "jaxlib", "onnx")
+_OF_CODES = ("QLinearConv", "QLinearMatMul", "QuantizeLinear", "ConvInteger", "MatMulInteger")
 
 
 def from_onnx_file(path: Path) -> Network:
-    """Read an `.onnx` file whose layers are between (de)quantizations, or `QLinear*` ops.
+    """Read an `.onnx` file: of floats, or quantised (see `from_onnx_model`).
 
-    No code of it is run and no other file is read.
+    No code of it is run; other files are read where they hold weights of it and lie in its folder.
 
     Raises:
-      InputError: the file is missing or damaged, or its parts don't fit together.
+      InputError: a file is missing or damaged, or its parts don't fit together.
       UnsupportedError: an op, a type or a shape is not supported.
       ToolError: `onnx` is not installed.
     """
@@ -32,49 +32,59 @@ def from_onnx_file(path: Path) -> Network:
         raise InputError(f"{path}: no such file")
 
     def find_key() -> str:
-        return f"onnx {file_key(path, packages=_PACKAGES)}"
+        with _of_file(path):
+            beside = external_files(path)
+        return f"onnx {file_key(path, *beside, packages=_PACKAGES)}"
 
-    return cached_network(find_key, path.stem, functools.partial(_make, path))
+    def make() -> Network:
+        with _of_file(path):
+            return from_onnx_model(path.stem, read_onnx(path))
+
+    return cached_network(find_key, path.stem, make)
 
 
-def _make(path: Path) -> Network:
+class _of_file:
+    """Puts a file's path into errors about it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if isinstance(error, InputError) and not str(error).startswith(str(self._path)):
+            text = str(error).removeprefix(f"{self._path.stem}: ")
+            raise type(error)(f"{self._path}: {text}") from None
+
+
+def from_onnx_model(name: str, model: Any) -> Network:
+    """Make a network of a `ModelProto`.
+
+    A quantised graph, in which all layers are between (de)quantizations or `QLinear*`, becomes one
+    on integer codes.  Where only some are, all is computed as its floats say, quantizations
+    included.
+
+    Raises:
+      InputError, UnsupportedError: see `from_onnx_file`.
+    """
+    from asnet_mlir.frontends.onnx_float import from_float_model
+
+    if not any(op in _OF_CODES for op in _ops(model)):
+        return from_float_model(name, model)
+    from asnet_mlir.frontends.onnx_layers import onnx_program
+    from asnet_mlir.frontends.program import from_program
+
     try:
-        program = onnx_program(path.stem, parse_onnx(path.read_bytes()))
-    except InputError as error:
-        text = str(error).removeprefix(f"{path.stem}: ")
-        raise type(error)(f"{path}: {text}") from None
+        program = onnx_program(name, model)
+    except UnsupportedError as on_codes:
+        try:
+            return from_float_model(name, model)
+        except InputError:
+            raise on_codes from None
     return from_program(program)
 
 
-def parse_onnx(content: bytes) -> Any:
-    """Return the `ModelProto` of a file's content.
-
-    Raises:
-      InputError: it is none.
-      ToolError: `onnx` is not installed.
-    """
-    try:
-        import onnx
-        from google.protobuf.message import DecodeError
-    except ImportError:
-        raise ToolError(
-            "ONNX files need the package onnx: pip install 'asnet-mlir[onnx]'"
-        ) from None
-    try:
-        model = onnx.ModelProto.FromString(content)
-    except DecodeError as error:
-        raise InputError(f"not an ONNX file: {str(error)[:100]}") from None
-    if not model.graph.node or not model.opset_import:
-        raise InputError("not an ONNX file: it has no graph")
-    _check_names(model.graph)
-    return model
-
-
-def _check_names(graph: Any) -> None:
-    """Refuse names that are no text: of a damaged file protobuf gives them as bytes."""
-    names = [value.name for value in (*graph.initializer, *graph.input, *graph.output)]
-    for node in graph.node:
-        names += [node.op_type, node.name, node.domain, *node.input, *node.output]
-        names += [attribute.name for attribute in node.attribute]
-    if not all(isinstance(name, str) for name in names):
-        raise InputError("a damaged ONNX file: names that are no UTF-8")
+def _ops(model: Any) -> Iterator[str]:
+    for node in (*model.graph.node, *(node for f in model.functions for node in f.node)):
+        yield node.op_type

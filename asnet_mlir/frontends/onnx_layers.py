@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.onnx_file import DAMAGED, tensor_array
+from asnet_mlir.frontends.onnx_node import OnnxNode, attributes_of, layer_name
 from asnet_mlir.frontends.weights import unique_name
 from asnet_mlir.quantized import Builder, Program, Quantization, Value
 
 __all__ = ["SUPPORTED_ONNX_OPS", "onnx_program"]
 
 _OLDEST = 10
-#: What the package raises for values that are none.
-_DAMAGED = (ValueError, TypeError, KeyError, AttributeError, OverflowError, NotImplementedError)
 _DOMAINS = ("", "ai.onnx")
 _DTYPES: Mapping[str, tuple[int, bool]] = MappingProxyType(
     {"int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False)}
@@ -59,29 +59,14 @@ _Known = _Constant | _Real | _Pending | Value
 
 
 @dataclass
-class _Node:
+class _Node(OnnxNode):
     """A node with what its inputs are, for the functions below."""
 
-    graph: _Graph
-    op: str
-    layer: str
-    inputs: list[_Known | None]
-    attributes: dict[str, Any] = field(default_factory=dict)
+    graph: _Graph = field(kw_only=True)
 
     @property
     def builder(self) -> Builder:
         return self.graph.builder
-
-    def input(self, index: int) -> _Known:
-        """Return an input that must be there."""
-        found = self.inputs[index] if index < len(self.inputs) else None
-        if found is None:
-            raise InputError(f"lacks its input {index}")
-        return found
-
-    def has(self, index: int) -> bool:
-        """Whether there is an input."""
-        return index < len(self.inputs) and self.inputs[index] is not None
 
     def array(self, index: int) -> np.ndarray:
         """Return an input that is a plain constant."""
@@ -107,31 +92,6 @@ class _Node:
         if isinstance(found, Value) and found.quantization is None:
             return found
         raise UnsupportedError(f"its input {index} is neither f32 nor codes")
-
-    def integer(self, name: str, default: int = 0) -> int:
-        """Return an attribute that is an integer."""
-        return self._attribute(name, default, int)
-
-    def integers(self, name: str, default: Sequence[int] = ()) -> list[int]:
-        """Return an attribute that is a list of integers."""
-        found = self._attribute(name, list(default), list)
-        if not all(isinstance(value, int) for value in found):
-            raise InputError(f"its attribute {name} is no list of integers")
-        return found
-
-    def text(self, name: str, default: str) -> str:
-        """Return an attribute that is text."""
-        return self._attribute(name, default.encode(), bytes).decode("utf-8", "replace")
-
-    def number(self, name: str, default: float) -> float:
-        """Return an attribute that is a number."""
-        return self._attribute(name, default, float)
-
-    def _attribute[T](self, name: str, default: T, kind: type[T]) -> T:
-        found = self.attributes.get(name, default)
-        if not isinstance(found, kind):
-            raise InputError(f"its attribute {name} is {type(found).__name__}")
-        return found
 
     def like_input(self, codes: Value) -> _Known:
         """Return codes as numbers where the first input is."""
@@ -178,7 +138,7 @@ class _Graph:
             raise UnsupportedError(f"{self.name}: input '{given.name}' has no fixed shape: {sizes}")
         try:
             dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name
-        except _DAMAGED:
+        except DAMAGED:
             dtype = f"of type {kind.elem_type}"
         if dtype == "float32":
             codes = None
@@ -197,7 +157,7 @@ class _Graph:
         """Translate node by node, and give the output in ONNX's order."""
         taken: set[str] = set()
         for proto in self.nodes:
-            layer = unique_name(_layer_name(proto), taken)
+            layer = unique_name(layer_name(proto), taken)
             taken.add(layer)
             self._translate(proto, layer)
         found = self.known.get(self.output)
@@ -210,8 +170,6 @@ class _Graph:
         return self.builder.program(found)
 
     def _translate(self, proto: Any, layer: str) -> None:
-        import onnx
-
         about = f"{self.name}: op {proto.op_type}, which gives '{', '.join(proto.output)}'"
         translate = SUPPORTED_ONNX_OPS.get(proto.op_type)
         if translate is None or proto.domain not in _DOMAINS:
@@ -222,11 +180,8 @@ class _Graph:
                 raise InputError(f"{about}: no node gives its input '{name}'")
         inputs = [self.known[name] if name else None for name in proto.input]
         try:
-            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in proto.attribute}
-        except _DAMAGED as error:
-            raise InputError(f"{about}: damaged attributes: {str(error)[:100]}") from None
-        try:
-            result = translate(_Node(self, proto.op_type, layer, inputs, attributes))
+            attributes = attributes_of(proto)
+            result = translate(_Node(proto.op_type, layer, inputs, attributes, graph=self))
         except InputError as error:
             text = str(error).removeprefix(f"{self.name}: ")
             raise type(error)(f"{about}: {text}") from None
@@ -246,23 +201,10 @@ def onnx_program(name: str, model: Any) -> Program:
 
 
 def _array(name: str, tensor: Any) -> np.ndarray:
-    import onnx
-
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        raise UnsupportedError(f"{name}: '{tensor.name}' lies in another file, which is not read")
-    try:
-        array = onnx.numpy_helper.to_array(tensor)
-    except _DAMAGED as error:
-        raise InputError(f"{name}: '{tensor.name}' is damaged: {str(error)[:100]}") from None
+    array = tensor_array(name, tensor)
     if array.dtype.kind not in "iuf":
         raise UnsupportedError(f"{name}: '{tensor.name}' holds {array.dtype}")
     return array
-
-
-def _layer_name(proto: Any) -> str:
-    text = proto.name or (proto.output[0] if proto.output else proto.op_type)
-    parts = ["".join(c if c.isalnum() or c in "_-." else "_" for c in p) for p in text.split("/")]
-    return "/".join(part for part in parts if part) or proto.op_type.lower()
 
 
 def _quantize_linear(node: _Node) -> _Known:
