@@ -164,6 +164,10 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/core_models.py
 	$(BIN)/python benchmarks/gates_in_networks.py
 
+.PHONY: networks
+networks: setup ## docs/networks.md: networks of ImageNet size against XLA (an hour on a calm machine)
+	$(BIN)/python benchmarks/networks.py
+
 .PHONY: bench-eight-bits
 bench-eight-bits: setup ## evaluation in 8 bits against float in XLA, layers alone against others
 	$(BIN)/python benchmarks/eight_bits_speed.py
