@@ -32,10 +32,10 @@ __all__ = [
 ]
 
 MODEL = (
-    "classification_mnist, convolutional_mnist, convolutional_svhn or resnet8_svhn; FILE.keras; "
-    "FILE.onnx; FILE.tflite, quantised; the folder of a SavedModel; FILE.mlir or FILE.mlirbc "
-    "(StableHLO, or what 'asnet compile -o' wrote); or MODULE:FUNCTION, "
-    "which returns a function of JAX or TensorFlow and example arguments"
+    "classification_mnist, convolutional_mnist, convolutional_svhn or resnet8_svhn; FILE.keras or "
+    "FILE.h5; FILE.onnx; FILE.tflite, quantised; the folder of a SavedModel; FILE.mlir or "
+    "FILE.mlirbc (StableHLO, or what 'asnet compile -o' wrote); or MODULE:FUNCTION, which returns "
+    "a function of JAX or TensorFlow and example arguments"
 )
 DATA = (
     "mnist:test, svhn_synthetic:test, svhn:FOLDER, fashion_mnist:test or cifar10:FOLDER (or "

@@ -19,7 +19,7 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 
-__all__ = ["check_keras_archive"]
+__all__ = ["check_keras_archive", "check_keras_config", "check_keras_weights"]
 
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _ASSETS = "assets"
@@ -71,8 +71,8 @@ def check_keras_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive)
-            _check_config(path, archive.read(_CONFIG))
-            _check_weights(path, archive.read(_WEIGHTS))
+            check_keras_config(path, archive.read(_CONFIG), _CONFIG)
+            check_keras_weights(path, archive.read(_WEIGHTS), f"its {_WEIGHTS}")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         # RuntimeError: an encrypted member.
         what = " ".join(str(error).split()) or type(error).__name__
@@ -106,19 +106,24 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise InputError(f"{path}: its {_CONFIG} is larger than {_MOST_CONFIG} bytes")
 
 
-def _check_config(path: Path, text: bytes) -> None:
+def check_keras_config(path: Path, text: bytes, what: str = "model_config") -> None:
+    """Raise unless a description of a model, in JSON, is safe to give to Keras.
+
+    Raises:
+      InputError: it names what is not Keras' own, or code; or it is damaged.
+    """
     try:
         config = json.loads(text)
         entries = list(_objects(config))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: its {_CONFIG} can't be read: {str(error)[:100]}") from None
+        raise InputError(f"{path}: its {what} can't be read: {str(error)[:100]}") from None
     if not isinstance(config, dict) or "class_name" not in config:
-        raise InputError(f"{path}: its {_CONFIG} describes no model")
+        raise InputError(f"{path}: its {what} describes no model")
     for entry in entries:
         name, module = entry["class_name"], entry.get("module")
         shown = str(entry["config"].get("name") or name) if _has_config(entry) else str(name)
         if not isinstance(name, str) or not isinstance(module, str | None):
-            raise InputError(f"{path}: its {_CONFIG} names a class by something else than a text")
+            raise InputError(f"{path}: its {what} names a class by something else than a text")
         if name in _REFUSED:
             raise InputError(
                 f"{path}: layer '{shown}' ({name}) {_REFUSED[name]}; no code of a file is run, "
@@ -127,7 +132,7 @@ def _check_config(path: Path, text: bytes) -> None:
         if not _is_keras(module, name, entry.get("registered_name")):
             place = f" of '{module}'" if module else ""
             raise InputError(
-                f"{path}: '{shown}' is of the class '{name}'{place}; a .keras file may use "
+                f"{path}: '{shown}' is of the class '{name}'{place}; a file may use "
                 "Keras' own classes only (give the model itself, in Python)"
             )
 
@@ -162,10 +167,15 @@ def _has_config(entry: dict[str, Any]) -> bool:
     return isinstance(entry.get("config"), dict)
 
 
-def _check_weights(path: Path, content: bytes) -> None:
+def check_keras_weights(path: Path, content: bytes, what: str = "its content") -> None:
+    """Raise unless an HDF5 file holds plain arrays of numbers, and no more of them than bytes.
+
+    Raises:
+      InputError: it refers to other files, holds other things, or is damaged.
+    """
     import h5py
 
-    place = f"{path}: its {_WEIGHTS}"
+    place = f"{path}: {what}"
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             size = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`.keras` files, through the cache."""
+"""`.keras` and `.h5` files, through the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _PACKAGES = ("jax", "jaxlib", "keras", "h5py")
 
 
 def from_keras_file(path: Path, *, name: str | None = None) -> Network:
-    """Read a `.keras` file; no code of it is run (`check_keras_archive`, and Keras' safe mode).
+    """Read a `.keras` or `.h5` file.
+
+    No code of it is run (`asnet_mlir.frontends.keras_archive`, and Keras' safe mode).
 
     Where this process has Keras on another backend than JAX, another process reads it.
 
@@ -34,9 +36,10 @@ def from_keras_file(path: Path, *, name: str | None = None) -> Network:
 
 
 def _make(path: Path) -> Network:
-    from asnet_mlir.frontends.keras_archive import check_keras_archive
+    if path.suffix == ".keras":
+        from asnet_mlir.frontends.keras_archive import check_keras_archive
 
-    check_keras_archive(path)
+        check_keras_archive(path)
     if _is_on_another_backend():
         from asnet_mlir.frontends.child import ChildModel
 
@@ -44,8 +47,13 @@ def _make(path: Path) -> Network:
     from asnet_mlir.frontends.keras import from_keras_model, import_keras
 
     keras = import_keras()
-    with described(f"{path}: Keras can't read it"):
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    if path.suffix == ".keras":
+        with described(f"{path}: Keras can't read it"):
+            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    else:
+        from asnet_mlir.frontends.keras_h5 import read_keras_h5
+
+        model = read_keras_h5(path, keras)
     try:
         return from_keras_model(model)
     except InputError as error:

@@ -16,6 +16,22 @@ __all__ = ["builtin_models", "load_model"]
 
 _LONGEST_NAME = 1000
 _MODULE_SUFFIXES = (".mlir", ".mlirbc")
+_PICKLE = (
+    "is a pickle, which runs code when it is loaded, and is never loaded; export the network "
+    "where it was trained: torch.onnx.export(model, example, 'net.onnx')"
+)
+_ARRAYS = "holds arrays without a network; "
+#: What to do with files that are no networks this program reads.
+_HINTS = {
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"), _PICKLE),
+    ".pt2": "is a program of torch.export; make an ONNX file of it, with PyTorch: "
+    "torch.onnx.export(torch.export.load(FILE), f='net.onnx')",
+    ".pb": "is a part of TensorFlow's; give the folder of a SavedModel",
+    ".json": "describes a network without weights; save both in one file (model.save('net.keras'))",
+    ".safetensors": _ARRAYS + "give the model as module:function",
+    ".npz": _ARRAYS + "give it as --weights of a .mlir file, or as DATA",
+    ".npy": _ARRAYS + "give the model as module:function",
+}
 
 
 def builtin_models() -> dict[str, Path]:
@@ -27,7 +43,7 @@ def load_model(model: Any, weights: str | Path | None = None) -> Network:
     """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
-      model: a built-in name, a `.keras`, `.tflite` or `.onnx` file, a SavedModel folder of
+      model: a built-in name, a `.keras`, `.h5`, `.tflite` or `.onnx` file, a SavedModel folder of
         TensorFlow, a StableHLO `.mlir` or `.mlirbc` file, a `.mlir` file of the forms `approx` or
         `bound`, `module:function` (see `from_module_function`), a Keras model, a `tf.function` or
         `tf.Module`, `(fn, example_args)` for JAX, or a `Network` itself.
@@ -57,7 +73,7 @@ def _load(model: Any, weights: str | Path | None) -> Network:
     if weights is not None:
         raise InputError(f"{text}: has its own weights; --weights is for .mlir and .mlirbc files")
     builtin = builtin_models()
-    if text in builtin or path.suffix == ".keras":
+    if text in builtin or path.suffix in (".keras", ".h5", ".hdf5"):
         from asnet_mlir.frontends.keras_file import from_keras_file
 
         return from_keras_file(builtin.get(text, path), name=path.stem)
@@ -77,11 +93,13 @@ def _load(model: Any, weights: str | Path | None) -> Network:
         from asnet_mlir.frontends.jax import from_module_function
 
         return from_module_function(text)
+    if path.suffix in _HINTS:
+        raise InputError(f"{text}: {_HINTS[path.suffix]}")
     near = difflib.get_close_matches(text, builtin, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else f"; built in: {', '.join(builtin) or 'none'}"
     raise InputError(
-        f"unknown model '{text}'{hint} (or name a .keras, .tflite, .onnx, .mlir or .mlirbc file, a "
-        "SavedModel folder or module:function)"
+        f"unknown model '{text}'{hint} (or name a .keras, .h5, .tflite, .onnx, .mlir or .mlirbc "
+        "file, a SavedModel folder or module:function)"
     )
 
 
