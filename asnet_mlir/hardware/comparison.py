@@ -238,6 +238,8 @@ def _use_of_engines(
 def _inside(bundle: Path, manifest: Mapping[str, Any]) -> layer_words.Layers:
     """Return what a bundle's layers should compute."""
     network, models, weights, _, _ = _software(bundle)
+    if manifest.get("kind") == "integers":
+        raise InputError(f"{bundle}: the layers of hardware on integer codes can't be compared yet")
     if manifest.get("kind") != "stream":
         return layer_words.machine_layers(network, models, weights, manifest.get("buffers", ()))
     lanes = manifest.get("lanes")

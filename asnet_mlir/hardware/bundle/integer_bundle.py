@@ -11,9 +11,9 @@ import numpy as np
 from asnet_mlir.hardware.bundle import observed
 from asnet_mlir.hardware.bundle.rom_images import rom_files
 from asnet_mlir.hardware.bundle.unit import CoreFiles
+from asnet_mlir.hardware.integers.code_graph import read_graph
 from asnet_mlir.hardware.integers.datapath import Unit
 from asnet_mlir.hardware.integers.design import Lanes, Stage, build
-from asnet_mlir.hardware.integers.graph import read_graph
 
 __all__ = ["contents"]
 

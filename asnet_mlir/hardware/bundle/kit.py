@@ -177,6 +177,7 @@ def files(
     bench_files = [f"{path}: {{file_type: systemVerilogSource}}" for path in observed]
     bench_files.append("tb/bench.cpp: {file_type: cppSource}")
     bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
+    is_integer = entries["kind"] == "integers"
     values = {
         "NAME": name,
         "VERSION": __version__,
@@ -184,6 +185,8 @@ def files(
         "TOP": name,
         "BENCH_TOP": bench_top,
         "BENCH_SV": " ".join(observed),
+        "WORDS": "codes" if is_integer else "32-bit words",
+        "MISSING": "0" if is_integer else "NaN",
         "INPUT_WORDS": entries["input_words"],
         "OUTPUT_WORDS": entries["output_words"],
         "SAMPLES": samples,

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from asnet_mlir.hardware.integers.graph import Tensor
+from asnet_mlir.hardware.integers.code_graph import Tensor
 
 __all__ = ["Step", "queue_depths"]
 

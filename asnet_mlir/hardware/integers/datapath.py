@@ -10,7 +10,7 @@ from typing import Any
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, as_unsigned, bounds
 
-__all__ = ["Datapath", "Rom", "Unit", "datapath", "literal"]
+__all__ = ["Datapath", "Rom", "Unit", "datapath", "given", "header", "instance", "literal"]
 
 #: What logic may take between two registers, and parts of it, in ns of ECP5 with routing.
 _BUDGET = 4.0
@@ -63,6 +63,16 @@ class Datapath:
     result: Interval
     roms: tuple[Rom, ...]
     units: Mapping[int, int]
+
+
+def header(has_roms: bool) -> str:
+    """Return the parameters of a module: where its ROMs are, if it has any."""
+    return ' #(\n  parameter RomFolder = "rom"\n)' if has_roms else ""
+
+
+def given(has_roms: bool) -> str:
+    """Return the parameters of an instance of such a module."""
+    return " #(.RomFolder(RomFolder))" if has_roms else ""
 
 
 def literal(value: int, width: int) -> str:
@@ -146,7 +156,7 @@ class _Pipeline:
         ]
         ports.append(f"  output logic signed [{width - 1}:0] y_o")
         steps = "".join(f"    {line}\n" for line in self._registers)
-        text = f'module {self._module} #(\n  parameter RomFolder = "rom"\n) (\n'
+        text = f"module {self._module}{header(bool(self._roms))} (\n"
         text += ",\n".join(ports) + "\n);\n\n"
         text += "".join(f"  {line}\n" for line in self._nets)
         if steps:
@@ -356,9 +366,9 @@ class _Pipeline:
         factor = -(-(1 << power) // divisor.single)
         wide = bits + factor.bit_length() + 2
         value = f"{wide}'({operands[0]})"
-        magnitude = f"(({value} < {literal(0, 2)}) ? -{value} : {value})"
+        magnitude = f"(({value} < {literal(0, wide)}) ? -{value} : {value})"
         quotient = f"(({magnitude} * {literal(factor, wide)}) >>> {power})"
-        return f"{found.width}'(({value} < {literal(0, 2)}) ? -{quotient} : {quotient})"
+        return f"{found.width}'(({value} < {literal(0, wide)}) ? -{quotient} : {quotient})"
 
     def _lookup(self, place: int, op: Scalar) -> _Signal:
         assert op.table is not None

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
-from asnet_mlir.hardware.integers.datapath import Rom, Unit, literal
-from asnet_mlir.hardware.integers.engines import Engine, map_engine, reduction, window_engine
-from asnet_mlir.hardware.integers.graph import (
+from asnet_mlir.hardware.integers.code_engines import Engine, map_engine, reduction, window_engine
+from asnet_mlir.hardware.integers.code_graph import (
     Access,
     Concat,
     Generic,
@@ -27,8 +25,10 @@ from asnet_mlir.hardware.integers.graph import (
     Tensor,
     inputs,
 )
+from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
+from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal
+from asnet_mlir.hardware.integers.loop_windows import Window, output_order, plan
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
-from asnet_mlir.hardware.integers.windows import Window, output_order, plan
 
 __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build"]
 
@@ -44,8 +44,8 @@ class Lanes:
     def __init__(self, texts: Sequence[str]) -> None:
         self._all, self._of = 1, {}
         for text in texts:
-            layer, _, number = text.rpartition("=")
-            if not re.fullmatch(r"[1-9]\d{0,5}", number):
+            layer, equals, number = text.rpartition("=")
+            if not re.fullmatch(r"[1-9]\d{0,5}", number, re.ASCII) or (equals and not layer):
                 raise InputError(f"lanes '{text}': give N or LAYER=N, N at least 1")
             if layer:
                 self._of[layer] = int(number)
@@ -162,6 +162,8 @@ class _Builder:
             if stage.engine is not None:
                 text = f"// Layer '{_printable(stage.layer)}'.\n{stage.engine.text}"
                 files[f"rtl/{stage.engine.module}.sv"] = text
+                for module, part in stage.engine.parts.items():
+                    files[f"rtl/{module}.sv"] = part
                 counts.update(stage.engine.units)
                 roms += stage.engine.roms
         words = self._graph.input.size
@@ -373,7 +375,7 @@ class _Builder:
         valid = ", ".join(f"{net}_valid" for net in reversed(nets))
         ready = ", ".join(f"{net}_ready" for net in reversed(nets))
         return (
-            f"  {stage.engine.module} #(.RomFolder(RomFolder)) {stage.name} (\n"
+            f"  {stage.engine.module}{given(bool(stage.engine.roms))} {stage.name} (\n"
             f"    .clk_i(clk), .rst_i(rst), {data}, .valid_i({{{valid}}}), .ready_o({{{ready}}}),\n"
             f"    .y_o({result}), .valid_o({result}_valid), .ready_i({result}_ready)\n  );"
         )
@@ -432,9 +434,7 @@ def _join(
         f"      {turn_bits}'d{k}: last = count_q == {bits}'d{size - 1};\n"
         for k, size in enumerate(inner)
     )
-    text = f"""module {top}_{name} #(
-  parameter RomFolder = "rom"
-) (
+    text = f"""module {top}_{name} (
   input  logic clk_i,
   input  logic rst_i,
 {ports}  input  logic [{count - 1}:0] valid_i,

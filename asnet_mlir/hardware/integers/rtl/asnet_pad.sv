@@ -52,7 +52,7 @@ module asnet_pad #(
         last_q   <= Size == 1;
       end else if (go) begin
         count_q  <= next;
-        inside_q <= {1'b0, next} >= (CountBits + 1)'(Low) && {1'b0, next} < (CountBits + 1)'(High);
+        inside_q <= int'({1'b0, next}) >= int'(Low) && int'({1'b0, next}) < int'(High);
         last_q   <= next == CountBits'(Size - 1);
       end
     end

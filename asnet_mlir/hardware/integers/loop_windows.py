@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.hardware.integers.graph import Access, Generic, Tensor, gathered
+from asnet_mlir.hardware.integers.code_graph import Access, Generic, Tensor, gathered
 
 __all__ = ["Window", "output_order", "plan"]
 

@@ -9,10 +9,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.hardware.integers.datapath import Datapath, Rom, Unit, datapath, instance, literal
-from asnet_mlir.hardware.integers.graph import Generic, gathered
+from asnet_mlir.hardware.integers.code_graph import Generic, gathered
+from asnet_mlir.hardware.integers.datapath import (
+    Datapath,
+    Rom,
+    Unit,
+    datapath,
+    given,
+    header,
+    instance,
+    literal,
+)
+from asnet_mlir.hardware.integers.loop_windows import Window, output_order
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
-from asnet_mlir.hardware.integers.windows import Window, output_order
 
 __all__ = ["Engine", "map_engine", "window_engine"]
 
@@ -28,11 +37,11 @@ class Engine:
 
     Attributes:
       module: its name; ports are `x0_i`, .., `y_o`, each with valid and ready.
-      text: its modules.
+      text: it.
+      parts: modules that it instantiates, by name.
       result: bounds of what it gives.
       roms: their contents.
       units: how often each bound core is in it.
-      multipliers: exact multiplications in it.
     """
 
     module: str
@@ -40,6 +49,7 @@ class Engine:
     result: Interval
     roms: tuple[Rom, ...]
     units: Mapping[int, int] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ def _function(
     width = path.result.width
     text += f"  logic signed [{width - 1}:0] f_y;\n"
     ports = "".join(f", .x{number}_i({source})" for number, source in enumerate(sources))
-    text += f"  {path.module} #(.RomFolder(RomFolder)) f (.clk_i(clk_i){ports}, .y_o(f_y));\n"
+    text += f"  {path.module}{given(bool(path.roms))} f (.clk_i(clk_i){ports}, .y_o(f_y));\n"
     return _Function(path, (*path.roms, *roms), text)
 
 
@@ -183,9 +193,7 @@ def map_engine(
         for k, one in enumerate(streams)
     )
     bits = depth.bit_length()
-    text = f"""module {design}_{name} #(
-  parameter RomFolder = "rom"
-) (
+    text = f"""module {design}_{name}{header(bool(function.roms))} (
   input  logic clk_i,
   input  logic rst_i,
 {ports}  input  logic [{count - 1}:0] valid_i,
@@ -210,10 +218,11 @@ endmodule
 """
     return Engine(
         f"{design}_{name}",
-        function.path.text + "\n" + text,
+        text,
         function.path.result,
         function.roms,
         function.path.units,
+        {function.path.module: function.path.text},
     )
 
 
@@ -368,18 +377,20 @@ class _WindowEngine:
         flight = -(-(_READ + self._term.latency + self._levels + latency + 8 + window.lanes)
                    // (window.depth + window.gap)) + 2  # fmt: skip
         depth = _power(max(4, window.lanes * flight))
+        reading = self._reading()
         text = "\n".join(
             [
-                self._term.text,
-                *([] if self._function is None else [self._function.path.text]),
                 self._header(result.width),
                 self._control(depth),
-                self._reading(),
+                reading,
                 self._sum_up(),
                 self._leave(depth, result.width),
                 "endmodule\n",
             ]
         )
+        parts = {self._term.module: self._term.text}
+        if self._function is not None:
+            parts[self._function.path.module] = self._function.path.text
         multiplicity = window.lanes * window.pack
         counts = {key: n * multiplicity for key, n in self._term.units.items()}
         if self._found.op is not None and self._found.op.instance is not None:
@@ -388,12 +399,10 @@ class _WindowEngine:
         if self._function is not None:
             for key, n in self._function.path.units.items():
                 counts[key] = counts.get(key, 0) + n
-        return Engine(f"{design}_{self._name}", text, result, tuple(self._roms), counts)
+        return Engine(f"{design}_{self._name}", text, result, tuple(self._roms), counts, parts)
 
     def _header(self, width: int) -> str:
-        return f"""module {self._design}_{self._name} #(
-  parameter RomFolder = "rom"
-) (
+        return f"""module {self._design}_{self._name}{header(bool(self._roms))} (
   input  logic clk_i,
   input  logic rst_i,
   input  logic signed [{self._x.width - 1}:0] x0_i,
@@ -522,7 +531,7 @@ class _WindowEngine:
         if self._node.start is not None:
             ports.append(f".x{len(self._node.operands)}_i(1'b0)")
         return (
-            f"  {self._term.module} #(.RomFolder(RomFolder)) term{lane}_{code} "
+            f"  {self._term.module}{given(bool(self._term.roms))} term{lane}_{code} "
             f"(.clk_i(clk_i), {', '.join(ports)}, .y_o({name}));\n"
         )
 

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hardware of networks on integer codes: every word, cycles, bounds, queues, what is refused."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+import asnet_mlir
+from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.program import from_program
+from asnet_mlir.hardware.integers.code_graph import Tensor
+from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
+from asnet_mlir.hardware.integers.design import Lanes
+from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, bounds, evaluate
+from asnet_mlir.quantized import Builder, Quantization
+
+RNG = np.random.default_rng(5)
+CODES = Quantization(np.array([0.05]), np.array([-3]))
+WIDE = Quantization(np.array([0.11]), np.array([4]))
+
+
+def weights(*shape):
+    quantization = Quantization(RNG.uniform(0.004, 0.02, shape[-1]), np.zeros(shape[-1], int))
+    return RNG.integers(-127, 128, shape).astype(np.int8), quantization
+
+
+def bias(channels):
+    return RNG.integers(-500, 500, channels).astype(np.int32)
+
+
+def residual(unsigned=False):
+    """Convolutions, a residual sum, pools, a dense layer and a softmax, of 6 x 6 x 2 codes."""
+    given = Quantization(CODES.scale, np.array([7]), signed=False) if unsigned else CODES
+    net = Builder("residual", (6, 6, 2), given)
+    same = ((1, 1), (1, 1))
+    x = net.conv2d(net.input, *weights(3, 3, 2, 4), bias(4), CODES, layer="a", padding=same)
+    y = net.conv2d(x, *weights(3, 3, 1, 4), None, WIDE, layer="b", padding=same, groups=4)
+    y = net.conv2d(y, *weights(3, 3, 4, 4), bias(4), WIDE, layer="c", padding=same)
+    x = net.add(x, y, CODES, layer="sum", activation=(-3, 127))
+    x = net.max_pool(x, (2, 2), layer="pool", strides=(2, 2))
+    x = net.average_pool(x, (3, 3), layer="mean", strides=(3, 3))
+    x = net.reshape(x, (4,), layer="flat")
+    x = net.dense(x, *weights(4, 5), bias(5), WIDE, layer="dense")
+    return from_program(net.program(net.softmax(x, WIDE, layer="softmax")))
+
+
+def dense(shape=(8,), channels=5):
+    net = Builder("dense", shape, CODES)
+    x = net.dense(net.input, *weights(shape[-1], channels), bias(channels), WIDE, layer="dense")
+    return from_program(net.program(x))
+
+
+def generated(network, tmp_path, binding=None, **options):
+    asnet_mlir.generate(network, binding, output=tmp_path / "bundle", **options)
+    return tmp_path / "bundle"
+
+
+def check(bundle, network, n=3):
+    """Simulate, and require every word and, where nothing else is faster, every cycle."""
+    low, high = network.input_format.range
+    x = RNG.integers(low, high + 1, (n, *network.input_shape)).astype(network.input_format.dtype)
+    result = asnet_mlir.simulate(bundle, (x, np.zeros(n, int)), stall_seed=0)
+    assert (result.mismatches, result.vector_mismatches) == (0, 0), result.differences
+    return result
+
+
+def test_every_word_of_all_kinds_of_layers(tmp_path):
+    network = residual()
+    bundle = generated(network, tmp_path, "muli=compressor42:N=8,SIGNED=1", lanes=["4"])
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert {entry["op"] for entry in manifest["instances"]} == {"muli"}
+    assert manifest["instances"][0]["count"] > 4
+    check(bundle, network)
+
+
+def test_cycles_are_predicted_and_lanes_shorten_them(tmp_path):
+    network = dense((12,), 10)
+    bundle = generated(network, tmp_path, lanes=["4"])
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    # 10 outputs of 12 terms, 4 at once, and a cycle between frames.
+    assert manifest["predicted_cycles_per_sample"] == 10 * 12 // 4 + 1
+    assert check(bundle, network, 9).cycles_per_sample == 31
+
+
+@pytest.mark.parametrize(
+    "name", ["addi", "subi", "muli", "andi", "maxsi", "shrsi", "divsi", "shli"]
+)
+def test_bounds_hold_what_ops_give(name):
+    amounts = name.startswith("sh")
+    second = Interval(1, 5) if amounts or name == "divsi" else Interval(-9, 4)
+    body = Body((Scalar("arg", (), 8), Scalar("arg", (), 8, number=1), Scalar(name, (0, 1), 8)), 2)
+    for low, high in itertools.combinations(range(-120, 121, 40), 2):
+        a, b = np.meshgrid(np.arange(low, high + 1), np.arange(second.low, second.high + 1))
+        values = evaluate(body, [a, b])
+        found = bounds(body, [Interval(low, high), second])[-1]
+        assert found.low <= values.min() and values.max() <= found.high
+
+
+def test_queue_of_the_short_branch_holds_what_the_long_one_needs():
+    fork, far, joined = Tensor((1, 64), 8), Tensor((1, 64), 8), Tensor((1, 64), 8)
+    each = np.arange(1, 65)
+    steps = [
+        Step([fork], far, [np.minimum(each + 20, 64)]),
+        Step([fork, far], joined, [each, each]),
+    ]
+    long, short = queue_depths(steps, fork, [0, 1])
+    assert long == 2 and 20 <= short < 20 + 100
+
+
+@pytest.mark.parametrize("text", ["0", "x", "dense=", "=4", "-1"])
+def test_lanes_that_are_no_number_are_refused(text):
+    with pytest.raises(InputError, match="lanes"):
+        Lanes([text])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"style": "shared"}, UnsupportedError, "style 'stream' only"),
+        ({"lanes": ["other=4"]}, InputError, "'other': no such layer; layers are dense"),
+        ({"clock_mhz": 100.0}, UnsupportedError, "no clock can be asked for"),
+    ],
+)
+def test_what_integer_hardware_refuses(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        generated(dense(), tmp_path, **options)
+    assert not (tmp_path / "bundle").exists()
