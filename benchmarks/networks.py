@@ -123,8 +123,11 @@ def keras_model(name: str) -> Any:
     model = getattr(keras.applications, name)(weights=None)
     rng = np.random.default_rng(0)
     for variable in model.weights:
-        if variable.path.rpartition("/")[2] in ("gamma", "moving_variance"):
+        role = variable.path.rpartition("/")[2]
+        if role in ("gamma", "moving_variance"):
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+        elif role in ("beta", "moving_mean"):  # else values would shrink to nothing
+            variable.assign(rng.uniform(-0.5, 0.5, variable.shape))
     return model
 
 
