@@ -120,7 +120,7 @@ def scaling() -> dict[str, Any]:
     session = Session(compiled, data)
     begin = time.perf_counter()
     for p in range(23):
-        session.accuracy(Binding.parse([f"mulf=fmul_trunc:P={p}"]))
+        session.value(Binding.parse([f"mulf=fmul_trunc:P={p}"]))
         configurations.append(
             {"configurations": p + 1, "seconds": round(time.perf_counter() - begin, 4)}
         )

@@ -13,6 +13,7 @@ from asnet_mlir.errors import InputError
 
 __all__ = [
     "DATA",
+    "METRIC",
     "MODEL",
     "Parser",
     "STRATEGY",
@@ -39,7 +40,11 @@ MODEL = (
 )
 DATA = (
     "mnist:test, svhn_synthetic:test, svhn:FOLDER, fashion_mnist:test or cifar10:FOLDER (or "
-    ":train; :N takes the first N samples), or FILE.npz with the arrays x and y"
+    ":train; :N takes the first N samples), or FILE.npz with the array x, and y with labels"
+)
+METRIC = (
+    "accuracy, top5 (topK), f1, auc, iou, mse, mae, psnr, snr, kl, or module:function; with :exact "
+    "beside the exact network's outputs; by default what data and output ask for"
 )
 STRATEGY = (
     "force how cores are computed, with equal bits: lifted, rows or models (sums of products of "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`asnet evaluate`: the accuracy of one configuration."""
+"""`asnet evaluate`: how good one configuration is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import asnet_mlir
 from asnet_mlir.cli.arguments import (
     DATA,
+    METRIC,
     STRATEGY,
     THREADS,
     Verbs,
@@ -30,12 +31,13 @@ def add(verbs: Verbs) -> None:
         verbs,
         "evaluate",
         run,
-        "accuracy of one configuration",
+        "accuracy, or another metric, of one configuration",
         network_arguments(),
         binding_arguments(),
         compensation_arguments(),
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
+    command.add_argument("--metric", metavar="M", help=METRIC)
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
     command.add_argument("--strategy", metavar="S", help=STRATEGY)
 
@@ -47,6 +49,7 @@ def run(options: Any) -> None:
         compensated(options, model_of(options.model, options.weights), binding),
         options.data,
         binding,
+        metric=options.metric,
         threads=options.threads,
         strategy=options.strategy,
     )
@@ -57,7 +60,12 @@ def run(options: Any) -> None:
         for one in result.contractions:
             passes = "" if one.passes is None else f", {one.passes} passes"
             print(f"{one.layer}: {one.products:,} products, {one.way}{passes}")
+    metric = result.metric
+    figure = f"{result.value:.4f}" if metric.unit == "%" else metric.show(result.value)
+    beside = " against the exact network's outputs" if metric.against_exact else ""
     print(
-        f"accuracy {result.accuracy:.4f} on {result.samples} samples in {result.seconds:.3f} s "
+        f"{metric.name} {figure}{beside} on {result.samples} samples in {result.seconds:.3f} s "
         f"(compiled in {result.compile_seconds:.2f} s), binding: {result.binding.label}"
     )
+    if result.binding.rules:
+        print(result.difference)

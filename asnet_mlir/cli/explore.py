@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`asnet explore`: the accuracy of every configuration of a design space."""
+"""`asnet explore`: how good every configuration of a design space is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import asnet_mlir
 from asnet_mlir.cli.arguments import (
     DATA,
+    METRIC,
     THREADS,
     Verbs,
     add_verb,
@@ -34,11 +35,12 @@ def add(verbs: Verbs) -> None:
         verbs,
         "explore",
         run,
-        "accuracy of every configuration of a design space",
+        "accuracy, or another metric, of every configuration of a design space",
         network_arguments(),
         binding_arguments(),
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
+    command.add_argument("--metric", metavar="M", help=METRIC)
     command.add_argument(
         "--constraints", required=True, metavar="FILE.json", help="the design space"
     )
@@ -68,10 +70,10 @@ def add(verbs: Verbs) -> None:
         help="pick the cheapest configuration within bounds, several joined by 'and'",
     )
     command.add_argument("--minimize", metavar="COST", help="what the choice goes by")
-    command.add_argument("--maximize", metavar="accuracy", help="what the choice goes by")
+    command.add_argument("--maximize", metavar="METRIC", help="what the choice goes by")
     command.add_argument("--save", metavar="FILE.json", help="where the chosen binding goes")
     command.add_argument(
-        "--plot", metavar="FILE.png", help="draw accuracy against parameters, or the front"
+        "--plot", metavar="FILE.png", help="draw the metric against parameters, or the front"
     )
     command.add_argument(
         "--early-stop",
@@ -97,6 +99,7 @@ def run(options: Any) -> None:
     from asnet_mlir.exploration import choose
     from asnet_mlir.exploration.criterion import Criterion
     from asnet_mlir.exploration.sweep_progress import ProgressDisplay
+    from asnet_mlir.metrics import metric_named
     from asnet_mlir.reports import exploration_table, has_axes, plot_accuracy, plot_front
 
     if options.store == "":
@@ -104,7 +107,10 @@ def run(options: Any) -> None:
     picks = options.choose is not None or options.minimize or options.maximize
     if options.save and not picks:
         raise InputError("--save needs --choose: it saves the chosen binding")
-    criterion = Criterion.parse(options.choose) if options.choose is not None else Criterion("", ())
+    metric = metric_named(options.metric) if options.metric is not None else None
+    criterion = Criterion("", ())
+    if options.choose is not None:
+        criterion = Criterion.parse(options.choose, metric)
     display = ProgressDisplay(criterion if picks else None, options.cost)
     quiet = options.json and not sys.stderr.isatty()
     try:
@@ -113,6 +119,7 @@ def run(options: Any) -> None:
             options.data,
             options.constraints,
             binding=binding_of(options),
+            metric=options.metric,
             tune_weights=True if options.tune_weights == "" else options.tune_weights,
             store=options.store,
             strategy=options.strategy,
@@ -165,14 +172,20 @@ def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:
         bound = f" for {bounds}" if bounds else ""
         print(
             f"chosen{bound}: {chosen.binding.label}, "
-            + ", ".join(_figure(name, value) for name, value in chosen.figures.items())
+            + ", ".join(_figure(chosen, name, value) for name, value in chosen.figures.items())
         )
 
 
-def _figure(name: str, value: float) -> str:
+def _figure(result: Any, name: str, value: float) -> str:
     """Return a figure for people."""
-    units = {"accuracy": "", "area": " LUT4", "delay": " ns", "energy": " LUT ns"}
-    return f"{name} {value:.4f}" if name == "accuracy" else f"{name} {value:,.0f}{units[name]}"
+    if name != result.metric.name:
+        units = {"area": " LUT4", "delay": " ns", "energy": " LUT ns"}
+        return f"{name} {value:,.0f}{units[name]}"
+    return (
+        f"{name} {value:.4f}"
+        if result.metric.unit == "%"
+        else (f"{name} {result.metric.show(value)}")
+    )
 
 
 def _repeats(options: Any) -> str:
@@ -187,6 +200,7 @@ def _repeats(options: Any) -> str:
         words.append("--axes")
     for name, default in (
         ("weights", None),
+        ("metric", None),
         ("binding", None),
         ("accumulator", None),
         ("strategy", "exhaustive"),

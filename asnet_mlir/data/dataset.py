@@ -95,11 +95,13 @@ class Samples:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples with their labels.
+    """Samples with what a network should say about them.
 
     Attributes:
       name, x, format: see `Samples`.
-      y: int64[n], class indices, none negative.
+      y: [n, ...], a target for each sample, or None: int64 for integers (class indices, or numbers)
+        and booleans, float32 or float64 for other numbers; none is NaN.  What they mean to an
+        output, a metric says.
 
     Raises:
       InputError: the arrays are not as described; the message names the first bad sample.
@@ -107,28 +109,30 @@ class Dataset:
 
     name: str
     x: np.ndarray
-    y: np.ndarray
+    y: np.ndarray | None
     format: NumberFormat = F32
 
     def __post_init__(self) -> None:
-        x, y = Samples(self.name, self.x, self.format).x, np.asarray(self.y)
-        if y.dtype.kind not in "iu" or y.shape != x.shape[:1]:
-            raise InputError(
-                f"{self.name}: 'y' must be {len(x)} class indices (integers), got {y.dtype} of "
-                f"shape {y.shape}"
-            )
-        for bad, what in ((y < 0, "is negative"), (y > np.iinfo(np.int64).max, "is too large")):
-            if bad.any():
-                first = int(np.argmax(bad))
-                raise InputError(f"{self.name}: the label of sample {first}, {y[first]}, {what}")
+        x = Samples(self.name, self.x, self.format).x
         object.__setattr__(self, "x", x)
-        object.__setattr__(self, "y", np.ascontiguousarray(y, np.int64))
+        if self.y is not None:
+            object.__setattr__(self, "y", _checked_targets(self.name, np.asarray(self.y), len(x)))
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, {len(self)} samples of {_text(self.x.shape[1:])})"
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def targets(self) -> np.ndarray:
+        """Return `y`.
+
+        Raises:
+          InputError: there is none.
+        """
+        if self.y is None:
+            raise InputError(f"{self.name}: has no labels; it needs an array 'y' beside 'x'")
+        return self.y
 
     @property
     def samples(self) -> Samples:
@@ -137,7 +141,8 @@ class Dataset:
 
     def head(self, count: int) -> Dataset:
         """Return the first `count` samples (all when there are fewer)."""
-        return Dataset(self.name, self.x[:count], self.y[:count], self.format)
+        y = None if self.y is None else self.y[:count]
+        return Dataset(self.name, self.x[:count], y, self.format)
 
     def converted(self, format: NumberFormat) -> Dataset:
         """Return the data with its numbers in another format.
@@ -158,6 +163,26 @@ class Dataset:
     def require_numbers(self) -> None:
         """Refuse data with NaNs, whose classification means nothing; see `Samples`."""
         self.samples.require_numbers()
+
+
+def _checked_targets(name: str, y: np.ndarray, samples: int) -> np.ndarray:
+    """Return targets in a dtype of `Dataset.y`, C order."""
+    if y.dtype.kind not in "biuf" or y.shape[:1] != (samples,):
+        raise InputError(
+            f"{name}: 'y' must be {samples} class indices or targets, one a sample, got {y.dtype} "
+            f"of shape {y.shape}"
+        )
+    if y.dtype.kind == "f":
+        y = y.astype(np.float32 if y.itemsize <= 4 else np.float64, copy=False)
+    elif y.size and y.max() > np.iinfo(np.int64).max:
+        first = int(np.argwhere(y > np.iinfo(np.int64).max)[0][0])
+        raise InputError(f"{name}: the label of sample {first}, {y.max()}, is too large")
+    else:
+        y = y.astype(np.int64, copy=False)
+    bad = np.isnan(y).reshape(samples, -1).any(axis=1)
+    if bad.any():
+        raise InputError(f"{name}: the target of sample {int(np.argmax(bad))} holds a NaN")
+    return np.ascontiguousarray(y)
 
 
 def _text(shape: tuple[int, ...]) -> str:

@@ -8,7 +8,7 @@
 | `svhn:FOLDER[:train\\|test\\|extra][:N]` | the real SVHN's cropped digits, from a user's files |
 | `fashion_mnist:[FOLDER:]train\\|test[:N]` | Fashion-MNIST, from its Debian package or a folder |
 | `cifar10:FOLDER[:train\\|test][:N]` | CIFAR-10, from a user's files of its binary version |
-| `FILE.npz[:N]` | the arrays `x` and `y` |
+| `FILE.npz[:N]` | the array `x`, and targets `y` where there are any |
 
 `:N` takes the first N samples.  Pixels of images are scaled to 0..1 for a network whose input is of
 a float format, and are 0..255 for one whose input is integers; for one of `i8` they are 128 less,
@@ -31,7 +31,7 @@ from asnet_mlir.data.cifar10 import PARTS as CIFAR10_PARTS
 from asnet_mlir.data.cifar10 import load_cifar10
 from asnet_mlir.data.dataset import Dataset, Samples
 from asnet_mlir.data.idx import labelled_images, parse_idx, read_idx
-from asnet_mlir.data.npz import load_npz, read_arrays
+from asnet_mlir.data.npz import read_arrays
 from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
 from asnet_mlir.data.svhn import load_svhn
 from asnet_mlir.data.svhn_synthetic import synthetic_svhn
@@ -58,11 +58,12 @@ _MNIST_HINT = "name the folder of MNIST's four files: mnist:FOLDER:train"
 
 
 def load_data(
-    name: str | Path | Dataset | tuple[Any, Any], format: NumberFormat | None = None
+    name: str | Path | Dataset | Samples | np.ndarray | tuple[Any, Any],
+    format: NumberFormat | None = None,
 ) -> Dataset:
     """Load the data set called `name` (see the module's text).
 
-    Arrays are data, too: a pair `(x, y)` as in `Dataset`.
+    Arrays are data, too: a pair `(x, y)` as in `Dataset`, or samples alone.
 
     Args:
       format: of the samples; by default that of a `Dataset`, and f32 of all else.
@@ -72,21 +73,29 @@ def load_data(
     """
     if isinstance(name, Dataset):
         return name.converted(format or name.format)
+    if isinstance(name, Samples):
+        return Dataset(name.name, name.x, None, format or name.format)
     format = format or F32
+    if isinstance(name, np.ndarray):
+        return Dataset("x", name, None, format)
     if isinstance(name, tuple | list) and len(name) == 2:
         x, y = map(np.asarray, name)
         return Dataset("(x, y)", x, y, format)
     if not isinstance(name, str | Path):
         raise InputError(
-            "data are a name such as mnist:test, a FILE.npz, a pair of arrays (x, y) or a Dataset, "
-            f"not {type(name).__name__}"
+            "data are a name such as mnist:test, a FILE.npz, an array x, a pair of arrays (x, y) "
+            f"or a Dataset, not {type(name).__name__}"
         )
     name = str(name)
     file = _npz_file(name)
     if file is not None:
         path, limit = file
-        data = load_npz(path, format)
-        return Dataset(name, *_first(name, (data.x, data.y), limit), format)
+        x, targets = read_arrays(path, format)
+        if targets is None:
+            (x,) = _first(name, (x,), limit)
+            return Dataset(name, x, None, format)
+        data = Dataset(name, x, targets, format)  # which has one for each sample
+        return data if limit is None else Dataset(name, *_first(name, (x, targets), limit), format)
     kind, _, rest = name.partition(":")
     if kind not in _READERS:
         raise InputError(
@@ -115,19 +124,8 @@ def load_samples(
     Raises:
       InputError: see `load_data`.
     """
-    if isinstance(data, Samples):
-        return Samples(data.name, data.x, format or data.format), None
-    if isinstance(data, np.ndarray):
-        return Samples("x", data, format or F32), None
-    file = _npz_file(str(data)) if isinstance(data, str | Path) else None
-    if file is not None:
-        path, limit = file
-        x, y = read_arrays(path, format or F32)
-        if y is None:
-            (x,) = _first(str(data), (x,), limit)
-            return Samples(str(data), x, format or F32), None
-    labelled = load_data(data, format)
-    return labelled.samples, labelled.y
+    loaded = load_data(data, format)
+    return loaded.samples, loaded.y
 
 
 def _npz_file(name: str) -> tuple[Path, str | None] | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data in an `.npz` file: the array `x`, and labels `y`; nothing pickled."""
+"""Data in an `.npz` file: the array `x`, and targets `y` where there are any; nothing pickled."""
 
 from __future__ import annotations
 
@@ -10,27 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from asnet_mlir.data.dataset import Dataset
 from asnet_mlir.data.limits import gigabytes, memory_bytes
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import BF16, F32, NumberFormat
 
-__all__ = ["load_npz", "read_arrays"]
-
-
-def load_npz(path: Path, format: NumberFormat = F32) -> Dataset:
-    """Read a data set.
-
-    Args:
-      format: of its samples.
-
-    Raises:
-      InputError: the file is missing, damaged, too large, or not as described in `Dataset`.
-    """
-    x, y = read_arrays(path, format)
-    if y is None:
-        raise InputError(f"{path}: lacks the array 'y'; it must hold 'x' and 'y'")
-    return Dataset(str(path), x, y, format)
+__all__ = ["read_arrays"]
 
 
 def read_arrays(path: Path, format: NumberFormat = F32) -> tuple[np.ndarray, np.ndarray | None]:
@@ -72,7 +56,12 @@ def _check_sizes(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
         if "x.npy" not in members:
-            raise InputError(f"{path}: lacks the array 'x'; it must hold 'x' and 'y'")
+            raise InputError(f"{path}: lacks the array 'x' (and 'y', with labels)")
+        others = sorted(name.removesuffix(".npy") for name in members if name != "x.npy")
+        if others and "y.npy" not in members:
+            raise InputError(
+                f"{path}: holds {', '.join(others)} beside 'x'; labels are read from the array 'y'"
+            )
         for name in ("x", "y"):
             if f"{name}.npy" not in members:
                 continue

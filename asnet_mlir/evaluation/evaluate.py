@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accuracy of one configuration."""
+"""How good one configuration is, by a metric and beside the exact network."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import ensure_checked
-from asnet_mlir.data import Dataset, load_data
-from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.accuracy import right_samples
+from asnet_mlir.data import Dataset, Samples, load_data
 from asnet_mlir.evaluation.contractions import parse_strategy
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
 from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.frontends import load_model
+from asnet_mlir.metrics import Difference, Judge, Metric, Output, finite, make_judge
 from asnet_mlir.worker import in_mlir_process
 
-__all__ = ["Evaluation", "accuracy", "evaluate", "prepare_data"]
+__all__ = ["Evaluation", "evaluate", "judge_of", "prepare_data"]
 
 
 @dataclass(frozen=True)
@@ -45,24 +44,38 @@ class Evaluation:
     """What one configuration reaches.
 
     Attributes:
-      accuracy: 0..1, the share of samples whose largest output is their label's; the lowest index
-        wins ties, and an output row with a NaN counts as wrong.
+      value: the figure of the metric; an accuracy is in 0..1.
       seconds: of running the samples, compilation apart.
       compile_seconds: of compiling the configuration.
+      metric: what judged it.
+      difference: from the same network with exact arithmetic.
       contractions: how sums of products of 8-bit codes are computed, layer by layer.
     """
 
     binding: Binding
-    accuracy: float
+    value: float
     samples: int
     seconds: float
     compile_seconds: float
+    metric: Metric
+    difference: Difference
     contractions: tuple[Contracted, ...] = ()
 
+    @property
+    def accuracy(self) -> float:
+        """The accuracy, 0..1, where that is the metric."""
+        if self.metric.name != "accuracy":
+            raise AttributeError(f"the metric is {self.metric.name}; its figure is 'value'")
+        return self.value
+
     def to_json(self) -> dict[str, Any]:
-        """Return the evaluation as JSON values."""
+        """Return the evaluation as JSON values; None stands for an infinite figure."""
         return {
-            "accuracy": self.accuracy,
+            self.metric.name: finite(self.value),
+            "metric": self.metric.name,
+            "larger_is_better": self.metric.larger_is_better,
+            "against": "exact" if self.metric.against_exact else "targets",
+            "difference": self.difference.to_json(),
             "samples": self.samples,
             "seconds": self.seconds,
             "compile_seconds": self.compile_seconds,
@@ -71,50 +84,45 @@ class Evaluation:
         }
 
 
-def accuracy(outputs: np.ndarray, labels: np.ndarray) -> float:
-    """Return the share of rows of [n, classes] that `right_samples` counts as right."""
-    return float(np.mean(right_samples(outputs, labels)))
-
-
-def prepare_data(data: str | Path | Dataset | tuple[Any, Any], network: Any) -> Dataset:
-    """Load `data` and fit it to the network's input, its format included, and classes.
+def prepare_data(data: Any, network: Any) -> Dataset:
+    """Load `data`, whatever `load_data` takes, and fit it to the network's input and its format.
 
     Raises:
-      InputError: unknown data, samples of another shape or with NaNs, labels that are not output
-        indices.
+      InputError: unknown data, samples of another shape or with NaNs.
     """
     dataset = load_data(data, network.input_format).shaped(network.input_shape)
     dataset.require_numbers()
-    if len(network.output_shape) != 1:
-        raise InputError(
-            f"{network.name}: accuracy needs one output a class, the output's shape is "
-            f"{network.output_shape}"
-        )
-    classes = network.output_shape[0]
-    if dataset.y.max() >= classes:
-        first = int(np.argmax(dataset.y >= classes))
-        raise InputError(
-            f"{dataset.name}: the label of sample {first} is {dataset.y[first]}, the network has "
-            f"the classes 0..{classes - 1}"
-        )
     return dataset
+
+
+def judge_of(metric: str | Metric | None, dataset: Dataset, network: Any) -> Judge:
+    """Return what judges the network's outputs for data; see `make_judge`.
+
+    Raises:
+      InputError: the metric, or no metric, can judge these outputs by these targets.
+    """
+    output = Output(network.output_shape, network.output_format)
+    return make_judge(metric, dataset.y, output, f"{network.name} on {dataset.name}")
 
 
 @in_mlir_process(load=load_model)
 def evaluate(
     model: Any,
-    data: str | Path | Dataset | tuple[Any, Any],
+    data: str | Path | Dataset | Samples | np.ndarray | tuple[Any, Any],
     binding: Any = None,
     *,
+    metric: str | Metric | None = None,
     threads: int | None = None,
     strategy: str | None = None,
 ) -> Evaluation:
-    """Compile `model` under `binding` and measure its accuracy on `data`.
+    """Compile `model` under `binding` and measure how good it is on `data`.
 
     Args:
       model: whatever `load_model` takes.
-      data: whatever `load_data` takes.
+      data: whatever `load_data` takes; without labels, the exact network's outputs stand for them.
       binding: which instances compute which ops, whatever `Binding.of` takes; exact without.
+      metric: as `metric_named` takes it; by default what data and output ask for
+        (`default_metric`).
       threads: see `Evaluator`.
       strategy: force how cores are computed (`parse_strategy`); all give the same bits.
 
@@ -124,6 +132,7 @@ def evaluate(
     forced, way = parse_strategy(strategy)
     network = load_model(model)
     dataset = prepare_data(data, network)
+    judge = judge_of(metric, dataset, network)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()
@@ -133,12 +142,18 @@ def evaluate(
     outputs = evaluator.outputs(dataset.x)
     end = time.perf_counter()
     check_first_samples(native, dataset.x)
+    exact = outputs
+    if binding.rules:
+        exact = Evaluator(native.without_binding(), threads=threads).outputs(dataset.x)
+    judge = judge.resolved(exact)
     return Evaluation(
         evaluator.binding,
-        accuracy(outputs, dataset.y),
+        judge.value(outputs),
         len(dataset),
         end - compiled,
         compiled - begin,
+        judge.metric,
+        Difference.of(outputs, exact),
         tuple(
             Contracted(layer, "rows" if one.passes is None else "lifted", one.passes, one.products)
             for layer, one in evaluator.contractions

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +101,14 @@ class CompiledNetwork:
     def native_stages(self) -> int:
         """How many stages native code was made of, or loaded from the cache, so far."""
         return self.backend.compiled
+
+    def without_binding(self) -> CompiledNetwork:
+        """Return the network with what it is bound to itself made exact; native code is shared."""
+        if self.network.binding is None:
+            return self
+        plain = copy.copy(self)
+        plain.network = replace(self.network, binding=None, missing=())
+        return plain
 
     def bind(self, binding: Binding) -> tuple[Compiled, ...]:
         """Return the stages under `binding` (see `Network.complete`), compiled.

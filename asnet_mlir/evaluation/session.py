@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.data import Dataset
-from asnet_mlir.evaluation.accuracy import right_samples
 from asnet_mlir.evaluation.backend import Compiled, Weights
-from asnet_mlir.evaluation.evaluator import CompiledNetwork, checked_threads
+from asnet_mlir.evaluation.evaluate import judge_of
+from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator, checked_threads
+from asnet_mlir.metrics import Difference, Judge
 from asnet_mlir.native.objects import aligned
 from asnet_mlir.support.cache import content_hash
 
@@ -39,6 +41,7 @@ class Session:
         dataset: Dataset,
         *,
         threads: int | None = None,
+        judge: Judge | None = None,
         weights_of: Callable[[Binding], Mapping[str, np.ndarray]] | None = None,
     ) -> None:
         """Prepare a session.
@@ -47,9 +50,11 @@ class Session:
           model: whatever `load_model` takes, or a `CompiledNetwork`.
           dataset: samples of the network's shape and format (`prepare_data`).
           threads: see `Evaluator`.
+          judge: decides how good outputs are; by default what `judge_of` makes of the data.
           weights_of: gives the weights that another binding changes, by name; none by default.
         """
         self._weights_of = weights_of
+        self._given_judge = judge
         self.compiled = model if isinstance(model, CompiledNetwork) else CompiledNetwork(model)
         self.dataset = dataset
         self.threads = checked_threads(threads)
@@ -112,16 +117,25 @@ class Session:
         offset = start - first * compiled.block
         return y[offset : offset + stop - start]
 
-    def right(
-        self, binding: Binding | None = None, start: int = 0, stop: int | None = None
-    ) -> np.ndarray:
-        """Return bool[stop - start]: the samples that `right_samples` counts as right."""
-        outputs = self.outputs(binding, start, stop)
-        return right_samples(outputs, self.dataset.y[start : start + len(outputs)])
+    @cached_property
+    def exact(self) -> np.ndarray:
+        """The outputs of all samples with exact arithmetic everywhere, [n, *output_shape]."""
+        evaluator = Evaluator(self.compiled.without_binding(), threads=self.threads)
+        return evaluator.outputs(self.dataset.x)
 
-    def accuracy(self, binding: Binding | None = None) -> float:
-        """Return the share of all samples that are right."""
-        return float(np.mean(self.right(binding)))
+    @cached_property
+    def judge(self) -> Judge:
+        """What decides how good outputs are; it knows the exact network's."""
+        judge = self._given_judge or judge_of(None, self.dataset, self.compiled.network)
+        return judge.resolved(self.exact)
+
+    def value(self, binding: Binding | None = None) -> float:
+        """Return the figure of the metric for all samples."""
+        return self.judge.value(self.outputs(binding))
+
+    def difference(self, outputs: np.ndarray) -> Difference:
+        """Return how outputs of all samples differ from the exact network's."""
+        return Difference.of(outputs, self.exact)
 
     def _keys(self, stages: Iterable[Compiled], weights: Weights) -> dict[int, str]:
         """Return a hash of what decides each value, by number."""

@@ -26,9 +26,10 @@ from asnet_mlir.data import Dataset
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.session import Session
-from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.early_stop import StoppingRule
 from asnet_mlir.exploration.origin import program_version
 from asnet_mlir.exploration.runner import Measurement, measure
+from asnet_mlir.metrics import Judge
 from asnet_mlir.network import ApproxTexts, Network
 from asnet_mlir.support.cache import content_hash
 
@@ -128,8 +129,17 @@ def _version() -> str:
 class _Work:
     """What a worker process evaluates configurations with."""
 
-    def __init__(self, network: Network, dataset: Dataset, stop: EarlyStop | None, threads: int):
-        self._make: Callable[[], Session] = lambda: Session(network, dataset, threads=threads)
+    def __init__(
+        self,
+        network: Network,
+        dataset: Dataset,
+        judge: Judge,
+        stop: StoppingRule | None,
+        threads: int,
+    ) -> None:
+        self._make: Callable[[], Session] = lambda: Session(
+            network, dataset, threads=threads, judge=judge
+        )
         self._session: Session | None = None
         self._stop = stop
         self._lock = threading.Lock()
@@ -155,17 +165,19 @@ class ClusterRunner:
         client: Any,
         compiled: CompiledNetwork,
         dataset: Dataset,
-        stop: EarlyStop | None = None,
+        judge: Judge,
+        stop: StoppingRule | None = None,
         threads: int | None = None,
     ) -> None:
         """Prepare what travels to the workers.
 
         Args:
           client: what `connect` returned; closed at the end.
+          judge: of the dataset's outputs; a metric of the user's own is imported by the workers.
           threads: of one evaluation on a worker; by default one per processor of its machine.
         """
         self._client = client
-        self._work = (_portable(compiled), dataset, stop, threads)
+        self._work = (_portable(compiled), dataset, judge, stop, threads)
         self._alone_since: float | None = None
         self._is_gone = False
         self._unsilence: Callable[[], None] = lambda: None
@@ -184,10 +196,10 @@ class ClusterRunner:
                 from asnet_mlir.evaluation.evaluator import default_threads
                 from asnet_mlir.exploration import cluster
 
-                network, dataset, stop, threads = self.work
+                network, dataset, judge, stop, threads = self.work
                 with cluster._LOCK:
                     cluster._STUDIES[self.study] = cluster._Work(
-                        network, dataset, stop, threads or default_threads()
+                        network, dataset, judge, stop, threads or default_threads()
                     )
 
             def teardown(self, worker: Any) -> None:

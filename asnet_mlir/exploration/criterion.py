@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bounds on the figures of a configuration: `accuracy>=0.9 and area<=2000`."""
+"""Bounds on the figures of a configuration: `accuracy>=0.9 and area<=2000`, `psnr>=30`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.metrics import METRICS, Metric, is_metric_name, metric_named
 
-__all__ = ["COSTS", "FIGURES", "Bound", "Criterion"]
+__all__ = ["COSTS", "Bound", "Criterion"]
 
 #: What a configuration costs; the units are in `exploration.costs`.
 COSTS = ("area", "delay", "energy")
-FIGURES = ("accuracy", *COSTS)
 
 _RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -24,12 +24,12 @@ _RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     "<": operator.lt,
 }
-_BOUND = re.compile(r"\s*([a-z]+)\s*(>=|>|<=|<)\s*([0-9][0-9.eE+-]*)\s*(%?)\s*", re.ASCII)
+_BOUND = re.compile(r"\s*([^\W\d]\w*)\s*(>=|>|<=|<)\s*(-?\.?[0-9][0-9.eE+-]*)\s*(%?)\s*")
 
 
 @dataclass(frozen=True)
 class Bound:
-    """One bound: `figure relation limit`; the limit of an accuracy is in 0..1."""
+    """One bound: `figure relation limit`; the limit of a share is in 0..1."""
 
     figure: str
     relation: str
@@ -52,12 +52,16 @@ class Criterion:
     bounds: tuple[Bound, ...]
 
     @classmethod
-    def parse(cls, text: str) -> Criterion:
+    def parse(cls, text: str, metric: Metric | None = None) -> Criterion:
         """Read bounds joined by `and`, such as `accuracy>=90% and area<=2000`.
+
+        Args:
+          metric: what judges, where that is known already; else bounds may be on any one.
 
         Raises:
           InputError: what can't be read, or a figure that there is not.
         """
+        figures = (*(METRICS if metric is None else [metric.name]), *COSTS)
         bounds = []
         for part in re.split(r"\band\b|&&?|,", text):
             match = _BOUND.fullmatch(part)
@@ -70,12 +74,13 @@ class Criterion:
                     f"'{text}': write a bound as accuracy>=0.9, several joined by 'and'"
                 )
             figure = match[1]
-            if figure not in FIGURES:
-                near = difflib.get_close_matches(figure, FIGURES, n=1, cutoff=0.3)
-                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(FIGURES)}"
+            if figure not in figures and not is_metric_name(figure):
+                near = [one for one in figures if one.startswith(figure)]
+                near += difflib.get_close_matches(figure, figures, n=1, cutoff=0.3)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(figures)}"
                 raise InputError(f"'{text}': unknown figure '{figure}'; {hint}")
-            if match[4] and figure != "accuracy":
-                raise InputError(f"'{text}': only an accuracy is in per cent")
+            if match[4] and not _is_share(figure, metric):
+                raise InputError(f"'{text}': the {figure} is not in per cent, only a share is")
             bounds.append(Bound(figure, match[2], limit / 100 if match[4] else limit))
         return cls(text, tuple(bounds))
 
@@ -89,30 +94,61 @@ class Criterion:
         Raises:
           InputError: the message says which option gives the figure.
         """
-        known = {"accuracy", *(COSTS if cost == "energy" else (cost,))}
+        known = COSTS if cost == "energy" else (cost,)
         for bound in self.bounds:
-            if bound.figure not in known:
+            if bound.figure in COSTS and bound.figure not in known:
                 raise InputError(
                     f"'{self.text}': the {bound.figure} is not known with --cost {cost}; give "
                     f"--cost {'energy, which gives all' if cost != 'none' else bound.figure}"
                 )
 
     @property
-    def accuracy_bounds(self) -> tuple[Bound, ...]:
-        """The lower bounds on the accuracy."""
-        return tuple(b for b in self.bounds if b.figure == "accuracy" and b.relation[0] == ">")
+    def metric_name(self) -> str | None:
+        """The metric that bounds are on; None where none is.
 
-    def accurate(self, accuracy: float) -> bool:
-        """Whether the lower bounds on the accuracy hold."""
-        return all(bound.holds(accuracy) for bound in self.accuracy_bounds)
+        Raises:
+          InputError: they are on several.
+        """
+        names = list(dict.fromkeys(b.figure for b in self.bounds if b.figure not in COSTS))
+        if len(names) > 1:
+            raise InputError(f"'{self.text}': bounds are on one metric, not on {names}")
+        return names[0] if names else None
 
-    def least_correct(self, samples: int) -> int:
+    def check_metric(self, metric: Metric) -> None:
+        """Refuse bounds on another metric than the one that judges.
+
+        Raises:
+          InputError: naming both.
+        """
+        name = self.metric_name
+        if name is not None and name != metric.name:
+            raise InputError(
+                f"'{self.text}': the metric is {metric.name}; give --metric {name}, or a bound on "
+                f"the {metric.name}"
+            )
+
+    def metric_bounds(self, metric: Metric) -> tuple[Bound, ...]:
+        """The bounds that a better figure of the metric satisfies the sooner."""
+        sign = ">" if metric.larger_is_better else "<"
+        return tuple(b for b in self.bounds if b.figure == metric.name and b.relation[0] == sign)
+
+    def good(self, value: float, metric: Metric) -> bool:
+        """Whether a figure of the metric is good enough (`metric_bounds`)."""
+        return all(bound.holds(value) for bound in self.metric_bounds(metric))
+
+    def least_correct(self, samples: int, metric: Metric) -> int:
         """Return how many of `samples` must be right; `samples + 1` when all are not enough."""
         low, high = 0, samples + 1
-        while low < high:  # `accurate` is monotonic
+        while low < high:  # `good` is monotonic
             middle = (low + high) // 2
-            if self.accurate(middle / samples):
+            if self.good(middle / samples, metric):
                 high = middle
             else:
                 low = middle + 1
         return low
+
+
+def _is_share(figure: str, metric: Metric | None) -> bool:
+    if figure in COSTS:
+        return False
+    return (metric or metric_named(figure)).unit == "%"

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When an evaluation may stop: its accuracy is below the bound, with a stated confidence.
+"""When an evaluation may stop: its figure will not satisfy the bound, with a stated confidence.
 
-The samples are looked at in an order that a seed draws once for all configurations.  After n of
-the N samples, k of them right, the number right among all N is hypergeometric: with K right in all,
+**Shares of right samples** (`EarlyStop`).  The samples are looked at in an order that a seed draws
+once for all configurations.  After n of the N samples, k of them right, the number right among all
+N is hypergeometric: with K right in all,
 
     P(at most k right among n) = sum over i <= k of C(K, i) C(N - K, n - i) / C(N, n),
 
@@ -11,11 +12,15 @@ or fewer with at most the probability at K = K0.  Where that is no more than alp
 looks planned beforehand, the evaluation stops.  By the union bound over the looks, a configuration
 that does reach the bound is stopped with a probability of at most alpha = 1 - confidence, over the
 draw of the order; nothing is assumed about the data.
+
+**Means of errors** that are not negative (`ErrorStop`).  What was summed of some samples only grows
+with the others: where it is above N times the bound, the mean is, for certain.
 """
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,7 +28,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError
 
-__all__ = ["EarlyStop"]
+__all__ = ["EarlyStop", "ErrorStop", "StoppingRule"]
 
 #: Shares of the samples after which is looked.
 _LOOKS = (1 / 64, 1 / 32, 1 / 16, 3 / 32, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2, 3 / 4)
@@ -33,18 +38,18 @@ _WHOLE = 16
 
 
 @dataclass(frozen=True)
-class EarlyStop:
+class StoppingRule(ABC):
     """The stopping rule of one sweep.
 
     Attributes:
       samples: N, of the whole data set.
-      needed: K0, how many of them must be right.
-      confidence: 0.5 <= confidence < 1, that a stopped configuration does not reach K0.
+      needed: what the metric must reach: for shares K0, how many samples must be right.
+      confidence: that a stopped configuration does not reach it, as the user gave it.
       seed: of the order of the samples.
     """
 
     samples: int
-    needed: int
+    needed: float
     confidence: float
     seed: int = 0
 
@@ -56,9 +61,22 @@ class EarlyStop:
             )
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Names the rule in the store: two rules of one name stop at the same place."""
-        return f"1 {self.samples} {self.needed} {self.confidence!r} {self.seed}"
+
+    @property
+    @abstractmethod
+    def bound(self) -> float:
+        """The figure of the metric that must be reached."""
+
+    @abstractmethod
+    def stops(self, look: int, counts: np.ndarray) -> bool:
+        """Whether an evaluation ends at a look, by its number.
+
+        Args:
+          counts: of the samples so far, a number each, in the order in which they are looked at.
+        """
 
     @cached_property
     def order(self) -> np.ndarray:
@@ -71,6 +89,24 @@ class EarlyStop:
         counts = {_WHOLE * math.ceil(share * self.samples / _WHOLE) for share in _LOOKS}
         return tuple(sorted(n for n in counts if _FEWEST <= n < self.samples))
 
+
+@dataclass(frozen=True)
+class EarlyStop(StoppingRule):
+    """The rule for shares of right samples; a count is 0 or 1."""
+
+    needed: int
+
+    @property
+    def name(self) -> str:
+        return f"1 {self.samples} {self.needed} {self.confidence!r} {self.seed}"
+
+    @property
+    def bound(self) -> float:
+        return self.needed / self.samples
+
+    def stops(self, look: int, counts: np.ndarray) -> bool:
+        return int(counts.sum()) <= self.thresholds[look]
+
     @cached_property
     def thresholds(self) -> tuple[int, ...]:
         """Per look, stop at so many right or fewer; -1 where no count is small enough."""
@@ -78,6 +114,30 @@ class EarlyStop:
             return ()
         level = (1 - self.confidence) / len(self.looks)
         return tuple(_most_right(self.samples, self.needed, looked, level) for looked in self.looks)
+
+
+@dataclass(frozen=True)
+class ErrorStop(StoppingRule):
+    """The rule for means of errors; a count is 0 or more.
+
+    Attributes:
+      strict: whether the mean must be below `needed` rather than at most that.
+    """
+
+    strict: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"error 1 {self.samples} {self.needed!r} {self.strict} {self.seed}"
+
+    @property
+    def bound(self) -> float:
+        return self.needed
+
+    def stops(self, look: int, counts: np.ndarray) -> bool:
+        # Rounded as the whole sum will be, which is never less than a part of it.
+        least = math.fsum(counts) / self.samples
+        return least > self.needed or (self.strict and least == self.needed)
 
 
 def _most_right(samples: int, needed: int, looked: int, level: float) -> int:

@@ -17,7 +17,7 @@ from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES
 from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.evaluation.evaluate import judge_of, prepare_data
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.evaluation.session import Session
@@ -25,7 +25,7 @@ from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
 from asnet_mlir.exploration.costs import check_cost, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
-from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.early_stop import EarlyStop, ErrorStop, StoppingRule
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.exploration.measurer import BudgetSpent, Measurer, Study
 from asnet_mlir.exploration.origin import Origin, origin_of
@@ -41,6 +41,7 @@ from asnet_mlir.exploration.space import DesignSpace
 from asnet_mlir.exploration.store import (
     DatasetRecord,
     LayerRecord,
+    MetricRecord,
     NetworkRecord,
     Store,
     StudyRecord,
@@ -50,6 +51,8 @@ from asnet_mlir.exploration.store import (
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.exploration.sweep_progress import Progress
 from asnet_mlir.frontends import load_model
+from asnet_mlir.metrics import Judge, Metric, is_metric_name, metric_named
+from asnet_mlir.metrics.class_metrics import Accuracy
 from asnet_mlir.network import ApproxTexts
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.interrupts import Interrupts
@@ -68,6 +71,7 @@ def explore(
     constraints: str | Path | Mapping[str, Any] | Constraints,
     *,
     binding: Any = None,
+    metric: str | Metric | None = None,
     tune_weights: Any = None,
     store: str | Path | None = None,
     strategy: str = "exhaustive",
@@ -85,14 +89,16 @@ def explore(
     cost_progress: Callable[[int, int, str], None] | None = None,
     command: str | None = None,
 ) -> Exploration:
-    """Measure accuracy (and cost) of configurations that the constraints span.
+    """Measure how good (and how costly) configurations are that the constraints span.
 
     Args:
       model: whatever `load_model` takes.
-      data: whatever `load_data` takes.
+      data: whatever `load_data` takes; without labels, the exact network's outputs stand for them.
       constraints: a constraints file, its content, or what `load_constraints` returned.
       binding: rules that hold in every configuration where the constraints say nothing, whatever
         `Binding.of` takes.
+      metric: what judges them, as `metric_named` takes it; by default the one that `choose` has a
+        bound on, else what data and output ask for (`default_metric`).
       tune_weights: evaluate every configuration with weights tuned for it (`tune_weights`), for the
         codes of these data, or with True for all codes alike; not with `scheduler`.
       store: an SQLite file that keeps the results; those in it already are not computed again.
@@ -102,11 +108,12 @@ def explore(
         `DEFAULT_BUDGET` for the others.
       seed: of the strategy and of early stopping.
       cost: `area`, `delay`, `energy` (which gives all three) or `none` (`exploration.costs`).
-      choose: bounds on the choice, which the strategies look for: `accuracy>=0.9 and area<=2000`.
+      choose: bounds on the choice, which the strategies look for: `accuracy>=0.9 and area<=2000`,
+        `psnr>=30`.
       minimize, maximize: see `choose` in `exploration.results`.
       only_axes: leave out configurations that approximate more than one variable.
-      early_stop: stop evaluations whose accuracy is below the bound with this confidence, such as
-        0.999; off by default (`exploration.early_stop`).
+      early_stop: stop evaluations that do not reach the bound with this confidence, such as 0.999;
+        for shares of right samples and means of errors; off by default (`exploration.early_stop`).
       scheduler: address of a Dask scheduler whose workers evaluate.
       threads: see `Evaluator`.
       progress: called after each configuration, once its result is stored.
@@ -125,6 +132,7 @@ def explore(
     """
     options = _Options(
         Binding.of(binding),
+        metric,
         tune_weights,
         store,
         strategy,
@@ -149,6 +157,7 @@ class _Options:
     """What `explore` takes, and what follows from it alone; made, it is checked."""
 
     binding: Binding
+    given_metric: str | Metric | None
     tuned: Any
     store: str | Path | None
     strategy: str
@@ -177,13 +186,31 @@ class _Options:
             self.criterion.check_costs(self.cost)
         if self.tuned is not None and self.scheduler is not None:
             raise InputError("weights are tuned in this process; give no scheduler")
-        check_objective(self.cost, self.minimize, self.maximize)
+        check_objective(self.cost, self.minimize, self.maximize, self.metric or Accuracy())
         check_store(self.store)
 
     @cached_property
     def criterion(self) -> Criterion | None:
         """The bounds on the choice."""
-        return Criterion.parse(self.choose) if self.choose is not None else None
+        given = self._given
+        return Criterion.parse(self.choose, given) if self.choose is not None else None
+
+    @cached_property
+    def _given(self) -> Metric | None:
+        return (
+            metric_named(self.given_metric)
+            if isinstance(self.given_metric, str)
+            else (self.given_metric)
+        )
+
+    @cached_property
+    def metric(self) -> Metric | None:
+        """The metric that is asked for; None where data and output decide."""
+        if self._given is not None:
+            return self._given
+        asked = [self.criterion.metric_name if self.criterion else None]
+        asked += [one for one in (self.minimize, self.maximize) if one and is_metric_name(one)]
+        return next((metric_named(name) for name in asked if name), None)
 
     @property
     def budget(self) -> int | None:
@@ -197,7 +224,9 @@ class _Options:
         axes = 1 + sum(len(v.choices) - 1 for v in space.variables)
         return min(axes if self.only_axes else space.size, self.budget or space.size)
 
-    def record(self, study: Study, constraints: Constraints, stop: EarlyStop | None) -> StudyRecord:
+    def record(
+        self, study: Study, constraints: Constraints, stop: StoppingRule | None
+    ) -> StudyRecord:
         """Return what the store keeps of the question."""
         return StudyRecord(
             key="",
@@ -215,6 +244,7 @@ class _Options:
             size=study.space.size,
             variables=_variables(study.space),
             stopping_rule=stop.name if stop else None,
+            metric=MetricRecord.of(study.metric),
         )
 
 
@@ -232,13 +262,14 @@ def _explore(
     if options.binding.rules:
         network = replace(network, binding=network.complete(options.binding))
     dataset = prepare_data(data, network)
+    judge = judge_of(options.metric, dataset, network)
+    stop = _stopping_rule(options, judge.metric, len(dataset))
     given = _given(constraints).with_formats()
     begin = time.perf_counter()
     compiled = CompiledNetwork(network, every=given.channels)
     check_first_samples(compiled, dataset.x)
     layers = network_layers(compiled.lowered, network.fixed_batch or 1)
     space = DesignSpace.of(given, layers)
-    stop = _stopping_rule(options.early_stop, options.criterion, len(dataset), options.seed)
     with contextlib.ExitStack() as stack:
         # What may fail comes before the store, which would be left empty.
         cluster = _connect(options.scheduler)
@@ -247,10 +278,10 @@ def _explore(
         origin = _prepare_cores(space, network.binding)
         tuner = _tuner(compiled, options.tuned)
         store = stack.enter_context(Store(options.store))
-        study = _describe(model, compiled, dataset, space, store, origin, options, tuner)
+        study = _describe(model, compiled, dataset, judge, space, store, origin, options, tuner)
         costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
         record = options.record(study, given, stop)
-        runner = _runner(compiled, dataset, stop, cluster, options.threads, tuner)
+        runner = _runner(compiled, dataset, judge, stop, cluster, options.threads, tuner)
         total = options.total(space)
         measurer = Measurer(store, study, record, costs, runner, stop, total, progress, interrupts)
 
@@ -269,6 +300,7 @@ def _explore(
                 chosen,
                 measurer.key,
                 measurer.replaced,
+                judge.metric,
             )
 
         task = Task(
@@ -281,6 +313,7 @@ def _explore(
             len(dataset),
             options.criterion,
             options.only_axes,
+            judge.metric,
         )
         state, chosen = "interrupted", None
         try:
@@ -326,20 +359,38 @@ def _variables(space: DesignSpace) -> tuple[VariableRecord, ...]:
     )
 
 
-def _stopping_rule(
-    confidence: float | None, criterion: Criterion | None, samples: int, seed: int
-) -> EarlyStop | None:
+def _stopping_rule(options: _Options, metric: Metric, samples: int) -> StoppingRule | None:
+    """Return when evaluations may stop; bounds are checked against the metric.
+
+    Raises:
+      InputError: bounds on another metric, none to stop at, or a metric that no rule is for.
+    """
+    criterion, confidence = options.criterion, options.early_stop
+    if criterion is not None:
+        criterion.check_metric(metric)
     if confidence is None:
         return None
-    if criterion is None or not criterion.accuracy_bounds:
-        raise InputError("--early-stop needs a bound to stop at, such as --choose 'accuracy>=0.9'")
-    return EarlyStop(samples, criterion.least_correct(samples), confidence, seed)
+    bounds = criterion.metric_bounds(metric) if criterion else ()
+    if criterion is None or not bounds:
+        example = "accuracy>=0.9" if metric.larger_is_better else f"{metric.name}<=0.1"
+        raise InputError(f"--early-stop needs a bound to stop at, such as --choose '{example}'")
+    if metric.each == "right":
+        needed = criterion.least_correct(samples, metric)
+        return EarlyStop(samples, needed, confidence, options.seed)
+    if metric.each == "error":
+        least = min(bounds, key=lambda bound: (bound.limit, bound.relation))
+        return ErrorStop(samples, least.limit, confidence, options.seed, least.relation == "<")
+    raise InputError(
+        f"--early-stop: some samples say nothing certain about all samples' {metric.name}; it is "
+        "for accuracy and topK of one class a sample, mse, mae and kl"
+    )
 
 
 def _describe(
     model: Any,
     compiled: CompiledNetwork,
     dataset: Dataset,
+    judge: Judge,
     space: DesignSpace,
     store: Store,
     origin: Origin,
@@ -365,6 +416,8 @@ def _describe(
         space,
         bound,
         options.binding,
+        options.given_metric if isinstance(options.given_metric, str) else None,
+        judge.metric,
         options.tuned,
         origin=origin,
     )
@@ -403,19 +456,23 @@ def _prepare_cores(space: DesignSpace, bound: Binding | None) -> Origin:
 def _runner(
     compiled: CompiledNetwork,
     dataset: Dataset,
-    stop: EarlyStop | None,
+    judge: Judge,
+    stop: StoppingRule | None,
     cluster: Any,
     threads: int | None,
     tuner: WeightTuner | None,
 ) -> Runner:
     if stop is not None:
-        dataset = replace(dataset, x=dataset.x[stop.order], y=dataset.y[stop.order])
+        y = None if dataset.y is None else dataset.y[stop.order]
+        dataset = replace(dataset, x=dataset.x[stop.order], y=y)
+        judge = judge.ordered(stop.order)
     if cluster is not None:
         from asnet_mlir.exploration.cluster import ClusterRunner
 
-        return ClusterRunner(cluster, compiled, dataset, stop, threads)
+        return ClusterRunner(cluster, compiled, dataset, judge, stop, threads)
     weights_of = None if tuner is None else lambda binding: tuner.tuned(binding)[0]
-    return LocalRunner(Session(compiled, dataset, threads=threads, weights_of=weights_of), stop)
+    session = Session(compiled, dataset, threads=threads, judge=judge, weights_of=weights_of)
+    return LocalRunner(session, stop)
 
 
 def _interrupted(store: str | Path | None, measurer: Measurer) -> str:

@@ -14,6 +14,7 @@ from asnet_mlir.cores import load_core
 from asnet_mlir.cores.core import EXACT_CORES
 from asnet_mlir.data import Dataset
 from asnet_mlir.exploration.layers import Layer
+from asnet_mlir.exploration.store import ACCURACY
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import content_hash
 
@@ -40,9 +41,13 @@ def network_key(network: Network, approx: str) -> str:
 
 
 def dataset_key(dataset: Dataset) -> str:
-    """Return the hash of samples and labels."""
-    x, y = np.ascontiguousarray(dataset.x), np.ascontiguousarray(dataset.y)
-    return content_hash(str(x.shape), x.tobytes(), y.tobytes())
+    """Return the hash of samples and targets."""
+    x, y = np.ascontiguousarray(dataset.x), dataset.y
+    if y is None:
+        return content_hash(str(x.shape), x.tobytes())
+    # Class indices had no more than their bytes, before there were other targets.
+    kind = () if y.ndim == 1 and y.dtype.kind == "i" else (str(y.shape), y.dtype.name)
+    return content_hash(str(x.shape), x.tobytes(), np.ascontiguousarray(y).tobytes(), *kind)
 
 
 def exact_hashes() -> dict[str, str]:
@@ -68,6 +73,13 @@ def assignment(
     return tuple(result)
 
 
-def evaluation_key(network: str, dataset: str, assigned: tuple[tuple[str, str, str], ...]) -> str:
-    """Return the key of one evaluation."""
-    return content_hash(network, dataset, json.dumps(assigned))
+def evaluation_key(
+    network: str, dataset: str, assigned: tuple[tuple[str, str, str], ...], metric: str
+) -> str:
+    """Return the key of one evaluation.
+
+    Args:
+      metric: its key; an accuracy has none, since stores have held other figures only since.
+    """
+    others = () if metric == ACCURACY.key else (metric,)
+    return content_hash(network, dataset, json.dumps(assigned), *others)

@@ -16,19 +16,23 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.costs import CostModel
-from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.early_stop import StoppingRule
 from asnet_mlir.exploration.origin import Origin
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.runner import Measurement, Runner
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import (
+    ACCURACY,
     EvaluationRecord,
+    MetricRecord,
     PartialRecord,
     RuleRecord,
     Store,
     StudyRecord,
 )
 from asnet_mlir.exploration.sweep_progress import Progress
+from asnet_mlir.metrics import Metric
+from asnet_mlir.metrics.class_metrics import Accuracy
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.interrupts import Interrupts
 
@@ -51,6 +55,8 @@ class Study:
     bound: Binding | None = None  # what holds where a configuration says nothing
     # The part of it that is not of the network's file.
     given: Binding = field(default_factory=Binding)
+    asked_metric: str | None = None  # as `--metric` takes it
+    metric: Metric = Accuracy()  # noqa: RUF009 (a value)
     tuned: Any = None  # the data that weights are tuned for, or True for all codes alike
     exact: Mapping[str, str] = field(default_factory=keys.exact_hashes)
     origin: Origin = field(
@@ -66,7 +72,7 @@ class Study:
         """Return the key of a configuration's evaluation."""
         binding = binding.over(self.bound) if self.bound else binding
         assigned = keys.assignment(binding, self.space.layers, self.exact)
-        return keys.evaluation_key(self.network, self.dataset, assigned)
+        return keys.evaluation_key(self.network, self.dataset, assigned, self.metric.key)
 
 
 class Measurer:
@@ -79,7 +85,7 @@ class Measurer:
         record: StudyRecord,
         costs: CostModel,
         runner: Runner,
-        stop: EarlyStop | None,
+        stop: StoppingRule | None,
         total: int | None,
         progress: Progress | None,
         interrupts: Interrupts,
@@ -107,6 +113,7 @@ class Measurer:
             repr((record.strategy, record.seed, record.budget, record.cost, record.bound)),
             stop.name if stop else "",
             *(rule.label + rule.instance.content_hash for rule in study.given.rules),
+            *([] if record.metric == ACCURACY else [record.metric.key]),
         )
         store.begin_study(replace(record, key=self.key))
 
@@ -157,7 +164,16 @@ class Measurer:
             return None
         if known is not None:
             return Result(
-                binding, known.accuracy, known.samples, costs, configuration, None, key, True
+                binding,
+                known.value,
+                known.samples,
+                costs,
+                configuration,
+                None,
+                key,
+                True,
+                self._study.metric,
+                known.difference,
             )
         if self._stop is None:
             return None
@@ -166,13 +182,14 @@ class Measurer:
             return None
         return Result(
             binding,
-            partial.accuracy,
+            partial.value,
             partial.samples,
             costs,
             configuration,
             partial.confidence,
             key,
             True,
+            self._study.metric,
         )
 
     def _add(self, key: str, configuration: Configuration, measured: Measurement) -> Result:
@@ -180,6 +197,9 @@ class Measurer:
         study = self._study
         binding = study.space.binding(configuration)
         confidence = None
+        figure = None if measured.correct is not None else measured.value
+        difference = measured.difference.to_json() if measured.difference else None
+        metric = MetricRecord.of(study.metric)
         if measured.stopped and self._stop is not None:
             confidence = self._stop.confidence
             self._store.add_partial(
@@ -189,10 +209,12 @@ class Measurer:
                     measured.correct,
                     measured.samples,
                     confidence,
-                    self._stop.needed / self._stop.samples,
+                    self._stop.bound,
                     measured.seconds,
                     binding.label,
                     study.origin_of(binding),
+                    metric,
+                    figure,
                 )
             )
         else:
@@ -218,10 +240,11 @@ class Measurer:
                     measured.samples,
                     measured.seconds,
                     asnet_mlir.__version__,
-                    reproduce(
-                        study.source, study.data_name, binding.over(study.given), study.tuned
-                    ),
+                    reproduce(study, binding.over(study.given)),
                     origin=study.origin_of(binding),
+                    metric=metric,
+                    figure=figure,
+                    difference=difference,
                 ),
                 replace=key in self._outdated,
             )
@@ -229,12 +252,14 @@ class Measurer:
         self.evaluated += 1
         return Result(
             binding,
-            measured.correct / measured.samples,
+            measured.value,
             measured.samples,
             self._costs.figures(configuration),
             configuration,
             confidence,
             key,
+            metric=study.metric,
+            difference=difference,
         )
 
     def _keep(
@@ -266,8 +291,9 @@ class Measurer:
                 raise  # otherwise there is an error already, perhaps this one
 
 
-def reproduce(source: str | None, data: str, binding: Binding, tuned: Any = None) -> str | None:
+def reproduce(study: Study, binding: Binding) -> str | None:
     """Return the command that evaluates a binding again; None where no command can."""
+    source, data, tuned = study.source, study.data_name, study.tuned
     if source is None or (tuned not in (None, True) and not isinstance(tuned, str | Path)):
         return None
     words = ["asnet", "evaluate", source, "--data", data]
@@ -278,4 +304,6 @@ def reproduce(source: str | None, data: str, binding: Binding, tuned: Any = None
         words += ["--binding", "binding.json"]  # the record holds its content
     if tuned is not None and any(rule.op == "muli" for rule in binding.rules):
         words += ["--tune-weights", *([] if tuned is True else [str(tuned)])]
+    if study.asked_metric is not None:
+        words += ["--metric", study.asked_metric]
     return shlex.join(words)

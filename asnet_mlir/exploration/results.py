@@ -12,6 +12,8 @@ from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration.constraints import Constraints
 from asnet_mlir.exploration.criterion import COSTS, Criterion
 from asnet_mlir.exploration.space import Configuration, DesignSpace
+from asnet_mlir.metrics import Metric, finite
+from asnet_mlir.metrics.class_metrics import Accuracy
 
 __all__ = ["Exploration", "NothingFoundError", "Result", "check_objective", "choose"]
 
@@ -22,45 +24,64 @@ class NothingFoundError(AsnetError):
 
 @dataclass(frozen=True)
 class Result:
-    """One configuration and the accuracy (0..1) it reaches.
+    """One configuration and what it reaches.
 
     Attributes:
+      value: the figure of the metric; an accuracy is in 0..1.
       samples: that were evaluated.
       costs: figures of `area`, `delay`, `energy` that are known (units: `exploration.costs`).
       configuration: its place in the design space.
       confidence: None for a result on all samples.  Otherwise the evaluation was stopped early:
-        `accuracy` is an estimate, and this is the confidence that the bound is not reached.
+        `value` is an estimate, and this is the confidence that the bound is not reached.
       key: of the evaluation in the store.
       stored: found in the store rather than run.
+      metric: what judged it.
+      difference: from the exact network, as `Difference.to_json` gives it; None where the
+        evaluation was stopped early, or is of an older store.
     """
 
     binding: Binding
-    accuracy: float
+    value: float
     samples: int = 0
     costs: Mapping[str, float] = field(default_factory=dict)
     configuration: Configuration = ()
     confidence: float | None = None
     key: str = ""
     stored: bool = False
+    metric: Metric = Accuracy()  # noqa: RUF009 (a value)
+    difference: Mapping[str, float | None] | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy, 0..1, where that is the metric."""
+        if self.metric.name != "accuracy":
+            raise AttributeError(f"the metric is {self.metric.name}; its figure is 'value'")
+        return self.value
+
+    @property
+    def score(self) -> float:
+        """A finite number that is the larger, the better the figure is."""
+        return self.metric.score(self.value)
 
     @property
     def complete(self) -> bool:
-        """Whether the accuracy is that on all samples."""
+        """Whether the figure is that on all samples."""
         return self.confidence is None
 
     @property
     def figures(self) -> Mapping[str, float]:
-        """The accuracy and the costs that are known, by name."""
-        return {"accuracy": self.accuracy, **self.costs}
+        """The metric's figure and the costs that are known, by name."""
+        return {self.metric.name: self.value, **self.costs}
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         stopped = {} if self.complete else {"stopped_early": self.confidence}
         return {
-            "accuracy": self.accuracy,
+            self.metric.name: finite(self.value),
             "samples": self.samples,
             **stopped,
             **self.costs,
+            **({"difference": dict(self.difference)} if self.difference is not None else {}),
             "label": self.binding.label,
             **self.binding.to_json(),
         }
@@ -77,6 +98,7 @@ class Exploration:
       chosen: what `choose` picked for the bound that the exploration was given; None without one
         or where nothing satisfies it.
       study: key of the study in the store.
+      metric: what judged the configurations.
       replaced: how many results in the store came from other models of the same cores than this
         program makes; they were measured again.
     """
@@ -94,6 +116,7 @@ class Exploration:
     chosen: Result | None = None
     study: str = ""
     replaced: int = 0
+    metric: Metric = Accuracy()  # noqa: RUF009 (a value)
 
     def __repr__(self) -> str:
         chosen = f", chosen {self.chosen.binding.label!r}" if self.chosen else ""
@@ -115,17 +138,17 @@ class Exploration:
         return sorted(alone, key=lambda result: result.configuration)
 
     def front(self) -> list[Result]:
-        """Return the Pareto front: no other result is as accurate and cheaper, least cost first.
+        """Return the Pareto front: no other result is as good and cheaper, least cost first.
 
         Without costs, the steps along the constraints' lists stand for them.
         """
         front: list[Result] = []
         order = sorted(
             (result for result in self.results if result.complete),
-            key=lambda result: (self.cost_of(result), -result.accuracy),
+            key=lambda result: (self.cost_of(result), -result.score),
         )
         for result in order:
-            if not front or result.accuracy > front[-1].accuracy:
+            if not front or result.score > front[-1].score:
                 front.append(result)
         return front
 
@@ -144,6 +167,9 @@ class Exploration:
             "scope": self.space.scope,
             "strategy": self.strategy,
             "cost": self.cost,
+            "metric": self.metric.name,
+            "larger_is_better": self.metric.larger_is_better,
+            "against": "exact" if self.metric.against_exact else "targets",
             "configurations": self.space.size,
             "seconds": self.seconds,
             "evaluated": self.evaluated,
@@ -151,19 +177,26 @@ class Exploration:
         }
 
 
-def check_objective(cost: str, minimize: str | None, maximize: str | None) -> None:
+def check_objective(cost: str, minimize: str | None, maximize: str | None, metric: Metric) -> None:
     """Refuse what `choose` can't go by.
 
     Raises:
-      InputError: both are given, or something that is not known with this cost.
+      InputError: both are given, or something that is not known with this cost and metric.
     """
     if minimize is not None and maximize is not None:
         raise InputError("give either --minimize or --maximize, not both")
-    if maximize not in (None, "accuracy"):
-        raise InputError(f"--maximize {maximize}: only 'accuracy' can be maximized")
-    if minimize is not None and minimize not in COSTS:
+    better = "maximize" if metric.larger_is_better else "minimize"
+    given = {"maximize": maximize, "minimize": minimize}
+    if maximize is not None and given[better] != metric.name:
+        if maximize == metric.name:
+            raise InputError(f"--maximize {maximize}: it is the better, the smaller; --minimize it")
+        only = f"only '{metric.name}'" if metric.larger_is_better else "no figure of these"
+        raise InputError(f"--maximize {maximize}: {only} can be maximized")
+    if minimize is None or given[better] == metric.name:
+        return
+    if minimize not in COSTS:
         raise InputError(f"--minimize {minimize}: costs are {', '.join(COSTS)}")
-    if minimize is not None and cost not in (minimize, "energy"):
+    if cost not in (minimize, "energy"):
         raise InputError(
             f"--minimize {minimize}: the {minimize} is not known with --cost {cost}; give --cost "
             f"{minimize if cost == 'none' else 'energy, which gives all'}"
@@ -179,35 +212,40 @@ def choose(
 ) -> Result:
     """Pick a configuration (Algorithm 1, line 8) that satisfies `bound`.
 
-    Of those that do, the cheapest is taken where costs are known, the more accurate one of two that
-    cost the same.  Without costs it is the one furthest along the constraints' lists, which begin
-    with the exact operation, all op kinds (and layers) together.
+    Of those that do, the cheapest is taken where costs are known, the better one of two that cost
+    the same.  Without costs it is the one furthest along the constraints' lists, which begin with
+    the exact operation, all op kinds (and layers) together.
 
     Args:
-      bound: `accuracy>=0.9`, `accuracy>90% and area<=2000`.
-      minimize: a cost that the exploration knows, instead of the one it was made for.
-      maximize: `accuracy`: take the most accurate one, the cheaper of two that are equal.
+      bound: `accuracy>=0.9`, `accuracy>90% and area<=2000`, `psnr>=30`.
+      minimize: a cost that the exploration knows, instead of the one it was made for; or a metric
+        that is the better, the smaller it is.
+      maximize: the metric, such as `accuracy`: take the best one, the cheaper of two that are
+        equal.
 
     Raises:
       InputError: the bound can't be read, or asks for a figure that is not known.
-      NothingFoundError: no configuration satisfies it; the message says what the most accurate one
-        reaches.
+      NothingFoundError: no configuration satisfies it; the message says what the best one reaches.
     """
-    criterion = Criterion.parse(bound) if isinstance(bound, str) else bound
+    metric = exploration.metric
+    criterion = Criterion.parse(bound, metric) if isinstance(bound, str) else bound
+    criterion.check_metric(metric)
     criterion.check_costs(exploration.cost)
-    check_objective(exploration.cost, minimize, maximize)
+    check_objective(exploration.cost, minimize, maximize, metric)
     complete = [result for result in exploration.results if result.complete]
     feasible = [result for result in complete if criterion.holds(result.figures)]
     if not feasible:
-        best = max(complete, key=lambda result: result.accuracy)
+        best = max(complete, key=lambda result: result.score)
+        word = "most accurate" if metric.name == "accuracy" else "best"
+        reached = f"{best.value:.4f}" if metric.unit == "%" else metric.show(best.value)
         raise NothingFoundError(
-            f"no configuration satisfies {criterion.text}; the most accurate one, "
-            f"{best.binding.label}, reaches {best.accuracy:.4f}"
+            f"no configuration satisfies {criterion.text}; the {word} one, {best.binding.label}, "
+            f"reaches {reached}"
         )
 
     def cost(result: Result) -> float:
-        return exploration.cost_of(result) if minimize is None else result.costs[minimize]
+        return exploration.cost_of(result) if minimize not in COSTS else result.costs[minimize]
 
-    if maximize:
-        return min(feasible, key=lambda result: (-result.accuracy, cost(result)))
-    return min(feasible, key=lambda result: (cost(result), -result.accuracy))
+    if maximize or minimize == metric.name:
+        return min(feasible, key=lambda result: (-result.score, cost(result)))
+    return min(feasible, key=lambda result: (cost(result), -result.score))

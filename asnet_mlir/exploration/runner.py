@@ -8,9 +8,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+import numpy as np
+
 from asnet_mlir.binding import Binding
 from asnet_mlir.evaluation.session import Session
-from asnet_mlir.exploration.early_stop import EarlyStop
+from asnet_mlir.exploration.early_stop import StoppingRule
+from asnet_mlir.metrics import Difference
 
 __all__ = ["LocalRunner", "Measurement", "Runner", "measure"]
 
@@ -22,14 +25,18 @@ class Measurement:
     """What came out of an evaluation.
 
     Attributes:
-      correct: samples classified as labelled, of `samples` evaluated.
+      value: the metric's figure of `samples` evaluated.
+      correct: how many of them are right, where the metric is a share of right ones.
       seconds: that it took, compilation included.
+      difference: from the exact network, on all samples.
       stopped: the evaluation ended early; the rest of the samples was not looked at.
     """
 
-    correct: int
+    value: float
+    correct: int | None
     samples: int
     seconds: float
+    difference: Difference | None = None
     stopped: bool = False
 
 
@@ -45,7 +52,7 @@ class Runner(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
 
-def measure(session: Session, binding: Binding, stop: EarlyStop | None) -> Measurement:
+def measure(session: Session, binding: Binding, stop: StoppingRule | None) -> Measurement:
     """Evaluate one configuration.
 
     Args:
@@ -53,22 +60,43 @@ def measure(session: Session, binding: Binding, stop: EarlyStop | None) -> Measu
       stop: when to end before all samples are looked at.
     """
     begin = time.perf_counter()
-    correct = looked = 0
-    if stop is not None:
-        for until, threshold in zip(stop.looks, stop.thresholds, strict=True):
-            correct += int(session.right(binding, looked, until).sum())
-            looked = until
-            if correct <= threshold:
-                return Measurement(correct, looked, time.perf_counter() - begin, stopped=True)
-    total = len(session.dataset)
-    correct += int(session.right(binding, looked, total).sum())
-    return Measurement(correct, total, time.perf_counter() - begin)
+    judge, total = session.judge, len(session.dataset)
+    parts: list[np.ndarray] = []
+    counts: list[np.ndarray] = []
+    looked = 0
+    looks = stop.looks if stop is not None else ()
+    for look, until in enumerate((*looks, total)):
+        parts.append(session.outputs(binding, looked, until))
+        counts.append(judge.count(parts[-1], looked))
+        looked = until
+        if until == total:
+            break
+        together = judge.metric.merge(counts)
+        if stop is not None and stop.stops(look, together):
+            return _measured(session, together, looked, begin, None)
+    outputs = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return _measured(session, judge.metric.merge(counts), total, begin, outputs)
+
+
+def _measured(
+    session: Session, counts: np.ndarray, samples: int, begin: float, outputs: np.ndarray | None
+) -> Measurement:
+    """Return the measurement of so many samples; `outputs` are those of all."""
+    metric = session.judge.metric
+    return Measurement(
+        metric.value(counts),
+        int(counts.sum()) if metric.each == "right" else None,
+        samples,
+        time.perf_counter() - begin,
+        None if outputs is None else session.difference(outputs),
+        outputs is None,
+    )
 
 
 class LocalRunner:
     """Evaluates in this process, one configuration after the other, on all its threads."""
 
-    def __init__(self, session: Session, stop: EarlyStop | None = None) -> None:
+    def __init__(self, session: Session, stop: StoppingRule | None = None) -> None:
         self._session, self._stop = session, stop
 
     def run(self, jobs: Iterable[tuple[T, Binding]]) -> Iterator[tuple[T, Measurement]]:

@@ -19,19 +19,23 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration.origin import Origin
+from asnet_mlir.metrics import Metric, text_of
+from asnet_mlir.metrics.class_metrics import Accuracy
 
 __all__ = [
+    "ACCURACY",
     "DatasetRecord",
     "EvaluationRecord",
     "InstanceCost",
     "LayerRecord",
+    "MetricRecord",
     "NetworkRecord",
     "PartialRecord",
     "RuleRecord",
@@ -43,9 +47,12 @@ __all__ = [
 ]
 
 _APPLICATION_ID = 0x41534E54  # "ASNT": tells our files from other SQLite files
-_SCHEMA_VERSION = 3
-#: Version 2 lacks the columns `origin`; a file that may be written gets them when it is opened.
-_READABLE = (2, 3)
+_SCHEMA_VERSION = 4
+#: Version 2 lacks the columns `origin`, 3 those of metrics: all its results are accuracies.  A file
+#: that may be written is brought to this version when it is opened.
+_READABLE = (2, 3, 4)
+#: Tables whose columns changed.
+_CHANGED = ("evaluation", "partial", "study")
 _BUSY_SECONDS = 60.0
 
 _SCHEMA = """
@@ -56,7 +63,7 @@ CREATE TABLE network (
   layers TEXT NOT NULL        -- JSON: [[name, {op kind: operations a sample}], ..], in order
 );
 CREATE TABLE dataset (
-  key TEXT PRIMARY KEY,       -- hash of samples and labels
+  key TEXT PRIMARY KEY,       -- hash of samples and targets
   name TEXT NOT NULL,         -- DATA on the command line
   samples INTEGER NOT NULL
 );
@@ -67,24 +74,29 @@ CREATE TABLE evaluation (
   label TEXT NOT NULL,        -- one line for people
   binding TEXT NOT NULL,      -- JSON: as --save writes it, and --binding reads it
   rules TEXT NOT NULL,        -- JSON: [{op, layer, label, core, parameters, content_hash}, ..]
-  correct INTEGER NOT NULL,   -- samples classified as labelled
+  correct INTEGER,            -- samples that are right, where the metric is their share
   samples INTEGER NOT NULL,
   seconds REAL NOT NULL,      -- of this evaluation, compilation included
   version TEXT NOT NULL,      -- of asnet-mlir
   command TEXT,               -- what evaluates it again
   time TEXT NOT NULL,         -- UTC, ISO 8601
-  origin TEXT NOT NULL DEFAULT '{"models": {}}'  -- JSON: {code, models: {content_hash: version}}
+  origin TEXT NOT NULL DEFAULT '{"models": {}}',  -- JSON: {code, models: {content_hash: version}}
+  metric TEXT NOT NULL DEFAULT '{"name": "accuracy"}',  -- JSON: {name, key, unit, ..}
+  value REAL,                 -- its figure; NULL for correct / samples
+  difference TEXT             -- JSON: {snr, equal_answers, largest_error} from the exact network
 );
 CREATE TABLE partial (        -- evaluations stopped early: never full results
   key TEXT NOT NULL,          -- of the evaluation that it would have become
   rule TEXT NOT NULL,         -- the rule that stopped it, with its seed and bound
-  correct INTEGER NOT NULL,
+  correct INTEGER,
   samples INTEGER NOT NULL,   -- that were evaluated
-  confidence REAL NOT NULL,   -- with which the accuracy is below the bound
-  bound REAL NOT NULL,        -- accuracy
+  confidence REAL NOT NULL,   -- with which the figure does not satisfy the bound
+  bound REAL NOT NULL,        -- a figure of the metric
   seconds REAL NOT NULL,
   label TEXT NOT NULL,
   origin TEXT NOT NULL DEFAULT '{"models": {}}',
+  metric TEXT NOT NULL DEFAULT '{"name": "accuracy"}',
+  value REAL,
   PRIMARY KEY (key, rule)
 );
 CREATE TABLE instance (       -- figures of synthesis
@@ -116,7 +128,8 @@ CREATE TABLE study (          -- one invocation of explore; the same one again c
   seconds REAL NOT NULL,      -- spent so far, all runs of it together
   chosen TEXT REFERENCES evaluation(key),
   created TEXT NOT NULL,
-  updated TEXT NOT NULL
+  updated TEXT NOT NULL,
+  metric TEXT NOT NULL DEFAULT '{"name": "accuracy"}'
 );
 CREATE TABLE study_result (
   study TEXT NOT NULL REFERENCES study(key),
@@ -177,6 +190,72 @@ class RuleRecord:
 
 
 @dataclass(frozen=True)
+class MetricRecord:
+    """What results are figures of.
+
+    Attributes:
+      name: as `--metric` has it, without options.
+      key: with all that decides the figure.
+      title, unit: of an axis; the unit is `%` (of figures in 0..1), `dB` or none.
+      against_exact: targets are the exact network's outputs.
+    """
+
+    name: str
+    key: str = ""
+    title: str = ""
+    unit: str = ""
+    larger_is_better: bool = True
+    against_exact: bool = False
+
+    @classmethod
+    def of(cls, metric: Metric) -> MetricRecord:
+        """Return the record of a metric."""
+        return cls(
+            metric.name,
+            metric.key,
+            metric.title,
+            metric.unit,
+            metric.larger_is_better,
+            metric.against_exact,
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> MetricRecord:
+        """Read JSON as stores keep it.
+
+        Raises:
+          ValueError, TypeError: `text` is something else.
+        """
+        value = json.loads(text)
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise ValueError(f"no metric: {text[:50]}")
+        if not all(isinstance(value.get(name, ""), str) for name in ("key", "title", "unit")):
+            raise ValueError(f"no metric: {text[:50]}")
+        return ACCURACY if value == {"name": "accuracy"} else cls(**value)
+
+    def to_text(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self))
+
+    @property
+    def label(self) -> str:
+        """The metric for headings."""
+        return f"{self.name} against the exact network" if self.against_exact else self.name
+
+    def score(self, value: float) -> float:
+        """Return what is the larger, the better a figure is."""
+        return value if self.larger_is_better else -value
+
+    def show(self, value: float) -> str:
+        """Return a figure for people, with its unit."""
+        return text_of(value, self.unit)
+
+
+#: The metric of stores that know no other.
+ACCURACY = MetricRecord.of(Accuracy())
+
+
+@dataclass(frozen=True)
 class EvaluationRecord:
     """A full result: the configuration on every sample of the data set.
 
@@ -184,12 +263,15 @@ class EvaluationRecord:
       network, dataset: keys.
       binding: JSON values as `Binding.to_json` gives them; `Binding.from_json` reads them while
         the core's files exist.
-      correct: samples classified as labelled; `accuracy` is their share.
+      correct: samples that are right, where the metric is their share; None otherwise.
       seconds: of this evaluation, compilation included.
       version: of asnet-mlir.
       command: evaluates it again; None where the network was an object of Python.
       time: UTC, ISO 8601.
       origin: the code and the models that it came from.
+      metric: what it is judged by.
+      figure: the metric's, where `correct` does not say it.
+      difference: from the exact network, as `Difference.to_json` gives it; None in older stores.
     """
 
     key: str
@@ -198,18 +280,21 @@ class EvaluationRecord:
     label: str
     binding: Mapping[str, Any]
     rules: tuple[RuleRecord, ...]
-    correct: int
+    correct: int | None
     samples: int
     seconds: float
     version: str
     command: str | None
     time: str = ""
     origin: Origin = field(default_factory=Origin)
+    metric: MetricRecord = ACCURACY
+    figure: float | None = None
+    difference: Mapping[str, float | None] | None = None
 
     @property
-    def accuracy(self) -> float:
-        """The share of samples classified as labelled, 0..1."""
-        return self.correct / self.samples
+    def value(self) -> float:
+        """The figure of the metric; an accuracy is in 0..1."""
+        return _value(self)
 
 
 @dataclass(frozen=True)
@@ -219,25 +304,33 @@ class PartialRecord:
     Attributes:
       key: of the evaluation that it would have become.
       rule: names the stopping rule with its seed, bound and confidence.
-      correct: samples classified as labelled, of `samples` evaluated.
-      confidence: with which the accuracy on all samples is below `bound`.
-      origin: see `EvaluationRecord`.
+      correct, metric, figure, origin: see `EvaluationRecord`; of `samples` evaluated.
+      confidence: with which the figure of all samples does not reach `bound`.
     """
 
     key: str
     rule: str
-    correct: int
+    correct: int | None
     samples: int
     confidence: float
     bound: float
     seconds: float
     label: str
     origin: Origin = field(default_factory=Origin)
+    metric: MetricRecord = ACCURACY
+    figure: float | None = None
 
     @property
-    def accuracy(self) -> float:
-        """An estimate from the samples evaluated, 0..1."""
-        return self.correct / self.samples
+    def value(self) -> float:
+        """An estimate of the figure, from the samples evaluated."""
+        return _value(self)
+
+
+def _value(record: EvaluationRecord | PartialRecord) -> float:
+    if record.correct is not None:
+        return record.correct / record.samples
+    assert record.figure is not None  # `Store._check`
+    return record.figure
 
 
 @dataclass(frozen=True)
@@ -282,6 +375,7 @@ class StudyRecord:
       size: configurations of the whole space.
       seconds: spent on it, all runs together.
       chosen: key of an evaluation.
+      metric: what judged its configurations.
     """
 
     key: str
@@ -304,6 +398,7 @@ class StudyRecord:
     chosen: str | None = None
     created: str = ""
     updated: str = ""
+    metric: MetricRecord = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -396,15 +491,23 @@ class Store:
             self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def _migrate(self) -> None:
-        """Add what version 3 added: where results come from, which nobody knows of old ones."""
+        """Copy tables that had fewer columns; the new ones get their defaults."""
         with self._transaction():
             if self._pragma("user_version") == _SCHEMA_VERSION:
                 return  # another process was first
-            for table in ("evaluation", "partial"):
+            statements = _SCHEMA.split(";\n")
+            for table in _CHANGED:
+                old = [row[1] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+                create = next(s for s in statements if f"CREATE TABLE {table} (" in s)
+                self._connection.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+                self._connection.execute(create)
+                columns = ", ".join(old)
                 self._connection.execute(
-                    f"ALTER TABLE {table} ADD COLUMN origin TEXT NOT NULL "
-                    "DEFAULT '{\"models\": {}}'"
+                    f"INSERT INTO {table} ({columns}) SELECT {columns} FROM old_{table} "
+                    "ORDER BY rowid"
                 )
+                self._connection.execute(f"DROP TABLE old_{table}")
+            self._connection.execute(next(s for s in statements if "CREATE INDEX" in s))
             self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def _pragma(self, name: str) -> int:
@@ -533,7 +636,7 @@ class Store:
         ]
         self._write(
             f"INSERT OR {'REPLACE' if replace else 'IGNORE'} INTO evaluation "
-            f"VALUES ({', '.join('?' * 13)})",
+            f"VALUES ({', '.join('?' * 16)})",
             (
                 evaluation.key,
                 evaluation.network,
@@ -548,6 +651,9 @@ class Store:
                 evaluation.command,
                 evaluation.time or _now(),
                 evaluation.origin.to_text(),
+                evaluation.metric.to_text(),
+                evaluation.figure,
+                None if evaluation.difference is None else json.dumps(evaluation.difference),
             ),
         )
 
@@ -576,7 +682,9 @@ class Store:
         with self._json():
             values[4] = json.loads(values[4])
             values[5] = tuple(RuleRecord(**rule) for rule in json.loads(values[5]))
-            values[12:] = [Origin.from_text(text) for text in values[12:]]
+            values[12:13] = [Origin.from_text(text) for text in values[12:13]]
+            values[13:14] = [MetricRecord.from_text(text) for text in values[13:14]]
+            values[15:] = [text and json.loads(text) for text in values[15:]]
         record = EvaluationRecord(*values)
         self._check(record)
         return record
@@ -584,7 +692,8 @@ class Store:
     def _partial(self, row: Sequence[Any]) -> PartialRecord:
         values = list(row)
         with self._json():
-            values[8:] = [Origin.from_text(text) for text in values[8:]]
+            values[8:9] = [Origin.from_text(text) for text in values[8:9]]
+            values[9:10] = [MetricRecord.from_text(text) for text in values[9:10]]
         record = PartialRecord(*values)
         self._check(record)
         return record
@@ -592,8 +701,10 @@ class Store:
     def _check(self, record: EvaluationRecord | PartialRecord) -> None:
         """Refuse numbers that no evaluation gives: what reads them would show 200 %."""
         correct, samples, seconds = record.correct, record.samples, record.seconds
-        counts = isinstance(correct, int) and isinstance(samples, int) and 0 <= correct <= samples
-        if not counts or samples < 1:
+        is_figure = correct is None and isinstance(record.figure, float)
+        counts = isinstance(samples, int) and samples >= 1
+        counts &= is_figure or (isinstance(correct, int) and 0 <= correct <= samples)
+        if not counts:
             what = f"{correct!r} of {samples!r} samples right"
         elif not isinstance(seconds, float | int) or not 0 <= seconds < float("inf"):
             what = f"{seconds!r} seconds"
@@ -616,7 +727,7 @@ class Store:
     def add_partial(self, partial: PartialRecord) -> None:
         """Store the state of an evaluation that was stopped early."""
         self._write(
-            "INSERT OR REPLACE INTO partial VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO partial VALUES ({', '.join('?' * 11)})",
             (
                 partial.key,
                 partial.rule,
@@ -627,6 +738,8 @@ class Store:
                 partial.seconds,
                 partial.label,
                 partial.origin.to_text(),
+                partial.metric.to_text(),
+                partial.figure,
             ),
         )
 
@@ -656,7 +769,7 @@ class Store:
         with self._guard(), self._transaction():
             now = _now()
             self._connection.execute(
-                f"INSERT INTO study VALUES ({', '.join('?' * 20)}) ON CONFLICT DO UPDATE SET "
+                f"INSERT INTO study VALUES ({', '.join('?' * 21)}) ON CONFLICT DO UPDATE SET "
                 "state = 'running', updated = excluded.updated, command = excluded.command",
                 (
                     study.key,
@@ -679,6 +792,7 @@ class Store:
                     None,
                     now,
                     now,
+                    study.metric.to_text(),
                 ),
             )
             # Positions are those of the run that goes on.
@@ -708,10 +822,11 @@ class Store:
 
     def studies(self) -> list[StudyRecord]:
         """Return all studies, oldest first."""
+        has_metric = self._pragma("user_version") >= 4
         rows = self._rows(
             "SELECT key, network, dataset, constraints, scope, strategy, seed, budget, cost, bound,"
             " early_stop, command, size, variables, stopping_rule, state, seconds, chosen, "
-            "created, updated FROM study ORDER BY created, rowid"
+            f"created, updated{', metric' if has_metric else ''} FROM study ORDER BY created, rowid"
         )
         records = []
         for row in rows:
@@ -722,6 +837,7 @@ class Store:
                     VariableRecord(op, layer, tuple(choices))
                     for op, layer, choices in json.loads(values[13])
                 )
+                values[20:] = [MetricRecord.from_text(text) for text in values[20:]]
             records.append(StudyRecord(*values))
         return records
 

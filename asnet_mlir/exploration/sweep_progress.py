@@ -30,7 +30,7 @@ class ProgressDisplay(ProgressLine):
         """Show on `stream`, by default standard error.
 
         Args:
-          criterion: the best one is the cheapest that satisfies it; without, the most accurate
+          criterion: the best one is the cheapest that satisfies it; without, the best
             approximate one.
           cost: what is minimized.
         """
@@ -56,7 +56,10 @@ class ProgressDisplay(ProgressLine):
         if self._best is not None:
             known = self._best.costs.get(self._cost)
             cost = "" if known is None else f", {self._cost} {known:,.0f}"
-            parts.append(f"best {self._best.accuracy:.4f}{cost}: {self._best.binding.label}")
+            metric = self._best.metric
+            value = self._best.value
+            figure = f"{value:.4f}" if metric.unit == "%" else metric.show(value)
+            parts.append(f"best {figure}{cost}: {self._best.binding.label}")
         self.show(", ".join(parts), total is not None and done >= total)
 
     def _note(self, result: Result) -> None:
@@ -64,7 +67,7 @@ class ProgressDisplay(ProgressLine):
         if not result.complete or not result.binding.rules:
             return
         if self._criterion is None:
-            if best is None or result.accuracy > best.accuracy:
+            if best is None or result.score > best.score:
                 self._best = result
         elif self._criterion.holds(result.figures):
             cost = result.costs.get(self._cost)

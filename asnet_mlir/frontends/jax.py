@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +14,7 @@ from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
 from asnet_mlir.frontends.weights import as_weight, network_format, unique_name
 from asnet_mlir.network import Network
+from asnet_mlir.support.named_functions import import_function, is_reference
 
 __all__ = ["from_jax_function", "from_model_and_arguments", "from_module_function"]
 
@@ -123,25 +121,18 @@ def from_module_function(reference: str) -> Network:
     Raises:
       InputError: the module or function is missing or returns something else.
     """
-    module_name, _, function_name = reference.partition(":")
-    if not all(part.isidentifier() for part in (*module_name.split("."), function_name)):
+    if not is_reference(reference):
         raise InputError(f"unknown model '{reference}': name a function as module:function")
     from asnet_mlir import dialects
 
     # The module may import TensorFlow, after which MLIR could not be loaded.
     dialects.load_first()
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does
-    with described(f"{reference}: can't import '{module_name}'"):
-        module = importlib.import_module(module_name)
-    factory = getattr(module, function_name, None)
-    if not callable(factory):
-        raise InputError(f"{reference}: '{module_name}' has no function '{function_name}'")
+    factory = import_function(reference)
     with described(f"{reference}: can't be called"):
         made = factory()
     if not isinstance(made, tuple):
-        raise InputError(f"{function_name}: must return (fn, example_args)")
-    return from_model_and_arguments(made, name=function_name)
+        raise InputError(f"{reference}: must return (fn, example_args)")
+    return from_model_and_arguments(made, name=reference.partition(":")[2])
 
 
 def from_model_and_arguments(model: tuple[Any, ...], *, name: str | None = None) -> Network:

@@ -132,7 +132,7 @@ def quantization_outcome(
     if test is None and not isinstance(data, Samples | np.ndarray):
         test = data if load_samples(data)[1] is not None else None
     if test is not None and len(network.output_shape) == 1:
-        found = [evaluate(own, test) for own in (network, given.network)]
+        found = [evaluate(own, test, metric="accuracy") for own in (network, given.network)]
         before, after = (evaluation.accuracy for evaluation in found)
         tested = found[0].samples
     return Outcome(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accuracy against the parameters of approximate cores (the paper's figures 3(a) and 4(a))."""
+"""The metric against the parameters of approximate cores (the paper's figures 3(a) and 4(a))."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asnet_mlir.cores import Instance
 from asnet_mlir.exploration import Exploration
-from asnet_mlir.reports.save import save_figure
+from asnet_mlir.reports.save import drawn, save_figure
 from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = ["accuracy_table", "plot_accuracy"]
@@ -18,10 +18,10 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def _series(exploration: Exploration) -> dict[str, list[tuple[str, float]]]:
-    """Return (what varies, accuracy in per cent) along each op kind's axis."""
+    """Return (what varies, the metric's figure) along each op kind's axis."""
     return {
         op: [
-            (_text(result.binding.rules[0].instance, instances), 100 * result.accuracy)
+            (_text(result.binding.rules[0].instance, instances), result.value)
             for result in exploration.axis(op)
         ]
         for op, choices in exploration.constraints.choices.items()
@@ -44,16 +44,16 @@ def _text(instance: Instance, among: Sequence[Instance]) -> str:
 
 def accuracy_table(exploration: Exploration) -> str:
     """Return a table of the configurations in which one op kind alone is approximated."""
-    series = _series(exploration)
+    series, show = _series(exploration), exploration.metric.show
     lines = [
         f"{exploration.network} on {exploration.data}: exact "
-        f"{100 * exploration.exact.accuracy:.2f} %",
+        f"{exploration.metric.show(exploration.exact.value)}",
         "",
         "  ".join(f"{OP_KINDS[op].unit + ' alone':>28}" for op in series),
     ]
     for row in range(max(map(len, series.values()))):
         cells = [
-            f"{points[row][0]:>18} {points[row][1]:7.2f} %" if row < len(points) else " " * 28
+            f"{points[row][0]:>18} {show(points[row][1]):>9}" if row < len(points) else " " * 28
             for points in series.values()
         ]
         lines.append("  ".join(f"{cell:>28}" for cell in cells))
@@ -61,7 +61,7 @@ def accuracy_table(exploration: Exploration) -> str:
 
 
 def plot_accuracy(exploration: Exploration, path: Path) -> None:
-    """Draw accuracy along each op kind's axis as a PNG (or what `path`'s suffix says).
+    """Draw the metric along each op kind's axis as a PNG (or what `path`'s suffix says).
 
     Raises:
       InputError: `path` can't be written.
@@ -69,6 +69,7 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    metric = exploration.metric
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -78,11 +79,17 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
         numbers = [_single_number(text) for text, _ in points]
         known = [number for number in numbers if number is not None]
         x = known if len(known) == len(points) else list(range(len(points)))
-        axes.plot(x, [value for _, value in points], marker=marker, ms=5, label=OP_KINDS[op].unit)
-    exact = 100 * exploration.exact.accuracy
+        axes.plot(
+            x,
+            [drawn(metric, value) for _, value in points],
+            marker=marker,
+            ms=5,
+            label=OP_KINDS[op].unit,
+        )
+    exact = drawn(metric, exploration.exact.value)
     axes.axhline(exact, color="0.6", lw=1, ls="--", zorder=0)
     axes.annotate(
-        f"exact {exact:.2f} %",
+        f"exact {metric.show(exploration.exact.value)}",
         (0, exact),
         xytext=(0, 4),
         textcoords="offset points",
@@ -90,7 +97,7 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
         fontsize=9,
     )
     axes.set_xlabel("ignored mantissa bits P")
-    axes.set_ylabel("correctly classified [%]")
+    axes.set_ylabel(metric.axis)
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.store import (
+    ACCURACY,
     DatasetRecord,
     EvaluationRecord,
+    MetricRecord,
     NetworkRecord,
     PartialRecord,
     RuleRecord,
@@ -33,7 +35,6 @@ __all__ = [
     "Study",
     "collect",
     "op_title",
-    "percent",
 ]
 
 COST_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT4 ns", "steps": "steps to go"}
@@ -52,8 +53,10 @@ class Point:
     """One configuration on one data set.
 
     Attributes:
-      accuracy: 0..1; where the evaluation was stopped early, an estimate.
-      confidence: None for a full evaluation; else with which the accuracy is below `bound`.
+      value: the figure of the metric, an accuracy in 0..1; where the evaluation was stopped early,
+        an estimate.
+      confidence: None for a full evaluation; else with which `bound` is not reached.
+      difference: from the exact network, as `Difference.to_json` gives it.
       costs: those known, by name (`COST_UNITS`).
       binding: as JSON values; {} where the evaluation was stopped early.
       views: the ways in which studies, and the evaluation itself, write the configuration as
@@ -64,8 +67,8 @@ class Point:
 
     key: str
     label: str
-    accuracy: float
-    correct: int
+    value: float
+    correct: int | None
     samples: int
     seconds: float
     costs: Mapping[str, float]
@@ -75,6 +78,7 @@ class Point:
     confidence: float | None = None
     bound: float | None = None
     chosen: bool = False
+    difference: Mapping[str, float | None] | None = None
 
     def alone(self) -> Iterator[RuleRecord]:
         """Yield the rule of each view that has just one; none where it was stopped early."""
@@ -84,7 +88,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """Accuracy along a parameter of a core, all else exact.
+    """The figure along a parameter of a core, all else exact.
 
     Attributes:
       points: (value of the parameter, index into the group's points), by value.
@@ -98,7 +102,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Accuracy where one op kind is approximated in one layer alone.
+    """The figure where one op kind is approximated in one layer alone.
 
     Attributes:
       instances: labels of the columns.
@@ -133,9 +137,10 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class Group:
-    """All that is known of one network on one data set.
+    """All that is known of one network on one data set, judged by one metric.
 
     Attributes:
+      metric: that the points are figures of.
       exact: index of the point without approximation.
       fronts: by cost, indices of the points of the Pareto front, the cheapest first.
     """
@@ -149,11 +154,28 @@ class Group:
     sensitivities: tuple[Sensitivity, ...] = ()
     fronts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     paper: tuple[PaperRow, ...] = ()
+    metric: MetricRecord = ACCURACY
 
     @property
     def title(self) -> str:
-        """Network and data, for headings."""
-        return f"{self.network.name} on {self.data.name}"
+        """Network, data and a metric other than the accuracy, for headings."""
+        metric = "" if self.metric == ACCURACY else f", {self.metric.label}"
+        return f"{self.network.name} on {self.data.name}{metric}"
+
+    @property
+    def factor(self) -> float:
+        """What figures are multiplied by where their unit is shown."""
+        return 100.0 if self.metric.unit == "%" else 1.0
+
+    @property
+    def axis(self) -> str:
+        """The title of the axis of figures."""
+        unit = f" [{self.metric.unit}]" if self.metric.unit else ""
+        return f"{self.metric.title}{unit}"
+
+    def drawn(self, value: float) -> float:
+        """Return a figure as drawings have it: in its unit, none for an infinite one."""
+        return self.factor * value if math.isfinite(value) else math.nan
 
     def scale(self, cost: str) -> tuple[float, str]:
         """Return what a cost is divided by to be read easily, and the unit that it then has."""
@@ -166,13 +188,8 @@ class Group:
         return 1.0, unit
 
 
-def percent(accuracy: float) -> str:
-    """Return an accuracy as text, `92.74 %`."""
-    return f"{100 * accuracy:.2f} %"
-
-
 def collect(path: str | Path) -> list[Group]:
-    """Return the contents of a store, a group for each network and data set with results.
+    """Return the contents of a store, a group for each network, data set and metric with results.
 
     Raises:
       InputError: the file is missing, damaged, no store, or one of another version.
@@ -181,12 +198,13 @@ def collect(path: str | Path) -> list[Group]:
         networks = {record.key: record for record in store.networks()}
         datasets = {record.key: record for record in store.datasets()}
         studies = [(record, store.study_results(record.key)) for record in store.studies()]
-        evaluations: dict[tuple[str, str], list[EvaluationRecord]] = defaultdict(list)
+        evaluations: dict[tuple[str, str, MetricRecord], list[EvaluationRecord]]
+        evaluations = defaultdict(list)
         for record in store.evaluations():
-            evaluations[record.network, record.dataset].append(record)
+            evaluations[record.network, record.dataset, record.metric].append(record)
     for study, results in studies:
         if results:
-            evaluations.setdefault((study.network, study.dataset), [])
+            evaluations.setdefault((study.network, study.dataset, study.metric), [])
     lost = next((k for k in evaluations if k[0] not in networks or k[1] not in datasets), None)
     if lost:
         raise InputError(f"{path}: the store is damaged (it lacks the network or data of a result)")
@@ -195,9 +213,14 @@ def collect(path: str | Path) -> list[Group]:
             networks[network],
             datasets[dataset],
             records,
-            [s for s in studies if (s[0].network, s[0].dataset) == (network, dataset)],
+            [
+                s
+                for s in studies
+                if (s[0].network, s[0].dataset, s[0].metric) == (network, dataset, metric)
+            ],
+            metric,
         )
-        for (network, dataset), records in evaluations.items()
+        for (network, dataset, metric), records in evaluations.items()
     ]
 
 
@@ -206,6 +229,7 @@ def _group(
     data: DatasetRecord,
     evaluations: Sequence[EvaluationRecord],
     studies: Sequence[tuple[StudyRecord, Sequence[StudyResult]]],
+    metric: MetricRecord,
 ) -> Group:
     costs: dict[str, dict[str, float]] = defaultdict(dict)
     views: dict[str, list[tuple[RuleRecord, ...]]] = defaultdict(list)
@@ -235,6 +259,7 @@ def _group(
             binding=record.binding,
             views=tuple(views[record.key]),
             chosen=record.key in chosen,
+            difference=record.difference,
         )
         for record in evaluations
     ]
@@ -263,17 +288,23 @@ def _group(
         ),
         tuple(_curves(points)),
         tuple(_sensitivities(points, network)),
-        {name: front for name in COST_UNITS if (front := _front(points, name))},
-        tuple(PaperRow(point, _ours(point, points)) for point in paper_points(network.name)),
+        {name: front for name in COST_UNITS if (front := _front(points, name, metric))},
+        tuple(
+            PaperRow(point, _ours(point, points))
+            for point in (paper_points(network.name) if metric == ACCURACY else ())
+        ),
+        metric,
     )
 
 
-def _figures(record: EvaluationRecord | PartialRecord) -> tuple[str, str, float, int, int, float]:
-    """Return key, label, accuracy, correct and all samples, and seconds."""
+def _figures(
+    record: EvaluationRecord | PartialRecord,
+) -> tuple[str, str, float, int | None, int, float]:
+    """Return key, label, the metric's figure, correct and all samples, and seconds."""
     return (
         record.key,
         record.label,
-        record.accuracy,
+        record.value,
         record.correct,
         record.samples,
         record.seconds,
@@ -321,12 +352,13 @@ class _Writer:
         )
 
 
-def _front(points: Sequence[Point], cost: str) -> tuple[int, ...]:
-    """Return the points than which none is as accurate and cheaper, the cheapest first."""
+def _front(points: Sequence[Point], cost: str, metric: MetricRecord) -> tuple[int, ...]:
+    """Return the points than which none is as good and cheaper, the cheapest first."""
     known = [i for i, p in enumerate(points) if cost in p.costs and p.confidence is None]
     front: list[int] = []
-    for position in sorted(known, key=lambda i: (points[i].costs[cost], -points[i].accuracy)):
-        if not front or points[position].accuracy > points[front[-1]].accuracy:
+    score = [metric.score(point.value) for point in points]
+    for position in sorted(known, key=lambda i: (points[i].costs[cost], -score[i])):
+        if not front or score[position] > score[front[-1]]:
             front.append(position)
     return tuple(front)
 

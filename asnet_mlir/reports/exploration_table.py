@@ -13,7 +13,7 @@ _UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT ns"}
 
 
 def exploration_table(exploration: Exploration) -> str:
-    """Return the accuracy along each op kind's list, or the front where a search has none."""
+    """Return the metric along each op kind's list, or the front where a search has none."""
     tables = []
     if has_axes(exploration):
         tables.append(accuracy_table(exploration))
@@ -31,21 +31,22 @@ def has_axes(exploration: Exploration) -> bool:
 
 
 def _front(exploration: Exploration) -> str:
-    """Return the Pareto front of accuracy and cost, the cheapest first."""
+    """Return the Pareto front of metric and cost, the cheapest first."""
     front = exploration.front()
-    cost = exploration.cost
+    cost, metric = exploration.cost, exploration.metric
+    worse = "lower" if metric.larger_is_better else "higher"
     title = f"{cost} [{_UNITS[cost]}]" if cost in _UNITS else "steps to go"
     lines = [
         f"{exploration.network} on {exploration.data}: exact "
-        f"{100 * exploration.exact.accuracy:.2f} %; front of accuracy and {title}",
-        f"{'accuracy':>10}  {title:>16}  configuration",
+        f"{metric.show(exploration.exact.value)}; front of {metric.name} and {title}",
+        f"{metric.name:>10}  {title:>16}  configuration",
     ]
     left_out = len(front) - _MOST_ROWS
     rows: list[Result] = front if left_out <= 0 else front[-_MOST_ROWS:]
     for result in rows:
         value = exploration.cost_of(result)
         shown = f"{value:,.0f}" if cost in _UNITS else f"{value:.2f}"
-        lines.append(f"{100 * result.accuracy:8.2f} %  {shown:>16}  {result.binding.label}")
+        lines.append(f"{metric.show(result.value):>10}  {shown:>16}  {result.binding.label}")
     if left_out > 0:
-        lines.insert(2, f"{'':10}  {left_out} cheaper ones of lower accuracy are left out")
+        lines.insert(2, f"{'':10}  {left_out} cheaper ones of {worse} {metric.name} are left out")
     return "\n".join(lines)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
-    """Draw accuracy curves, Pareto fronts and sensitivities into `folder`, one file each.
+    """Draw curves of figures, Pareto fronts and sensitivities into `folder`, one file each.
 
     Returns:
       The files, named `NETWORK-DATA-accuracy-P.png`, `..-front-area.png`, `..-layers-mulf.png`.
@@ -71,7 +72,7 @@ def _free(folder: Path, stem: str, taken: Sequence[Path]) -> Path:
 
 def _figures(group: Group) -> Iterator[tuple[str, Any]]:
     for parameter in dict.fromkeys(curve.parameter for curve in group.curves):
-        yield f"accuracy-{_slug(parameter)}", _draw_curves(group, parameter)
+        yield f"{_slug(group.metric.name)}-{_slug(parameter)}", _draw_curves(group, parameter)
     for cost in group.fronts:
         yield f"front-{cost}", _draw_front(group, cost)
     for table in group.sensitivities:
@@ -100,7 +101,7 @@ def _draw_curves(group: Group, parameter: str) -> Any:
     for position, curve in enumerate(curves):
         axes.plot(
             [value for value, _ in curve.points],
-            [100 * group.points[index].accuracy for _, index in curve.points],
+            [group.drawn(group.points[index].value) for _, index in curve.points],
             marker=_MARKERS[position % len(_MARKERS)],
             ms=5,
             label=_plain(curve.title),
@@ -110,7 +111,7 @@ def _draw_curves(group: Group, parameter: str) -> Any:
         for op in dict.fromkeys(curve.op for curve in curves):
             if parameter not in row.point.rules.get(op, {}):
                 continue
-            place = row.point.rules[op][parameter], 100 * row.point.accuracy
+            place = row.point.rules[op][parameter], group.drawn(row.point.accuracy)
             axes.plot(*place, "D", mfc="none", mec="k", ms=7, label=label)
             label = "_nolegend_"
             text = row.point.beside(op)
@@ -119,9 +120,10 @@ def _draw_curves(group: Group, parameter: str) -> Any:
             )
             break
     if group.exact is not None:
-        axes.axhline(100 * group.points[group.exact].accuracy, color="0.6", lw=1, ls="--", zorder=0)
+        exact = group.drawn(group.points[group.exact].value)
+        axes.axhline(exact, color="0.6", lw=1, ls="--", zorder=0)
     axes.set_xlabel(_plain(parameter) + (" (ignored mantissa bits)" if parameter == "P" else ""))
-    axes.set_ylabel("correctly classified [%]")
+    axes.set_ylabel(_plain(group.axis))
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
@@ -135,7 +137,7 @@ def _draw_front(group: Group, cost: str) -> Any:
     front = [group.points[index] for index in group.fronts[cost]]
     axes.plot(
         [p.costs[cost] / factor for p in known],
-        [100 * p.accuracy for p in known],
+        [group.drawn(p.value) for p in known],
         ".",
         color="0.65",
         ms=5,
@@ -143,7 +145,7 @@ def _draw_front(group: Group, cost: str) -> Any:
     )
     axes.plot(
         [p.costs[cost] / factor for p in front],
-        [100 * p.accuracy for p in front],
+        [group.drawn(p.value) for p in front],
         "o-",
         ms=5,
         drawstyle="steps-post",
@@ -153,7 +155,7 @@ def _draw_front(group: Group, cost: str) -> Any:
     if chosen:
         axes.plot(
             [p.costs[cost] / factor for p in chosen],
-            [100 * p.accuracy for p in chosen],
+            [group.drawn(p.value) for p in chosen],
             "o",
             mfc="none",
             mec="tab:green",
@@ -162,7 +164,7 @@ def _draw_front(group: Group, cost: str) -> Any:
             label="chosen",
         )
     axes.set_xlabel(unit if cost == "steps" else f"{cost} [{unit}]")
-    axes.set_ylabel("correctly classified [%]")
+    axes.set_ylabel(_plain(group.axis))
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     return figure
@@ -170,17 +172,21 @@ def _draw_front(group: Group, cost: str) -> Any:
 
 def _draw_sensitivity(group: Group, table: Sensitivity) -> Any:
     figure, axes = _canvas(group, 1.6 + 0.4 * len(table.layers))
-    base = group.points[group.exact].accuracy if group.exact is not None else 1.0
+    score = [group.metric.score(group.drawn(point.value)) for point in group.points]
+    base = score[group.exact] if group.exact is not None else math.nan
+    if math.isnan(base):
+        base = max((score[index] for index in table.cells.values()), default=0.0)
     values = np.full((len(table.layers), len(table.instances)), np.nan)
     for (layer, instance), index in table.cells.items():
         place = table.layers.index(layer), table.instances.index(instance)
-        values[place] = 100 * (base - group.points[index].accuracy)
+        values[place] = base - score[index]
     image = axes.imshow(values, aspect="auto", cmap="Oranges", vmin=0)
     axes.set_yticks(range(len(table.layers)), [_plain(name) for name in table.layers])
     labels = [_plain(column) for column in table.columns]
     turned = {"rotation": 40, "ha": "right"} if max(map(len, labels)) > 5 else {}
     axes.set_xticks(range(len(labels)), labels, fontsize=8, **turned)
     what = op_title(table.op)
-    figure.colorbar(image, label="points of accuracy lost", pad=0.02)
+    unit = {"%": "points of ", "dB": "dB of "}.get(group.metric.unit, "")
+    figure.colorbar(image, label=_plain(f"{unit}{group.metric.name} lost"), pad=0.02)
     axes.set_xlabel(f"{what} of one layer alone")
     return figure

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The front of accuracy and cost of one exploration, as a picture."""
+"""The front of the metric and cost of one exploration, as a picture."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.exploration import Exploration, Result
-from asnet_mlir.reports.save import save_figure
+from asnet_mlir.reports.save import drawn, save_figure
 
 __all__ = ["plot_front"]
 
@@ -20,7 +20,7 @@ _TITLES = {
 
 
 def plot_front(exploration: Exploration, path: Path, chosen: Result | None = None) -> None:
-    """Draw all results by accuracy and cost, the Pareto front and the choice, as a PNG.
+    """Draw all results by metric and cost, the Pareto front and the choice, as a PNG.
 
     Args:
       path: its suffix may say another format.
@@ -36,9 +36,11 @@ def plot_front(exploration: Exploration, path: Path, chosen: Result | None = Non
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
 
+    metric = exploration.metric
+
     def draw(results: list[Result], style: str, **options: Any) -> None:
         x = [exploration.cost_of(result) for result in results]
-        axes.plot(x, [100 * result.accuracy for result in results], style, **options)
+        axes.plot(x, [drawn(metric, result.value) for result in results], style, **options)
 
     complete = [result for result in exploration.results if result.complete]
     stopped = [result for result in exploration.results if not result.complete]
@@ -50,7 +52,7 @@ def plot_front(exploration: Exploration, path: Path, chosen: Result | None = Non
     if chosen is not None:
         draw([chosen], "*", color="tab:red", ms=13, label="chosen")
     axes.set_xlabel(_TITLES[exploration.cost])
-    axes.set_ylabel("correctly classified [%]")
+    axes.set_ylabel(metric.axis)
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import asnet_mlir
+from asnet_mlir.exploration.store import ACCURACY
+from asnet_mlir.metrics import finite, text_of
 from asnet_mlir.reports import quantized
-from asnet_mlir.reports.collect import COST_UNITS, Group, Sensitivity, Study, op_title, percent
+from asnet_mlir.reports.collect import COST_UNITS, Group, Point, Sensitivity, Study, op_title
 from asnet_mlir.reports.paper import SOURCE
 
 __all__ = ["embedded_data", "render"]
@@ -29,22 +31,30 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 
 
 def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """Return what `page/report.js` draws, as JSON values; accuracies are in 0..1."""
+    """Return what `page/report.js` draws, as JSON values; null stands for an infinite figure."""
     return [
         {
             "title": group.title,
             "samples": group.data.samples,
             "exact": group.exact,
+            "metric": {
+                "name": group.metric.name,
+                "axis": group.axis,
+                "unit": group.metric.unit,
+                "factor": group.factor,
+                "larger": group.metric.larger_is_better,
+            },
             "scales": {cost: group.scale(cost) for cost in COST_UNITS},
             "points": [
                 {
                     "label": point.label,
-                    "accuracy": point.accuracy,
+                    "value": finite(point.value),
                     "correct": point.correct,
                     "samples": point.samples,
                     "seconds": round(point.seconds, 3),
                     "costs": dict(point.costs),
                     "chosen": point.chosen,
+                    **({"difference": point.difference} if point.difference else {}),
                     **({"command": point.command} if point.command else {}),
                     **({} if point.command or not point.binding else {"binding": point.binding}),
                     **(
@@ -69,7 +79,7 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 {
                     "where": row.point.where,
                     "rules": row.point.rules,
-                    "accuracy": row.point.accuracy,
+                    "value": row.point.accuracy,
                     "beside": {op: row.point.beside(op) for op in row.point.rules},
                 }
                 for row in group.paper
@@ -99,6 +109,8 @@ def render(
         f'<li><a href="#group-{number}">{_e(group.title)}</a></li>'
         for number, group in enumerate(groups)
     )
+    accurate = all(group.metric == ACCURACY for group in groups)
+    heading = "Accuracy of approximate networks" if accurate else "Approximate networks"
     contents = f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if len(groups) > 1 else ""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -108,13 +120,13 @@ def render(
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="asnet-mlir {_e(asnet_mlir.__version__)}">
-<title>{_e(name)} - accuracy of approximate networks</title>
+<title>{_e(name)} - approximate networks</title>
 <style>
 {style}</style>
 </head>
 <body>
 <header>
-<h1>Accuracy of approximate networks</h1>
+<h1>{_e(heading)}</h1>
 <p class="lead">{count:,} {_plural(count, "configuration")} in <code>{_e(name)}</code>, by
 asnet-mlir {_e(asnet_mlir.__version__)}.</p>
 {contents}
@@ -150,15 +162,15 @@ def _section(group: Group, number: int) -> str:
     ]
     if group.curves:
         parts.append(
-            "<h3>Accuracy along a parameter</h3>"
+            f"<h3>{_word(group)} along a parameter</h3>"
             "<p>One core approximates all operations of its kind; everything else is exact.</p>"
             '<div class="charts" data-charts="curves"></div>'
         )
     if group.fronts:
         parts.append(
-            "<h3>Accuracy against cost</h3>"
-            "<p>Marked: the Pareto front, the configurations than which none is both as accurate "
-            "and cheaper."
+            f"<h3>{_word(group)} against cost</h3>"
+            "<p>Marked: the Pareto front, the configurations than which none is both as "
+            f"{'accurate' if group.metric == ACCURACY else 'good'} and cheaper."
             + (
                 " No cost was measured (<code>asnet explore --cost</code>); the steps that are "
                 "left on the constraints' lists stand in for it."
@@ -173,14 +185,17 @@ def _section(group: Group, number: int) -> str:
 
 
 def _facts(group: Group) -> str:
+    name = _e(group.metric.name)
     full = [point for point in group.points if point.confidence is None]
     facts = [("Samples", f"{group.data.samples:,}"), ("Configurations", f"{len(full):,}")]
     if len(full) < len(group.points):
         facts.append(("Stopped early", f"{len(group.points) - len(full):,}"))
     if group.exact is not None:
-        facts.append(("Exact accuracy", percent(group.points[group.exact].accuracy)))
+        facts.append((f"Exact {name}", group.metric.show(group.points[group.exact].value)))
     if full:
-        facts.append(("Lowest accuracy", percent(min(point.accuracy for point in full))))
+        worst = min(full, key=lambda point: group.metric.score(point.value))
+        word = "Lowest" if group.metric.larger_is_better else "Highest"
+        facts.append((f"{word} {name}", group.metric.show(worst.value)))
     facts.append(("Computing time", _duration(sum(point.seconds for point in group.points))))
     cells = "".join(f"<div><dt>{_e(k)}</dt><dd>{_e(v)}</dd></div>" for k, v in facts)
     kinds = list(dict.fromkeys(op for layer in group.network.layers for op in layer.ops))
@@ -216,10 +231,12 @@ def _duration(seconds: float) -> str:
 def _chosen(group: Group, study: Study) -> str:
     assert study.chosen is not None
     point, record = group.points[study.chosen], study.record
-    facts = [f"accuracy {percent(point.accuracy)}"]
+    facts = [f"{group.metric.name} {group.metric.show(point.value)}"]
     if group.exact is not None:
-        change = point.accuracy - group.points[group.exact].accuracy
-        facts[0] += f" ({_change(change)} points against exact)"
+        change = point.value - group.points[group.exact].value
+        if math.isfinite(change):
+            facts[0] += f" ({_change(change, group)}{_points(group)} against exact)"
+    facts += _difference(point)
     facts += [
         f"{name} {value / factor:,.{_decimals(value / factor)}f} {unit}"
         for name, value in point.costs.items()
@@ -260,13 +277,18 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -
 
 
 def _sensitivity(group: Group, table: Sensitivity) -> str:
-    """A table whose cells are the darker, the more accuracy is lost."""
-    base = group.points[group.exact].accuracy if group.exact is not None else None
+    """A table whose cells are the darker, the more is lost."""
+    base = group.points[group.exact].value if group.exact is not None else None
+    if base is not None and not math.isfinite(base):
+        base = None  # nothing can be said about how far figures are from it
+    figures = {place: group.points[index].value for place, index in table.cells.items()}
+    best = base if base is not None else max(figures.values(), key=group.metric.score)
     losses = {
-        place: (base if base is not None else 1.0) - group.points[index].accuracy
-        for place, index in table.cells.items()
+        place: group.metric.score(best) - group.metric.score(value)
+        for place, value in figures.items()
     }
-    most = max(max(losses.values()), 1e-9)
+    losses = {place: 0.0 if math.isnan(loss) else loss for place, loss in losses.items()}
+    most = max(max(filter(math.isfinite, losses.values()), default=0.0), 1e-9)
     rows = []
     for layer in table.layers:
         cells = []
@@ -276,9 +298,10 @@ def _sensitivity(group: Group, table: Sensitivity) -> str:
                 cells.append('<td class="empty"></td>')
                 continue
             point, loss = group.points[index], losses[layer, instance]
-            share = max(loss, 0.0) / most
-            text = _change(-loss) if base is not None else f"{100 * point.accuracy:.2f}"
-            title = f"{point.label}: {percent(point.accuracy)}"
+            share = min(max(loss, 0.0) / most, 1.0)
+            shown = group.metric.show(point.value)
+            text = _change(point.value - base, group) if base is not None else shown
+            title = f"{point.label}: {shown}"
             dark = " dark" if share > 0.55 else ""
             cells.append(
                 f'<td class="heat{dark}" style="--loss:{share:.3f}" title="{_e(title)}">'
@@ -288,7 +311,10 @@ def _sensitivity(group: Group, table: Sensitivity) -> str:
     head = "".join(f'<th scope="col">{_e(column)}</th>' for column in table.columns)
     what = op_title(table.op)
     cores = ", ".join(dict.fromkeys(label.partition(":")[0] for label in table.instances))
-    unit = "points of accuracy against exact" if base is not None else "accuracy in per cent"
+    name = group.metric.name
+    unit = f"{name} against exact" if base is not None else name
+    if base is not None and group.metric.unit:
+        unit = f"{'points' if group.metric.unit == '%' else 'dB'} of {unit}"
     return (
         f"<h3>Sensitivity of layers to the {_e(what)}</h3>"
         f"<p>The {_e(what)} of one layer alone is approximated, by {_e(cores)}; {unit}.</p>"
@@ -297,10 +323,35 @@ def _sensitivity(group: Group, table: Sensitivity) -> str:
     )
 
 
-def _change(share: float) -> str:
-    """Return a difference of accuracies in percentage points, `-0.12`."""
-    text = f"{100 * share:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text.replace("-", "\N{MINUS SIGN}")
+def _change(change: float, group: Group) -> str:
+    """Return a difference of figures, `-0.12`; of shares in percentage points."""
+    text = f"{change:+.3g}" if not group.metric.unit else f"{group.factor * change:+.2f}"
+    is_none = text in ("+0.00", "-0.00", "+0")
+    return "0.00" if is_none else text.replace("-", "\N{MINUS SIGN}")
+
+
+def _points(group: Group) -> str:
+    """Return the unit of a difference of figures, after a space."""
+    return {"%": " points", "dB": " dB"}.get(group.metric.unit, "")
+
+
+def _difference(point: Point) -> list[str]:
+    """Return how a point's outputs differ from the exact network's, for people."""
+    found = point.difference
+    if found is None or not point.label or found.get("largest_error") == 0:
+        return []
+    facts = []
+    if found.get("snr") is not None:
+        facts.append(f"SNR against exact {found['snr']:.1f} dB")
+    equal = found.get("equal_answers")
+    if equal is not None:
+        facts.append(f"equal answers {text_of(equal, '%')}")
+    return facts
+
+
+def _word(group: Group) -> str:
+    """Return the metric as the first word of a heading."""
+    return "Accuracy" if group.metric == ACCURACY else _e(group.metric.name)
 
 
 def _paper(group: Group) -> str:
@@ -312,10 +363,10 @@ def _paper(group: Group) -> str:
             f"{op_title(op)} " + " ".join(f"{n}={v}" for n, v in parameters.items())
             for op, parameters in row.point.rules.items()
         )
-        ours = percent(group.points[row.ours].accuracy) if row.ours is not None else "not evaluated"
-        rows.append(
-            [what, row.point.where, percent(row.point.accuracy), f"{row.point.samples:,}", ours]
-        )
+        show = group.metric.show
+        ours = show(group.points[row.ours].value) if row.ours is not None else "not evaluated"
+        stated = show(row.point.accuracy)
+        rows.append([what, row.point.where, stated, f"{row.point.samples:,}", ours])
     note = (
         " Ours is trained and evaluated on <em>synthetic</em> images, the paper's on SVHN."
         if group.data.name.startswith("svhn_synthetic")
@@ -353,10 +404,13 @@ def _studies(group: Group) -> str:
 
 
 def _results(group: Group, number: int) -> str:
+    least = "least" if group.metric.larger_is_better else "most"
+    range_ = ' min="0" max="100"' if group.metric.unit == "%" else ""
     return f"""<h3 id="results-{number}">All results</h3>
 <form class="filter" role="search" aria-label="Filter results">
 <label>Configuration contains <input type="search" name="text" placeholder="mulf P=20"></label>
-<label>Accuracy at least <input type="number" name="least" min="0" max="100" step="any"> %</label>
+<label>{_word(group)} at {least} <input type="number" name="least"{range_} step="any">
+{_e(group.metric.unit)}</label>
 <label><input type="checkbox" name="front"> Pareto front only</label>
 <label class="phone">Sort by <select name="sort"></select></label>
 </form>

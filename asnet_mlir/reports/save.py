@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.metrics import Metric
 from asnet_mlir.support.files import write_whole
 
-__all__ = ["save_figure"]
+__all__ = ["drawn", "save_figure"]
+
+
+def drawn(metric: Metric, value: float) -> float:
+    """Return a figure as drawings have it: in its unit, none for an infinite one."""
+    return metric.factor * value if math.isfinite(value) else math.nan
 
 
 def save_figure(figure: Any, path: Path) -> None:

@@ -69,19 +69,16 @@ def test_bad_names(name, message):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((2, 3))}, "lacks the array 'y'"),
-        ({"x": np.zeros((2, 3)), "y": np.zeros(2)}, r"'y' must be 2 class indices .* got float64"),
         ({"x": np.zeros((2, 3)), "y": np.zeros(3, int)}, "'y' must be 2 class indices"),
-        ({"x": np.zeros((2, 3)), "y": np.zeros((2, 1), int)}, "'y' must be 2 class indices"),
         ({"x": np.zeros((2, 3)), "y": np.array(["a", "b"])}, "'y' must be 2 class indices"),
-        ({"x": np.zeros((2, 3)), "y": np.zeros(2, bool)}, "'y' must be 2 .* got bool"),
+        ({"x": np.zeros((2, 3)), "y": np.zeros(2, complex)}, "'y' must be 2 .* got complex128"),
+        ({"x": np.zeros((2, 3)), "y": np.array([0, np.nan])}, "target of sample 1 holds a NaN"),
         ({"x": np.array([["a"]]), "y": np.zeros(1, int)}, "'x' must be numbers"),
         ({"x": np.zeros((1, 2), complex), "y": np.zeros(1, int)}, "'x' must be .* complex128"),
         ({"x": np.zeros(2), "y": np.zeros(2, int)}, "'x' must be numbers with a sample a row"),
         ({"x": np.float32(1), "y": np.int64(1)}, "'x' must be numbers with a sample a row"),
         ({"x": np.zeros((0, 3)), "y": np.zeros(0, int)}, "holds no samples"),
         ({"x": np.zeros((3, 0)), "y": np.zeros(3, int)}, "holds no samples"),
-        ({"x": np.zeros((2, 3)), "y": np.array([0, -1])}, "label of sample 1, -1, is negative"),
         (
             {"x": np.zeros((2, 3)), "y": np.array([2**64 - 1, 0], np.uint64)},
             "label of sample 0, 18446744073709551615, is too large",

@@ -11,10 +11,10 @@ from asnet_mlir.binding import Binding
 from asnet_mlir.compiler import bind, model_texts, to_approx
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation import CompiledNetwork, Evaluator, Session, evaluate
-from asnet_mlir.evaluation.evaluate import accuracy
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator, evaluate
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.metrics import Output, make_judge
 from asnet_mlir.reference import to_native
 
 SPECIAL = np.array(
@@ -182,11 +182,13 @@ def test_masks_as_arguments_equal_masks_as_constants(mlp):
 
 def test_accuracy_rules():
     outputs = np.array([[1, 1, 0], [0, 1, 1], [np.nan, 5, 1], [0, 0, 7]], np.float32)
-    assert accuracy(outputs, np.array([0, 1, 1, 2])) == 0.75  # ties: lowest; a NaN row is wrong
-    assert accuracy(outputs, np.array([1, 2, 0, 0])) == 0.0
+    judge = make_judge("accuracy", np.array([0, 1, 1, 2]), Output((3,)), "d")
+    assert judge.value(outputs) == 0.75  # ties: lowest; a NaN row is wrong
+    judge = make_judge("accuracy", np.array([1, 2, 0, 0]), Output((3,)), "d")
+    assert judge.value(outputs) == 0.0
 
 
-def test_sessions_have_the_same_rules():
+def test_parts_of_the_samples_have_the_same_rules():
     """Ties, NaNs at the label's place and elsewhere, a part of the samples."""
     outputs = np.array(
         [[1, 1, 0], [0, 1, 1], [np.nan, 5, 1], [5, np.nan, 1], [0, 0, 7]], np.float32
@@ -194,17 +196,10 @@ def test_sessions_have_the_same_rules():
     labels = np.array([0, 1, 1, 1, 2])
     data = Dataset("d", np.zeros((5, 13), np.float32), labels)
 
-    class Given(Session):
-        def __init__(self):
-            self.dataset = data
-
-        def outputs(self, binding=None, start=0, stop=None):
-            return outputs[start:stop]
-
-    session = Given()
-    assert session.right().tolist() == [True, True, False, False, True]
-    assert session.right(None, 1, 4).tolist() == [True, False, False]
-    assert session.accuracy() == accuracy(outputs, labels) == 0.6
+    judge = make_judge(None, data.y, Output((3,)), "d")
+    assert judge.count(outputs).tolist() == [True, True, False, False, True]
+    assert judge.count(outputs[1:4], 1).tolist() == [True, False, False]
+    assert judge.value(outputs) == 0.6
 
 
 def test_p0_equals_exact():

@@ -154,7 +154,7 @@ class Gone:
 @pytest.mark.parametrize("greeted", [True, False])
 def test_a_scheduler_that_is_killed_is_one_error(conv, conv_data, monkeypatch, caplog, greeted):
     monkeypatch.setattr(cluster, "_portable", lambda compiled: None)
-    runner = cluster.ClusterRunner(Gone(greeted), None, conv_data)
+    runner = cluster.ClusterRunner(Gone(greeted), None, conv_data, None)
     with pytest.raises(AsnetError, match="scheduler is gone; what was reported is stored"), runner:
         list(runner.run([("a", Binding())]))
     # What the client says some time after it was closed, too.

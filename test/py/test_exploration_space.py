@@ -23,6 +23,7 @@ from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.layers import Layer, network_layers
 from asnet_mlir.exploration.space import DesignSpace
 from asnet_mlir.exploration.store import InstanceCost, Store
+from asnet_mlir.metrics.class_metrics import Accuracy
 
 LAYERS = (Layer("a", {"mulf": 6, "addf": 5}), Layer("b", {"divf": 2, "mulf": 1}))
 
@@ -119,7 +120,7 @@ def test_the_exact_choice_inside_a_bound_scope():
 
 def key(*rules: str) -> str:
     assigned = keys.assignment(Binding.parse(rules), LAYERS, keys.exact_hashes())
-    return keys.evaluation_key("network", "dataset", assigned)
+    return keys.evaluation_key("network", "dataset", assigned, "accuracy")
 
 
 def test_keys_are_those_of_what_is_computed():
@@ -169,22 +170,22 @@ def test_sessions_give_the_evaluators_outputs(conv, conv_data):
     assert np.array_equal(session.outputs(binding), whole)
     assert np.array_equal(session.outputs(binding, 7, 50), whole[7:50])
     right = np.argmax(whole, axis=1) == conv_data.y
-    assert np.array_equal(session.right(binding), right)
-    assert np.array_equal(session.right(binding, 100), right[100:])
+    assert np.array_equal(session.judge.count(session.outputs(binding)), right)
+    assert np.array_equal(session.judge.count(session.outputs(binding, 100), 100), right[100:])
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("acuracy>=0.9", "unknown figure 'acuracy'; did you mean 'accuracy'"),
-        ("zzz>=0.9", "unknown figure 'zzz'; known are accuracy, area, delay, energy"),
+        ("zzz>=0.9", "unknown figure 'zzz'; known are accuracy, .*area, delay, energy"),
         ("accuracy=0.9", "write a bound as accuracy>=0.9"),
         ("accuracy>=0.9 or area<=3", "write a bound as"),
         ("accuracy>=0.9 and", "write a bound as"),
         ("accuracy>=nan", "write a bound as"),
         ("accuracy>=1e", "write a bound as"),
         ("", "write a bound as"),
-        ("area<=90%", "only an accuracy is in per cent"),
+        ("area<=90%", "the area is not in per cent, only a share is"),
     ],
 )
 def test_bounds_that_cannot_be_read(text, message):
@@ -213,9 +214,9 @@ def test_bounds():
 )
 def test_how_many_must_be_right(samples, limit, relation):
     criterion = Criterion.parse(f"accuracy{relation}{limit:.6f}")
-    needed = criterion.least_correct(samples)
-    assert needed == 0 or not criterion.accurate((needed - 1) / samples)
-    assert needed == samples + 1 or criterion.accurate(needed / samples)
+    needed = criterion.least_correct(samples, Accuracy())
+    assert needed == 0 or not criterion.good((needed - 1) / samples, Accuracy())
+    assert needed == samples + 1 or criterion.good(needed / samples, Accuracy())
 
 
 def figures(space: DesignSpace) -> dict[str, InstanceCost]:

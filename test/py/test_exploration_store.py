@@ -22,6 +22,7 @@ from asnet_mlir.exploration.origin import Origin
 from asnet_mlir.exploration.store import (
     _APPLICATION_ID,
     _SCHEMA,
+    ACCURACY,
     DatasetRecord,
     EvaluationRecord,
     InstanceCost,
@@ -86,7 +87,7 @@ def test_everything_comes_back(tmp_path):
     with Store(path, read_only=True) as store:
         assert store.networks() == [NETWORK] and store.datasets() == [DATASET]
         (first, second) = store.evaluations()
-        assert first.time.endswith("Z") and first.accuracy == 0.9
+        assert first.time.endswith("Z") and first.value == 0.9
         assert (first.key, first.rules, first.binding) == (
             "e0",
             evaluation(0).rules,
@@ -349,12 +350,14 @@ def test_partial_rows_are_looked_at_as_well(tmp_path):
             store.get_partial("e9", "rule")
 
 
-def test_a_store_of_version_2_is_read_and_goes_on(tmp_path):
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_of_an_older_version_is_read_and_goes_on(tmp_path, version):
     path, old = tmp_path / "new.sqlite", tmp_path / "s.sqlite"
     fill(path, 3)
-    schema = re.sub(r",( *--[^\n]*)?\n  origin TEXT[^\n]*\n\)", r"\1\n)", _SCHEMA)
-    schema = re.sub(r"\n  origin TEXT[^\n]*", "", schema)
-    assert "origin" not in schema
+    added = "metric|value|difference" + ("|origin" if version == 2 else "")
+    schema = re.sub(rf"\n  ({added}) (TEXT|REAL)[^\n]*", "", _SCHEMA)
+    schema = re.sub(r",( *--[^\n]*)?\n\)", r"\1\n)", schema)
+    assert "metric TEXT" not in schema and ("origin" in schema) == (version == 3)
     with contextlib.closing(sqlite3.connect(old)) as connection:
         connection.executescript(schema)
         connection.execute("ATTACH ? AS new", (str(path),))
@@ -364,11 +367,15 @@ def test_a_store_of_version_2_is_read_and_goes_on(tmp_path):
                 f"INSERT INTO main.{table} SELECT {', '.join(columns)} FROM new.{table}"
             )
         connection.execute(f"PRAGMA main.application_id = {_APPLICATION_ID}")
-        connection.execute("PRAGMA main.user_version = 2")
+        connection.execute(f"PRAGMA main.user_version = {version}")
         connection.commit()
     path = old
     with Store(path, read_only=True) as store:
         assert [e.origin for e in store.evaluations()] == [Origin()] * 3
+        assert [e.metric for e in store.evaluations()] == [ACCURACY] * 3
+        assert [e.value for e in store.evaluations()] == [
+            e.correct / e.samples for e in store.evaluations()
+        ]
     for number in (3, 4):
         with Store(path) as store:
             assert store.count() == number and store.get("e2").origin == Origin()

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import asnet_mlir
 from asnet_mlir.cli.main import main
 from asnet_mlir.exploration.store import (
+    ACCURACY,
     DatasetRecord,
     EvaluationRecord,
     LayerRecord,
@@ -178,7 +179,7 @@ def test_the_page_holds_what_the_store_holds(path, tmp_path):
             shown = [point for point in group["points"] if "stopped" not in point]
             assert len(shown) == len(stored)
             for point, record in zip(shown, stored, strict=True):
-                assert point["label"] == record.label and point["accuracy"] == record.accuracy
+                assert point["label"] == record.label and point["value"] == record.value
                 assert (point["correct"], point["samples"]) == (record.correct, record.samples)
                 assert point.get("command") == record.command
                 assert point.get("binding") == (None if record.command else record.binding)
@@ -204,7 +205,7 @@ def test_curves_and_front_and_paper(path):
     ]
     for curve in first.curves:
         assert [value for value, _ in curve.points] == list(range(23))
-    values = [first.points[index].accuracy for _, index in first.curves[0].points]
+    values = [first.points[index].value for _, index in first.curves[0].points]
     assert values == [(900 - bits**2) / 1000 for bits in range(23)]
     # No cost was measured: 23 steps a list; the pair is 21/23 + 23/23 along.
     assert sum("steps" in p.costs for p in first.points) == 4
@@ -283,7 +284,7 @@ def test_the_front_is_what_nothing_dominates(pairs):
         Point(str(i), "", a / 10, a, 10, 0.0, {"area": c}, None, {})
         for i, (c, a) in enumerate(pairs)
     ]
-    front = {pairs[i] for i in _front(points, "area")}
+    front = {pairs[i] for i in _front(points, "area", ACCURACY)}
     assert front == {
         (c, a)
         for c, a in pairs
@@ -475,7 +476,7 @@ def test_a_command_of_the_page_reproduces_its_point(tmp_path, capsys):
     for point in group["points"]:
         program, *arguments = shlex.split(point["command"])
         assert program == "asnet" and main([*arguments, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["accuracy"] == point["accuracy"]
+        assert json.loads(capsys.readouterr().out)["accuracy"] == point["value"]
 
 
 PROBE = """

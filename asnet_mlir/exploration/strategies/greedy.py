@@ -19,19 +19,19 @@ _UNIFORM = 24
 def greedy(task: Task) -> None:
     """Measure each variable alone, then walk from the exact configuration to cheaper ones.
 
-    1. *Sensitivities*: the accuracy with one variable approximated and all else exact, for every
-       choice, or for choices evenly spaced along the list where those would take more than half of
-       the budget; the rest is interpolated.
+    1. *Sensitivities*: the score (of the metric) with one variable approximated and all else
+       exact, for every choice, or for choices evenly spaced along the list where those would take
+       more than half of the budget; the rest is interpolated.
     2. *Descent*: of all moves of one variable to a cheaper choice, the one that saves most cost for
-       the loss of accuracy that the sensitivities predict.  A move that breaks the bound is taken
+       the loss of score that the sensitivities predict.  A move that breaks the bound is taken
        back, and the variable may only go less far from then on.
     3. *Swaps*, when no move is left: one variable goes back to a more exact choice, which may pay
        for a larger saving in another.  After one that succeeds, the descent goes on.
     4. *Uniform starts*: with a bound, the same from the cheapest configuration that keeps it and
-       has all variables equally far along their lists.  Close to the exact accuracy, where
+       has all variables equally far along their lists.  Close to the exact figure, where
        sensitivities are a few samples, that is the better start.
 
-    Without a bound on the accuracy the descent ends at the cheapest configuration, and its way
+    Without a bound on the metric the descent ends at the cheapest configuration, and its way
     there traces the front.
     """
     search = _Search(task)
@@ -46,15 +46,15 @@ class _Search:
         self._task = task
         self._current = task.space.exact
         self._reached = self._measure(self._current)[1]
-        #: Predicted loss of accuracy per variable and choice.
+        #: Predicted loss of score per variable and choice.
         self._loss = [[0.0] * len(variable.choices) for variable in task.space.variables]
         #: Per variable the loss from which on moves have broken the bound.
         self._ceiling = [float("inf")] * len(task.space.variables)
 
     def _measure(self, configuration: Configuration) -> tuple[bool, float]:
-        """Return whether a configuration keeps the bound, and its accuracy."""
+        """Return whether a configuration keeps the bound, and its score."""
         result = self._task.measure([configuration])[configuration]
-        return self._task.feasible(result), result.accuracy
+        return self._task.feasible(result), result.score
 
     def measure_sensitivities(self) -> None:
         """Fill the table of losses."""
@@ -69,7 +69,7 @@ class _Search:
         exact = self._reached
         for variable, losses in enumerate(self._loss):
             known = {0: 0.0} | {
-                choice: max(0.0, exact - results[alone[v, choice]].accuracy)
+                choice: max(0.0, exact - results[alone[v, choice]].score)
                 for v, choice in picks
                 if v == variable
             }
@@ -109,7 +109,7 @@ class _Search:
         if not kept:
             return False
         self._current = min(kept, key=self._task.cost)
-        self._reached = results[self._current].accuracy
+        self._reached = results[self._current].score
         self._ceiling = [float("inf")] * len(self._loss)
         return True
 
@@ -118,15 +118,15 @@ class _Search:
         while (move := next(self._moves(), None)) is not None:
             variable, choice = move
             candidate = _with(self._current, variable, choice)
-            feasible, accuracy = self._measure(candidate)
+            feasible, score = self._measure(candidate)
             if feasible:
-                self._current, self._reached = candidate, accuracy
+                self._current, self._reached = candidate, score
             else:
                 self._ceiling[variable] = self._loss[variable][choice]
 
     def _moves(self) -> Iterator[tuple[int, int]]:
         """Yield moves to cheaper configurations, the best one first."""
-        cost = self._task.cost(self._current)
+        cost, span = self._task.cost(self._current), self._span
         scored = []
         for variable, losses in enumerate(self._loss):
             now = self._current[variable]
@@ -140,8 +140,8 @@ class _Search:
                     continue
                 more = max(0.0, loss - losses[now])
                 # Half a sample: moves that lose nothing are compared by what they save.
-                score = saving / (more + 0.5 / self._task.samples)
-                scored.append((-score, variable, choice))
+                worth = saving / (more + 0.5 * span / self._task.samples)
+                scored.append((-worth, variable, choice))
         for _, variable, choice in sorted(scored):
             yield variable, choice
 
@@ -166,21 +166,28 @@ class _Search:
                             pairs.append((lost, -saving, candidate))
         pairs.sort()
         for _, _, candidate in pairs[: _SWAPS * len(self._loss)]:
-            feasible, accuracy = self._measure(candidate)
+            feasible, score = self._measure(candidate)
             if feasible:
-                self._current, self._reached = candidate, accuracy
+                self._current, self._reached = candidate, score
                 self._ceiling = [float("inf")] * len(self._loss)
                 return True
         return False
 
     def _slack(self) -> float:
-        """The loss of accuracy that the bound still allows, and a little for the prediction.
+        """The loss of score that the bound still allows, and a little for the prediction.
 
         What is predicted is off by the square root of the samples that decide otherwise.
         """
-        criterion = self._task.criterion
-        limits = [bound.limit for bound in criterion.accuracy_bounds] if criterion else []
-        return self._reached - max(limits, default=0.0) + 0.1 / self._task.samples**0.5
+        least = 0.0 if self._task.metric.unit == "%" else float("-inf")
+        limit = max(self._task.limits, default=least)
+        return self._reached - limit + 0.1 * self._span / self._task.samples**0.5
+
+    @property
+    def _span(self) -> float:
+        """What a loss is measured by: of shares the whole, else the largest predicted one."""
+        if self._task.metric.unit == "%":
+            return 1.0
+        return max(max(losses) for losses in self._loss) or 1.0
 
 
 def _with(configuration: Configuration, variable: int, choice: int) -> Configuration:

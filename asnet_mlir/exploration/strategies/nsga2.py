@@ -21,12 +21,12 @@ _STAGNATION = 20
 
 
 def nsga2(task: Task) -> None:
-    """Search the front of accuracy and cost by NSGA-II until the budget is spent.
+    """Search the front of the metric and cost by NSGA-II until the budget is spent.
 
     Genes are places in the lists of choices, with uniform crossover and polynomial mutation rounded
     to integers.  The first generation holds the exact configuration, the uniform
     ones (all variables equally far along their lists), each variable's cheapest choice alone, and
-    random ones.  A bound on the accuracy is a constraint: infeasible configurations lose against
+    random ones.  A bound on the metric is a constraint: infeasible configurations lose against
     feasible ones.
     """
     from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -42,7 +42,7 @@ def nsga2(task: Task) -> None:
     space = task.space
     sizes = np.array([len(variable.choices) for variable in space.variables])
     population = min(_LARGEST, max(_SMALLEST, (task.budget or 10**9) // _GENERATIONS), space.size)
-    limits = [bound.limit for bound in task.criterion.accuracy_bounds] if task.criterion else []
+    limits = task.limits
     problem = Problem(
         n_var=len(sizes), n_obj=2, n_ieq_constr=int(bool(limits)), xl=0, xu=sizes - 1, vtype=int
     )
@@ -66,12 +66,10 @@ def nsga2(task: Task) -> None:
         genes = [tuple(int(gene) for gene in row) for row in asked.get("X")]
         # In an order in which neighbours share the results of their first layers.
         results = task.measure(sorted(set(genes)))
-        values: dict[str, Any] = {
-            "F": np.array([[-results[g].accuracy, task.cost(g)] for g in genes])
-        }
+        values: dict[str, Any] = {"F": np.array([[-results[g].score, task.cost(g)] for g in genes])}
         if limits:
             violation = [
-                [0.0 if task.feasible(results[g]) else max(limits) - results[g].accuracy + 1e-9]
+                [0.0 if task.feasible(results[g]) else max(limits) - results[g].score + 1e-9]
                 for g in genes
             ]
             values["G"] = np.array(violation)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.space import Configuration, DesignSpace
+from asnet_mlir.metrics import Metric
+from asnet_mlir.metrics.class_metrics import Accuracy
 
 __all__ = ["Task"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A search for accurate and cheap configurations.
+    """A search for good and cheap configurations.
 
     Attributes:
       space: the configurations.
@@ -27,6 +29,7 @@ class Task:
       seed: of whatever is drawn.
       samples: of the data set.
       criterion: bounds that the choice will have to satisfy.
+      metric: what results are judged by.
       only_axes: leave out configurations that approximate more than one variable.
     """
 
@@ -39,9 +42,17 @@ class Task:
     samples: int
     criterion: Criterion | None = None
     only_axes: bool = False
+    metric: Metric = Accuracy()  # noqa: RUF009 (a value)
 
     def feasible(self, result: Result) -> bool:
-        """Whether a result keeps the accuracy that is asked for."""
+        """Whether a result is as good as is asked for."""
         if not result.complete:
             return False
-        return self.criterion is None or self.criterion.accurate(result.accuracy)
+        return self.criterion is None or self.criterion.good(result.value, self.metric)
+
+    @property
+    def limits(self) -> list[float]:
+        """The scores that a good result has at least (`Metric.score`)."""
+        if self.criterion is None:
+            return []
+        return [self.metric.score(b.limit) for b in self.criterion.metric_bounds(self.metric)]

@@ -24,7 +24,15 @@
     return node;
   }
 
-  const percent = (accuracy) => (100 * accuracy).toFixed(2) + " %";
+  // Figures of a group's metric; one that is infinite is null.
+  const shown = (group, value) => {
+    if (value === null) return "infinite";
+    const text = group.metric.unit ? (group.metric.factor * value).toFixed(2) : String(Number(value.toPrecision(4)));
+    return group.metric.unit ? `${text} ${group.metric.unit}` : text;
+  };
+  const figure = (group, point) => group.metric.factor * point.value;
+  const drawable = (point) => point.value !== null;
+  const inTitle = { "%": " in per cent", dB: " in dB", "": "" };
   const number = (value) =>
     value.toLocaleString("en", { maximumSignificantDigits: value < 1000 ? 4 : 6 });
   const costNames = (group) => Object.keys(group.scales).filter((name) => group.fronts[name]);
@@ -33,18 +41,24 @@
   const scaled = (group, cost, point) => point.costs[cost] / group.scales[cost][0];
 
   function describe(group, point) {
-    const lines = [point.label, percent(point.accuracy)];
-    if (group.exact !== null) {
-      const change = 100 * (point.accuracy - group.points[group.exact].accuracy);
-      const size = Math.abs(change).toFixed(2), sign = size === "0.00" ? "" : change > 0 ? "+" : "−";
-      lines[1] += ` (${sign}${size} points against exact)`;
+    const lines = [point.label, shown(group, point.value)];
+    if (group.exact !== null && drawable(point) && drawable(group.points[group.exact])) {
+      const change = figure(group, point) - figure(group, group.points[group.exact]);
+      const size = group.metric.unit ? Math.abs(change).toFixed(2) : number(Math.abs(change));
+      const sign = Number(size) === 0 ? "" : change > 0 ? "+" : "−";
+      const points = { "%": " points", dB: " dB", "": "" }[group.metric.unit];
+      lines[1] += ` (${sign}${size}${points} against exact)`;
+    }
+    if (point.difference && point.difference.largest_error !== 0) {
+      const { snr, equal_answers: equal } = point.difference;
+      if (snr !== null) lines.push(`SNR against exact ${snr.toFixed(1)} dB, equal answers ${(100 * equal).toFixed(2)} %`);
     }
     for (const name of costNames(group)) {
       const label = name === "steps" ? "" : `${name} `;
       if (name in point.costs) lines.push(`${label}${number(scaled(group, name, point))} ${unit(group, name)}`);
     }
     if (point.stopped) {
-      lines.push(`stopped early after ${point.samples} samples: below ${percent(point.stopped.bound)}`
+      lines.push(`stopped early after ${point.samples} samples: not ${shown(group, point.stopped.bound)}`
         + ` with a confidence of ${point.stopped.confidence}`);
     }
     return lines.join("\n");
@@ -60,6 +74,9 @@
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) found.push(k * step + 0); // no -0
     return found;
   }
+
+  // The least room above and below figures.
+  const least = (group) => (group.metric.unit ? 0.1 : 1e-9);
 
   function padded(values, share, least) {
     const low = Math.min(...values), high = Math.max(...values);
@@ -183,11 +200,12 @@
     for (const parameter of new Set(group.curves.map((curve) => curve.parameter))) {
       const curves = group.curves.filter((curve) => curve.parameter === parameter);
       const paper = paperSpots(group, curves, parameter);
-      const exact = group.exact === null ? [] : [100 * group.points[group.exact].accuracy];
+      const exact = group.exact === null || !drawable(group.points[group.exact]) ? [] : [figure(group, group.points[group.exact])];
       const values = curves.flatMap((curve) => curve.points.map(([value]) => value));
       const heights = curves.flatMap((curve) =>
-        curve.points.map(([, index]) => 100 * group.points[index].accuracy));
-      const all = [...heights, ...exact, ...paper.map((p) => 100 * p.accuracy)];
+        curve.points.map(([, index]) => group.points[index]).filter(drawable).map((p) => figure(group, p)));
+      const all = [...heights, ...exact, ...paper.map((p) => group.metric.factor * p.height)];
+      if (!all.length) continue;
       const colour = (i) => `var(--series-${i % 6})`;
       const entries = curves.map((curve, i) => [
         (x, y) => [
@@ -197,18 +215,18 @@
       ]);
       if (paper.length) entries.push([(x, y) => [mark(3, x, y, 4.5, { class: "paper", fill: "none", stroke: "currentColor" })], "stated in the paper"]);
       chart(holder, {
-        title: `Accuracy in per cent against ${parameter}`,
-        x: padded(values, 0.03, 0.5), y: padded(all, 0.08, 0.1), whole: true,
+        title: `${group.metric.name}${inTitle[group.metric.unit]} against ${parameter}`,
+        x: padded(values, 0.03, 0.5), y: padded(all, 0.08, least(group)), whole: true,
         xTitle: `${parameter}${parameter === "P" ? " (ignored mantissa bits)" : ""}`,
         legend: () => legend(entries),
       }, (root, x, y, spots, box) => {
-        root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
+        root.append(svg("text", { x: 2, y: 14 }, group.metric.axis));
         for (const value of exact) {
           root.append(svg("line", { class: "base", x1: box.left, x2: box.right, y1: y(value), y2: y(value) }));
         }
         curves.forEach((curve, i) => {
-          const places = curve.points.map(([value, index]) =>
-            [x(value), y(100 * group.points[index].accuracy), group.points[index]]);
+          const places = curve.points.filter(([, index]) => drawable(group.points[index])).map(([value, index]) =>
+            [x(value), y(figure(group, group.points[index])), group.points[index]]);
           root.append(svg("polyline", {
             class: "line", stroke: colour(i), points: places.map(([px, py]) => `${px},${py}`).join(" "),
           }));
@@ -218,10 +236,10 @@
           }
         });
         for (const point of paper) {
-          const px = x(point.value), py = y(100 * point.accuracy);
+          const px = x(point.value), py = y(group.metric.factor * point.height);
           root.append(mark(3, px, py, 5, { class: "paper" }));
           root.append(svg("text", { x: px - 11, y: py + 4, "text-anchor": "end" }, point.beside));
-          spots.push({ x: px, y: py, text: `the paper: ${percent(point.accuracy)}\n${point.text}` });
+          spots.push({ x: px, y: py, text: `the paper: ${shown(group, point.height)}\n${point.text}` });
         }
       });
     }
@@ -236,7 +254,7 @@
       const rules = Object.entries(point.rules).map(([name, parameters]) =>
         `${name} ${Object.entries(parameters).map(([key, value]) => `${key}=${value}`).join(" ")}`);
       spots.push({
-        value: point.rules[op][parameter], accuracy: point.accuracy, beside: point.beside[op],
+        value: point.rules[op][parameter], height: point.value, beside: point.beside[op],
         text: `${rules.join(", ")}\n${point.where}`,
       });
     }
@@ -248,8 +266,9 @@
     const place = element("div");
     const show = (cost) => {
       place.replaceChildren();
-      const known = group.points.filter((point) => cost in point.costs);
-      const front = group.fronts[cost].map((index) => group.points[index]);
+      const known = group.points.filter((point) => cost in point.costs && drawable(point));
+      const front = group.fronts[cost].map((index) => group.points[index]).filter(drawable);
+      if (!known.length) return;
       const inFront = new Set(front);
       const rest = known.filter((point) => !inFront.has(point));
       const chosen = known.filter((point) => point.chosen);
@@ -259,15 +278,15 @@
       ];
       if (chosen.length) entries.push([(x, y) => [svg("circle", { class: "chosenmark", cx: x, cy: y, r: 5, fill: "none", stroke: "var(--mark)", "stroke-width": 2 })], "chosen"]);
       chart(place, {
-        title: `Accuracy in per cent against ${cost}`,
+        title: `${group.metric.name}${inTitle[group.metric.unit]} against ${cost}`,
         x: padded(known.map((point) => scaled(group, cost, point)), 0.04, 1e-9 + Math.abs(scaled(group, cost, known[0])) * 0.01),
-        y: padded(known.map((point) => 100 * point.accuracy), 0.08, 0.1),
+        y: padded(known.map((point) => figure(group, point)), 0.08, least(group)),
         xTitle: cost === "steps" ? unit(group, cost) : `${cost} [${unit(group, cost)}]`,
         legend: () => legend(entries),
       }, (root, x, y, spots, box) => {
-        root.append(svg("text", { x: 2, y: 14 }, "correctly classified [%]"));
+        root.append(svg("text", { x: 2, y: 14 }, group.metric.axis));
         const spot = (point) => ({
-          x: x(scaled(group, cost, point)), y: y(100 * point.accuracy), text: describe(group, point), open: () => open(point),
+          x: x(scaled(group, cost, point)), y: y(figure(group, point)), text: describe(group, point), open: () => open(point),
         });
         const cloud = rest.map(spot), line = front.map(spot);
         // One path for all of them: thousands of nodes would be slow.
@@ -298,7 +317,10 @@
     const rows = group.points.map((point, index) => ({ point, index, open: false, low: point.label.toLowerCase() }));
     const columns = [
       { name: "Configuration", value: (row) => row.point.label, text: true },
-      { name: "Accuracy", value: (row) => row.point.accuracy, show: (row) => percent(row.point.accuracy), down: true },
+      {
+        name: group.metric.name[0].toUpperCase() + group.metric.name.slice(1),
+        value: (row) => row.point.value ?? Infinity, show: (row) => shown(group, row.point.value), down: group.metric.larger,
+      },
       ...costs.map((cost) => ({
         name: `${cost[0].toUpperCase()}${cost.slice(1)}`, unit: unit(group, cost),
         value: (row) => row.point.costs[cost] ?? Infinity,
@@ -306,7 +328,7 @@
       })),
       { name: "Seconds", value: (row) => row.point.seconds, show: (row) => row.point.seconds.toFixed(2) },
     ];
-    let sort = null, down = false, page = 0, shown = rows;
+    let sort = null, down = false, page = 0, visible = rows;
 
     const head = element("tr"), body = element("tbody"), pager = element("div", { class: "pager" });
     holder.append(element("table", {}, element("thead", {}, head), body), pager);
@@ -338,15 +360,16 @@
 
     function update() {
       const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const least = form.elements.least.value === "" ? -1 : Number(form.elements.least.value) / 100;
+      const least = form.elements.least.value === "" ? null : Number(form.elements.least.value) / group.metric.factor;
+      const enough = (point) => least === null || (group.metric.larger ? (point.value ?? Infinity) >= least : point.value !== null && point.value <= least);
       const only = form.elements.front.checked;
-      shown = rows.filter((row) => row.point.accuracy >= least && (!only || front.has(row.index))
+      visible = rows.filter((row) => enough(row.point) && (!only || front.has(row.index))
         && words.every((word) => row.low.includes(word)));
       if (sort) {
         const sign = down ? -1 : 1, compare = new Intl.Collator("en", { numeric: true }).compare;
-        const keyed = shown.map((row) => [sort.value(row), row]);
+        const keyed = visible.map((row) => [sort.value(row), row]);
         keyed.sort(([a, ra], [b, rb]) => sign * (sort.text ? compare(a, b) : a === b ? 0 : a < b ? -1 : 1) || ra.index - rb.index);
-        shown = keyed.map(([, row]) => row);
+        visible = keyed.map(([, row]) => row);
       }
       draw();
     }
@@ -382,10 +405,10 @@
 
     function draw() {
       heads();
-      const pages = Math.max(1, Math.ceil(shown.length / ROWS));
+      const pages = Math.max(1, Math.ceil(visible.length / ROWS));
       page = Math.min(page, pages - 1);
       const nodes = [];
-      for (const row of shown.slice(page * ROWS, page * ROWS + ROWS)) {
+      for (const row of visible.slice(page * ROWS, page * ROWS + ROWS)) {
         const cells = columns.map((column) => column.text
           ? element("td", { class: "text" }, row.point.label, ...badges(row), " ", element("button", {
             type: "button", class: "more", "aria-expanded": String(row.open),
@@ -400,9 +423,9 @@
         type: "button", disabled: to < 0 || to >= pages,
         onclick: () => { page = to; draw(); },
       }, text);
-      const from = shown.length ? page * ROWS + 1 : 0, to = Math.min(shown.length, (page + 1) * ROWS);
+      const from = visible.length ? page * ROWS + 1 : 0, to = Math.min(visible.length, (page + 1) * ROWS);
       pager.replaceChildren(...(pages > 1 ? [turn("Previous", page - 1), turn("Next", page + 1)] : []),
-        element("span", { role: "status" }, `${from}–${to} of ${shown.length.toLocaleString("en")} results`));
+        element("span", { role: "status" }, `${from}–${to} of ${visible.length.toLocaleString("en")} results`));
     }
 
     update();
@@ -410,11 +433,11 @@
       form.elements.text.value = form.elements.least.value = "";
       form.elements.front.checked = false;
       update();
-      const position = shown.findIndex((row) => row.point === point);
+      const position = visible.findIndex((row) => row.point === point);
       page = Math.floor(position / ROWS);
-      shown[position].open = true;
+      visible[position].open = true;
       draw();
-      const row = holder.querySelector(`[data-row="${shown[position].index}"]`);
+      const row = holder.querySelector(`[data-row="${visible[position].index}"]`);
       row.scrollIntoView({ block: "center" });
       row.querySelector("button").focus();
     };

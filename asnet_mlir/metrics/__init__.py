@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Metrics of networks: how good outputs are, by labels or beside the exact network's."""
+
+from asnet_mlir.metrics.judge import Difference, Judge, finite, make_judge
+from asnet_mlir.metrics.metric import Metric, Output, text_of
+from asnet_mlir.metrics.named import METRICS, is_metric_name, metric_named
+
+__all__ = [
+    "METRICS",
+    "Difference",
+    "Judge",
+    "Metric",
+    "Output",
+    "finite",
+    "is_metric_name",
+    "make_judge",
+    "metric_named",
+    "text_of",
+]
