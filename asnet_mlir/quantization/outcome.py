@@ -14,6 +14,7 @@ import numpy as np
 
 from asnet_mlir.data import Dataset, Samples, load_samples
 from asnet_mlir.evaluation import evaluate
+from asnet_mlir.evaluation.evaluate import judge_of, prepare_data
 from asnet_mlir.frontends import load_model
 from asnet_mlir.network import Network
 from asnet_mlir.quantization.loss import LayerLoss, layer_losses
@@ -37,7 +38,7 @@ class Outcome:
       layers: those of codes, in the order of computation.
       floats: operations in floating point by their layer, in the order of computation.
       accuracy_float, accuracy: of the float network and of this one, and on how many samples; None
-        without labels.
+        without labels that are classes.
     """
 
     name: str
@@ -131,7 +132,7 @@ def quantization_outcome(
     tested = 0
     if test is None and not isinstance(data, Samples | np.ndarray):
         test = data if load_samples(data)[1] is not None else None
-    if test is not None and len(network.output_shape) == 1:
+    if test is not None and _has_classes(network, test):
         found = [evaluate(own, test, metric="accuracy") for own in (network, given.network)]
         before, after = (evaluation.accuracy for evaluation in found)
         tested = found[0].samples
@@ -146,6 +147,13 @@ def quantization_outcome(
         after,
         tested,
     )
+
+
+def _has_classes(network: Network, test: Any) -> bool:
+    """Whether data label one of several classes, which codes and floats are judged alike by."""
+    if len(network.output_shape) != 1 or network.output_shape[0] < 2:
+        return False
+    return judge_of(None, prepare_data(test, network), network).metric.name == "accuracy"
 
 
 def _floats(given: Calibrated) -> dict[str, tuple[str, ...]]:
