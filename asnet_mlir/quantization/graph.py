@@ -242,7 +242,7 @@ def returning(module: Any, values: Sequence[int]) -> str:
         main.attributes["function_type"] = ir.TypeAttr.get(ir.FunctionType.get(*kinds))
         if "res_attrs" in main.attributes:
             del main.attributes["res_attrs"]
-        return str(copy)
+        return str(copy.operation.get_asm(enable_debug_info=True))
 
 
 def _live(ops: Sequence[Op], output: int) -> set[int]:

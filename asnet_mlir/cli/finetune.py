@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`asnet finetune`: weights trained through the cores of a binding."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asnet_mlir.cli.arguments import (
+    DATA,
+    Verbs,
+    add_verb,
+    binding_arguments,
+    binding_of,
+    model_of,
+    network_arguments,
+    number,
+)
+from asnet_mlir.cli.printing import print_json
+from asnet_mlir.errors import InputError
+
+__all__ = ["add"]
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verb with its arguments."""
+    command = add_verb(
+        verbs,
+        "finetune",
+        run,
+        "train a network of codes with its cores in the forward pass",
+        network_arguments(),
+        binding_arguments(),
+    )
+    option = command.add_argument
+    option("--data", required=True, metavar="DATA", help=f"to train on: {DATA}")
+    option(
+        "--test",
+        metavar="DATA",
+        help="decides which epoch is best (default: last tenth of --data)",
+    )
+    option("--epochs", type=int, default=5, metavar="N", help="(default: 5)")
+    option("--batch", type=int, default=64, metavar="N", help="samples a step (default: 64)")
+    option(
+        "--estimator",
+        default="lre",
+        metavar="E",
+        help="of the core's derivatives: ste, lre (default), difference or difference2d",
+    )
+    option("--optimizer", default="adam", metavar="O", help="adam (default) or sgd")
+    option("--rate", type=number, metavar="R", help="of the optimizer (adam: 0.001, sgd: 0.01)")
+    option("--patience", type=int, metavar="N", help="stop after N epochs with nothing better")
+    option("--seed", type=int, default=0, metavar="N", help="of the samples' order (default: 0)")
+    option(
+        "--checkpoint",
+        metavar="FILE.npz",
+        help="written after each epoch; where it exists training goes on from it",
+    )
+    option(
+        "-o",
+        "--output",
+        required=True,
+        metavar="NET.mlir",
+        help="gets the network of the best epoch; a MODEL of every verb",
+    )
+
+
+def run(options: Any) -> None:
+    """Carry the verb out."""
+    from asnet_mlir.training.finetune import Epoch, finetune
+    from asnet_mlir.training.rewriting import text_of
+
+    path = Path(options.output)
+    if path.suffix != ".mlir":
+        raise InputError(f"{path}: a trained network is written as FILE.mlir")
+
+    def report(one: Epoch) -> None:
+        loss = "" if one.epoch == 0 else f", loss {one.loss:.4f}"
+        print(f"epoch {one.epoch}: accuracy {one.accuracy:.4f}{loss}", file=sys.stderr, flush=True)
+
+    tuned = finetune(
+        model_of(options.model, options.weights),
+        options.data,
+        binding_of(options),
+        epochs=options.epochs,
+        batch=options.batch,
+        estimator=options.estimator,
+        optimizer=options.optimizer,
+        rate=options.rate,
+        seed=options.seed,
+        validation=options.test,
+        patience=options.patience,
+        checkpoint=options.checkpoint,
+        report=report,
+    )
+    path.write_text(text_of(tuned.network))
+    if options.json:
+        epochs = [
+            {key: None if value != value else value for key, value in asdict(one).items()}
+            for one in tuned.epochs
+        ]
+        best = tuned.best.epoch
+        print_json({"file": str(path), "epochs": epochs, "best": best, "stopped": tuned.stopped})
+        return
+    if tuned.stopped:
+        print(f"stopped: {tuned.stopped}")
+    print(f"best: epoch {tuned.best.epoch}, accuracy {tuned.best.accuracy:.4f}")
+    print(f"written to {path}")

@@ -1,0 +1,519 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network under a binding as a function of JAX, whose words are the evaluator's."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from asnet_mlir.binding import Binding
+from asnet_mlir.cores import Instance, ensure_checked
+from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.evaluation.weighted_sums import (
+    WeightedSum,
+    as_approx,
+    find_sums,
+    product_table,
+)
+from asnet_mlir.frontends import load_model
+from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
+from asnet_mlir.network import Network
+from asnet_mlir.training.estimators import Estimator, slopes
+from asnet_mlir.training.operations import DTYPES, Number, apply
+from asnet_mlir.training.products import Matrix, Product, Way, Window, pin, sums_of_products
+from asnet_mlir.training.reader import Operation, Straight, Type, read_network
+from asnet_mlir.training.rewriting import with_added
+
+__all__ = ["Approximation", "approximate"]
+
+#: By a weight's name `kernel`, its codes, and `bias`, what is added to sums of its products.
+Parameters = dict[str, dict[str, Any]]
+
+#: Sums of a looked-up product that are computed at once.
+_MOST_SUMS = 1 << 24
+#: What moves codes, and keeps what they are.
+_KEEPS = ("convert", "pad", "reshape", "transpose", "slice", "reverse", "broadcast_in_dim")
+_CODE_BITS = {f"{sign}i{bits}": bits for sign in ("", "u") for bits in (8, 16)}
+
+
+def approximate(
+    model: Any, binding: Any = None, *, estimator: str | Estimator = "ste"
+) -> Approximation:
+    """Return a network of codes under a binding as a function of JAX.
+
+    Args:
+      model: whatever `load_model` takes, on integer codes (`asnet quantize`, `.tflite`, ..).
+      binding: which core computes which products (`muli`), whatever `Binding.of` takes.
+      estimator: what gradients take for the derivatives of a core's products: `ste`, `lre`,
+        `difference`, `difference2d`, or a function (`training/estimators.py`).
+
+    Raises:
+      InputError: see `load_model` and `Network.complete`; an unknown estimator.
+      UnsupportedError: an operation that has no form in JAX here; a binding of other ops than
+        products of codes; a core with operands of more than 10 bits, of which there is no table.
+    """
+    network = load_model(model)
+    bound = network.complete(binding)
+    ensure_checked(bound.instances.values())
+    return Approximation(network, bound, estimator)
+
+
+class Approximation:
+    """A function of JAX; `jit`, `grad` and `vmap` take it like any other.
+
+    Attributes:
+      network: that it computes.
+      binding: under which.
+      parameters: what training changes, float32, by the names of weights of products: `kernel`, its
+        codes over the greatest one, and `bias`, which is added to the sums, 0 as the network is.
+    """
+
+    def __init__(self, network: Network, binding: Binding, estimator: str | Estimator) -> None:
+        self.network = network
+        self.binding = binding
+        self._code = read_network(network)
+        self._sums = {
+            op.results[0]: _Sum(self._code, op)
+            for op in self._code.operations
+            if op.name in ("convolution", "dot_general") and _is_of_codes(self._code, op)
+        }
+        _check_binding(binding, self._code, bool(self._sums))
+        self._products = _products(network, binding, self._sums, estimator)
+        self.parameters: Parameters = {
+            one.name: one.parameters() for one in self._sums.values() if one.weight is not None
+        }
+        self._samples = max(
+            min(
+                (
+                    _MOST_SUMS // math.prod(self._code.types[value].shape)
+                    for value in self._sums
+                    if any(product.passes is None for _, _, product in self._products[value])
+                ),
+                default=0,
+            ),
+            0,
+        )
+
+    def __call__(self, x: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Return the outputs, of the network's format.
+
+        Args:
+          x: [n, *input_shape] of the network's format.
+          parameters: like `parameters`, which are taken by default.
+        """
+        return self._run(x, parameters, self._code.output).exact
+
+    def logits(self, x: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Return what a softmax takes, float32 with derivatives: [n, classes].
+
+        That is the argument of the network's own softmax where it ends in one, the outputs where
+        they are numbers, and the codes over 8 where they are codes.
+        """
+        value = _before_softmax(self._code)
+        if value is not None:
+            return self._run(x, parameters, value, differentiable=True).as_real()
+        found = self._run(x, parameters, self._code.output, differentiable=True)
+        return found.exact if found.is_float else found.as_real() / 8
+
+    def _run(
+        self,
+        x: Any,
+        parameters: Mapping[str, Any] | None,
+        output: int,
+        *,
+        differentiable: bool = False,
+    ) -> Number:
+        batch, shape = self._code.batch, self._code.types[0].shape
+        if x.ndim != len(shape) or x.shape[1:] != shape[1:]:
+            raise InputError(
+                f"{self.network.name}: takes [n, {', '.join(map(str, shape[1:]))}], not "
+                f"{list(x.shape)}"
+            )
+        # Sums are scaled in 64 bits; what comes in and goes out has at most 32.
+        with jax.enable_x64(True):
+            weights = self._weights(parameters, differentiable)
+            x = jnp.asarray(x, DTYPES[self._code.types[0].element])
+            one = functools.partial(self._batch, weights, output, differentiable)
+            if batch > 1:
+                rows = _filled(x, batch)
+                found = self._mapped(one, rows.reshape(-1, *shape))
+                found = [part.reshape(-1, *part.shape[2:])[: x.shape[0]] for part in found]
+            else:
+                found = [part[:, 0] for part in self._mapped(one, x[:, None])]
+        return Number(*found)
+
+    def _mapped(self, one: Any, x: Any) -> Any:
+        """Compute batches together, and no more of them than memory holds."""
+        count = x.shape[0]
+        if self._samples and isinstance(count, int) and count > max(self._samples, 1):
+            return lax.map(one, x, batch_size=max(self._samples, 1))
+        return jax.vmap(one)(x)
+
+    def _batch(
+        self, weights: Sequence[Number], output: int, differentiable: bool, x: Any
+    ) -> list[Any]:
+        """Return a value for one batch, its numbers and, of integers, their float32."""
+        own: dict[int, Number] = dict(enumerate([Number(x), *weights]))
+        wanted = [op for op in self._code.operations if op.results[0] <= output]
+        for op in wanted:
+            (value,) = op.results
+            operands = [own[number] for number in op.operands]
+            if value in self._sums:
+                cores = self._products[value]
+                own[value] = self._sums[value].apply(operands, cores, weights, differentiable)
+            elif op.name in ("convolution", "dot_general"):
+                own[value] = _plain_sum(op, operands, self._code.types[value])
+            else:
+                own[value] = apply(op, operands, self._code.types[value])
+        found = own[output]
+        return [found.exact] if found.real is None else [found.exact, found.real]
+
+    def _weights(self, parameters: Mapping[str, Any] | None, differentiable: bool) -> list[Number]:
+        numbers = [Number(jnp.asarray(weight.value)) for weight in self._code.weights]
+        if parameters is None and not differentiable:
+            return numbers
+        given = self.parameters if parameters is None else parameters
+        if set(given) != set(self.parameters):
+            raise InputError(f"{self.network.name}: parameters are of {', '.join(self.parameters)}")
+        for one in self._sums.values():
+            if one.weight is not None:
+                numbers[one.weight] = one.kernel(given[one.name]["kernel"], differentiable)
+                numbers.append(_whole(given[one.name]["bias"] * one.unit, differentiable))
+                one.bias = len(numbers) - 1
+        return numbers
+
+    def tuned(self, parameters: Mapping[str, Any]) -> Network:
+        """Return the network with trained parameters, whose words are those of `self(x, ..)`."""
+        weights: dict[str, np.ndarray] = {}
+        added: dict[int, tuple[int, np.ndarray]] = {}
+        with jax.enable_x64(True):
+            for value, one in self._sums.items():
+                if one.weight is None:
+                    continue
+                own = parameters[one.name]
+                kernel = one.kernel(jnp.asarray(own["kernel"]), False).exact
+                bias = _whole(jnp.asarray(own["bias"]) * one.unit, False).exact
+                weights[one.name] = np.asarray(kernel)
+                added[value] = one.axis % len(one.shape), np.asarray(bias + one.offset(kernel))
+        own_network = self.network.unfolded or self.network
+        text = with_added(own_network, self._code, weights, added)
+        path = Path(f"{own_network.name}.mlir")
+        return load_model(from_stablehlo_bytes(path, text.encode()))
+
+
+class _Sum:
+    """A sum of products of codes, a convolution or a product of matrices.
+
+    Attributes:
+      layer: of the operation.
+      name: of the weight.
+      weight: the number among the network's weights of what it multiplies; None where both operands
+        depend on the input.
+      zero: the code that stands for 0 among those that it multiplies.
+      unit: of a trained bias, in units of sums.
+    """
+
+    def __init__(self, code: Straight, op: Operation) -> None:
+        self.layer = op.layer
+        self.op = op
+        self.bias = -1
+        self._elements = [_codes_of(code, value) for value in op.operands]
+        source = code.source(op.operands[1], _KEEPS[:1])
+        self.weight = source - 1 if 1 <= source <= len(code.weights) else None
+        self.shape = code.types[op.results[0]].shape
+        self.name = ""
+        if self.weight is not None:
+            self.name = code.weights[self.weight].name
+            self.base = code.weights[self.weight].value
+            self._greatest = float(max(abs(int(self.base.min())), int(self.base.max()), 1))
+            bits = _CODE_BITS[self._elements[1]]
+            self.zero = _zero_code(code, op.operands[0])
+            self.unit = float(2 ** (bits - 1) * 2 ** (_CODE_BITS[self._elements[0]] - 2))
+            info = np.iinfo(self.base.dtype)
+            is_symmetric = info.min < 0 and int(self.base.min()) > info.min
+            self._range = (float(-info.max if is_symmetric else info.min), float(info.max))
+
+    @property
+    def axis(self) -> int:
+        """The dimension of the result that its output channels are."""
+        return self.op.attributes["out"][-1] if self.op.name == "convolution" else -1
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the trained numbers as the network has them."""
+        channels = self.base.shape[self._output_axis]
+        return {
+            "kernel": (self.base / np.float32(self._greatest)).astype(np.float32),
+            "bias": np.zeros(channels, np.float32),
+        }
+
+    @property
+    def _output_axis(self) -> int:
+        if self.op.name == "convolution":
+            return int(self.op.attributes["rhs"][-1])
+        taken = {*self.op.attributes["contracting"][1], *self.op.attributes["batching"][1]}
+        return next(axis for axis in reversed(range(self.base.ndim)) if axis not in taken)
+
+    def kernel(self, parameter: Any, differentiable: bool) -> Number:
+        """Return codes of weights; their derivative is 0 where a code is the last one."""
+        real = jnp.clip(parameter * jnp.float32(self._greatest), *self._range)
+        exact = jnp.round(real).astype(self.base.dtype)
+        return Number(exact, pin(real, exact) if differentiable else None)
+
+    def offset(self, kernel: Any) -> Any:
+        """Return int32[channels], what the code of 0 takes away for weights that changed."""
+        axes = tuple(a for a in range(self.base.ndim) if a != self._output_axis)
+        change = kernel.astype(jnp.int32) - jnp.asarray(self.base, jnp.int32)
+        return -self.zero * change.sum(axes, dtype=jnp.int32)
+
+    def apply(
+        self,
+        operands: list[Number],
+        products: Sequence[tuple[int, int, Product]],
+        weights: Sequence[Number],
+        differentiable: bool,
+    ) -> Number:
+        """Return the sums, products by the layer's cores."""
+        (x, y), elements = operands, self._elements
+        way, left, right, finish = _canonical(self.op, self.shape)
+        image = left(x.exact).astype(DTYPES[elements[0]])
+        kernel = right(y.exact).astype(DTYPES[elements[1]])
+        reals = (left(x.as_real()), right(y.as_real())) if differentiable else None
+        parts = []
+        for begin, end, product in products:
+            if begin == 0 and end == kernel.shape[-1]:
+                parts.append(sums_of_products(way, product, image, kernel, reals))
+                continue
+            if isinstance(way, Window) and way.groups > 1:
+                raise UnsupportedError(
+                    f"{self.op.place}: cores for some channels of a grouped convolution have no "
+                    "form in JAX here"
+                )
+            own = None if reals is None else (reals[0], reals[1][..., begin:end])
+            parts.append(sums_of_products(way, product, image, kernel[..., begin:end], own))
+        exact = finish(jnp.concatenate([part[0] for part in parts], -1))
+        real = None
+        if differentiable:
+            real = finish(jnp.concatenate([part[1] for part in parts], -1))
+        if self.bias < 0 or self.weight is None or len(weights) <= self.bias:
+            return Number(exact, real)
+        return self._with_bias(exact, real, weights)
+
+    def _with_bias(self, exact: Any, real: Any, weights: Sequence[Number]) -> Number:
+        assert self.weight is not None
+        kernel, bias = weights[self.weight], weights[self.bias]
+        axis = self.axis % exact.ndim
+
+        def wide(vector: Any) -> Any:
+            return lax.broadcast_in_dim(vector, exact.shape, (axis,))
+
+        exact = exact + wide(bias.exact) + wide(self.offset(kernel.exact))
+        if real is None:
+            return Number(exact)
+        axes = tuple(a for a in range(self.base.ndim) if a != self._output_axis)
+        offset = -self.zero * kernel.as_real().sum(axes)
+        return Number(exact, pin(real + wide(bias.as_real()) + wide(offset), exact))
+
+
+def _whole(real: Any, differentiable: bool) -> Number:
+    exact = jnp.round(real).astype(jnp.int32)
+    return Number(exact, pin(real, exact) if differentiable else None)
+
+
+def _canonical(op: Operation, shape: tuple[int, ...]) -> tuple[Way, Any, Any, Any]:
+    """Return how an operation is computed: the way, and functions of operands and of the result."""
+    own = op.attributes
+    if op.name == "convolution":
+        rank = len(own["lhs"]) - 2
+        if own.get("batch_group_count", 1) != 1:
+            raise UnsupportedError(f"{op.place}: groups of the batch have no form in JAX here")
+        ones = (1,) * rank
+        way = Window(
+            own.get("window_strides", ones),
+            own.get("rhs_dilation", ones),
+            own.get("feature_group_count", 1),
+        )
+        pads = own.get("padding", ((0, 0),) * rank)
+        holes = own.get("lhs_dilation", ones)
+
+        def image(x: Any) -> Any:
+            x = lax.transpose(x, own["lhs"])
+            edges = [(low, high, hole - 1) for (low, high), hole in zip(pads, holes, strict=True)]
+            return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)])
+
+        def kernel(w: Any) -> Any:
+            w = lax.transpose(w, own["rhs"])
+            turned = [axis for axis, yes in enumerate(own.get("window_reversal", ())) if yes]
+            return lax.rev(w, turned)
+
+        back = tuple(int(place) for place in np.argsort(own["out"]))
+        return way, image, kernel, lambda sums: lax.transpose(sums, back)
+    (left, right), (left_batch, right_batch) = own["contracting"], own["batching"]
+
+    def matrix(axes: tuple[int, ...], batch: tuple[int, ...], is_left: bool) -> Any:
+        def arranged(value: Any) -> Any:
+            free = [a for a in range(value.ndim) if a not in (*axes, *batch)]
+            order = [*batch, *free, *axes] if is_left else [*batch, *axes, *free]
+            groups = math.prod(value.shape[a] for a in batch)
+            terms = math.prod(value.shape[a] for a in axes)
+            split = (groups, -1, terms) if is_left else (groups, terms, -1)
+            return lax.transpose(value, order).reshape(split)
+
+        return arranged
+
+    return (
+        Matrix(),
+        matrix(left, left_batch, True),
+        matrix(right, right_batch, False),
+        lambda sums: sums.reshape(shape),
+    )
+
+
+def _plain_sum(op: Operation, operands: list[Number], type: Type) -> Number:
+    """Return sums of products that no core computes."""
+    way, left, right, finish = _canonical(op, type.shape)
+    element = DTYPES[type.element]
+    x, w = left(operands[0].exact), right(operands[1].exact)
+    if operands[0].is_float:
+        return Number(finish(way.convolve(x, w, element)))
+    # Wide integers: XLA has no convolution of them on accelerators.
+    rows, terms = way.matrices(x, w)
+    exact = finish(way.result(x, w, Matrix().convolve(rows, terms, element)))
+    if not any(operand.varies for operand in operands):
+        return Number(exact)
+    reals = left(operands[0].as_real()), right(operands[1].as_real())
+    return Number(exact, pin(finish(way.convolve(*reals, jnp.float32)), exact))
+
+
+def _codes_of(code: Straight, value: int) -> str:
+    """Return the element type of the codes that a value was extended from, or ""."""
+    while code.types[value].element not in _CODE_BITS:
+        op = code.producers.get(value)
+        if op is None or op.name not in _KEEPS:
+            return ""
+        value = op.operands[0]
+    return code.types[value].element
+
+
+def _is_of_codes(code: Straight, op: Operation) -> bool:
+    is_narrow = code.types[op.results[0]].element == "i32"
+    return is_narrow and all(_codes_of(code, value) for value in op.operands)
+
+
+def _zero_code(code: Straight, value: int) -> int:
+    """Return the code of 0 among those of a value: what is added before they saturate.
+
+    Where that is not to be seen it is taken for 0.  No word depends on it: it keeps sums where they
+    are while weights are trained.
+    """
+    value = code.source(value, (*_KEEPS, "reduce_window", "reduce"))
+    op = code.producers.get(value)
+    if op is None or op.name != "clamp":
+        return 0
+    op = code.producers.get(op.operands[1])
+    constant = code.producers.get(op.operands[1]) if op is not None and op.name == "add" else None
+    if constant is None or constant.name != "constant":
+        return 0
+    return int(constant.attributes["value"].flat[0])
+
+
+def _before_softmax(code: Straight) -> int | None:
+    """Return what the network's last operations take the softmax of."""
+    top = code.producers.get(code.output)
+    if top is None or top.name != "divide":
+        return None
+    numerator = code.producers.get(top.operands[0])
+    total = code.producers.get(code.source(top.operands[1], ("broadcast_in_dim", "reshape")))
+    if numerator is None or numerator.name != "exponential" or total is None:
+        return None
+    is_sum = total.name == "reduce" and total.operands[0] == top.operands[0]
+    return numerator.operands[0] if is_sum else None
+
+
+def _filled(x: Any, batch: int) -> Any:
+    """Return samples, the last one repeated until they are whole batches."""
+    more = -x.shape[0] % batch
+    return jnp.concatenate([x, jnp.repeat(x[-1:], more, axis=0)]) if more else x
+
+
+def _check_binding(binding: Binding, code: Straight, has_products: bool) -> None:
+    for rule in binding.rules:
+        if rule.op != "muli":
+            raise UnsupportedError(
+                f"{rule.label}: in JAX a binding is of products of codes (muli), not of {rule.op}"
+            )
+    if binding.rules and not has_products:
+        raise InputError(f"{code.name}: has no products of codes; quantize it first")
+
+
+def _products(
+    network: Network, binding: Binding, sums: Mapping[int, _Sum], estimator: str | Estimator
+) -> dict[int, list[tuple[int, int, Product]]]:
+    """Return by value the ranges of output channels, and the product of each."""
+    slopes(np.zeros((4, 4)), np.arange(4), np.arange(4), estimator)  # an unknown one is refused
+    found: dict[str, WeightedSum] = {}
+    if binding.rules:
+        found = {one.layer: one for one in find_sums(as_approx(network, Binding()))}
+    made: dict[tuple[Any, ...], Product] = {}
+    result = {}
+    for value, one in sums.items():
+        channels = one.base.shape[one._output_axis] if one.weight is not None else one.shape[-1]
+        ranges = []
+        for begin, end, part in _ranges(binding, one.layer, channels):
+            about = found.get(one.layer)
+            rule = None if about is None else binding.rule_for("muli", part, about.operands.name)
+            product = _product(None if rule is None else rule.instance, about, estimator, made)
+            ranges.append((begin, end, product))
+        result[value] = ranges
+    _check_layers(network, binding, found)
+    return result
+
+
+def _check_layers(network: Network, binding: Binding, found: Mapping[str, WeightedSum]) -> None:
+    for rule in binding.rules:
+        base = (rule.layer or "").partition("/[")[0] if rule.channels else rule.layer
+        if not any(
+            base is None or layer == base or layer.startswith(f"{base}/") for layer in found
+        ):
+            raise InputError(
+                f"{rule.label}: {network.name} has no products of codes in that layer; they are in "
+                f"{', '.join(found)}"
+            )
+
+
+def _ranges(binding: Binding, layer: str, channels: int) -> list[tuple[int, int, str]]:
+    """Return ranges of channels, and the layer's name for each."""
+    result, place = [], 0
+    for begin, end in sorted(binding.channels.get(layer, ())):
+        if begin > place:
+            result.append((place, begin, layer))
+        result.append((begin, end, f"{layer}/[{begin}:{end}]"))
+        place = end
+    if place < channels:
+        result.append((place, channels, layer))
+    return result
+
+
+def _product(
+    instance: Instance | None,
+    about: WeightedSum | None,
+    estimator: str | Estimator,
+    made: dict[tuple[Any, ...], Product],
+) -> Product:
+    if instance is None or about is None:
+        return made.setdefault((None,), Product(None, 0))
+    key = instance.content_hash, about.operands.name, about.is_swapped
+    if key not in made:
+        table = product_table(instance, about)
+        low, high = (int(end) for end in about.operands.range)
+        numbers = np.arange(low, high + 1)
+        wrapped = (table & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+        made[key] = Product(wrapped, low, slopes(table, numbers, numbers, estimator))
+    return made[key]

@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verb `finetune`: weights of a network of codes, trained through the cores of a binding."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from asnet_mlir.data import Dataset
+from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.network import Network
+from asnet_mlir.support.cache import content_hash
+from asnet_mlir.support.files import write_whole
+from asnet_mlir.training.approximation import Approximation, approximate
+from asnet_mlir.training.estimators import Estimator
+
+__all__ = ["OPTIMIZERS", "Epoch", "Tuned", "finetune"]
+
+OPTIMIZERS = ("adam", "sgd")
+#: Steps' sizes by default: parameters go from -1 to 1.
+_RATES = {"adam": 1e-3, "sgd": 1e-2}
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch gave.
+
+    Attributes:
+      epoch: 0 is the network before training.
+      loss: mean cross entropy of its batches; NaN before training.
+      accuracy: on the validation samples.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A trained network.
+
+    Attributes:
+      network: with the parameters of the best epoch.
+      epochs: all, in their order.
+      best: the epoch of the greatest accuracy; the first of several.
+      stopped: why training ended before the last epoch, or "".
+    """
+
+    network: Network
+    epochs: tuple[Epoch, ...]
+    best: Epoch
+    stopped: str
+
+
+def finetune(
+    model: Any,
+    data: str | Path | Dataset | tuple[Any, Any],
+    binding: Any = None,
+    *,
+    epochs: int = 5,
+    batch: int = 64,
+    estimator: str | Estimator = "lre",
+    optimizer: str = "adam",
+    rate: float | None = None,
+    seed: int = 0,
+    validation: str | Path | Dataset | tuple[Any, Any] | None = None,
+    patience: int | None = None,
+    checkpoint: str | Path | None = None,
+    report: Callable[[Epoch], None] = lambda _: None,
+) -> Tuned:
+    """Train a network's weights and biases with its cores in the forward pass.
+
+    Args:
+      model, binding, estimator: see `approximate`.
+      data: labelled samples, whatever `load_data` takes.
+      batch: samples a step.
+      rate: of the optimizer, for parameters from -1 to 1.
+      validation: decides which epoch is the best; by default the last tenth of `data`, which is
+        then not trained on.
+      patience: stop after so many epochs that brought nothing better.
+      checkpoint: a file that is written after each epoch, and gone on from where it exists: the
+        result has the same bits.
+
+    Raises:
+      InputError: see `approximate` and `prepare_data`; an option is out of range; a checkpoint of
+        another training.
+    """
+    if optimizer not in OPTIMIZERS:
+        raise InputError(f"optimizer '{optimizer}': one of {', '.join(OPTIMIZERS)}")
+    if epochs < 1 or batch < 1:
+        raise InputError("epochs and batch must be at least 1")
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"a rate is positive and finite, not {rate:g}")
+    function = approximate(model, binding, estimator=estimator)
+    if not function.parameters:
+        raise InputError(f"{function.network.name}: has no products of codes; quantize it first")
+    training = prepare_data(data, function.network)
+    x, y = training.x, training.y
+    if validation is None:
+        kept = max(len(x) // 10, 1)
+        held = x[-kept:], y[-kept:]
+        x, y = x[:-kept], y[:-kept]
+    else:
+        other = prepare_data(validation, function.network)
+        held = other.x, other.y
+    if not len(x):
+        raise InputError("there is no sample to train on")
+    loop = _Loop(function, (x, y), held, batch, optimizer, rate or _RATES[optimizer], seed)
+    found, parameters, stopped = loop.run(epochs, patience, checkpoint, report)
+    best = max(found, key=lambda one: (one.accuracy, -one.epoch))
+    return Tuned(function.tuned(parameters), tuple(found), best, stopped)
+
+
+class _Loop:
+    """Epochs of steps.  The order of samples in an epoch depends on the seed and its number."""
+
+    def __init__(
+        self,
+        function: Approximation,
+        samples: tuple[np.ndarray, np.ndarray],
+        held: tuple[np.ndarray, np.ndarray],
+        batch: int,
+        optimizer: str,
+        rate: float,
+        seed: int,
+    ) -> None:
+        import optax
+
+        self._function, self._samples, self._held = function, samples, held
+        self._batch, self._seed = min(batch, len(samples[0])), seed
+        chosen = optax.adam(rate) if optimizer == "adam" else optax.sgd(rate, momentum=0.9)
+        self._optimizer = chosen
+        self._key = content_hash(
+            "training 1",
+            repr((batch, optimizer, rate, seed, function.binding.label, function.network.name)),
+            *(array.tobytes() for array in (*samples, *jax.tree.leaves(function.parameters))),
+        )
+
+        def loss(parameters: Any, x: Any, y: Any) -> Any:
+            logits = function.logits(x, parameters)
+            chances = jax.nn.log_softmax(logits)
+            return -jnp.take_along_axis(chances, y[:, None], axis=1).mean()
+
+        def step(parameters: Any, state: Any, x: Any, y: Any) -> Any:
+            value, slope = jax.value_and_grad(loss)(parameters, x, y)
+            updates, state = chosen.update(slope, state, parameters)
+            return value, optax.apply_updates(parameters, updates), state
+
+        self._step = jax.jit(step)
+        self._classes = jax.jit(lambda x, own: jnp.argmax(function.logits(x, own), axis=1))
+
+    def run(
+        self,
+        epochs: int,
+        patience: int | None,
+        checkpoint: str | Path | None,
+        report: Callable[[Epoch], None],
+    ) -> tuple[list[Epoch], Any, str]:
+        """Return the epochs, the best one's parameters, and why it ended early."""
+        parameters: Any = jax.tree.map(jnp.asarray, self._function.parameters)
+        state = self._optimizer.init(parameters)
+        tree = parameters, state, parameters
+        done: list[Epoch] = []
+        if checkpoint is not None and Path(checkpoint).is_file():
+            tree, done = self._read(checkpoint, tree)
+        parameters, state, best = tree
+        if not done:
+            done = [Epoch(0, math.nan, self._accuracy(parameters))]
+            report(done[0])
+        for number in range(len(done), epochs + 1):
+            loss, after, state = self._epoch(number, parameters, state)
+            if not math.isfinite(loss):
+                return done, best, f"the loss of epoch {number} is {loss}"
+            parameters = after
+            one = Epoch(number, loss, self._accuracy(parameters))
+            if one.accuracy > max(old.accuracy for old in done):
+                best = parameters
+            done.append(one)
+            if checkpoint is not None:
+                self._write(checkpoint, (parameters, state, best), done)
+            report(one)
+            top = max(done, key=lambda old: (old.accuracy, -old.epoch)).epoch
+            if patience is not None and number - top >= patience and number < epochs:
+                return done, best, f"nothing better in {patience} epochs"
+        return done, best, ""
+
+    def _epoch(self, number: int, parameters: Any, state: Any) -> tuple[float, Any, Any]:
+        x, y = self._samples
+        order = np.random.default_rng([self._seed, number]).permutation(len(x))
+        losses = []
+        for start in range(0, len(x) - self._batch + 1, self._batch):
+            chosen = order[start : start + self._batch]
+            value, parameters, state = self._step(parameters, state, x[chosen], y[chosen])
+            losses.append(value)
+        return float(np.mean([float(value) for value in losses])), parameters, state
+
+    def _accuracy(self, parameters: Any) -> float:
+        x, y = self._held
+        right = 0
+        for start in range(0, len(x), 500):
+            found = np.asarray(self._classes(x[start : start + 500], parameters))
+            right += int((found == y[start : start + 500]).sum())
+        return right / len(x)
+
+    def _write(self, path: str | Path, tree: Any, done: list[Epoch]) -> None:
+        leaves: dict[str, Any] = {
+            f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))
+        }
+        history = np.array([(one.epoch, one.loss, one.accuracy) for one in done])
+        buffer = io.BytesIO()
+        np.savez(buffer, key=self._key, history=history, **leaves)
+        write_whole(path, buffer.getvalue())
+
+    def _read(self, path: str | Path, tree: Any) -> tuple[Any, list[Epoch]]:
+        leaves, structure = jax.tree.flatten(tree)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                key = str(arrays["key"])
+                found = [jnp.asarray(arrays[f"leaf{i}"]) for i in range(len(leaves))]
+                done = [Epoch(int(n), float(a), float(b)) for n, a, b in arrays["history"]]
+        except (ValueError, OSError, KeyError) as error:
+            raise InputError(f"{path}: no checkpoint ({error})") from None
+        if key != self._key:
+            raise InputError(f"{path}: is of another training; remove it, or name another file")
+        return jax.tree.unflatten(structure, found), done
