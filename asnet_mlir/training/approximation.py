@@ -27,8 +27,8 @@ from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
 from asnet_mlir.network import Network
 from asnet_mlir.training.estimators import Estimator, slopes
+from asnet_mlir.training.jax_products import Matrix, Product, Way, Window, pin, sums_of_products
 from asnet_mlir.training.operations import DTYPES, Number, apply
-from asnet_mlir.training.products import Matrix, Product, Way, Window, pin, sums_of_products
 from asnet_mlir.training.reader import Operation, Straight, Type, read_network
 from asnet_mlir.training.rewriting import with_added
 

@@ -19,7 +19,7 @@ import numpy as np
 from jax import lax
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.training.products import pin
+from asnet_mlir.training.jax_products import pin
 from asnet_mlir.training.reader import Operation, Type
 
 __all__ = ["DTYPES", "Number", "apply"]
