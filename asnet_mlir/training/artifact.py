@@ -18,7 +18,7 @@ from asnet_mlir.evaluation import run
 from asnet_mlir.frontends import load_model
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.training.approximation import Approximation, approximate
-from asnet_mlir.training.codes import ending_in_codes
+from asnet_mlir.training.ending import ending_in_codes
 
 __all__ = ["PLATFORMS", "Compared", "compare_artifact", "export_artifact", "run_artifact"]
 
