@@ -204,7 +204,8 @@ class _Reader:
         elif name == "tensor.insert_slice":
             self._insert(op, layer)
         elif name == "linalg.generic":
-            self._generic(op, layer)
+            for number in range(len(op.results)):
+                self._generic(op, layer, number)
         else:
             raise UnsupportedError(f"hardware on integers has no {name} (layer '{layer}')")
 
@@ -272,38 +273,38 @@ class _Reader:
         else:
             self._nodes.append(Concat(layer, result, parts, axis))
 
-    def _generic(self, op: Any, layer: str) -> None:
+    def _generic(self, op: Any, layer: str, number: int) -> None:
+        """Read what gives one of an op's results."""
         inputs = next(iter(op.attributes["operandSegmentSizes"]))
         accesses = [_access(attribute.value) for attribute in op.attributes["indexing_maps"]]
+        written = accesses[inputs + number]
         sizes = _sizes(op, accesses)
         reduced = tuple("reduction" in str(kind) for kind in op.attributes["iterator_types"])
         reader = _BodyReader(self._tensors, layer, inputs, len(sizes))
-        body, used, loops = reader.read(op)
+        body, used, loops = reader.read(op, number)
         operands = [(self._tensors[op.operands[i]], accesses[i]) for i in used]
         operands += [_numbers_of_loop(sizes, loop) for loop in loops]
         operands += reader.extracted
         start = None
         if any(reduced) or len(operands) in body.arguments():
-            start = self._tensors[op.operands[inputs]]
+            start = self._tensors[op.operands[inputs + number]]
             if start.constant is None:
                 raise UnsupportedError(f"hardware sums from constants on (layer '{layer}')")
         for tensor, _ in operands:
             if not tensor.bits:
                 raise UnsupportedError(f"hardware of codes has no f32 (layer '{layer}')")
         if all(tensor.constant is not None for tensor, _ in operands) and not any(reduced):
-            given = operands if start is None else [*operands, (start, accesses[-1])]
+            given = operands if start is None else [*operands, (start, written)]
             arrays = [gathered(tensor, access, sizes) for tensor, access in given]
             values = np.broadcast_to(evaluate(body, arrays), sizes)
-            shape = tuple(op.results[0].type.shape)
+            shape = tuple(op.results[number].type.shape)
             result = np.zeros(shape, np.int64)
-            result.reshape(-1)[_places(accesses[-1], shape, sizes)] = values
-            self._new(op.results[0], result)
+            result.reshape(-1)[_places(written, shape, sizes)] = values
+            self._new(op.results[number], result)
             return
-        result_tensor = self._new(op.results[0])
+        result_tensor = self._new(op.results[number])
         self._nodes.append(
-            Generic(
-                layer, result_tensor, sizes, reduced, tuple(operands), accesses[-1], start, body
-            )
+            Generic(layer, result_tensor, sizes, reduced, tuple(operands), written, start, body)
         )
 
 
@@ -324,8 +325,8 @@ class _BodyReader:
         self._ops: list[Scalar] = []
         self._places: dict[Any, int] = {}
 
-    def read(self, op: Any) -> tuple[Body, list[int], list[int]]:
-        """Return the body, which operands it reads and which loops."""
+    def read(self, op: Any, result_number: int) -> tuple[Body, list[int], list[int]]:
+        """Return the body of a result, which operands it reads and which loops."""
         block = op.regions[0].blocks[0]
         operations = list(block.operations)
         read = {operand for inner in operations for operand in inner.operands}
@@ -351,7 +352,7 @@ class _BodyReader:
         others = len(used) + len(loops)
         for number, argument in enumerate(block.arguments):
             place = used.index(number) if number in used else others + len(extracts)
-            if number in used or (number == self._inputs and argument in read):
+            if number in used or (number == self._inputs + result_number and argument in read):
                 self._add(argument, Scalar("arg", (), _bits(argument), number=place))
         for inner in operations[:-1]:
             if inner.operation.name == "linalg.index":
@@ -365,7 +366,7 @@ class _BodyReader:
                 self._add(value, Scalar("arg", (), _bits(value), number=number))
             else:
                 self._read_op(inner.operation)
-        result = self._place(operations[-1].operands[0])
+        result = self._place(operations[-1].operands[result_number])
         return Body(tuple(self._ops), result), used, loops
 
     def _add(self, value: Any, scalar: Scalar) -> None:
