@@ -203,8 +203,8 @@ def _cast(node: Node) -> Result:
         target = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(node.integer("to")))
     x = node.tensor(0)
     narrow = {"int64": "int32", "uint64": "uint32", "float64": "float32"}.get(target.name, target)
-    if np.dtype(narrow).kind in "USO":
-        raise UnsupportedError("casts to text are not supported")
+    if np.dtype(narrow).name not in _CAST:
+        raise UnsupportedError(f"casts to {np.dtype(narrow)} are not supported")
     return Tensor(x.array.astype(narrow), x.order)
 
 
@@ -279,6 +279,8 @@ def _dropout(node: Node) -> Result:
     return node.input(0)
 
 
+_CAST = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "bfloat16",
+         "float32")  # fmt: skip
 _CODES = ("int8", "uint8", "int16", "uint16", "int32")
 
 ELEMENTWISE: Mapping[str, Translation] = MappingProxyType(

@@ -340,7 +340,8 @@ def _depth_to_space(node: Node) -> Result:
 def _space_to_depth(node: Node) -> Result:
     x, k = node.logical(0), node.integer("blocksize")
     n, c, h, w = x.shape
-    x = x.reshape(n, c, h // k, k, w // k, k).transpose(0, 3, 5, 1, 2, 4)
+    turn = (0, 3, 5, 1, 2, 4) if node.text("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    x = x.reshape(n, c, h // k, k, w // k, k).transpose(turn)
     return x.reshape(n, c * k**2, h // k, w // k)
 
 
