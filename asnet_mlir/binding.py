@@ -135,8 +135,8 @@ class Rule:
 
     @property
     def label(self) -> str:
-        """As on the command line: `mulf@dense=fmul_trunc:P=20`."""
-        return f"{self.place}={self.instance.label}"
+        """As on the command line: `mulf@dense=fmul_trunc:P=20`, `mulf=rtl/mul.v:C=2`."""
+        return f"{self.place}={self.instance.reference}"
 
 
 @dataclass(frozen=True)

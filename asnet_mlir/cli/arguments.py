@@ -98,7 +98,11 @@ def binding_arguments() -> Parser:
         help="compute ops of a kind by a core, everywhere, in a layer or in output channels of it, "
         "A up to B; a list, or repeated",
     )
-    bound.add_argument("--binding", metavar="FILE.json", help="a saved binding")
+    bound.add_argument(
+        "--binding",
+        metavar="FILE.json|STORE.sqlite#KEY",
+        help="a saved binding, or that of a stored result",
+    )
     bound.add_argument(
         "--accumulator",
         metavar="BITS[:wrap|saturate]",
@@ -187,7 +191,9 @@ def binding_of(options: Any) -> Any:
     if options.bind and options.binding is not None:
         raise InputError("give either --bind or --binding, not both")
     if options.binding is not None:
-        binding = Binding.load(options.binding)
+        from asnet_mlir.exploration.stored_bindings import stored_binding
+
+        binding = stored_binding(options.binding) or Binding.load(options.binding)
     else:
         binding = Binding.parse(options.bind)
     if options.accumulator is None:

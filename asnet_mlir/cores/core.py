@@ -342,6 +342,26 @@ class Instance:
         Where all are at their defaults only the name is left, so that `parse_instance(label)` gives
         the instance back for every library core.
         """
+        return self._named(self.core.name)
+
+    @property
+    def reference(self) -> str:
+        """Its label with the files of a core outside the library: `rtl/mul.v:C=2`.
+
+        So `parse_instance` finds it, if its files alone tell what they hold.  Paths are relative to
+        the working directory where they are inside of it.
+        """
+        core = self.core
+        named = core.unit.core if core.unit else core.inner or core
+        if core.in_library or named.in_library or core.path is None:
+            return self.label
+        files = [core.path]
+        if core.path.suffix in (".v", ".sv"):
+            files = [source.path for source in named.sources]
+        return self._named("+".join(map(_from_here, files)))
+
+    def _named(self, name: str) -> str:
+        """Return a name with the parameters that differ from their defaults."""
         core = self.core
         own = dict(self.parameters)
         values = own if core.inside is None else self.all_parameters
@@ -351,7 +371,7 @@ class Instance:
             for parameter in (*inside, *core.parameters)
         }
         parts = [f"{name}={value}" for name, value in values.items() if defaults[name] != value]
-        return core.name + (":" + ",".join(parts) if parts else "")
+        return name + (":" + ",".join(parts) if parts else "")
 
     @property
     def all_parameters(self) -> dict[str, int]:
@@ -374,6 +394,12 @@ class Instance:
             "initiation_interval": self.interval,
             "content_hash": self.content_hash,
         }
+
+
+def _from_here(path: Path) -> str:
+    """Return a path relative to the working directory where it is inside of it."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 #: What a circuit computes on integers inside the wrapper for an operation on floats.

@@ -10,9 +10,9 @@
 | `cifar10:FOLDER[:train\\|test][:N]` | CIFAR-10, from a user's files of its binary version |
 | `FILE.npz[:N]` | the array `x`, and targets `y` where there are any |
 
-`:N` takes the first N samples.  Pixels of images are scaled to 0..1 for a network whose input is of
-a float format, and are 0..255 for one whose input is integers; for one of `i8` they are 128 less,
-as quantised networks take them.
+`:N` takes the first N samples, `[A:B]` at the very end those from A up to B.  Pixels of images are
+scaled to 0..1 for a network whose input is of a float format, and are 0..255 for one whose input is
+integers; for one of `i8` they are 128 less, as quantised networks take them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from asnet_mlir.data.cifar10 import load_cifar10
 from asnet_mlir.data.dataset import Dataset, Samples
 from asnet_mlir.data.idx import labelled_images, parse_idx, read_idx
 from asnet_mlir.data.npz import read_arrays
+from asnet_mlir.data.splits import split_range
 from asnet_mlir.data.svhn import PARTS as SVHN_PARTS
 from asnet_mlir.data.svhn import load_svhn
 from asnet_mlir.data.svhn_synthetic import synthetic_svhn
@@ -87,6 +88,11 @@ def load_data(
             f"or a Dataset, not {type(name).__name__}"
         )
     name = str(name)
+    if part := split_range(name):
+        whole = load_data(part[0], format)
+        begin, end = _checked_range(name, len(whole), part)
+        y = None if whole.y is None else whole.y[begin:end]
+        return Dataset(name, whole.x[begin:end], y, format)
     file = _npz_file(name)
     if file is not None:
         path, limit = file
@@ -126,6 +132,16 @@ def load_samples(
     """
     loaded = load_data(data, format)
     return loaded.samples, loaded.y
+
+
+def _checked_range(name: str, samples: int, part: tuple[str, int, int | None]) -> tuple[int, int]:
+    begin, end = part[1], samples if part[2] is None else part[2]
+    if not begin < end <= samples:
+        raise InputError(
+            f"{name}: [{begin}:{end}] is no part of its {samples} samples; write [A:B] with "
+            f"0 <= A < B <= {samples}"
+        )
+    return begin, end
 
 
 def _npz_file(name: str) -> tuple[Path, str | None] | None:

@@ -65,7 +65,7 @@ class Constraints:
             "choices": {
                 op: [
                     {
-                        "label": instance.label,
+                        "label": instance.reference,
                         "content_hash": instance.content_hash,
                         **describe(instance),
                         **(

@@ -177,5 +177,5 @@ def _measure(instance: Instance, cost: str) -> InstanceCost:
         # Without a clock there is no path between registers: a core of constants or wires.
         delay = 0.0 if clock is None else round((instance.latency + 1) * 1000 / clock, 3)
     return InstanceCost(
-        instance.content_hash, TARGET, instance.core.op or "", instance.label, area, delay
+        instance.content_hash, TARGET, instance.core.op or "", instance.reference, area, delay
     )

@@ -14,7 +14,7 @@ from typing import Any
 from asnet_mlir.binding import Binding
 from asnet_mlir.compensation import WeightTuner
 from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES
-from asnet_mlir.cores import ensure_checked
+from asnet_mlir.cores import Instance, ensure_checked
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import judge_of, prepare_data
@@ -48,6 +48,7 @@ from asnet_mlir.exploration.store import (
     VariableRecord,
     check_store,
 )
+from asnet_mlir.exploration.stored_bindings import keep_cores
 from asnet_mlir.exploration.strategies import Task, strategy_named
 from asnet_mlir.exploration.sweep_progress import Progress
 from asnet_mlir.frontends import load_model
@@ -279,6 +280,7 @@ def _explore(
         tuner = _tuner(compiled, options.tuned)
         store = stack.enter_context(Store(options.store))
         study = _describe(model, compiled, dataset, judge, space, store, origin, options, tuner)
+        keep_cores(store.archive, _instances(space, network.binding))
         costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
         record = options.record(study, given, stop)
         runner = _runner(compiled, dataset, judge, stop, cluster, options.threads, tuner)
@@ -353,7 +355,7 @@ def _variables(space: DesignSpace) -> tuple[VariableRecord, ...]:
         VariableRecord(
             variable.op,
             variable.layer,
-            tuple("exact" if choice is None else choice.label for choice in variable.choices),
+            tuple("exact" if choice is None else choice.reference for choice in variable.choices),
         )
         for variable in space.variables
     )
@@ -445,12 +447,18 @@ def _connect(scheduler: str | None) -> Any:
 
 def _prepare_cores(space: DesignSpace, bound: Binding | None) -> Origin:
     """Check all instances and derive their models together: tools start once, not once each."""
+    instances = _instances(space, bound)
+    ensure_checked(instances)
+    return origin_of(instances)
+
+
+def _instances(space: DesignSpace, bound: Binding | None) -> list[Instance]:
+    """Return the distinct instances that a space or what holds beside it binds."""
     chosen = [c for variable in space.variables for c in variable.choices if c is not None]
     instances = {one.content_hash: one for one in chosen}
     if bound is not None:
         instances |= {one.content_hash: one for one in bound.instances.values()}
-    ensure_checked(instances.values())
-    return origin_of(instances.values())
+    return list(instances.values())
 
 
 def _runner(

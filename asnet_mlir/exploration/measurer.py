@@ -15,6 +15,7 @@ import asnet_mlir
 from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.exploration import keys
+from asnet_mlir.exploration.commands import is_said
 from asnet_mlir.exploration.costs import CostModel
 from asnet_mlir.exploration.early_stop import StoppingRule
 from asnet_mlir.exploration.origin import Origin
@@ -229,7 +230,7 @@ class Measurer:
                         RuleRecord(
                             rule.op,
                             rule.layer,
-                            rule.instance.label,
+                            rule.instance.reference,
                             rule.instance.to_json()["core"],
                             rule.instance.all_parameters,
                             rule.instance.content_hash,
@@ -240,7 +241,7 @@ class Measurer:
                     measured.samples,
                     measured.seconds,
                     asnet_mlir.__version__,
-                    reproduce(study, binding.over(study.given)),
+                    reproduce(study, binding.over(study.given), self._stored(key)),
                     origin=study.origin_of(binding),
                     metric=metric,
                     figure=figure,
@@ -261,6 +262,12 @@ class Measurer:
             metric=study.metric,
             difference=difference,
         )
+
+    def _stored(self, key: str) -> str | None:
+        """Return what names a result's binding, where it is all that the command needs."""
+        if self._store.name == ":memory:" or self._study.given.rules:
+            return None
+        return f"{self._store.name}#{key[:16]}"
 
     def _keep(
         self,
@@ -291,17 +298,19 @@ class Measurer:
                 raise  # otherwise there is an error already, perhaps this one
 
 
-def reproduce(study: Study, binding: Binding) -> str | None:
+def reproduce(study: Study, binding: Binding, stored: str | None = None) -> str | None:
     """Return the command that evaluates a binding again; None where no command can."""
     source, data, tuned = study.source, study.data_name, study.tuned
     if source is None or (tuned not in (None, True) and not isinstance(tuned, str | Path)):
         return None
     words = ["asnet", "evaluate", source, "--data", data]
-    if all(rule.instance.core.in_library for rule in binding.rules):
+    if all(is_said(rule.instance, rule.op) for rule in binding.rules):
         for rule in binding.rules:
             words += ["--bind", rule.label]
+    elif stored is not None:
+        words += ["--binding", stored]
     else:
-        words += ["--binding", "binding.json"]  # the record holds its content
+        return None
     if tuned is not None and any(rule.op == "muli" for rule in binding.rules):
         words += ["--tune-weights", *([] if tuned is True else [str(tuned)])]
     if study.asked_metric is not None:

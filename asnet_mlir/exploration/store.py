@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any
 
 from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.exploration.archive import TABLES, Archive
 from asnet_mlir.exploration.origin import Origin
 from asnet_mlir.metrics import Metric, text_of
 from asnet_mlir.metrics.class_metrics import Accuracy
@@ -487,6 +488,8 @@ class Store:
             if version != _SCHEMA_VERSION and not self._read_only:
                 self._migrate()
         if not self._read_only:
+            for table in TABLES:
+                self._connection.execute(table)
             # A power failure may lose the last results, a killed process none.
             self._connection.execute("PRAGMA synchronous = NORMAL")
 
@@ -576,6 +579,24 @@ class Store:
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._guard():
             return self._connection.execute(statement, values).fetchall()
+
+    @property
+    def name(self) -> str:
+        """The file, as it was given."""
+        return self._name
+
+    @property
+    def archive(self) -> Archive:
+        """What is kept besides results: outcomes of samples, cores, networks, who computed it."""
+        return Archive(self)
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
+        """Carry out a statement of SQL; committed when this returns."""
+        self._write(statement, values)
+
+    def select(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query in SQL."""
+        return self._rows(statement, values)
 
     # -- what was evaluated ------------------------------------------------------------------
 

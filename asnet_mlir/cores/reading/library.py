@@ -109,6 +109,8 @@ def parse_instance(
 ) -> Instance:
     """Return the instance that `NAME_OR_PATH[:PARAMETER=INTEGER,...]` names.
 
+    Several Verilog files of one core are joined by `+`: `rtl/mul.v+rtl/rows.v:C=2`.
+
     `op`, `top` and `ports` are for a path to Verilog without a manifest, as in `core_from_verilog`.
 
     Raises:
@@ -131,6 +133,13 @@ def parse_instance(
     return wrapped(_instance_of(name, values, op, top, ports), wrapper)
 
 
+def _files(name: str) -> list[str]:
+    """Split `a.v+b.v`, the Verilog files of one core, unless a file is called that."""
+    files = name.split("+")
+    several = all(Path(file).suffix in (".v", ".sv") for file in files)
+    return files if several and not user_path(name).exists() else [name]
+
+
 def _instance_of(
     name: str,
     values: Mapping[str, Any],
@@ -143,6 +152,6 @@ def _instance_of(
         return core_from_table(name, op, values).instance()
     if Path(name).suffix in (".v", ".sv"):
         # What a parameter decides may be the widths of the ports, so it is given at once.
-        files = [user_path(name)]
+        files = [user_path(file) for file in _files(name)]
         return core_from_verilog(files, top=top, op=op, ports=ports, parameters=values).instance()
     return instance_for(load_core(name), op, values)

@@ -101,8 +101,13 @@ def include_folders(sources: Sequence[Source], includes: Sequence[Path]) -> tupl
 
 def dependencies(sources: Sequence[Source], folders: Sequence[Path]) -> list[str]:
     """Return the texts of the files that sources include, or read into memories, recursively."""
+    return [source.text for source in included(sources, folders)]
+
+
+def included(sources: Sequence[Source], folders: Sequence[Path]) -> list[Source]:
+    """Return the files that sources include, or read into memories, recursively."""
     pattern = re.compile(r'`include\s+"([^"\n]+)"|\$readmem[hb]\s*\(\s*"([^"\n]+)"')
-    texts: list[str] = []
+    found: list[Source] = []
     seen: set[Path] = set()
     pending = [source.text for source in sources]
     while pending:
@@ -112,7 +117,7 @@ def dependencies(sources: Sequence[Source], folders: Sequence[Path]) -> list[str
                 path = folder / name
                 if path.is_file() and path not in seen:
                     seen.add(path)
-                    texts.append(read_source(path).text)
-                    pending.append(texts[-1])
+                    found.append(read_source(path))
+                    pending.append(found[-1].text)
                     break
-    return texts
+    return found
