@@ -91,8 +91,8 @@ def load_data(
     if part := split_range(name):
         whole = load_data(part[0], format)
         begin, end = _checked_range(name, len(whole), part)
-        y = None if whole.y is None else whole.y[begin:end]
-        return Dataset(name, whole.x[begin:end], y, format)
+        targets = None if whole.y is None else whole.y[begin:end]
+        return Dataset(name, whole.x[begin:end], targets, format)
     file = _npz_file(name)
     if file is not None:
         path, limit = file
