@@ -105,20 +105,31 @@ def finetune(
     if not function.parameters:
         raise InputError(f"{function.network.name}: has no products of codes; quantize it first")
     training = prepare_data(data, function.network)
-    x, y = training.x, training.y
+    x, y = training.x, _classes(training)
     if validation is None:
         kept = max(len(x) // 10, 1)
         held = x[-kept:], y[-kept:]
         x, y = x[:-kept], y[:-kept]
     else:
         other = prepare_data(validation, function.network)
-        held = other.x, other.y
+        held = other.x, _classes(other)
     if not len(x):
         raise InputError("there is no sample to train on")
     loop = _Loop(function, (x, y), held, batch, optimizer, rate or _RATES[optimizer], seed)
     found, parameters, stopped = loop.run(epochs, patience, checkpoint, report)
     best = max(found, key=lambda one: (one.accuracy, -one.epoch))
     return Tuned(function.tuned(parameters), tuple(found), best, stopped)
+
+
+def _classes(dataset: Dataset) -> np.ndarray:
+    """Return int[n], the labels.
+
+    Raises:
+      InputError: there are none, or they are no classes.
+    """
+    if dataset.y is None or dataset.y.ndim != 1 or not np.issubdtype(dataset.y.dtype, np.integer):
+        raise InputError(f"{dataset.name}: training takes labels that are classes")
+    return dataset.y
 
 
 class _Loop:

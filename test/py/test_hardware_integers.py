@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from tflite_networks import Stack
 
 import asnet_mlir
 from asnet_mlir.errors import InputError, UnsupportedError
@@ -73,6 +74,16 @@ def test_every_word_of_all_kinds_of_layers(tmp_path):
     assert {entry["op"] for entry in manifest["instances"]} == {"muli"}
     assert manifest["instances"][0]["count"] > 4
     check(bundle, network)
+
+
+def test_ties_of_negative_numbers_are_rounded_away_from_zero(tmp_path):
+    """Twice rounded sums, as TensorFlow Lite's: a sign is a shift by more than a word has bits."""
+    path = tmp_path / "residual.tflite"
+    path.write_bytes(Stack(0, (6, 6, 8)).residual(8, 1).content())
+    # Of these samples one meets a tie.
+    x = np.random.default_rng(1).integers(-128, 128, (8, 6, 6, 8)).astype(np.int8)[:1]
+    bundle = generated(str(path), tmp_path, lanes=["8"])
+    assert asnet_mlir.simulate(bundle, (x, np.zeros(1, int))).mismatches == 0
 
 
 def test_cycles_are_predicted_and_lanes_shorten_them(tmp_path):

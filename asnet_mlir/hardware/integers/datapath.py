@@ -344,7 +344,13 @@ class _Pipeline:
             source = as_unsigned(source, self._body.ops[op.operands[0]].bits)
         width = max(found.width, source.width) + (amount.high if op.name == "shli" else 0)
         sign = "<<<" if op.name == "shli" else ">>>"
-        base = f"({width}'({operands[0]}) {sign} {amount.low})"
+        least = amount.low
+        if op.name != "shli":
+            # No shift by more than the width: by which some simulators take the amount modulo 32.
+            if amount.single is None:
+                width = max(width, amount.high + 1)
+            least = min(least, width - 1)
+        base = f"({width}'({operands[0]}) {sign} {least})"
         if amount.single is not None:
             return f"{found.width}'{base}"
         rest_bits = (amount.high - amount.low).bit_length()
