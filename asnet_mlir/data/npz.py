@@ -16,6 +16,9 @@ from asnet_mlir.support.formats import BF16, F32, NumberFormat
 
 __all__ = ["read_arrays"]
 
+#: Bytes of a member's header without its name, and of what may follow its data.
+_LOCAL_HEADER, _DESCRIPTOR = 30, 24
+
 
 def read_arrays(path: Path, format: NumberFormat = F32) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the arrays `x` and, where there is one, `y`.
@@ -47,6 +50,18 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"{path}: not a readable .npz file ({error})")
 
 
+def _lacks_entries(path: Path, archive: zipfile.ZipFile) -> bool:
+    """Whether there is more between the last array and the directory: labels may be lost."""
+    last = max(archive.infolist(), key=lambda info: info.header_offset, default=None)
+    if last is None:
+        return False
+    with path.open("rb") as file:
+        file.seek(last.header_offset + _LOCAL_HEADER - 4)
+        lengths = np.frombuffer(file.read(4), "<u2")  # of the name and of the extra field
+    end = last.header_offset + _LOCAL_HEADER + int(lengths.sum()) + last.compress_size
+    return end + _DESCRIPTOR < archive.start_dir
+
+
 def _check_sizes(path: Path) -> None:
     """Compare what the arrays' headers announce with what there is, before memory is taken.
 
@@ -55,6 +70,8 @@ def _check_sizes(path: Path) -> None:
     memory = memory_bytes()
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
+        if len(members) != len(archive.infolist()) or _lacks_entries(path, archive):
+            raise InputError(f"{path}: its directory does not list what it holds: it is damaged")
         if "x.npy" not in members:
             raise InputError(f"{path}: lacks the array 'x' (and 'y', with labels)")
         others = sorted(name.removesuffix(".npy") for name in members if name != "x.npy")

@@ -78,7 +78,7 @@ def generate(
         clock.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
-    _check_style(style, lanes)
+    _check_style(style)
     parsed: Sequence[str] = streams.parse_lanes(lanes)
     if prefix is not None:
         check_name(prefix)
@@ -88,7 +88,7 @@ def generate(
     network = load_model(model)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    style = _style_of(network, style, clock_mhz)
+    style = _style_of(network, style, clock_mhz, lanes)
     if style == "integers":
         network = codes_of(network)
         instances: dict[int, Instance] = dict(binding.instances)
@@ -129,13 +129,20 @@ def generate(
     return manifest
 
 
-def _style_of(network: Network, style: str | None, clock_mhz: float | None) -> str:
+def _style_of(
+    network: Network, style: str | None, clock_mhz: float | None, lanes: Sequence[str]
+) -> str:
     """Return the style of a network's hardware, `integers` for networks on codes.
 
     Raises:
+      InputError: lanes are asked of a machine that has none.
       UnsupportedError: networks on codes have no such hardware.
     """
     if not is_on_codes(network):
+        if lanes and style in (None, "shared"):
+            raise InputError(
+                "lanes are for the style 'stream'; the shared machine has one of each unit"
+            )
         return style or "shared"
     if style == "shared":
         raise UnsupportedError(
@@ -149,13 +156,9 @@ def _style_of(network: Network, style: str | None, clock_mhz: float | None) -> s
     return "integers"
 
 
-def _check_style(style: str | None, lanes: Sequence[str]) -> None:
+def _check_style(style: str | None) -> None:
     if style is not None and style not in STYLES:
         raise InputError(f"unknown style '{style}'; styles are {', '.join(STYLES)}")
-    if lanes and style == "shared":
-        raise InputError(
-            "lanes are for the style 'stream'; the shared machine has one of each unit"
-        )
 
 
 def emit_hardware(
@@ -166,9 +169,9 @@ def emit_hardware(
     lanes: Sequence[str] = (),
 ) -> str:
     """Return the text of a hardware form, `scheduled`, `hw` or `sv`; see `generate`."""
-    _check_style(style, lanes)
+    _check_style(style)
     parsed = streams.parse_lanes(lanes)
-    if _style_of(network, style, None) == "integers":
+    if _style_of(network, style, None, lanes) == "integers":
         raise UnsupportedError(
             f"{network.name}: hardware on integer codes has no form '{form}'; "
             "'asnet generate' writes its SystemVerilog"

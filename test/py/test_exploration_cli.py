@@ -148,7 +148,7 @@ def test_the_store_says_how_to_repeat_everything(capfd, arguments, tmp_path):
         "--bind mulf=fmul_trunc:P=22 --bind divf=fdiv_trunc:P=22"
     )
     status, out, _ = run(capfd, [*chosen.command.split()[1:], "--json"])
-    assert json.loads(out)["accuracy"] == chosen.accuracy
+    assert json.loads(out)["accuracy"] == chosen.value
 
 
 @pytest.mark.parametrize(

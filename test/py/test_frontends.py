@@ -175,7 +175,7 @@ def test_module_function(tmp_path, monkeypatch):
     assert load_model("my_network:net").input_shape == (2,)
     # Each is said once, whoever raised it.
     for reference, message in {
-        "my_network:wrong": r"wrong: must return \(fn, example_args\)",
+        "my_network:wrong": r"my_network:wrong: must return \(fn, example_args\)",
         "my_network:mixes": "mixes: 'stablehlo.reduce' at",
         "my_network:fails": "fails: JAX can't trace it: KeyError: 2$",
         "my_network:broken": "my_network:broken: can't be called: RuntimeError: this$",
