@@ -20,6 +20,7 @@ from asnet_mlir.cli.arguments import (
 )
 from asnet_mlir.cli.printing import print_json
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.files import write_whole
 
 __all__ = ["add"]
 
@@ -95,7 +96,7 @@ def run(options: Any) -> None:
         checkpoint=options.checkpoint,
         report=report,
     )
-    path.write_text(text_of(tuned.network))
+    write_whole(path, text_of(tuned.network))
     if options.json:
         epochs = [
             {key: None if value != value else value for key, value in asdict(one).items()}
