@@ -44,6 +44,8 @@ def add(verbs: Verbs) -> None:
 
 def run(options: Any) -> None:
     """Carry the verb out."""
+    from asnet_mlir.reports.texts import interval_text
+
     binding = binding_of(options)
     result = asnet_mlir.evaluate(
         compensated(options, model_of(options.model, options.weights), binding),
@@ -62,6 +64,8 @@ def run(options: Any) -> None:
             print(f"{one.layer}: {one.products:,} products, {one.way}{passes}")
     metric = result.metric
     figure = f"{result.value:.4f}" if metric.unit == "%" else metric.show(result.value)
+    if result.interval is not None:
+        figure += f" [{interval_text(metric, result.interval)}]"
     beside = " against the exact network's outputs" if metric.against_exact else ""
     print(
         f"{metric.name} {figure}{beside} on {result.samples} samples in {result.seconds:.3f} s "

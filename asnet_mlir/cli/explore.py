@@ -39,7 +39,12 @@ def add(verbs: Verbs) -> None:
         network_arguments(),
         binding_arguments(),
     )
-    command.add_argument("--data", required=True, metavar="DATA", help=DATA)
+    command.add_argument(
+        "--data", "--validate", required=True, metavar="DATA", help=f"to choose by; {DATA}"
+    )
+    command.add_argument(
+        "--test", metavar="DATA", help="other data, to judge the front and the choice by"
+    )
     command.add_argument("--metric", metavar="M", help=METRIC)
     command.add_argument(
         "--constraints", required=True, metavar="FILE.json", help="the design space"
@@ -136,6 +141,7 @@ def run(options: Any) -> None:
             progress=None if quiet else display,
             cost_progress=None if quiet else display.costs,
             command=_repeats(options),
+            test=options.test,
         )
     finally:
         display.close()
@@ -174,6 +180,26 @@ def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:
             f"chosen{bound}: {chosen.binding.label}, "
             + ", ".join(_figure(chosen, name, value) for name, value in chosen.figures.items())
         )
+    if exploration.test:
+        _print_test(exploration, chosen)
+
+
+def _print_test(exploration: Any, chosen: Any) -> None:
+    """Say what came out on the data that no choice was made on."""
+    from asnet_mlir.evaluation.outcomes import p_value
+    from asnet_mlir.reports.texts import figure_text
+
+    test = exploration.test
+    print(f"on {test.data}, {test.samples} samples that the choice does not know:")
+    exact = test.of(exploration.exact)
+    print(f"{'exact':>8} {figure_text(exact.metric, exact.value, exact.interval)}")
+    if chosen is None:
+        return
+    found = test.of(chosen)
+    p = p_value(exact.outcome, found.outcome)
+    test_name = "McNemar" if found.metric.each == "right" else "random signs"
+    beside = "" if p is None or found is exact else f", p = {p:.2g} against exact ({test_name})"
+    print(f"{'chosen':>8} {figure_text(found.metric, found.value, found.interval)}{beside}")
 
 
 def _figure(result: Any, name: str, value: float) -> str:
@@ -200,6 +226,7 @@ def _repeats(options: Any) -> str:
         words.append("--axes")
     for name, default in (
         ("weights", None),
+        ("test", None),
         ("metric", None),
         ("binding", None),
         ("accumulator", None),

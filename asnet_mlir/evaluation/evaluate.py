@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from asnet_mlir.cores import ensure_checked
 from asnet_mlir.data import Dataset, Samples, load_data
 from asnet_mlir.evaluation.contractions import parse_strategy
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
+from asnet_mlir.evaluation.outcomes import Outcome, interval, outcome_of
 from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.frontends import load_model
 from asnet_mlir.metrics import Difference, Judge, Metric, Output, finite, make_judge
@@ -50,6 +51,7 @@ class Evaluation:
       metric: what judged it.
       difference: from the same network with exact arithmetic.
       contractions: how sums of products of 8-bit codes are computed, layer by layer.
+      outcome: what the samples contribute to the figure (`evaluation.outcomes`).
     """
 
     binding: Binding
@@ -60,6 +62,12 @@ class Evaluation:
     metric: Metric
     difference: Difference
     contractions: tuple[Contracted, ...] = ()
+    outcome: Outcome | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The figure's 95 % confidence interval; None where it is infinite."""
+        return None if self.outcome is None else interval(self.outcome)
 
     @property
     def accuracy(self) -> float:
@@ -72,6 +80,7 @@ class Evaluation:
         """Return the evaluation as JSON values; None stands for an infinite figure."""
         return {
             self.metric.name: finite(self.value),
+            "interval": None if self.interval is None else list(self.interval),
             "metric": self.metric.name,
             "larger_is_better": self.metric.larger_is_better,
             "against": "exact" if self.metric.against_exact else "targets",
@@ -158,4 +167,5 @@ def evaluate(
             Contracted(layer, "rows" if one.passes is None else "lifted", one.passes, one.products)
             for layer, one in evaluator.contractions
         ),
+        outcome_of(judge, outputs),
     )

@@ -5,7 +5,8 @@ Samples are taken as drawn independently from what the network will meet.  Inter
 Wilson's (1927): of the usual ones the one whose coverage stays near its level for shares near 0 and
 1 and for few samples (Brown, Cai, DasGupta, 2001).  Two configurations are evaluated on the same
 samples, so that they are compared pairwise: McNemar's test (1947) in its exact form looks at those
-samples that one of them has right and the other has wrong.
+samples that one of them has right and the other has wrong; figures that are no shares are compared
+by random signs of their differences (Fisher, 1935).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-__all__ = ["LEVEL", "bootstrap", "interval_text", "mcnemar", "share_interval"]
+__all__ = ["LEVEL", "bootstrap", "mcnemar", "share_interval", "sign_flips"]
 
 #: Of intervals, and 1 less the significance of tests.
 LEVEL = 0.95
@@ -60,15 +61,24 @@ def bootstrap(
     """
     values = np.asarray(values, np.float64)
     draw = np.random.default_rng(seed)
-    means = [values[draw.integers(0, len(values), len(values))].mean() for _ in range(resamples)]
+    means = values[draw.integers(0, len(values), (resamples, len(values)))].mean(axis=1)
     low, high = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     return float(low), float(high)
 
 
-def interval_text(right: int, samples: int) -> str:
-    """Return the interval of a share in per cent, `[98.46, 98.91] %`."""
-    low, high = share_interval(right, samples)
-    return f"[{100 * low:.2f}, {100 * high:.2f}] %"
+def sign_flips(differences: np.ndarray, flips: int = 4000, seed: int = 0) -> float:
+    """Return the two-sided p-value of paired differences, float[n], by random signs.
+
+    Under the null hypothesis each difference is as likely the one as the other way round: the
+    p-value is the share of draws of signs, the observed one among them, whose sum is as large.
+    """
+    if not differences.any():
+        return 1.0
+    draw = np.random.default_rng(seed)
+    signs = 2.0 * draw.integers(0, 2, (flips, len(differences))) - 1.0
+    observed = abs(differences.sum())
+    larger = np.abs(signs @ differences) >= observed * (1 - 1e-12)
+    return float((1 + larger.sum()) / (1 + flips))
 
 
 def _log_choose(n: int, k: int) -> float:

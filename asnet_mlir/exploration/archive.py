@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a result store keeps besides results, so that they can be had again.
+"""What a result store keeps besides results, so that they can be had again and compared.
 
-Of each core outside the library, its files and how it is described.  Contents are kept once, under
-their hashes.  These are tables of their own, which stores of older programs lack and older programs
-do not look at: to miss one is to know nothing, not an error.
+- Of each full result, what its samples contribute to it (`evaluation.outcomes`).
+- Of each core outside the library, its files and how it is described; contents are kept once, under
+  their hashes.
+
+These are tables of their own, which stores of older programs lack and older programs do not look
+at: to miss one is to know nothing, not an error.
 """
 
 from __future__ import annotations
@@ -14,7 +17,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+
 from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.outcomes import Outcome
 
 __all__ = ["TABLES", "Archive"]
 
@@ -22,6 +28,11 @@ TABLES = (
     """CREATE TABLE IF NOT EXISTS content (
   hash TEXT PRIMARY KEY,      -- SHA-256 of the bytes
   bytes BLOB NOT NULL         -- zlib
+)""",
+    """CREATE TABLE IF NOT EXISTS outcome (  -- what samples contribute to a full result
+  evaluation TEXT PRIMARY KEY,  -- key in evaluation
+  kind TEXT NOT NULL,         -- right: a bit a sample; groups: pseudo-values, float64
+  bytes BLOB NOT NULL         -- zlib; of bits the first is the highest of its byte
 )""",
     """CREATE TABLE IF NOT EXISTS kept (  -- what results were computed from
   kind TEXT NOT NULL,         -- core: by content_hash
@@ -86,6 +97,44 @@ class Archive:
                 + ("another one" if rows else "missing")
             )
         return found
+
+    # -- outcomes ----------------------------------------------------------------------------
+
+    def keep_outcome(self, evaluation: str, outcome: Outcome) -> None:
+        """Keep what the samples of an evaluation contribute to its figure."""
+        is_right = outcome.dtype == bool
+        content = np.packbits(outcome) if is_right else outcome.astype("<f8")
+        self._database.execute(
+            "INSERT OR REPLACE INTO outcome VALUES (?, ?, ?)",
+            (evaluation, "right" if is_right else "groups", zlib.compress(content.tobytes())),
+        )
+
+    def outcome(self, evaluation: str, samples: int) -> Outcome | None:
+        """Return the outcome of an evaluation of so many samples; None where it was not kept.
+
+        Raises:
+          InputError: it is damaged.
+        """
+        if not self.has("outcome"):
+            return None
+        rows = self._database.select(
+            "SELECT kind, bytes FROM outcome WHERE evaluation = ?", (evaluation,)
+        )
+        if not rows:
+            return None
+        try:
+            content = zlib.decompress(rows[0][1])
+            if rows[0][0] == "groups":
+                return np.frombuffer(content, "<f8").astype(np.float64)
+            bits = np.unpackbits(np.frombuffer(content, np.uint8))
+            if not samples <= len(bits) < samples + 8:
+                raise ValueError(f"it is not of {samples} samples")
+        except (zlib.error, ValueError, TypeError) as error:
+            raise InputError(
+                f"{self._database.name}: the store is damaged: the outcome of the result "
+                f"{evaluation[:16]} can't be read ({error})"
+            ) from None
+        return bits[:samples].astype(bool)
 
     # -- cores ------------------------------------------------------------------
 

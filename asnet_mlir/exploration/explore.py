@@ -16,6 +16,7 @@ from asnet_mlir.compensation import WeightTuner
 from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES
 from asnet_mlir.cores import Instance, ensure_checked
 from asnet_mlir.data import Dataset
+from asnet_mlir.data.splits import check_apart
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import judge_of, prepare_data
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
@@ -23,7 +24,7 @@ from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
-from asnet_mlir.exploration.costs import check_cost, measure_costs
+from asnet_mlir.exploration.costs import CostModel, check_cost, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.early_stop import EarlyStop, ErrorStop, StoppingRule
 from asnet_mlir.exploration.layers import network_layers
@@ -31,6 +32,7 @@ from asnet_mlir.exploration.measurer import BudgetSpent, Measurer, Study
 from asnet_mlir.exploration.origin import Origin, origin_of
 from asnet_mlir.exploration.results import (
     Exploration,
+    Judgement,
     NothingFoundError,
     Result,
     check_objective,
@@ -89,6 +91,7 @@ def explore(
     progress: Progress | None = None,
     cost_progress: Callable[[int, int, str], None] | None = None,
     command: str | None = None,
+    test: str | Path | Dataset | tuple[Any, Any] | None = None,
 ) -> Exploration:
     """Measure how good (and how costly) configurations are that the constraints span.
 
@@ -120,6 +123,8 @@ def explore(
       progress: called after each configuration, once its result is stored.
       cost_progress: called with (done, total, label) after each instance's synthesis.
       command: what repeats the study, for the store.
+      test: data on which, in the end, the exact network, the front and the choice are evaluated;
+        they have no sample in common with `data`, on which the choice is made.
 
     Returns:
       All results; `chosen` is what `choose` picks of them, or None.
@@ -148,7 +153,10 @@ def explore(
         scheduler,
         threads,
         command,
+        test,
     )
+    if isinstance(data, str | Path) and isinstance(test, str | Path):
+        check_apart(str(data), str(test))
     with Interrupts() as interrupts:
         return _explore(model, data, constraints, options, progress, cost_progress, interrupts)
 
@@ -173,6 +181,7 @@ class _Options:
     scheduler: str | None
     threads: int | None
     command: str | None
+    test: Any = None
 
     def __post_init__(self) -> None:
         strategy_named(self.strategy)
@@ -264,6 +273,7 @@ def _explore(
         network = replace(network, binding=network.complete(options.binding))
     dataset = prepare_data(data, network)
     judge = judge_of(options.metric, dataset, network)
+    test = None if options.test is None else prepare_data(options.test, network)
     stop = _stopping_rule(options, judge.metric, len(dataset))
     given = _given(constraints).with_formats()
     begin = time.perf_counter()
@@ -287,7 +297,7 @@ def _explore(
         total = options.total(space)
         measurer = Measurer(store, study, record, costs, runner, stop, total, progress, interrupts)
 
-        def found(chosen: Result | None = None) -> Exploration:
+        def found(chosen: Result | None = None, judgement: Judgement | None = None) -> Exploration:
             return Exploration(
                 network.name,
                 dataset.name,
@@ -303,6 +313,7 @@ def _explore(
                 measurer.key,
                 measurer.replaced,
                 judge.metric,
+                judgement,
             )
 
         task = Task(
@@ -328,7 +339,43 @@ def _explore(
             raise KeyboardInterrupt(_interrupted(options.store, measurer)) from None
         finally:
             measurer.end(state, time.perf_counter() - begin, chosen)
-        return found(chosen)
+        judgement = None
+        if test is not None:
+            judge = judge_of(judge.metric, test, network)
+            session = _runner(compiled, test, judge, None, None, options.threads, tuner)
+            tested = _tester(store, study, test, record, costs, session, interrupts)
+            judgement = _judgement(tested, found(chosen), test)
+        return found(chosen, judgement)
+
+
+def _tester(
+    store: Store,
+    study: Study,
+    test: Dataset,
+    record: StudyRecord,
+    costs: CostModel,
+    runner: Runner,
+    interrupts: Interrupts,
+) -> Measurer:
+    """Return what measures on the test data: a study of its own in the store."""
+    key = keys.dataset_key(test)
+    store.add_dataset(DatasetRecord(key, test.name, len(test)))
+    study = replace(study, dataset=key, data_name=test.name)
+    record = replace(
+        record, dataset=key, strategy="test", budget=None, early_stop=None, stopping_rule=None
+    )
+    return Measurer(store, study, record, costs, runner, None, None, None, interrupts)
+
+
+def _judgement(measurer: Measurer, found: Exploration, test: Dataset) -> Judgement:
+    """Measure the exact network, the front and the choice on the test data."""
+    begin = time.perf_counter()
+    wanted = [found.exact, *found.front(), *([found.chosen] if found.chosen else [])]
+    results = measurer.measure([result.configuration for result in wanted])
+    judgement = Judgement(test.name, len(test), tuple(results.values()))
+    chosen = judgement.of(found.chosen) if found.chosen else None
+    measurer.end("done", time.perf_counter() - begin, chosen)
+    return judgement
 
 
 def _choice(found: Exploration, options: _Options) -> Result | None:

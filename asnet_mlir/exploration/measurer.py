@@ -175,6 +175,7 @@ class Measurer:
                 True,
                 self._study.metric,
                 known.difference,
+                self._store.archive.outcome(key, known.samples),
             )
         if self._stop is None:
             return None
@@ -249,6 +250,8 @@ class Measurer:
                 ),
                 replace=key in self._outdated,
             )
+            if measured.outcome is not None:
+                self._store.archive.keep_outcome(key, measured.outcome)
             self.replaced += key in self._outdated
         self.evaluated += 1
         return Result(
@@ -261,6 +264,7 @@ class Measurer:
             key,
             metric=study.metric,
             difference=difference,
+            outcome=measured.outcome,
         )
 
     def _stored(self, key: str) -> str | None:

@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.evaluation.outcomes import Outcome, interval, p_value
+from asnet_mlir.evaluation.statistics import LEVEL, share_interval
 from asnet_mlir.exploration.constraints import Constraints
 from asnet_mlir.exploration.criterion import COSTS, Criterion
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.metrics import Metric, finite
 from asnet_mlir.metrics.class_metrics import Accuracy
 
-__all__ = ["Exploration", "NothingFoundError", "Result", "check_objective", "choose"]
+__all__ = ["Exploration", "Judgement", "NothingFoundError", "Result", "check_objective", "choose"]
 
 
 class NothingFoundError(AsnetError):
@@ -38,6 +42,8 @@ class Result:
       metric: what judged it.
       difference: from the exact network, as `Difference.to_json` gives it; None where the
         evaluation was stopped early, or is of an older store.
+      outcome: what the samples contribute to the figure (`evaluation.outcomes`); None where that is
+        not known: stopped early, an infinite figure, or found in a store that does not keep it.
     """
 
     binding: Binding
@@ -50,6 +56,16 @@ class Result:
     stored: bool = False
     metric: Metric = Accuracy()  # noqa: RUF009 (a value)
     difference: Mapping[str, float | None] | None = None
+    outcome: Outcome | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """The figure's 95 % confidence interval (`evaluation.outcomes`); None where not known."""
+        if self.outcome is not None:
+            return interval(self.outcome)
+        if self.complete and self.metric.each == "right":
+            return share_interval(round(self.value * self.samples), self.samples)
+        return None
 
     @property
     def accuracy(self) -> float:
@@ -78,12 +94,38 @@ class Result:
         stopped = {} if self.complete else {"stopped_early": self.confidence}
         return {
             self.metric.name: finite(self.value),
+            **({"interval": list(self.interval)} if self.interval is not None else {}),
             "samples": self.samples,
             **stopped,
             **self.costs,
             **({"difference": dict(self.difference)} if self.difference is not None else {}),
             "label": self.binding.label,
             **self.binding.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Results on data that no choice was made on: of the exact network, the front and the choice.
+
+    Attributes:
+      data: their name.
+    """
+
+    data: str
+    samples: int
+    results: tuple[Result, ...]
+
+    def of(self, result: Result) -> Result:
+        """Return what a result of the exploration comes to on these data."""
+        return next(one for one in self.results if one.configuration == result.configuration)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "data": self.data,
+            "samples": self.samples,
+            "results": [result.to_json() for result in self.results],
         }
 
 
@@ -101,6 +143,7 @@ class Exploration:
       metric: what judged the configurations.
       replaced: how many results in the store came from other models of the same cores than this
         program makes; they were measured again.
+      test: what came out on the test data; None without.
     """
 
     network: str
@@ -117,6 +160,7 @@ class Exploration:
     study: str = ""
     replaced: int = 0
     metric: Metric = Accuracy()  # noqa: RUF009 (a value)
+    test: Judgement | None = None
 
     def __repr__(self) -> str:
         chosen = f", chosen {self.chosen.binding.label!r}" if self.chosen else ""
@@ -152,6 +196,17 @@ class Exploration:
                 front.append(result)
         return front
 
+    def alike(self) -> set[str]:
+        """Return the keys of the front's results that can't be told from the next one above.
+
+        That is: a paired test (`evaluation.outcomes.p_value`) does not reject, at its level of 5 %,
+        that the next better result of the front is as good.  Of results whose samples' outcomes
+        are not known nothing is said.
+        """
+        pairs = ((low, high) for low, high in itertools.pairwise(self.front()))
+        tests = ((low.key, p_value(low.outcome, high.outcome)) for low, high in pairs)
+        return {key for key, p in tests if p is not None and p > 1 - LEVEL}
+
     def cost_of(self, result: Result) -> float:
         """Return what is minimized: the cost, or without costs the steps not yet taken."""
         if self.cost != "none":
@@ -174,6 +229,7 @@ class Exploration:
             "seconds": self.seconds,
             "evaluated": self.evaluated,
             "results": [result.to_json() for result in self.results],
+            **({"test": self.test.to_json()} if self.test else {}),
         }
 
 

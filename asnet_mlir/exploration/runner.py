@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from asnet_mlir.binding import Binding
+from asnet_mlir.evaluation.outcomes import Outcome, outcome_of
 from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration.early_stop import StoppingRule
 from asnet_mlir.metrics import Difference
@@ -29,6 +30,7 @@ class Measurement:
       correct: how many of them are right, where the metric is a share of right ones.
       seconds: that it took, compilation included.
       difference: from the exact network, on all samples.
+      outcome: what the samples contribute, in the order of the data set; None where it ended early.
       stopped: the evaluation ended early; the rest of the samples was not looked at.
     """
 
@@ -38,6 +40,7 @@ class Measurement:
     seconds: float
     difference: Difference | None = None
     stopped: bool = False
+    outcome: Outcome | None = None
 
 
 class Runner(Protocol):
@@ -75,7 +78,11 @@ def measure(session: Session, binding: Binding, stop: StoppingRule | None) -> Me
         if stop is not None and stop.stops(look, together):
             return _measured(session, together, looked, begin, None)
     outputs = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    return _measured(session, judge.metric.merge(counts), total, begin, outputs)
+    measured = _measured(session, judge.metric.merge(counts), total, begin, outputs)
+    if stop is not None:
+        back = np.argsort(stop.order)
+        judge, outputs = judge.ordered(back), outputs[back]
+    return replace(measured, outcome=outcome_of(judge, outputs))
 
 
 def _measured(

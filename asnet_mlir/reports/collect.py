@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.evaluation.outcomes import interval
+from asnet_mlir.evaluation.statistics import share_interval
 from asnet_mlir.exploration.store import (
     ACCURACY,
     DatasetRecord,
@@ -57,6 +59,7 @@ class Point:
         an estimate.
       confidence: None for a full evaluation; else with which `bound` is not reached.
       difference: from the exact network, as `Difference.to_json` gives it.
+      interval: 95 % confidence interval of the figure; None where it is not known.
       costs: those known, by name (`COST_UNITS`).
       binding: as JSON values; {} where the evaluation was stopped early.
       views: the ways in which studies, and the evaluation itself, write the configuration as
@@ -79,6 +82,7 @@ class Point:
     bound: float | None = None
     chosen: bool = False
     difference: Mapping[str, float | None] | None = None
+    interval: tuple[float, float] | None = None
 
     def alone(self) -> Iterator[RuleRecord]:
         """Yield the rule of each view that has just one; none where it was stopped early."""
@@ -202,6 +206,7 @@ def collect(path: str | Path) -> list[Group]:
         evaluations = defaultdict(list)
         for record in store.evaluations():
             evaluations[record.network, record.dataset, record.metric].append(record)
+        intervals = _intervals(store)
     for study, results in studies:
         if results:
             evaluations.setdefault((study.network, study.dataset, study.metric), [])
@@ -219,9 +224,21 @@ def collect(path: str | Path) -> list[Group]:
                 if (s[0].network, s[0].dataset, s[0].metric) == (network, dataset, metric)
             ],
             metric,
+            intervals,
         )
         for (network, dataset, metric), records in evaluations.items()
     ]
+
+
+def _intervals(store: Store) -> dict[str, tuple[float, float]]:
+    """Return the intervals of full results by their keys, those that are known."""
+    found: dict[str, tuple[float, float]] = {}
+    for record in store.evaluations():
+        if record.correct is not None:
+            found[record.key] = share_interval(record.correct, record.samples)
+        elif (outcome := store.archive.outcome(record.key, record.samples)) is not None:
+            found[record.key] = interval(outcome)
+    return found
 
 
 def _group(
@@ -230,6 +247,7 @@ def _group(
     evaluations: Sequence[EvaluationRecord],
     studies: Sequence[tuple[StudyRecord, Sequence[StudyResult]]],
     metric: MetricRecord,
+    intervals: Mapping[str, tuple[float, float]],
 ) -> Group:
     costs: dict[str, dict[str, float]] = defaultdict(dict)
     views: dict[str, list[tuple[RuleRecord, ...]]] = defaultdict(list)
@@ -260,6 +278,7 @@ def _group(
             views=tuple(views[record.key]),
             chosen=record.key in chosen,
             difference=record.difference,
+            interval=intervals.get(record.key),
         )
         for record in evaluations
     ]

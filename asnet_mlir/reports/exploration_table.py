@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from asnet_mlir.exploration import Exploration, Result
 from asnet_mlir.reports.accuracy_plot import accuracy_table
+from asnet_mlir.reports.texts import interval_text
 
 __all__ = ["exploration_table", "has_axes"]
 
@@ -39,14 +40,21 @@ def _front(exploration: Exploration) -> str:
     lines = [
         f"{exploration.network} on {exploration.data}: exact "
         f"{metric.show(exploration.exact.value)}; front of {metric.name} and {title}",
-        f"{metric.name:>10}  {title:>16}  configuration",
+        f"{metric.name:>10}  {'95 % interval':>18}  {title:>16}  configuration",
     ]
+    alike = exploration.alike()
     left_out = len(front) - _MOST_ROWS
     rows: list[Result] = front if left_out <= 0 else front[-_MOST_ROWS:]
     for result in rows:
         value = exploration.cost_of(result)
         shown = f"{value:,.0f}" if cost in _UNITS else f"{value:.2f}"
-        lines.append(f"{metric.show(result.value):>10}  {shown:>16}  {result.binding.label}")
+        mark = "~" if result.key in alike else " "
+        lines.append(
+            f"{metric.show(result.value):>10}{mark} "
+            f"{interval_text(metric, result.interval):>18}  {shown:>16}  {result.binding.label}"
+        )
+    if any(result.key in alike for result in rows):
+        lines.append("~ can't be told from the next better one (a paired test at 5 %)")
     if left_out > 0:
         lines.insert(2, f"{'':10}  {left_out} cheaper ones of {worse} {metric.name} are left out")
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import asnet_mlir
 from asnet_mlir.exploration.store import ACCURACY
@@ -23,6 +24,7 @@ from asnet_mlir.metrics import finite, text_of
 from asnet_mlir.reports import quantized
 from asnet_mlir.reports.collect import COST_UNITS, Group, Point, Sensitivity, Study, op_title
 from asnet_mlir.reports.paper import SOURCE
+from asnet_mlir.reports.texts import figure_text
 
 __all__ = ["embedded_data", "render"]
 
@@ -32,6 +34,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 
 def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """Return what `page/report.js` draws, as JSON values; null stands for an infinite figure."""
+    offered = {id(group): _offered(group) for group in groups}
     return [
         {
             "title": group.title,
@@ -55,15 +58,16 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
                     "costs": dict(point.costs),
                     "chosen": point.chosen,
                     **({"difference": point.difference} if point.difference else {}),
+                    **({"interval": point.interval} if point.interval else {}),
                     **({"command": point.command} if point.command else {}),
-                    **({} if point.command or not point.binding else {"binding": point.binding}),
+                    **({"binding": point.binding} if position in offered[id(group)] else {}),
                     **(
                         {"stopped": {"confidence": point.confidence, "bound": point.bound}}
                         if point.confidence is not None
                         else {}
                     ),
                 }
-                for point in group.points
+                for position, point in enumerate(group.points)
             ],
             "curves": [
                 {
@@ -87,6 +91,16 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
         }
         for group in groups
     ]
+
+
+def _offered(group: Group) -> set[int]:
+    """Return the points whose bindings the page has as files: others would make it long."""
+    fronts = {index for front in group.fronts.values() for index in front}
+    return {
+        index
+        for index, point in enumerate(group.points)
+        if point.binding and (index in fronts or point.chosen or not point.command)
+    }
 
 
 def render(
@@ -231,7 +245,8 @@ def _duration(seconds: float) -> str:
 def _chosen(group: Group, study: Study) -> str:
     assert study.chosen is not None
     point, record = group.points[study.chosen], study.record
-    facts = [f"{group.metric.name} {group.metric.show(point.value)}"]
+    shown = figure_text(group.metric, point.value, point.interval)
+    facts = [f"{group.metric.name} {shown}"]
     if group.exact is not None:
         change = point.value - group.points[group.exact].value
         if math.isfinite(change):
@@ -247,7 +262,7 @@ def _chosen(group: Group, study: Study) -> str:
     return (
         f'<div class="chosen"><h3>Chosen {_e(bound)}</h3>'
         f"<p><strong>{_e(point.label)}</strong><br>{_e(', '.join(facts))}</p>"
-        f"{_command(point.command)}</div>"
+        f"{_command(point.command)}{_download(point)}</div>"
     )
 
 
@@ -260,6 +275,12 @@ def _command(command: str | None) -> str:
     if not command:
         return "<p>The network was an object of Python, which no command names.</p>"
     return f'<pre class="command" tabindex="0">{_e(command)}</pre>'
+
+
+def _download(point: Point) -> str:
+    """Return a link to the point's binding as a file, which is in the page."""
+    text = quote(json.dumps(point.binding, indent=2))
+    return f'<p><a download="binding.json" href="data:application/json,{text}">binding.json</a></p>'
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

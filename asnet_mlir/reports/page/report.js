@@ -42,6 +42,7 @@
 
   function describe(group, point) {
     const lines = [point.label, shown(group, point.value)];
+    if (point.interval) lines[1] += ` [${point.interval.map((end) => shown(group, end)).join(" .. ")}]`;
     if (group.exact !== null && drawable(point) && drawable(group.points[group.exact])) {
       const change = figure(group, point) - figure(group, group.points[group.exact]);
       const size = group.metric.unit ? Math.abs(change).toFixed(2) : number(Math.abs(change));
@@ -383,6 +384,13 @@
       return found.map((text) => element("span", { class: "badge" }, text));
     }
 
+    const counted = ({ correct, samples }) => (correct === null ? ` on ${samples.toLocaleString("en")} samples`
+      : ` ${correct.toLocaleString("en")} of ${samples.toLocaleString("en")} samples right`);
+
+    const download = (binding) => element("a", {
+      download: "binding.json", href: `data:application/json,${encodeURIComponent(JSON.stringify(binding, null, 2))}`,
+    }, "binding.json");
+
     function detail(row) {
       const { command, binding } = row.point;
       const text = command ?? (binding ? `binding.json: ${JSON.stringify(binding)}` : "no command is stored for it");
@@ -399,8 +407,7 @@
         },
       }, "Copy");
       return element("tr", { class: "detail" }, element("td", { colspan: columns.length },
-        element("pre", { class: "command", tabindex: 0 }, text), copy,
-        ` ${row.point.correct.toLocaleString("en")} of ${row.point.samples.toLocaleString("en")} samples classified as labelled`));
+        element("pre", { class: "command", tabindex: 0 }, text), copy, ...(binding ? [" ", download(binding)] : []), counted(row.point)));
     }
 
     function draw() {
