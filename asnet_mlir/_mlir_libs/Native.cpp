@@ -252,19 +252,23 @@ PyObject *run(PyObject *, PyObject *arguments) {
 
 constexpr const char *kContraction = "asnet_mlir.Contraction";
 
+/// The best first.
+constexpr std::pair<const char *, Vectors> kVectors[] = {
+    {"avx512", Vectors::Avx512}, {"avx2", Vectors::Avx2}, {"portable", Vectors::Portable}};
+
 void deleteContraction(PyObject *capsule) {
   delete static_cast<Contraction *>(PyCapsule_GetPointer(capsule, kContraction));
 }
 
 PyObject *contraction(PyObject *, PyObject *arguments) {
-  PyObject *vectors[5], *shifts;
+  PyObject *loops[5], *shifts;
   long long offsets[3], lanes;
-  int adds, isPortable;
+  int adds;
+  const char *name;
   Py_buffer weights{}, lefts{}, rights{}, constants{};
-  if (!PyArg_ParseTuple(arguments, "(OOOOO)(LLL)Lpy*Oy*y*y*p", &vectors[0], &vectors[1],
-                        &vectors[2], &vectors[3], &vectors[4], &offsets[0], &offsets[1],
-                        &offsets[2], &lanes, &adds, &weights, &shifts, &lefts, &rights, &constants,
-                        &isPortable))
+  if (!PyArg_ParseTuple(arguments, "(OOOOO)(LLL)Lpy*Oy*y*y*s", &loops[0], &loops[1], &loops[2],
+                        &loops[3], &loops[4], &offsets[0], &offsets[1], &offsets[2], &lanes, &adds,
+                        &weights, &shifts, &lefts, &rights, &constants, &name))
     return nullptr;
   struct Release {
     std::array<Py_buffer *, 4> buffers;
@@ -276,13 +280,24 @@ PyObject *contraction(PyObject *, PyObject *arguments) {
   ContractionShape shape;
   std::vector<int64_t> *fields[] = {&shape.ranges, &shape.reduces, &shape.x, &shape.w, &shape.y};
   for (int i = 0; i < 5; ++i)
-    if (!readIntegers(vectors[i], *fields[i]))
+    if (!readIntegers(loops[i], *fields[i]))
       return nullptr;
   shape.xOffset = offsets[0];
   shape.wOffset = offsets[1];
   shape.yOffset = offsets[2];
   shape.lanes = lanes;
   shape.adds = adds;
+  Vectors vectors{};
+  bool isKnown = false;
+  for (auto [known, value] : kVectors)
+    if (known == std::string_view(name)) {
+      vectors = value;
+      isKnown = true;
+    }
+  if (!isKnown || !Contraction::supports(vectors, lanes)) {
+    PyErr_Format(PyExc_ValueError, "no vectors '%s' of %lld lanes on this processor", name, lanes);
+    return nullptr;
+  }
   const auto *codes = static_cast<const uint8_t *>(weights.buf);
   Contraction *made;
   if (shifts == Py_None) {
@@ -290,7 +305,7 @@ PyObject *contraction(PyObject *, PyObject *arguments) {
       PyErr_SetString(PyExc_ValueError, "a table has 256 x 256 words");
       return nullptr;
     }
-    made = new Contraction(shape, codes, static_cast<const int32_t *>(lefts.buf), isPortable);
+    made = new Contraction(shape, codes, static_cast<const int32_t *>(lefts.buf), vectors);
   } else {
     std::vector<int64_t> powers;
     if (!readIntegers(shifts, powers))
@@ -308,7 +323,7 @@ PyObject *contraction(PyObject *, PyObject *arguments) {
     }
     std::array<int32_t, 256> given;
     memcpy(given.data(), constants.buf, sizeof(given));
-    made = new Contraction(shape, codes, std::move(passes), given, isPortable);
+    made = new Contraction(shape, codes, std::move(passes), given, vectors);
   }
   return PyCapsule_New(made, kContraction, deleteContraction);
 }
@@ -322,21 +337,33 @@ PyObject *contractAddress(PyObject *, PyObject *) {
   return PyLong_FromVoidPtr(reinterpret_cast<void *>(&asnet_contract));
 }
 
-PyObject *isAccelerated(PyObject *, PyObject *) {
-  return PyBool_FromLong(Contraction::isAccelerated());
+PyObject *vectorsFor(PyObject *, PyObject *argument) {
+  long long lanes = PyLong_AsLongLong(argument);
+  if (PyErr_Occurred())
+    return nullptr;
+  PyObject *names = PyList_New(0);
+  for (auto [name, vectors] : kVectors)
+    if (names && Contraction::supports(vectors, lanes)) {
+      PyObject *text = PyUnicode_FromString(name);
+      if (!text || PyList_Append(names, text) < 0)
+        Py_CLEAR(names);
+      Py_XDECREF(text);
+    }
+  return names;
 }
 
 PyMethodDef methods[] = {
     {"contraction", contraction, METH_VARARGS,
      "contraction((ranges, reduces, x, w, y), offsets, lanes, adds, weights, shifts, lefts, rights, "
-     "constants, portable)\n--\n\nA contraction for given weights; without shifts, `lefts` is a "
+     "constants, vectors)\n--\n\nA contraction for given weights; without shifts, `lefts` is a "
      "table of int32[256 weights][256 codes]."},
     {"contraction_address", contractionAddress, METH_O,
      "contraction_address(contraction)\n--\n\nWhat `asnet_contract` takes first."},
     {"contract_address", contractAddress, METH_NOARGS,
      "contract_address()\n--\n\nThe address of `asnet_contract`."},
-    {"is_accelerated", isAccelerated, METH_NOARGS,
-     "is_accelerated()\n--\n\nWhether contractions have vectors of their own on this processor."},
+    {"vectors_for", vectorsFor, METH_O,
+     "vectors_for(lanes)\n--\n\nInstructions that contractions of so many lanes have code for on this "
+     "processor, the best first: 'avx512', 'avx2', 'portable'."},
     {"register_dialects", registerDialects, METH_O,
      "register_dialects(registry)\n--\n\nRegister the approx dialect into a DialectRegistry."},
     {"host", host, METH_NOARGS,

@@ -34,9 +34,8 @@ from asnet_mlir.evaluation.contractions import (
 from asnet_mlir.evaluation.stages import Stage, split_stages
 from asnet_mlir.ir import module_from_text, run_passes
 from asnet_mlir.native.contraction import (
-    ACCELERATED_LANES,
     contract_address,
-    is_accelerated,
+    vectors_for,
 )
 from asnet_mlir.native.jit import block_libraries
 from asnet_mlir.native.objects import (
@@ -351,8 +350,8 @@ class StageCompiler:
         """
         self.lanes = lanes
         # Portable code of contractions is slower than what LLVM makes of models.
-        has_vectors = is_accelerated() and lanes == ACCELERATED_LANES
-        self.way: Way | None = way or (None if has_vectors else "models")
+        self._vectors = vectors_for(lanes)[0]
+        self.way: Way | None = way or (None if self._vectors != "portable" else "models")
         self._strategy = strategy
         self._requests: dict[tuple[str, ...], _Request] = {}
         self._products: dict[str, Product] = {}

@@ -14,10 +14,8 @@ import numpy as np
 
 from asnet_mlir.native.objects import native_library
 
-__all__ = ["ACCELERATED_LANES", "Contraction", "Lifted", "contract_address", "is_accelerated"]
+__all__ = ["Contraction", "Lifted", "contract_address", "vectors_for"]
 
-#: Samples that vectors of `_mlir_libs/Contraction.cpp` hold.
-ACCELERATED_LANES = 16
 
 
 def contract_address() -> int:
@@ -25,9 +23,12 @@ def contract_address() -> int:
     return native_library().contract_address()
 
 
-def is_accelerated() -> bool:
-    """Return whether this processor has AVX-512 with VNNI and VBMI, for which there is code."""
-    return native_library().is_accelerated()
+def vectors_for(lanes: int) -> list[str]:
+    """Return the instructions that there is code for on this processor, the best first.
+
+    `avx512` (with VNNI and VBMI) has all ways; `avx2` lifted products; `portable` is always there.
+    """
+    return native_library().vectors_for(lanes)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Contraction:
         weights: np.ndarray,
         product: Lifted | np.ndarray,
         *,
-        portable: bool = False,
+        vectors: str | None = None,
     ) -> None:
         """Pack weights.
 
@@ -81,7 +82,7 @@ class Contraction:
           described: the attribute `approx.contraction` (`approx-call-contractions`).
           weights: C-contiguous array of codes of 8 bits.
           product: lifted, or int32[256 weights, 256 codes], to be looked up by rows.
-          portable: use no instructions that a processor may lack.
+          vectors: one of `vectors_for`; by default the best.
         """
         self.passes = product.passes if isinstance(product, Lifted) else None
         self.products = math.prod(described["ranges"])
@@ -102,7 +103,7 @@ class Contraction:
             described["adds"],
             weights.view(np.uint8),
             *parts,
-            portable,
+            vectors or vectors_for(described["lanes"])[0],
         )
 
         self._codes, self._sums = (

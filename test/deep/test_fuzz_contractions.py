@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random convolutions of codes, in any order of loops: vectors give what portable loops give.
+"""Random convolutions of codes, in any order of loops: all vectors give what portable loops give.
 
 Larger than those of `test/py/test_contractions.py`, which compares with the definition: up to 3
 million products, 16 groups, 5,000 terms.  `ASNET_FUZZ_SECONDS` (20) bounds it.
@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from asnet_mlir.cores.models.lifting import lift
-from asnet_mlir.native.contraction import ACCELERATED_LANES, Contraction, is_accelerated
+from asnet_mlir.native.contraction import Contraction, vectors_for
 
+LANES = 16
+VECTORS = vectors_for(LANES)
 MOST_PRODUCTS = 3_000_000
 CHANNELS = [1, 2, 3, 4, 6, 8, 12, 16, 20, 32, 64, 200, 700]
 LOOPS = ("ranges", "reduces", "x", "w", "y")
@@ -41,7 +43,7 @@ def shape_of(rng):
         "w": [*w, channels * filters, filters],
         "y": [*y, 0, 0, 0],
         **{f"{name}_offset": int(rng.integers(0, 5)) for name in "xwy"},
-        "lanes": ACCELERATED_LANES,
+        "lanes": LANES,
         "adds": bool(rng.random() < 0.5),
     }
     if rng.random() < 0.5:
@@ -63,7 +65,7 @@ def table_of(rng, rank):
     return (table + rng.integers(-1000, 1000, 256)[:, None]).astype(np.int32)
 
 
-@pytest.mark.skipif(not is_accelerated(), reason="a processor with VNNI and VBMI")
+@pytest.mark.skipif(len(VECTORS) == 1, reason="a processor with AVX2")
 def test_vectors_are_portable_loops():
     counts = Counter()
     for number, chosen in fuzzing.cases(counts):
@@ -72,15 +74,19 @@ def test_vectors_are_portable_loops():
         if math.prod(shape["ranges"]) > MOST_PRODUCTS:
             continue
         weights = rng.integers(0, 256, extent(shape, "w"), np.uint8)
-        codes = rng.integers(0, 256, extent(shape, "x") * ACCELERATED_LANES, np.uint8)
-        before = rng.integers(-(2**31), 2**31, extent(shape, "y") * ACCELERATED_LANES)
+        codes = rng.integers(0, 256, extent(shape, "x") * LANES, np.uint8)
+        before = rng.integers(-(2**31), 2**31, extent(shape, "y") * LANES)
         low = table_of(rng, int(rng.integers(1, 5)))
         any_words = rng.integers(-32768, 32768, (256, 256)).astype(np.int32)
         for product, table in ((lift(low), low), (any_words, any_words)):
-            expected, sums = before.astype(np.int32), before.astype(np.int32)
-            Contraction(shape, weights, table, portable=True)(codes, expected)
-            Contraction(shape, weights, product)(codes, sums)
-            np.testing.assert_array_equal(sums, expected, err_msg=f"case {number}: {shape}")
-            counts["compared"] += 1
+            expected = before.astype(np.int32)
+            Contraction(shape, weights, table, vectors="portable")(codes, expected)
+            for vectors in VECTORS[:-1]:
+                sums = before.astype(np.int32)
+                Contraction(shape, weights, product, vectors=vectors)(codes, sums)
+                np.testing.assert_array_equal(
+                    sums, expected, err_msg=f"case {number}, {vectors}: {shape}"
+                )
+                counts[vectors] += 1
     print(dict(counts))
-    assert counts["compared"]
+    assert all(counts[vectors] for vectors in VECTORS[:-1])

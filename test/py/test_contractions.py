@@ -9,14 +9,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import asnet_mlir.evaluation.cpu as cpu
+import asnet_mlir.native.contraction as native_contraction
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores.models.lifting import lift
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.contractions import Product, parse_strategy
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator
-from asnet_mlir.native.contraction import Contraction, is_accelerated
+from asnet_mlir.native.contraction import Contraction, vectors_for
 
-PORTABLE = [True, False] if is_accelerated() else [True]
+#: Instructions that this processor has.
+VECTORS = vectors_for(16)
+
+
+def fitting(vectors, lanes):
+    """Return `vectors` where they hold so many lanes, else `portable`."""
+    return vectors if vectors in vectors_for(lanes) else "portable"
 
 
 def low_rank(rng, rank):
@@ -80,10 +88,10 @@ def extent(shape, name):
     return shape[f"{name}_offset"] + 1 + sum((r - 1) * s for r, s in steps)
 
 
-@pytest.mark.parametrize("portable", PORTABLE)
+@pytest.mark.parametrize("vectors", VECTORS)
 @settings(max_examples=25, deadline=None)
 @given(shape=shapes(), seed=st.integers(0, 2**32 - 1), rank=st.integers(1, 4))
-def test_every_way_is_the_definition(portable, shape, seed, rank):
+def test_every_way_is_the_definition(vectors, shape, seed, rank):
     if math.prod(shape["ranges"]) > 6000:
         shape["ranges"][1] = 3
     rng = np.random.default_rng(seed)
@@ -98,7 +106,7 @@ def test_every_way_is_the_definition(portable, shape, seed, rank):
         if product is table and (np.ptp(table.astype(np.int64), 1) >= 65536).any():
             continue
         sums = before.copy()
-        Contraction(shape, weights, product, portable=portable)(codes, sums)
+        Contraction(shape, weights, product, vectors=fitting(vectors, shape["lanes"]))(codes, sums)
         expected = by_loops(shape, meant, weights, codes, before)
         np.testing.assert_array_equal(sums, expected)
 
@@ -124,9 +132,9 @@ def test_codes_that_several_pixels_read(channels, step, filters, pixels):
     codes = rng.integers(0, 256, extent(shape, "x") * 16, np.uint8)
     before = rng.integers(-(2**31), 2**31, extent(shape, "y") * 16).astype(np.int32)
     table = low_rank(rng, 3)
-    for portable in PORTABLE:
+    for vectors in VECTORS:
         sums = before.copy()
-        Contraction(shape, weights, lift(table), portable=portable)(codes, sums)
+        Contraction(shape, weights, lift(table), vectors=vectors)(codes, sums)
         np.testing.assert_array_equal(sums, by_loops(shape, table, weights, codes, before))
 
 
@@ -150,9 +158,9 @@ def test_rows_of_the_largest_words(terms):
     codes = np.ones((5, terms, 16), np.uint8)
     codes[3:] = rng.integers(0, 2, codes[3:].shape)
     expected = np.repeat(65535 * codes.sum(1, dtype=np.int32)[:, None], 2, axis=1)
-    for portable in PORTABLE:
+    for vectors in VECTORS:
         sums = np.zeros(expected.size, np.int32)
-        Contraction(shape, weights, table, portable=portable)(codes.reshape(-1), sums)
+        Contraction(shape, weights, table, vectors=vectors)(codes.reshape(-1), sums)
         np.testing.assert_array_equal(sums, expected.reshape(-1))
 
 
@@ -233,7 +241,13 @@ def network():
 CORES = ["truncated:N=8,SIGNED=1,CUT=6", "mul8s_evolved:M=30", "kulkarni:N=8,SIGNED=1"]
 
 
-def test_ways_agree_in_a_network():
+@pytest.mark.parametrize("vectors", VECTORS)
+def test_ways_agree_in_a_network(vectors, monkeypatch):
+    """Also as processors with AVX2 only do it: in 8 lanes."""
+    if vectors != VECTORS[0]:
+        monkeypatch.setattr(cpu, "_registers", lambda: 16)
+        for module in (cpu, native_contraction):
+            monkeypatch.setattr(module, "vectors_for", lambda lanes: [vectors])
     fn, examples = network()
     x = np.random.default_rng(1).integers(-128, 128, (33, *examples[0].shape[1:])).astype(np.int8)
     exact = np.asarray(fn(x))
@@ -245,7 +259,10 @@ def test_ways_agree_in_a_network():
             evaluator = Evaluator(compiled, binding)
             outputs[way] = evaluator.outputs(x)
             products = [p for stage in evaluator._bound for p in stage.products]
-            assert len(products) == (0 if way == "models" or not products else 4)
+            if way == "models" or (way is None and vectors == "portable"):
+                assert not products
+            else:  # not every product can be lifted
+                assert len(products) == 4 or (way == "lifted" and not products)
         if core is None:
             np.testing.assert_array_equal(outputs["models"], exact)
         else:
