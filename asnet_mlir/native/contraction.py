@@ -17,7 +17,6 @@ from asnet_mlir.native.objects import native_library
 __all__ = ["Contraction", "Lifted", "contract_address", "vectors_for"]
 
 
-
 def contract_address() -> int:
     """Return the address of `asnet_contract`, which native code of stages calls."""
     return native_library().contract_address()
