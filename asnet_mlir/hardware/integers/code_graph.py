@@ -280,22 +280,25 @@ class _Reader:
         written = accesses[inputs + number]
         sizes = _sizes(op, accesses)
         reduced = tuple("reduction" in str(kind) for kind in op.attributes["iterator_types"])
-        reader = _BodyReader(self._tensors, layer, inputs, len(sizes))
+        # Without a reduction what results begin with is read as other operands are.
+        so_far = inputs + number if any(reduced) else None
+        reader = _BodyReader(self._tensors, layer, len(sizes), so_far)
         body, used, loops = reader.read(op, number)
+        if any(reduced) and any(i >= inputs for i in used):
+            raise UnsupportedError(f"hardware of codes reduces one value (layer '{layer}')")
         operands = [(self._tensors[op.operands[i]], accesses[i]) for i in used]
         operands += [_numbers_of_loop(sizes, loop) for loop in loops]
         operands += reader.extracted
         start = None
-        if any(reduced) or len(operands) in body.arguments():
-            start = self._tensors[op.operands[inputs + number]]
+        if so_far is not None:
+            start = self._tensors[op.operands[so_far]]
             if start.constant is None:
                 raise UnsupportedError(f"hardware sums from constants on (layer '{layer}')")
         for tensor, _ in operands:
             if not tensor.bits:
                 raise UnsupportedError(f"hardware of codes has no f32 (layer '{layer}')")
         if all(tensor.constant is not None for tensor, _ in operands) and not any(reduced):
-            given = operands if start is None else [*operands, (start, written)]
-            arrays = [gathered(tensor, access, sizes) for tensor, access in given]
+            arrays = [gathered(tensor, access, sizes) for tensor, access in operands]
             values = np.broadcast_to(evaluate(body, arrays), sizes)
             shape = tuple(op.results[number].type.shape)
             result = np.zeros(shape, np.int64)
@@ -310,63 +313,65 @@ class _Reader:
 
 class _BodyReader:
     """Reads the body of an op into a `Body` whose arguments are the operands that it reads, the
-    numbers of loops that it reads, what it extracts by them, and last the value so far.
+    numbers of loops that it reads, what it extracts by them, and last the value so far: the
+    argument `so_far` of the block.
 
     Attributes:
       extracted: tensors that are read by numbers of loops, and how.
     """
 
-    def __init__(self, tensors: Mapping[Any, Tensor], layer: str, inputs: int, loops: int) -> None:
+    def __init__(
+        self, tensors: Mapping[Any, Tensor], layer: str, loops: int, so_far: int | None
+    ) -> None:
         self.extracted: list[tuple[Tensor, Access]] = []
         self._loops = loops
         self._tensors = tensors
         self._layer = layer
-        self._inputs = inputs
+        self._so_far = so_far
         self._ops: list[Scalar] = []
         self._places: dict[Any, int] = {}
 
     def read(self, op: Any, result_number: int) -> tuple[Body, list[int], list[int]]:
         """Return the body of a result, which operands it reads and which loops."""
         block = op.regions[0].blocks[0]
-        operations = list(block.operations)
+        *all_operations, ends = list(block.operations)
+        operations = _needed_for(all_operations, ends.operands[result_number])
         read = {operand for inner in operations for operand in inner.operands}
-        used = [i for i in range(self._inputs) if block.arguments[i] in read]
+        read.add(ends.operands[result_number])
+        used = [i for i, x in enumerate(block.arguments) if i != self._so_far and x in read]
         extracts = {
             inner.results[0]: access
             for inner in operations
             if inner.operation.name == "tensor.extract" and (access := self._by_loops(inner))
         }
         self.extracted = list(extracts.values())
+        others = [inner for inner in operations if inner.results[0] not in extracts]
+        named = {operand for inner in others for operand in inner.operands}
         loops = sorted(
             {
                 inner.attributes["dim"].value
                 for inner in operations
-                if inner.operation.name == "linalg.index"
-                and any(
-                    use.owner.results[0] not in extracts
-                    for use in inner.results[0].uses
-                    if use.owner.results
-                )
+                if inner.operation.name == "linalg.index" and inner.results[0] in named
             }
         )
-        others = len(used) + len(loops)
+        first_extract = len(used) + len(loops)
         for number, argument in enumerate(block.arguments):
-            place = used.index(number) if number in used else others + len(extracts)
-            if number in used or (number == self._inputs + result_number and argument in read):
+            place = used.index(number) if number in used else first_extract + len(extracts)
+            if argument in read:
                 self._add(argument, Scalar("arg", (), _bits(argument), number=place))
-        for inner in operations[:-1]:
+        for inner in operations:
             if inner.operation.name == "linalg.index":
                 loop = inner.attributes["dim"].value
                 if loop in loops:
                     number = len(used) + loops.index(loop)
                     self._add(inner.results[0], Scalar("arg", (), 64, number=number))
-            elif inner.operation.results[0] in extracts:
-                value = inner.operation.results[0]
-                number = others + list(extracts).index(value)
+            elif inner.results[0] in extracts:
+                value = inner.results[0]
+                number = first_extract + list(extracts).index(value)
                 self._add(value, Scalar("arg", (), _bits(value), number=number))
             else:
                 self._read_op(inner.operation)
-        result = self._place(operations[-1].operands[result_number])
+        result = self._place(ends.operands[result_number])
         return Body(tuple(self._ops), result), used, loops
 
     def _add(self, value: Any, scalar: Scalar) -> None:
@@ -428,6 +433,16 @@ class _BodyReader:
                 unsigned="is_unsigned" in op.attributes,
             ),
         )
+
+
+def _needed_for(operations: Sequence[Any], value: Any) -> list[Any]:
+    """Return which operations of a block a value comes from, in order."""
+    needed, kept = {value}, []
+    for op in reversed(operations):
+        if any(result in needed for result in op.operation.results):
+            kept.append(op.operation)
+            needed.update(op.operation.operands)
+    return kept[::-1]
 
 
 _PREDICATES = ("eq", "ne", "slt", "sle", "sgt", "sge", "ult", "ule", "ugt", "uge")
