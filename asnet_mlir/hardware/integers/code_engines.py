@@ -427,12 +427,12 @@ class _WindowEngine:
         deltas = ", ".join(f"32'h{delta & 0xFFFFFFFF:x}" for delta in reversed(w.deltas))
         return f"""  logic step, issue, first_q, group_end, last_group;
   logic [{loops - 1}:0] end_of;
-  logic [{self._x.width * w.pack - 1}:0] word;
+  logic [{self._x.width * w.codes - 1}:0] word;
   logic [{bits - 1}:0] space_q;
   logic [{gap_bits - 1}:0] gap_q;
   assign issue      = step;
   assign group_end  = {end_of_sum};
-  assign last_group = {f"end_of[{w.group_loop}]" if partial or w.lanes > 1 else "1'b1"};
+  assign last_group = {f"end_of[{w.group_loop}]" if partial else "1'b1"};
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       first_q <= 1'b1;
@@ -448,7 +448,7 @@ class _WindowEngine:
   end
 
   {self._design}_window #(
-    .Bits({self._x.width}), .Pack({w.pack}), .RingBits({w.ring_bits}), .Chunks({w.chunks}),
+    .Bits({self._x.width}), .Pack({w.codes}), .RingBits({w.ring_bits}), .Chunks({w.chunks}),
     .Need({w.need}), .NeedLast({w.need_last}), .Step({w.step}), .StepLast({w.step_last}),
     .First({w.first}), .Loops({loops}), .Sizes({{{sizes}}}), .Deltas({{{deltas}}})
   ) window (
@@ -523,7 +523,8 @@ class _WindowEngine:
         place = (lane * self._window.pack + code) * self._weight_bits
         for number, (tensor, _) in enumerate(self._node.operands):
             if tensor.constant is None:
-                source = f"word[{self._x.width * code} +: {self._x.width}]"
+                own = lane if self._window.apart else code
+                source = f"word[{self._x.width * own} +: {self._x.width}]"
             else:
                 low, found = next(constants)
                 source = f"weights[{place + low} +: {found.width}]"

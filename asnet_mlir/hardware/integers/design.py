@@ -27,7 +27,7 @@ from asnet_mlir.hardware.integers.code_graph import (
 )
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal
-from asnet_mlir.hardware.integers.loop_windows import Window, output_order, plan
+from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 
 __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build"]
@@ -199,7 +199,7 @@ class _Builder:
         in_order = found.op is not None and (
             found.op.instance is not None or not found.op.name.startswith("add")
         )
-        window = plan(node, self._lanes.of(node.layer), in_order)
+        window = plan(node, Wanted(self._lanes.of(node.layer)), in_order)
         x = window.x.root
         engine = window_engine(self._top, name, node, window, self._bounds[x], then, self._units)
         output = node.result if then is None else then.result

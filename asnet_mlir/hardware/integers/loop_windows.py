@@ -12,17 +12,31 @@ import numpy as np
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.hardware.integers.code_graph import Access, Generic, Tensor, gathered
 
-__all__ = ["Window", "output_order", "plan"]
+__all__ = ["Wanted", "Window", "output_order", "plan"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of an engine: the fewest cycles, then the fewest terms at once.
+
+    Attributes:
+      terms: at once at most.
+      cycles: of a sample; fewer are worth nothing.
+    """
+
+    terms: int = 1 << 20
+    cycles: int = 0
 
 
 @dataclass(frozen=True)
 class Window:
-    """An engine's loops; words are `pack` codes.
+    """An engine's loops; words are `codes` codes.
 
     Attributes:
       x: what is read.
       lanes: outputs at once, neighbours in the innermost dimension.
       pack: codes of the reduction at once.
+      apart: each lane reads a code of its own, neighbours in a word; else all read the same ones.
       last_lanes: outputs of a dimension's last group.
       sizes, deltas: of the loops, the innermost one first; see `asnet_window`.
       depth: steps of an output.
@@ -37,6 +51,7 @@ class Window:
     x: Tensor
     lanes: int
     pack: int
+    apart: bool
     last_lanes: int
     sizes: tuple[int, ...]
     deltas: tuple[int, ...]
@@ -56,6 +71,11 @@ class Window:
     weights: tuple[np.ndarray, ...]
 
     @property
+    def codes(self) -> int:
+        """Codes of a word."""
+        return self.lanes if self.apart else self.pack
+
+    @property
     def steps(self) -> int:
         """Steps of a sample."""
         return self.cycles - self.chunks * max(0, 1 - self.gap) - self.groups * self.gap
@@ -73,14 +93,14 @@ class Window:
     @property
     def ahead(self) -> int:
         """Codes that are in the ring while rows come in as others are read."""
-        return (self.need + self.step) * self.pack if self.chunks > 1 else 0
+        return (self.need + self.step) * self.codes if self.chunks > 1 else 0
 
     def needed(self) -> np.ndarray:
         """Return how many codes each output wants to have come in, int64[outputs]."""
         chunk = np.arange(self.outputs) // (self.outputs // self.chunks)
         words = chunk * self.step + self.need
         frame = (self.chunks - 1) * self.step + self.step_last
-        return np.where(chunk == self.chunks - 1, frame, words) * self.pack
+        return np.where(chunk == self.chunks - 1, frame, words) * self.codes
 
 
 def output_order(node: Generic) -> list[int]:
@@ -104,8 +124,8 @@ def output_order(node: Generic) -> list[int]:
     return order
 
 
-def plan(node: Generic, multipliers: int, in_order: bool) -> Window:
-    """Choose lanes for so many terms at once at most, the fewest cycles first.
+def plan(node: Generic, wanted: Wanted, in_order: bool) -> Window:
+    """Choose lanes and codes of a word.
 
     Args:
       in_order: sums are added up in the defined order, one term after the other.
@@ -120,15 +140,16 @@ def plan(node: Generic, multipliers: int, in_order: bool) -> Window:
     if (steps < 0).any() or first < 0:
         raise UnsupportedError(f"hardware of codes reads forwards (layer '{node.layer}')")
     nest = _Nest(node, x, steps, first)
-    best: Window | None = None
-    for lanes in nest.lane_choices(multipliers):
-        for pack in [1] if in_order else nest.pack_choices(multipliers // lanes):
-            found = nest.window(lanes, pack)
-            key = (found.cycles, lanes * pack, pack)
-            if best is None or key < (best.cycles, best.lanes * best.pack, best.pack):
-                best = found
+    best: tuple[tuple[int, int, int], int] | None = None
+    for lanes in nest.lane_choices(wanted.terms):
+        for pack in [1] if in_order else nest.pack_choices(lanes, wanted.terms // lanes):
+            cycles = max(nest.cycles(lanes, pack), x.size, wanted.cycles)
+            key = (cycles, lanes * pack, pack)
+            if best is None or key < best[0]:
+                best = key, lanes
     assert best is not None
-    return best
+    (_, _, pack), lanes = best
+    return nest.window(lanes, pack)
 
 
 class _Nest:
@@ -144,62 +165,102 @@ class _Nest:
             if any(access.matrix[:, loop].any() for _, access in self._constants)
         ]
 
+        inner = self._outer[-1] if self._outer and self._reduced else None
+        # Lanes read the same codes, or neighbours.
+        self._lane_loop = inner if inner is not None and steps[inner] in (0, 1) else None
+        self._apart = self._lane_loop is not None and steps[self._lane_loop] == 1
+
     def lane_choices(self, most: int) -> list[int]:
         """Return how many lanes there can be."""
-        if not self._outer or self._steps[self._outer[-1]] or not self._reduced:
+        if self._lane_loop is None:
             return [1]
-        size = self._node.sizes[self._outer[-1]]
-        return list(range(1, min(size, max(most, 1)) + 1))
+        size = self._node.sizes[self._lane_loop]
+        choices = range(1, min(size, max(most, 1)) + 1)
+        if not self._apart:
+            return list(choices)
+        unit = self._unit(size, [*self._outer[:-1], *self._reduced])
+        return [lanes for lanes in choices if unit % lanes == 0]
 
-    def pack_choices(self, most: int) -> list[int]:
-        """Return how many codes of the reduction a word can hold."""
-        if not self._reduced or self._steps[self._reduced[-1]] != 1:
+    def pack_choices(self, lanes: int, most: int) -> list[int]:
+        """Return how many codes of the reduction a word can hold, for so many lanes."""
+        if not self._reduced or self._steps[self._reduced[-1]] != 1 or (self._apart and lanes > 1):
             return [1]
-        others = [int(self._steps[loop]) for loop in (*self._outer, *self._reduced[:-1])]
-        unit = math.gcd(self._node.sizes[self._reduced[-1]], self._x.size, self._first, *others)
-        return [pack for pack in range(1, max(most, 1) + 1) if unit % pack == 0]
+        last = self._reduced[-1]
+        unit = self._unit(self._node.sizes[last], [*self._outer, *self._reduced[:-1]])
+        return [pack for pack in range(1, min(unit, max(most, 1)) + 1) if unit % pack == 0]
+
+    def _unit(self, size: int, others: Sequence[int]) -> int:
+        """Return which words the codes can be cut into such that all steps are whole words."""
+        steps = [int(self._steps[loop]) for loop in others]
+        return math.gcd(size, self._x.size, self._first, *steps)
+
+    def _outer_sizes(self, lanes: int) -> list[int]:
+        """Return how often the loops over outputs run, the last one by groups of lanes."""
+        sizes = [self._node.sizes[loop] for loop in self._outer]
+        if self._lane_loop is not None:
+            sizes[-1] = -(-sizes[-1] // lanes)
+        return sizes
+
+    def _depth(self, pack: int) -> int:
+        return math.prod(self._node.sizes[loop] for loop in self._reduced) // pack
+
+    def _weighted_loops(self) -> int:
+        """Return how many loops over outputs, the innermost ones, weights are of."""
+        if not self._weighted:
+            return 1 if self._constants and self._lane_loop is not None else 0
+        return len(self._outer) - self._outer.index(self._weighted[0])
+
+    def _chunks(self, lanes: int) -> int:
+        """Return how often the outermost loop goes on in the codes, with the same weights."""
+        is_chunked = self._outer and self._steps[self._outer[0]] > 0
+        if not is_chunked or self._weighted_loops() >= len(self._outer):
+            return 1
+        return self._outer_sizes(lanes)[0]
+
+    def cycles(self, lanes: int, pack: int) -> int:
+        """Return the cycles of a sample."""
+        depth = self._depth(pack)
+        gap = max(0, lanes - depth)
+        slots = math.prod(self._outer_sizes(lanes))
+        return slots * (depth + gap) + self._chunks(lanes) * max(0, 1 - gap)
 
     def window(self, lanes: int, pack: int) -> Window:
+        """Return the loops of a choice."""
         sizes, steps = self._node.sizes, self._steps
-        has_lanes = self.lane_choices(2) != [1]
-        groups = -(-sizes[self._outer[-1]] // lanes) if has_lanes else 1
+        codes = lanes if self._apart else pack
         # Loops from the outside in: size, step in words.
-        outer = [(sizes[loop], int(steps[loop]) // pack) for loop in self._outer]
-        weighted = len(self._outer) - (
-            self._outer.index(self._weighted[0]) if self._weighted else len(self._outer)
-        )
-        if has_lanes:
-            outer[-1] = (groups, 0)
-            weighted = max(weighted, 1)
-        inner = [(sizes[loop], int(steps[loop]) // pack) for loop in self._reduced]
+        outer = [
+            (size, int(steps[loop]) // codes)
+            for size, loop in zip(self._outer_sizes(lanes), self._outer, strict=True)
+        ]
+        if self._lane_loop is not None:
+            outer[-1] = (outer[-1][0], int(steps[self._lane_loop]) * lanes // codes)
+        inner = [(sizes[loop], int(steps[loop]) // codes) for loop in self._reduced]
         if inner:
             last = self._reduced[-1]
-            inner[-1] = (sizes[last] // pack, int(steps[last]))
-            if pack == 1:
-                inner[-1] = (sizes[last], int(steps[last]))
-        chunked = bool(outer) and outer[0][1] > 0 and weighted < len(outer)
-        chunks, step = outer[0] if chunked else (1, 0)
-        nest = [*(outer[1:] if chunked else outer), *inner][::-1] or [(1, 0)]
-        frame = self._x.size // pack
-        first = self._first // pack
+            inner[-1] = (sizes[last] // pack, int(steps[last]) * pack // codes)
+        chunks = self._chunks(lanes)
+        step = outer[0][1] if chunks > 1 else 0
+        nest = [*(outer[1:] if chunks > 1 else outer), *inner][::-1] or [(1, 0)]
+        frame = self._x.size // codes
+        first = self._first // codes
         span = first + sum((size - 1) * one for size, one in nest) + 1
         step_last = frame - (chunks - 1) * step
         need = max(span, step) if chunks > 1 else frame
-        ring = step_last + need + (step if chunks > 1 else 0)
-        depth = math.prod(size for size, _ in inner)
+        ring = step_last + need + step
+        depth, weighted = self._depth(pack), self._weighted_loops()
         outputs = math.prod(sizes[loop] for loop in self._outer)
-        slots = outputs // sizes[self._outer[-1]] * groups if has_lanes else outputs
-        gap = max(0, lanes - depth)
-        cycles = slots * (depth + gap) + chunks * max(0, 1 - gap)
+        neighbours = 1 if self._lane_loop is None else sizes[self._lane_loop]
         return Window(
             x=self._x,
             lanes=lanes,
             pack=pack,
-            last_lanes=sizes[self._outer[-1]] - (groups - 1) * lanes if has_lanes else 1,
+            apart=self._apart,
+            last_lanes=neighbours - (-(-neighbours // lanes) - 1) * lanes,
             sizes=tuple(size for size, _ in nest),
             deltas=_deltas(nest),
             depth=depth,
-            group_loop=len(inner) if has_lanes else max(len(inner) - 1, 0),
+            group_loop=len(inner) if self._lane_loop is not None else max(len(inner) - 1, 0),
             weight_loop=max(len(inner) + weighted - 1, 0),
             chunks=chunks,
             need=need,
@@ -210,7 +271,7 @@ class _Nest:
             ring_bits=max(2, (ring - 1).bit_length()),
             outputs=outputs,
             work=outputs * depth * pack,
-            cycles=cycles,
+            cycles=self.cycles(lanes, pack),
             weights=tuple(self._words(one, lanes, pack, weighted) for one in self._constants),
         )
 
@@ -226,10 +287,9 @@ class _Nest:
         present = sorted(order)
         values = values.transpose([present.index(loop) for loop in order])
         depth = math.prod(self._node.sizes[loop] for loop in self._reduced)
-        has_lanes = self.lane_choices(2) != [1]
-        if not has_lanes:
+        if self._lane_loop is None:
             return values.reshape(-1, 1, pack)
-        channels = self._node.sizes[self._outer[-1]]
+        channels = self._node.sizes[self._lane_loop]
         values = values.reshape(-1, channels, depth // pack, pack)
         padded = -channels % lanes
         values = np.pad(values, ((0, 0), (0, padded), (0, 0), (0, 0)))
