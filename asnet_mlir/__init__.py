@@ -23,6 +23,8 @@ _VERBS = {
     "quantization_outcome": "asnet_mlir.quantization",
     "explore": "asnet_mlir.exploration",
     "report": "asnet_mlir.reports",
+    "pack": "asnet_mlir.exploration.packing",
+    "unpack": "asnet_mlir.exploration.packing",
     "generate": "asnet_mlir.hardware",
     "simulate": "asnet_mlir.hardware",
     "synthesize": "asnet_mlir.hardware",

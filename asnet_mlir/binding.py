@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from asnet_mlir.cores import Instance, load_core, parse_instance
-from asnet_mlir.cores.reading.description import describe, instance_from_description
+from asnet_mlir.cores.reading.description import describe, instance_from_description, relative_to
 from asnet_mlir.cores.reading.schema import constraints_schema
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.cores.simulation.operand_format import with_operand_format
@@ -220,20 +220,24 @@ class Binding:
 
     @classmethod
     def load(cls, path: str | Path) -> Binding:
-        """Read a binding that `save` wrote.
+        """Read a binding that `save` wrote; paths in it are relative to the file.
 
         Raises:
           InputError: the file is missing or not a binding; the message names the key.
         """
         document = read_json(path)
         try:
-            return cls.from_json(document.value)
+            return cls.from_json(document.value, document.path.parent)
         except InputError as error:
             raise document.locate(error) from None
 
     @classmethod
-    def from_json(cls, value: Any) -> Binding:
-        """Make a binding of what `to_json` returns."""
+    def from_json(cls, value: Any, folder: Path | None = None) -> Binding:
+        """Make a binding of what `to_json` returns.
+
+        Args:
+          folder: what relative paths are relative to, by default the working directory.
+        """
         if not isinstance(value, Mapping) or not isinstance(value.get("bindings"), list):
             raise InputError("a binding is an object with the list 'bindings'")
         check_keys("", value, {"version", "bindings"}, required={"bindings"})
@@ -246,7 +250,7 @@ class Binding:
             check_schema(entry, *_rule_schema(), place)
             try:
                 instance = instance_from_description(
-                    entry, entry["op"], entry.get("parameters", {})
+                    entry, entry["op"], entry.get("parameters", {}), folder
                 )
                 instance = instance.without_given_defaults()
                 layer = entry.get("layer")
@@ -272,8 +276,11 @@ class Binding:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the binding as JSON."""
-        write_whole(path, json.dumps(self.to_json(), indent=2) + "\n")
+        """Write the binding as JSON, with the paths of cores relative to the file."""
+        value = self.to_json()
+        folder = Path(path).absolute().parent
+        value["bindings"] = [relative_to(entry, folder) for entry in value["bindings"]]
+        write_whole(path, json.dumps(value, indent=2) + "\n")
 
     @cached_property
     def instances(self) -> dict[int, Instance]:

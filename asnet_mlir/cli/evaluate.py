@@ -44,7 +44,7 @@ def add(verbs: Verbs) -> None:
 
 def run(options: Any) -> None:
     """Carry the verb out."""
-    from asnet_mlir.reports.texts import interval_text
+    from asnet_mlir.reports.figure_texts import interval_text
 
     binding = binding_of(options)
     result = asnet_mlir.evaluate(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from asnet_mlir.cli.arguments import (
     network_arguments,
     number,
 )
-from asnet_mlir.cli.printing import print_json, write_new
+from asnet_mlir.cli.printing import print_json
 from asnet_mlir.errors import InputError
 
 __all__ = ["add"]
@@ -151,7 +150,7 @@ def run(options: Any) -> None:
             exploration, criterion, minimize=options.minimize, maximize=options.maximize
         )
     if chosen and options.save:
-        write_new(options.save, json.dumps(chosen.binding.to_json(), indent=2) + "\n")
+        chosen.binding.save(options.save)
     if options.plot and has_axes(exploration) and options.cost == "none":
         plot_accuracy(exploration, Path(options.plot))
     elif options.plot:
@@ -187,7 +186,7 @@ def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:
 def _print_test(exploration: Any, chosen: Any) -> None:
     """Say what came out on the data that no choice was made on."""
     from asnet_mlir.evaluation.outcomes import p_value
-    from asnet_mlir.reports.texts import figure_text
+    from asnet_mlir.reports.figure_texts import figure_text
 
     test = exploration.test
     print(f"on {test.data}, {test.samples} samples that the choice does not know:")

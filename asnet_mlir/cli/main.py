@@ -31,12 +31,14 @@ from asnet_mlir.cli import (
     export,
     finetune,
     generate,
+    pack,
     prove,
     quantize,
     report,
     run,
     simulate,
     synth,
+    unpack,
 )
 from asnet_mlir.cli.arguments import Parser
 from asnet_mlir.errors import AsnetError, AsnetWarning
@@ -54,6 +56,8 @@ _VERBS = (
     export,
     explore,
     report,
+    pack,
+    unpack,
     generate,
     simulate,
     prove,

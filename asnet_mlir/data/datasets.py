@@ -40,7 +40,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import F32, NumberFormat, parse_format
 from asnet_mlir.support.resources import data_directory
 
-__all__ = ["load_data", "load_samples"]
+__all__ = ["data_file", "load_data", "load_samples"]
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -142,6 +142,13 @@ def _checked_range(name: str, samples: int, part: tuple[str, int, int | None]) -
             f"0 <= A < B <= {samples}"
         )
     return begin, end
+
+
+def data_file(name: str) -> Path | None:
+    """Return the `.npz` file that a data set is, or None where it is another one."""
+    part = split_range(name)
+    file = _npz_file(part[0] if part else name)
+    return file[0] if file else None
 
 
 def _npz_file(name: str) -> tuple[Path, str | None] | None:

@@ -2,8 +2,9 @@
 """What a result store keeps besides results, so that they can be had again and compared.
 
 - Of each full result, what its samples contribute to it (`evaluation.outcomes`).
-- Of each core outside the library, its files and how it is described; contents are kept once, under
-  their hashes.
+- Of each core outside the library, its files and how it is described; of each network its text and
+  its weights.  Contents are kept once, under their hashes.
+- Of each run of a study and of each synthesis, the machine and the versions of the tools.
 
 These are tables of their own, which stores of older programs lack and older programs do not look
 at: to miss one is to know nothing, not an error.
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -35,11 +37,18 @@ TABLES = (
   bytes BLOB NOT NULL         -- zlib; of bits the first is the highest of its byte
 )""",
     """CREATE TABLE IF NOT EXISTS kept (  -- what results were computed from
-  kind TEXT NOT NULL,         -- core: by content_hash
+  kind TEXT NOT NULL,         -- core: by content_hash; network: by key; beside: by evaluation
   key TEXT NOT NULL,
   facts TEXT NOT NULL,        -- JSON; of a core its description
   files TEXT NOT NULL,        -- JSON: {path or name: hash in content}
   PRIMARY KEY (kind, key)
+)""",
+    """CREATE TABLE IF NOT EXISTS provenance (  -- who computed it, with what
+  kind TEXT NOT NULL,         -- study: by key; synthesis: by content_hash
+  key TEXT NOT NULL,
+  time TEXT NOT NULL,         -- UTC, ISO 8601
+  facts TEXT NOT NULL,        -- JSON: {machine, tools: {name: version}}
+  PRIMARY KEY (kind, key, time)
 )""",
 )
 
@@ -60,6 +69,11 @@ class Archive:
 
     def __init__(self, database: _Database) -> None:
         self._database = database
+
+    @property
+    def name(self) -> str:
+        """The store's file, as it was given."""
+        return self._database.name
 
     def has(self, table: str) -> bool:
         """Whether the store has a table, which older ones lack."""
@@ -136,12 +150,12 @@ class Archive:
             ) from None
         return bits[:samples].astype(bool)
 
-    # -- cores ------------------------------------------------------------------
+    # -- cores, networks, bindings -----------------------------------------------------------
 
     def keep(
         self, kind: str, key: str, facts: Mapping[str, Any], files: Mapping[str, bytes]
     ) -> None:
-        """Keep what is known of a core; one that is there already stays."""
+        """Keep what is known of something; what is there already stays."""
         if self.kept(kind, key) is None:
             hashes = {name: self.keep_content(content) for name, content in files.items()}
             self._database.execute(
@@ -150,10 +164,30 @@ class Archive:
             )
 
     def kept(self, kind: str, key: str) -> tuple[dict[str, Any], dict[str, str]] | None:
-        """Return the facts about a core, and its files with their hashes."""
+        """Return the facts about something, and its files with their hashes."""
         if not self.has("kept"):
             return None
         rows = self._database.select(
             "SELECT facts, files FROM kept WHERE kind = ? AND key = ?", (kind, key)
         )
         return (json.loads(rows[0][0]), json.loads(rows[0][1])) if rows else None
+
+    # -- provenance --------------------------------------------------------------------------
+
+    def note(self, kind: str, key: str, facts: Mapping[str, Any]) -> None:
+        """Note who computes a study or a synthesis now, with what."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self._database.execute(
+            "INSERT OR REPLACE INTO provenance VALUES (?, ?, ?, ?)",
+            (kind, key, now, json.dumps(facts)),
+        )
+
+    def notes(self, kind: str, key: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return times and facts, the oldest first."""
+        if not self.has("provenance"):
+            return []
+        rows = self._database.select(
+            "SELECT time, facts FROM provenance WHERE kind = ? AND key = ? ORDER BY time",
+            (kind, key),
+        )
+        return [(when, json.loads(facts)) for when, facts in rows]

@@ -27,6 +27,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import default_threads
 from asnet_mlir.exploration.criterion import COSTS
 from asnet_mlir.exploration.layers import Layer
+from asnet_mlir.exploration.provenance import provenance
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import InstanceCost, Store
 from asnet_mlir.hardware import synthesize
@@ -160,6 +161,7 @@ def measure_costs(
                 figure = done.result()
                 figures[figure.content_hash] = figure
                 store.add_cost(figure)
+                store.archive.note("synthesis", figure.content_hash, provenance())
                 if progress:
                     progress(len(figures), len(wanted), figure.label)
         except BaseException:

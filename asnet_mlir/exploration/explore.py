@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +27,7 @@ from asnet_mlir.exploration.constraints import Constraints, load_constraints
 from asnet_mlir.exploration.costs import CostModel, check_cost, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.early_stop import EarlyStop, ErrorStop, StoppingRule
+from asnet_mlir.exploration.kept_networks import keep_network
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.exploration.measurer import BudgetSpent, Measurer, Study
 from asnet_mlir.exploration.origin import Origin, origin_of
@@ -290,7 +291,7 @@ def _explore(
         tuner = _tuner(compiled, options.tuned)
         store = stack.enter_context(Store(options.store))
         study = _describe(model, compiled, dataset, judge, space, store, origin, options, tuner)
-        keep_cores(store.archive, _instances(space, network.binding))
+        _keep(store, study, compiled, _instances(space, network.binding))
         costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
         record = options.record(study, given, stop)
         runner = _runner(compiled, dataset, judge, stop, cluster, options.threads, tuner)
@@ -470,6 +471,15 @@ def _describe(
         options.tuned,
         origin=origin,
     )
+
+
+def _keep(
+    store: Store, study: Study, compiled: CompiledNetwork, instances: Sequence[Instance]
+) -> None:
+    """Keep what the results will be computed from; a store in memory has no use for it."""
+    if store.name != ":memory:":
+        keep_cores(store.archive, instances)
+        keep_network(store.archive, study.network, compiled)
 
 
 def _tuner(compiled: CompiledNetwork, tuned: Any) -> WeightTuner | None:

@@ -19,6 +19,7 @@ from asnet_mlir.exploration.commands import is_said
 from asnet_mlir.exploration.costs import CostModel
 from asnet_mlir.exploration.early_stop import StoppingRule
 from asnet_mlir.exploration.origin import Origin
+from asnet_mlir.exploration.provenance import provenance
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.runner import Measurement, Runner
 from asnet_mlir.exploration.space import Configuration, DesignSpace
@@ -31,6 +32,7 @@ from asnet_mlir.exploration.store import (
     Store,
     StudyRecord,
 )
+from asnet_mlir.exploration.stored_bindings import keep_beside
 from asnet_mlir.exploration.sweep_progress import Progress
 from asnet_mlir.metrics import Metric
 from asnet_mlir.metrics.class_metrics import Accuracy
@@ -117,6 +119,7 @@ class Measurer:
             *([] if record.metric == ACCURACY else [record.metric.key]),
         )
         store.begin_study(replace(record, key=self.key))
+        store.archive.note("study", self.key, provenance())
 
     def measure(self, wanted: Iterable[Configuration]) -> Mapping[Configuration, Result]:
         """See `Task.measure`."""
@@ -252,6 +255,8 @@ class Measurer:
             )
             if measured.outcome is not None:
                 self._store.archive.keep_outcome(key, measured.outcome)
+            if study.bound is not None and study.bound.rules:
+                keep_beside(self._store.archive, key, binding.over(study.bound))
             self.replaced += key in self._outdated
         self.evaluated += 1
         return Result(
@@ -269,7 +274,7 @@ class Measurer:
 
     def _stored(self, key: str) -> str | None:
         """Return what names a result's binding, where it is all that the command needs."""
-        if self._store.name == ":memory:" or self._study.given.rules:
+        if self._store.name == ":memory:":
             return None
         return f"{self._store.name}#{key[:16]}"
 

@@ -9,6 +9,7 @@ else from those in the store.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,8 +24,9 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.archive import Archive
 from asnet_mlir.exploration.store import EvaluationRecord, Store
 from asnet_mlir.support.cache import cached_directory, content_hash
+from asnet_mlir.support.resources import hdl_library_directory
 
-__all__ = ["keep_cores", "stored_binding"]
+__all__ = ["keep_beside", "keep_cores", "moved_core", "placed_core", "stored_binding"]
 
 _PLACE = re.compile(r"(.+)#([0-9a-f]{6,64})", re.ASCII | re.DOTALL)
 
@@ -53,12 +55,26 @@ def stored_binding(place: str) -> Binding | None:
         return None
     with Store(found[1], read_only=True) as store:
         record = _record(store, found[1], found[2])
-        entries = record.binding.get("bindings", [])
         rules = [
-            _rule(store.archive, place, entry, rule.content_hash)
-            for entry, rule in zip(entries, record.rules, strict=True)
+            _rule(store.archive, place, entry, meant)
+            for entry, meant in _entries(store.archive, record)
         ]
     return Binding(tuple(rules))
+
+
+def keep_beside(archive: Archive, evaluation: str, binding: Binding) -> None:
+    """Keep the whole binding of a result, with the rules that its configuration lies on top of."""
+    hashes = [rule.instance.content_hash for rule in binding.rules]
+    archive.keep("beside", evaluation, {"binding": binding.to_json(), "hashes": hashes}, {})
+
+
+def _entries(archive: Archive, record: EvaluationRecord) -> list[tuple[Mapping[str, Any], str]]:
+    """Return the rules of a result, each with the content hash of its instance."""
+    binding, hashes = record.binding, [rule.content_hash for rule in record.rules]
+    beside = archive.kept("beside", record.key)
+    if beside is not None:
+        binding, hashes = beside[0]["binding"], beside[0]["hashes"]
+    return list(zip(binding.get("bindings", []), hashes, strict=True))
 
 
 def _record(store: Store, name: str, key: str) -> EvaluationRecord:
@@ -88,23 +104,12 @@ def _rule(archive: Archive, place: str, entry: Mapping[str, Any], meant: str) ->
     description, files = kept
 
     def write(folder: Path) -> None:
-        for name, digest in files.items():
-            path = _moved(name, folder)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(archive.content(digest))
+        placed_core(archive, description, files, folder)
 
-    folder = cached_directory("kept-cores", content_hash(meant, json.dumps(files)), write)
+    key = content_hash(meant, json.dumps([description, files]), "2")
+    folder = cached_directory("kept-cores", key, write)
+    moved = _moved(description, files, folder)
     core = description["core"]
-    moved = {
-        **description,
-        "core": [str(_moved(file, folder)) for file in core]
-        if isinstance(core, list)
-        else str(_moved(core, folder)),
-    }
-    if "includes" in description:
-        moved["includes"] = [str(_moved(one, folder)) for one in description["includes"]]
-        for one in moved["includes"]:
-            Path(one).mkdir(parents=True, exist_ok=True)
     where = {key: entry[key] for key in ("op", "layer", "channels") if key in entry}
     rule = _read({**where, **moved})
     if rule.instance.content_hash != meant:
@@ -117,9 +122,53 @@ def _read(entry: Mapping[str, Any]) -> Rule:
     return rule
 
 
-def _moved(path: str, folder: Path) -> Path:
-    """Return where a file goes below `folder`: files lie to each other as they did."""
-    return folder / Path(path).relative_to("/")
+def placed_core(
+    archive: Archive, description: Mapping[str, Any], files: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
+    """Write the files of a kept core below `folder`, and return its description with their places.
+
+    They lie to each other as they did, without the folders that all of them were in.
+    """
+    root = _root(description, files)
+    for name, digest in files.items():
+        path = folder / Path(name).relative_to(root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(archive.content(digest))
+    moved = _moved(description, files, folder)
+    for one in moved.get("includes", []):
+        Path(one).mkdir(parents=True, exist_ok=True)
+    return moved
+
+
+def moved_core(
+    description: Mapping[str, Any], files: Mapping[str, str], folder: Path
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return a kept core's description and files as if they lay below `folder`."""
+    root = _root(description, files)
+    places = {str(folder / Path(name).relative_to(root)): h for name, h in files.items()}
+    return _moved(description, files, folder), places
+
+
+def _root(description: Mapping[str, Any], files: Mapping[str, str]) -> str:
+    """Return the folder that holds all of a core's files, and the folders of its includes."""
+    folders = [os.path.dirname(name) for name in files]
+    return os.path.commonpath([*folders, *description.get("includes", ())])
+
+
+def _moved(
+    description: Mapping[str, Any], files: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
+    """Return a core's description with the places of its files below `folder`."""
+    root, core = _root(description, files), description["core"]
+
+    def place(path: str) -> str:
+        return str(folder / Path(path).relative_to(root))
+
+    moved = dict(description)
+    moved["core"] = [*map(place, core)] if isinstance(core, list) else place(core)
+    if "includes" in description:
+        moved["includes"] = [*map(place, description["includes"])]
+    return moved
 
 
 def _is_ours(core: Core) -> bool:
@@ -139,5 +188,6 @@ def _files(core: Core) -> list[Path]:
         if inner.members is not None:
             found[inner.members.index] = None
         inner = inner.inside
-    # The Verilog of tables and wrappers is generated and lies nowhere.
-    return [path for path in found if path.is_file()]
+    # The Verilog of tables and wrappers is generated and lies nowhere; the library's is ours.
+    ours = hdl_library_directory().resolve()
+    return [path for path in found if path.is_file() and not path.is_relative_to(ours)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from asnet_mlir.exploration import Exploration, Result
 from asnet_mlir.reports.accuracy_plot import accuracy_table
-from asnet_mlir.reports.texts import interval_text
+from asnet_mlir.reports.figure_texts import interval_text
 
 __all__ = ["exploration_table", "has_axes"]
 

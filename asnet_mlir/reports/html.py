@@ -23,8 +23,8 @@ from asnet_mlir.exploration.store import ACCURACY
 from asnet_mlir.metrics import finite, text_of
 from asnet_mlir.reports import quantized
 from asnet_mlir.reports.collect import COST_UNITS, Group, Point, Sensitivity, Study, op_title
+from asnet_mlir.reports.figure_texts import figure_text
 from asnet_mlir.reports.paper import SOURCE
-from asnet_mlir.reports.texts import figure_text
 
 __all__ = ["embedded_data", "render"]
 

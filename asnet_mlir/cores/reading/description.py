@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from asnet_mlir.cores.reading.table import core_from_table, is_table
 from asnet_mlir.cores.reading.units import instance_for
 from asnet_mlir.errors import InputError
 
-__all__ = ["DESCRIPTION_KEYS", "describe", "instance_from_description"]
+__all__ = ["DESCRIPTION_KEYS", "describe", "instance_from_description", "relative_to"]
 
 #: The keys that are for cores of Verilog files only.
 DESCRIPTION_KEYS = (
@@ -78,6 +79,18 @@ def describe(instance: Instance) -> dict[str, Any]:
     if core.signed:
         value["signed"] = True
     return {**value, "parameters": instance.all_parameters}
+
+
+def relative_to(description: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return what `describe` returned with paths as seen from a folder."""
+
+    def seen(value: str | list[str]) -> str | list[str]:
+        if isinstance(value, list):
+            return [str(seen(one)) for one in value]
+        return os.path.relpath(value, folder.resolve()) if os.path.isabs(value) else value
+
+    places = {key: seen(description[key]) for key in ("core", "includes") if key in description}
+    return {**description, **places}
 
 
 def instance_from_description(
