@@ -13,6 +13,7 @@ from asnet_mlir.cli.arguments import (
     add_verb,
     binding_arguments,
     binding_of,
+    integer,
     model_of,
     network_arguments,
     number,
@@ -47,6 +48,28 @@ def add(verbs: Verbs) -> None:
         help="give each core the fewest pipeline stages for F MHz on ECP5, a tenth to spare alone",
     )
     command.add_argument(
+        "--stream-width",
+        type=integer,
+        metavar="N",
+        help="bits of a word of both streams: 8, 16 or 32, as many numbers a word as fit",
+    )
+    command.add_argument(
+        "--argmax",
+        action="store_true",
+        help="answer with the index of the greatest number, as the evaluator counts classes",
+    )
+    command.add_argument(
+        "--ports",
+        metavar="STYLE",
+        default="plain",
+        help="plain: clk and rst (default); vivado: aclk and aresetn, which resets while it is 0",
+    )
+    command.add_argument(
+        "--control",
+        action="store_true",
+        help="registers behind an AXI4-Lite port: run, state, wrong frames, cycles, version",
+    )
+    command.add_argument(
         "--predict-area",
         action="store_true",
         help="say roughly how many LUT4 of ECP5 it takes; maps each core alone",
@@ -69,6 +92,10 @@ def run(options: Any) -> None:
             clock_mhz=options.clock_mhz,
             prefix=options.prefix,
             predict_area=options.predict_area,
+            stream_width=options.stream_width,
+            argmax=options.argmax,
+            ports=options.ports,
+            control=options.control,
             progress=None if options.json and not sys.stderr.isatty() else line.show,
         )
     finally:

@@ -16,15 +16,18 @@ from asnet_mlir.data import Dataset, load_data
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import kit
 from asnet_mlir.hardware.bundle.manifest import check_files, edge_formats, read_manifest
+from asnet_mlir.hardware.bundle.shelled import bundle_framing
 from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.hardware.simulation import simulate as simulation
-from asnet_mlir.support.formats import F32, NumberFormat
+from asnet_mlir.support.formats import F32, NumberFormat, parse_format
 from asnet_mlir.support.progress import duration
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Comparison", "compare_words", "simulate"]
 
 _SHOWN_DIFFERENCES = 10
+#: Of a shell's words, which are no floats.
+_INTEGERS = parse_format("u32")
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,8 @@ def simulate(
         check_files(bundle)
     vectors = kit.read_vectors(Path(bundle), manifest)
     formats = edge_formats(manifest["info"])
+    framing = bundle_framing(manifest)
+    words = formats[1] if framing.has_floats else _INTEGERS
     x = _inputs(bundle, manifest, data, samples)
     say = progress or (lambda text, last: None)
     expected = software_outputs(
@@ -135,9 +140,11 @@ def simulate(
         x,
         lambda done: say(f"software: {done}/{len(x)} images", done == len(x)),
     )
+    expected = framing.to_output(expected)
     inputs = x.reshape(len(x), -1)
     if vectors is not None:
-        inputs = np.concatenate([inputs, formats[0].from_words(vectors.inputs)])
+        numbers = framing.input.from_words(vectors.inputs)
+        inputs = np.concatenate([inputs, formats[0].from_words(numbers)])
     inside = _inside(Path(bundle), manifest) if layers else None
     began = time.monotonic()
 
@@ -157,11 +164,11 @@ def simulate(
         progress=simulated if progress else None,
     )
     got, of_vectors = result.outputs[: len(x)], result.outputs[len(x) :]
-    different = compare_words(got, expected, formats[1])
+    different = compare_words(got, expected, words)
     lines = _difference_lines("image", "software", got, expected, different)
     wrong = []
     if vectors is not None:
-        wrong = compare_words(of_vectors, vectors.outputs, formats[1])
+        wrong = compare_words(of_vectors, vectors.outputs, words)
         lines += _difference_lines("vector", "stated", of_vectors, vectors.outputs, wrong)
     return Comparison(
         len(x),

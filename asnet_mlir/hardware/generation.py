@@ -20,6 +20,7 @@ from asnet_mlir.hardware.bundle.write import check_output, write_bundle
 from asnet_mlir.hardware.integers.codes import codes_of, is_on_codes
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
+from asnet_mlir.hardware.shell.options import Shell
 from asnet_mlir.hardware.synthesis import area, clock
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
 from asnet_mlir.network import Network
@@ -44,6 +45,10 @@ def generate(
     clock_mhz: float | None = None,
     prefix: str | None = None,
     predict_area: bool = False,
+    stream_width: int | None = None,
+    argmax: bool = False,
+    ports: str = "plain",
+    control: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the hardware of a network as a bundle.
@@ -66,6 +71,11 @@ def generate(
         files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
         (seconds each, cached), what is around them is estimated.
+      stream_width: bits of a word of both streams, 8, 16 or 32: as many numbers a word as fit.
+      argmax: answers are indices of the greatest number of the output's last axis, the first one
+        where several are.
+      ports: `plain` (`clk`, `rst`) or `vivado` (`aclk`, `aresetn`).
+      control: add registers behind an AXI4-Lite port.
       progress: is told of every step of synthesis that begins, for the last two.
 
     Returns:
@@ -79,6 +89,7 @@ def generate(
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style)
+    shell = Shell(stream_width, argmax, ports, control)
     parsed: Sequence[str] = streams.parse_lanes(lanes)
     if prefix is not None:
         check_name(prefix)
@@ -123,6 +134,7 @@ def generate(
         clock_mhz=clock_mhz,
         clocks=clocks,
         registers=clock.registers(clock_mhz),
+        shell=shell,
     )
     if predict_area:
         manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress)

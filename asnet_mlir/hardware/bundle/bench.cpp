@@ -57,6 +57,11 @@
 #ifndef ASNET_WRITES
 #define ASNET_WRITES 0
 #endif
+#ifdef ASNET_INTEGERS // words that look like NaNs are none
+constexpr bool kHasNans = false;
+#else
+constexpr bool kHasNans = true;
+#endif
 
 namespace {
 constexpr int kEngines = ASNET_ENGINES;
@@ -137,7 +142,7 @@ private:
   const uint32_t *data = nullptr;
 };
 
-bool isNan(uint32_t word) { return (word & 0x7FFFFFFF) > 0x7F800000; }
+bool isNan(uint32_t word) { return kHasNans && (word & 0x7FFFFFFF) > 0x7F800000; }
 
 bool isSame(uint32_t one, uint32_t two) { return one == two || (isNan(one) && isNan(two)); }
 

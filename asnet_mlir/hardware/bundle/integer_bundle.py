@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.hardware.bundle import observed
 from asnet_mlir.hardware.bundle.rom_images import rom_files
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.integers.code_graph import read_graph
@@ -58,15 +57,8 @@ def contents(
             if design.counts.get(key)
         ],
         "counts": dict(design.counts),
+        "widths": (graph.input.bits, graph.output.bits),
     }
-    busy = [
-        stage.name
-        for stage, entry in zip(design.stages, layers, strict=True)
-        if entry["kind"] == "engine"
-    ]
-    names = [stage.name for stage in design.stages]
-    widths = (graph.input.bits, graph.output.bits)
-    files["tb/observed.sv"] = observed.stream(top, busy, names, widths).encode()
     return files, entries
 
 

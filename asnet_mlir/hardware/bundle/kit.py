@@ -17,6 +17,10 @@ import numpy as np
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle.manifest import STREAM_KINDS, edge_formats, engine_steps
+from asnet_mlir.hardware.shell.options import PLAIN, Framing, Shell
+from asnet_mlir.hardware.shell.packaging import Package, component_xml, litex_module
+from asnet_mlir.hardware.shell.register_map import Register, table
+from asnet_mlir.hardware.shell.top import LITE_PREFIX, clock_and_reset, ports
 from asnet_mlir.reference import to_native
 from asnet_mlir.support.formats import F32, NumberFormat
 
@@ -150,6 +154,9 @@ def files(
     sources: Sequence[str],
     entries: Mapping[str, Any],
     vectors: Vectors | None,
+    shell: Shell = PLAIN,
+    framing: Framing | None = None,
+    registers: Sequence[Register] = (),
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files by path, and keys of the manifest.
 
@@ -159,6 +166,7 @@ def files(
       entries: of the manifest: `kind`, `layers`, `memories`, `input_words`, `output_words`,
         `predicted_cycles_per_sample`.
       vectors: without, the bundle can be linted and synthesized but not checked by itself.
+      shell, framing, registers: what is around the network.
     """
     samples = 0 if vectors is None else len(vectors.inputs)
     engines = [layer for layer in entries["layers"] if layer.get("kind") == "engine"]
@@ -167,8 +175,9 @@ def files(
     limit = (samples + stages) * _SLACK * (entries["predicted_cycles_per_sample"] + 1000)
     steps = [engine_steps(layer) for layer in engines]
     numbers = [samples, entries["input_words"], entries["output_words"]]
-    # The bench of a stream looks at its engines.
-    observed = ["tb/observed.sv"] if entries["kind"] in STREAM_KINDS else []
+    # The bench of a stream looks at its engines, that of a shell knows its ports.
+    has_own_top = entries["kind"] in STREAM_KINDS or framing is not None
+    observed = ["tb/observed.sv"] if has_own_top else []
     bench_top = f"{name}_observed" if observed else name
     run = ["--expect", "tb/vectors/output.hex", "tb/vectors/input.hex", "output.bin"]
     run += map(str, [*numbers, 1, limit + reset_cycle, reset_cycle, *steps])
@@ -178,6 +187,9 @@ def files(
     bench_files.append("tb/bench.cpp: {file_type: cppSource}")
     bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
     is_integer = entries["kind"] == "integers"
+    defines = [f"-DASNET_ENGINES={len(engines)}"]
+    if framing is not None and not framing.has_floats:
+        defines.append("-DASNET_INTEGERS")
     values = {
         "NAME": name,
         "VERSION": __version__,
@@ -185,7 +197,7 @@ def files(
         "TOP": name,
         "BENCH_TOP": bench_top,
         "BENCH_SV": " ".join(observed),
-        "WORDS": "codes" if is_integer else "32-bit words",
+        "WORDS": _words(framing, is_integer),
         "MISSING": "0" if is_integer else "NaN",
         "INPUT_WORDS": entries["input_words"],
         "OUTPUT_WORDS": entries["output_words"],
@@ -194,7 +206,13 @@ def files(
         "RESET_CYCLE": reset_cycle,
         "FRAMES": ",".join(map(str, _lengths(samples, entries["input_words"]))),
         "STEPS": " ".join(map(str, steps)),
-        "ENGINES": len(engines),
+        "DEFINES": " ".join(defines),
+        "FUSESOC_DEFINES": "\n".join(f"        - -CFLAGS {define}" for define in defines),
+        "COCOTB_SOURCES": "$(SOURCES)" if framing is None else "$(SOURCES) $(BENCH_SV)",
+        "COCOTB_TOP": "$(TOP)" if framing is None else "$(BENCH_TOP)",
+        **_ports(shell, framing),
+        **_control(name, bool(registers)),
+        "SHELL": _shell_text(name, shell, framing, registers),
         "PERIOD": CLOCK_PERIOD_NS,
         "MHZ": f"{1000 / CLOCK_PERIOD_NS:g}",
         "VLNV": f"asnet:network:{name}:{__version__}",
@@ -217,12 +235,84 @@ def files(
             (f"constraints/{name}.xdc", "network.xdc"),
         )
     }
+    if framing is not None:
+        package = Package(name, __version__, shell, framing, registers, sources, roms)
+        if registers:
+            made["tb/control.cpp"] = _filled("control.cpp", values)
+        made["component.xml"] = component_xml(package)
+        made[f"{name}_litex.py"] = litex_module(package)
     made["tb/fusesoc/Vtop.h"] = _FUSESOC_HEADER.format(top=bench_top).encode()
     if vectors is not None:
         made["tb/vectors/input.hex"] = _hex(vectors.inputs)
         made["tb/vectors/output.hex"] = _hex(vectors.outputs)
     described = {"samples": samples, "kinds": list(_KINDS[:samples]), "reset_cycle": reset_cycle}
     return made, {"vectors": described, "constraints": {"clock_period_ns": CLOCK_PERIOD_NS}}
+
+
+def _words(framing: Framing | None, is_integer: bool) -> str:
+    """Return what the streams carry, in words."""
+    if framing is None:
+        return "codes" if is_integer else "32-bit words"
+    texts = []
+    for edge, what in ((framing.input, "codes"), (framing.output, "indices")):
+        number = what if framing.classes else "codes" if is_integer else "numbers"
+        number = "codes" if edge is framing.input and is_integer else number
+        several = f", {edge.lanes} {number} each with the first in the lowest bits"
+        texts.append(f"{edge.width}-bit words{several if edge.lanes > 1 else ''}")
+    return f"words (in: {texts[0]}; out: {texts[1]})"
+
+
+def _ports(shell: Shell, framing: Framing | None) -> dict[str, str]:
+    """Return what templates say of ports."""
+    clock, reset = clock_and_reset(shell)
+    low = ", which resets while it is 0" if reset == "aresetn" else ""
+    inputs = f"{reset} s_axis_* m_axis_tready frame_error_clear"
+    outputs = "s_axis_tready m_axis_* frame_error"
+    if framing is not None and shell.control:
+        lite = [port for port in ports(shell, framing) if port.name.startswith(LITE_PREFIX)]
+        inputs += "".join(f" {port.name}" for port in lite if port.is_input)
+        outputs += "".join(f" {port.name}" for port in lite if not port.is_input)
+    return {
+        "CLOCK": clock,
+        "RESET": f"`{reset}`{low}",
+        "RESET_PORT": reset,
+        "RESET_ON": "0" if low else "1",
+        "INPUTS": inputs,
+        "OUTPUTS": outputs,
+    }
+
+
+def _control(name: str, has_registers: bool) -> dict[str, str]:
+    """Return what templates say of the control block's bench."""
+    values = {"PREFIX": name.upper(), "CHECK": "", "CONTROL": ""}
+    if has_registers:
+        values["CHECK"] = " control"
+        values["CONTROL"] = (_TEMPLATES / "control.mk").read_text() + "\n"
+    return values
+
+
+def _shell_text(
+    name: str, shell: Shell, framing: Framing | None, registers: Sequence[Register]
+) -> str:
+    """Return what the bundle's page says of the shell, behind its ports."""
+    text = ""
+    if framing is not None and framing.output.lanes > 1:
+        text += """
+`m_axis_tkeep` says which bytes of an answer's last word are of it; those that a sample's last word
+has beyond it have no effect.
+"""
+    if framing is not None and framing.classes:
+        text += f"""
+An answer is the index of the greatest of {framing.classes} numbers, the first one of equal ones.
+"""
+    if registers:
+        text += f"""
+## Registers
+Behind the AXI4-Lite port `s_axi_*`, 32 bits each; `{name}_registers.h` has them for C. Nothing
+needs to be written before samples are taken.
+
+{table(registers)}"""
+    return text
 
 
 def read_vectors(bundle: Path, manifest: Mapping[str, Any]) -> Vectors | None:

@@ -7,8 +7,9 @@ Nothing of this is part of the hardware: it looks at signals from outside, by hi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["sequential", "stream"]
+__all__ = ["Instance", "sequential", "stream"]
 
 _PORTS = """\
   input  logic        clk,
@@ -36,41 +37,57 @@ _INSTANCE = """\
 """
 
 
+@dataclass(frozen=True)
+class Instance:
+    """The hardware in a bench: bits of a word of its streams, its instance, and where in it the
+    network is.
+    """
+
+    widths: tuple[int, int]
+    text: str
+    network: str
+
+    @staticmethod
+    def plain(top: str, widths: tuple[int, int]) -> Instance:
+        """Return that of a network without a shell."""
+        return Instance(widths, _INSTANCE.format(top=top), "dut")
+
+
 def _ports(widths: tuple[int, int]) -> str:
     return _PORTS.format(bits=[width - 1 for width in widths])
 
 
-def stream(
-    top: str, engines: Sequence[str], stages: Sequence[str], widths: tuple[int, int] = (32, 32)
-) -> str:
+def stream(top: str, dut: Instance, engines: Sequence[str], stages: Sequence[str]) -> str:
     """Return the module for a stream: which engines issue, and the words that leave each stage.
 
     Args:
       top: the hardware's module.
-      engines: instances in it that are engines.
+      dut: its instance.
+      engines: instances in the network that are engines.
       stages: instances in it of all stages.
-      widths: bits of a word of its streams.
     """
+    network = dut.network
     issues = "\n".join(
-        f"  assign issue[{number}] = dut.{name}.issue;" for number, name in enumerate(engines)
+        f"  assign issue[{number}] = {network}.{name}.issue;" for number, name in enumerate(engines)
     )
     words = "\n".join(
-        f"  assign layer_taken[{number}] = dut.{name}.m_axis_tvalid & dut.{name}.m_axis_tready;\n"
-        f"  assign layer_word[{32 * number} +: 32] = dut.{name}.m_axis_tdata;"
+        f"  assign layer_taken[{number}] = {network}.{name}.m_axis_tvalid & "
+        f"{network}.{name}.m_axis_tready;\n"
+        f"  assign layer_word[{32 * number} +: 32] = {network}.{name}.m_axis_tdata;"
         for number, name in enumerate(stages)
     )
     return f"""\
 // The hardware with a look inside: which engines begin a step in this cycle and, with ASNET_LAYERS,
 // which stages pass on a word.
 module {top}_observed (
-{_ports(widths)},
+{_ports(dut.widths)},
 `ifdef ASNET_LAYERS
   output logic [{len(stages) - 1}:0] layer_taken,
   output logic [{32 * len(stages) - 1}:0] layer_word,
 `endif
   output logic [{max(len(engines), 1) - 1}:0] issue
 );
-{_INSTANCE.format(top=top)}\
+{dut.text}\
 {issues or "  assign issue = '0;"}
 `ifdef ASNET_LAYERS
 {words}
@@ -79,19 +96,19 @@ endmodule
 """
 
 
-def sequential(top: str) -> str:
+def sequential(top: str, dut: Instance) -> str:
     """Return the module for the sequential machine: what its program writes to the RAM."""
     return f"""\
 // The hardware with a look inside: what the program writes to the RAM in this cycle.
 module {top}_observed (
-{_ports((32, 32))},
+{_ports(dut.widths)},
   output logic        ram_write,
   output logic [31:0] ram_address,
   output logic [31:0] ram_word
 );
-{_INSTANCE.format(top=top)}\
-  assign ram_write = dut.running & dut.ram.write_enable_i;
-  assign ram_address = 32'(dut.ram.write_address_i);
-  assign ram_word = dut.ram.write_data_i;
+{dut.text}\
+  assign ram_write = {dut.network}.running & {dut.network}.ram.write_enable_i;
+  assign ram_address = 32'({dut.network}.ram.write_address_i);
+  assign ram_word = {dut.network}.ram.write_data_i;
 endmodule
 """

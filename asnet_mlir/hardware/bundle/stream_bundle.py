@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import observed
 from asnet_mlir.hardware.bundle.manifest import predicted_cycles
 from asnet_mlir.hardware.bundle.rom_images import (
     RomPart,
@@ -85,10 +84,6 @@ def contents(
                 add_rom(stage["roms"]["weights"], data)
             files[f"rtl/{stage['module']}.lst"] = stage["microcode_listing"].encode()
             layers.append(_machine_entry(stage))
-    engines = [entry for entry in layers if entry["kind"] == "engine"]
-    names = [entry["module"].removeprefix(f"{top}_") for entry in layers]
-    busy = [entry["module"].removeprefix(f"{top}_") for entry in engines]
-    files["tb/observed.sv"] = observed.stream(top, busy, names).encode()
     output = made["stages"][-1]
     entries = {
         "kind": "stream",

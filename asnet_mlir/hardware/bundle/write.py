@@ -18,7 +18,7 @@ import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.bundle import core_data, integer_bundle, kit, observed, stream_bundle
+from asnet_mlir.hardware.bundle import core_data, integer_bundle, kit, shelled, stream_bundle
 from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_cycles
 from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
@@ -26,6 +26,8 @@ from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
 from asnet_mlir.hardware.integers import design as integers
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
+from asnet_mlir.hardware.shell import top as shells
+from asnet_mlir.hardware.shell.options import PLAIN, Shell
 from asnet_mlir.support.files import replacement, restore, unwritable
 from asnet_mlir.support.resources import lowering_directory
 
@@ -45,6 +47,7 @@ def write_bundle(
     info: Mapping[str, Any] | None = None,
     style: str = "shared",
     lanes: Sequence[str] = (),
+    shell: Shell = PLAIN,
     clock_mhz: float | None = None,
     clocks: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -67,6 +70,7 @@ def write_bundle(
       style: `shared`, the sequential machine; `stream`, an engine a layer; `integers`, the same for
         networks on integer codes.
       lanes: of the stream's engines, see `schedule.stream.parse_lanes`.
+      shell: what is around the network.
       clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
         says of each instance.
 
@@ -108,17 +112,18 @@ def write_bundle(
         _instance_entry(unit, cores, merged.modules, counts, clocks or {}) for unit in units
     ]
     core_files, entries["memories"] = _core_files(used, merged, name, entries["memories"])
-    design = generated | _helper_files(name, generated) | core_files
     details = dict(info or {})
-    files, described = _with_kit(name, design, entries, network, models, weights, details)
+    framed = shelled.surround(name, shell, generated, entries, details)
+    design = framed.files | _helper_files(name, framed.files) | core_files
+    files, described = _with_kit(name, design, entries, network, models, weights, details, framed)
     manifest = {
         "format": 1,
         "name": name,
         "top": name,
         **entries,
         **described,
-        "clock": "clk",
-        "reset": "rst",
+        "clock": framed.clock,
+        "reset": framed.reset,
         "versions": {"asnet-mlir": __version__, "circt": version("circt")},
         "info": details,
         "files": {path: hashlib.sha256(data).hexdigest() for path, data in sorted(files.items())},
@@ -138,6 +143,7 @@ def _with_kit(
     models: str | None,
     weights: Mapping[str, np.ndarray],
     details: Mapping[str, Any],
+    framed: shelled.Framed,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files of a design with those that go with it (list, bench, network, kit), and what
     the manifest says of the kit.
@@ -152,8 +158,16 @@ def _with_kit(
     files["weights.npz"] = _npz(weights)
     vectors = None
     if models is not None and "input_shape" in details:
-        vectors = kit.vectors(network, models, weights, details)
-    added, described = kit.files(name=name, sources=sources, entries=entries, vectors=vectors)
+        vectors = framed.vectors(kit.vectors(network, models, weights, details))
+    added, described = kit.files(
+        name=name,
+        sources=sources,
+        entries=entries,
+        vectors=vectors,
+        shell=framed.shell,
+        framing=framed.framing,
+        registers=framed.registers,
+    )
     return files | added, described
 
 
@@ -162,7 +176,11 @@ def _reserved_names(name: str, cores: Mapping[int, CoreFiles]) -> list[str]:
     texts = "\n".join(text for core in cores.values() for _, text in core.sources)
     stages = sorted(set(re.findall(r"\bstage_\w+", texts, re.I)))
     return [
-        f"{name}_{other}" for other in ("plain", "observed", *HELPERS, *integers.HELPERS, *stages)
+        f"{name}_{other}"
+        for other in (
+            *("plain", "observed", "network"),
+            *(*HELPERS, *integers.HELPERS, *shells.HELPERS, *stages),
+        )
     ]
 
 
@@ -183,6 +201,7 @@ def _helper_files(name: str, generated: Mapping[str, bytes]) -> dict[str, bytes]
     text = b"".join(data for path, data in generated.items() if path.startswith("rtl/"))
     sources = {helper: lowering_directory() / "circt" / "rtl" for helper in HELPERS}
     sources |= dict.fromkeys(integers.HELPERS, integers.RTL)
+    sources |= dict.fromkeys(shells.HELPERS, shells.RTL)
     for helper, folder in sources.items():
         if f"{name}_{helper} ".encode() in text:
             source = (folder / f"asnet_{helper}.sv").read_text()
@@ -287,7 +306,6 @@ def _machine_contents(
     made = json.loads(shared.hw_opt(scheduled, "all", top, attachments))
     summary = made["summary"]
     files = {f"rtl/{file}": text.encode() for file, text in made["sv"].items()}
-    files["tb/observed.sv"] = observed.sequential(top).encode()
     files[f"rtl/{top}.lst"] = made["microcode_listing"].encode()
     memories: dict[str, dict[str, Any]] = {
         "ram": {"words": summary["ram_words"], "width": 32},

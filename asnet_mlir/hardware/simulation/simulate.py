@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import tempfile
@@ -21,10 +22,10 @@ from asnet_mlir.hardware.bundle.manifest import (
     engine_steps,
     read_manifest,
 )
+from asnet_mlir.hardware.bundle.shelled import bundle_framing
 from asnet_mlir.hardware.simulation.layer_words import Layers
 from asnet_mlir.support import processes, verilator
 from asnet_mlir.support.cache import cached_directory, content_hash
-from asnet_mlir.support.formats import NumberFormat
 
 __all__ = ["Difference", "Simulation", "engines", "simulate"]
 
@@ -107,8 +108,10 @@ def _built(
     top = manifest["top"]
     is_stream = manifest.get("kind") in STREAM_KINDS
     defines = [f"-DASNET_ENGINES={len(engines(manifest))}"]
+    if manifest.get("has_integer_words"):
+        defines.append("-DASNET_INTEGERS")
     options = list(_VERILATOR_OPTIONS)
-    if is_stream or layers:
+    if is_stream or layers or "shell" in manifest:
         if not (bundle / "tb" / "observed.sv").is_file():
             raise InputError(f"{bundle}: lacks tb/observed.sv; generate the bundle anew")
         sources.append("tb/observed.sv")
@@ -194,8 +197,10 @@ def simulate(
     bundle = Path(bundle_dir).resolve()
     manifest = read_manifest(bundle)
     words_in, words_out = manifest["input_words"], manifest["output_words"]
-    format, _ = edge_formats(manifest.get("info", {}))
-    data, lengths = _checked(bundle, words_in, format, inputs, frames)
+    data, lengths = _checked(bundle, manifest, inputs, frames)
+    sent = edge_formats(manifest.get("info", {}))[0].to_words(data.reshape(len(data), -1))
+    if "shell" in manifest:
+        sent = bundle_framing(manifest).to_input(sent)
     for what, number in (("stall seed", stall_seed), ("reset cycle", reset_cycle)):
         if not 0 <= number < 1 << 63:
             raise InputError(f"{what} {number} is not in 0..2^63-1")
@@ -211,7 +216,7 @@ def simulate(
     steps = [engine_steps(layer) for layer in engines(manifest)]
     with tempfile.TemporaryDirectory(prefix="asnet-sim-") as scratch:
         source, words = Path(scratch) / "input.bin", Path(scratch) / "output.bin"
-        format.to_words(data).tofile(source)
+        sent.tofile(source)
         numbers = [samples, words_in, words_out, stall_seed, limit, reset_cycle, *steps]
         command: list[Any] = [built / "bench", source, words, *map(str, numbers)]
         if layers is not None:
@@ -286,16 +291,17 @@ def _check_report(
 
 def _checked(
     bundle: Path,
-    words_in: int,
-    format: NumberFormat,
+    manifest: Mapping[str, Any],
     inputs: np.ndarray,
     frames: Sequence[int] | None,
 ) -> tuple[np.ndarray, list[int]]:
     """Return the samples, (samples, ..) of the format, and how many words of each are sent."""
-    data = np.ascontiguousarray(inputs, dtype=format.dtype)
-    if data.ndim < 1 or data.size == 0 or data.size != data.shape[0] * words_in:
+    info, words_in = manifest.get("info", {}), manifest["input_words"]
+    data = np.ascontiguousarray(inputs, dtype=edge_formats(info)[0].dtype)
+    numbers = words_in if "shell" not in manifest else math.prod(info["input_shape"])
+    if data.ndim < 1 or data.size == 0 or data.size != data.shape[0] * numbers:
         raise InputError(
-            f"{bundle}: takes samples of {words_in} words, got an array of shape {data.shape}"
+            f"{bundle}: takes samples of {numbers} words, got an array of shape {data.shape}"
         )
     samples = data.shape[0]
     lengths = [words_in] * samples if frames is None else list(frames)

@@ -2,8 +2,8 @@
 # The clock's period in ns; change it here.
 set clock_period @PERIOD@
 
-create_clock -name clk -period $clock_period [get_ports clk]
+create_clock -name clk -period $clock_period [get_ports @CLOCK@]
 derive_clock_uncertainty
 # Both streams meet what is around them in the same chip: what is measured lies between registers.
-set_false_path -from [get_ports {rst s_axis_* m_axis_tready frame_error_clear}]
-set_false_path -to [get_ports {s_axis_tready m_axis_* frame_error}]
+set_false_path -from [get_ports {@INPUTS@}]
+set_false_path -to [get_ports {@OUTPUTS@}]

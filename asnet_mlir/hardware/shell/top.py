@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The top module of a network in its shell, and how a bench is connected to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from asnet_mlir.hardware.shell.options import Edge, Framing, Shell
+from asnet_mlir.hardware.shell.register_map import ADDRESS_BITS, Register, decoder
+
+__all__ = [
+    "HELPERS",
+    "LITE_PREFIX",
+    "RTL",
+    "Port",
+    "bench_instance",
+    "clock_and_reset",
+    "ports",
+    "renamed",
+    "top_module",
+]
+
+#: Modules of the library, beside those of networks.
+HELPERS = ("unpack", "pack", "argmax", "axil", "counters")
+#: Where they are, as `asnet_NAME.sv`.
+RTL = Path(__file__).parent / "rtl"
+
+#: What names of the control block's ports begin with.
+LITE_PREFIX = "s_axi_"
+#: Of AXI4-Lite, each with its width and whether it comes from the manager.
+_LITE = (
+    ("awaddr", ADDRESS_BITS, True),
+    ("awprot", 3, True),
+    ("awvalid", 1, True),
+    ("awready", 1, False),
+    ("wdata", 32, True),
+    ("wstrb", 4, True),
+    ("wvalid", 1, True),
+    ("wready", 1, False),
+    ("bresp", 2, False),
+    ("bvalid", 1, False),
+    ("bready", 1, True),
+    ("araddr", ADDRESS_BITS, True),
+    ("arprot", 3, True),
+    ("arvalid", 1, True),
+    ("arready", 1, False),
+    ("rdata", 32, False),
+    ("rresp", 2, False),
+    ("rvalid", 1, False),
+    ("rready", 1, True),
+)
+
+
+class Port:
+    """A port of the top module: its name, its bits and whether it is an input."""
+
+    def __init__(self, name: str, bits: int, is_input: bool) -> None:
+        self.name, self.bits, self.is_input = name, bits, is_input
+
+    def declaration(self) -> str:
+        """Return it as a module declares it."""
+        bits = f"[{self.bits - 1}:0] " if self.bits > 1 else ""
+        return f"  {'input ' if self.is_input else 'output'} logic {bits}{self.name}"
+
+
+def clock_and_reset(shell: Shell) -> tuple[str, str]:
+    """Return the names of clock and reset."""
+    return ("aclk", "aresetn") if shell.ports == "vivado" else ("clk", "rst")
+
+
+def ports(shell: Shell, framing: Framing) -> list[Port]:
+    """Return the ports of the top module."""
+    clock, reset = clock_and_reset(shell)
+    result = [Port(clock, 1, True), Port(reset, 1, True)]
+    result += [
+        Port("s_axis_tdata", framing.input.width, True),
+        Port("s_axis_tvalid", 1, True),
+        Port("s_axis_tlast", 1, True),
+        Port("s_axis_tready", 1, False),
+        Port("m_axis_tdata", framing.output.width, False),
+    ]
+    if framing.output.lanes > 1:
+        result.append(Port("m_axis_tkeep", framing.output.width // 8, False))
+    result += [
+        Port("m_axis_tvalid", 1, False),
+        Port("m_axis_tlast", 1, False),
+        Port("m_axis_tuser", 1, False),
+        Port("m_axis_tready", 1, True),
+        Port("frame_error", 1, False),
+        Port("frame_error_clear", 1, True),
+    ]
+    if shell.control:
+        result += [Port(f"{LITE_PREFIX}{name}", bits, is_input) for name, bits, is_input in _LITE]
+    return result
+
+
+def renamed(text: str, name: str) -> str:
+    """Return the text of a network's top module NAME as that of its module NAME_network."""
+    return re.sub(rf"\bmodule {re.escape(name)}\b", f"module {name}_network", text, count=1)
+
+
+def top_module(name: str, shell: Shell, framing: Framing, words: Sequence[Register]) -> str:
+    """Return the text of the top module around NAME_network.
+
+    Args:
+      words: of the control block; none without one.
+    """
+    clock, reset = clock_and_reset(shell)
+    declared = ",\n".join(port.declaration() for port in ports(shell, framing))
+    names = ""
+    if shell.ports == "vivado":
+        names = f"  logic clk, rst;\n  assign clk = {clock};\n  assign rst = !{reset};\n\n"
+    block = " with a control block" if words else ""
+    return f"""// A network between streams as wide as a bus{block}.
+module {name} #(
+  parameter RomFolder = "rom"
+) (
+{declared}
+);
+
+{names}{_gate(shell)}{_input(name, framing.input)}{_network(name, framing, shell)}\
+{_output(name, framing)}{_control(name, words)}
+endmodule
+"""
+
+
+def _gate(shell: Shell) -> str:
+    """The input, held back between frames while the control block says so."""
+    if not shell.control:
+        return """  // Words in, as the network may take them.
+  logic taken_valid, taken_ready;
+  assign taken_valid   = s_axis_tvalid;
+  assign s_axis_tready = taken_ready;
+"""
+    return """  // Words in, as the network may take them.
+  logic taken_valid, taken_ready, is_open, run, in_frame, clear;
+  assign is_open       = run || in_frame;
+  assign taken_valid   = s_axis_tvalid && is_open;
+  assign s_axis_tready = taken_ready && is_open;
+"""
+
+
+def _stream(name: str, bits: int) -> str:
+    return f"  logic [{bits - 1}:0] {name};\n  logic {name}_valid, {name}_last, {name}_ready;\n"
+
+
+def _input(name: str, edge: Edge) -> str:
+    text = _stream("sample", edge.bits)
+    if edge.lanes == 1:
+        return (
+            text
+            + """  assign sample       = s_axis_tdata;
+  assign sample_valid = taken_valid;
+  assign sample_last  = s_axis_tlast;
+  assign taken_ready  = sample_ready;
+"""
+        )
+    return (
+        text
+        + f"""  {name}_unpack #(
+    .Bits({edge.bits}), .Lanes({edge.lanes}), .Codes({edge.codes})
+  ) unpack (
+    .clk_i(clk), .rst_i(rst), .data_i(s_axis_tdata), .valid_i(taken_valid),
+    .last_i(s_axis_tlast), .ready_o(taken_ready), .data_o(sample), .valid_o(sample_valid),
+    .last_o(sample_last), .ready_i(sample_ready)
+  );
+"""
+    )
+
+
+def _network(name: str, framing: Framing, shell: Shell) -> str:
+    bits = 32 if framing.format.is_float else framing.format.width
+    clear = "frame_error_clear || clear" if shell.control else "frame_error_clear"
+    return (
+        _stream("answer", bits)
+        + f"""  logic answer_user;
+  {name}_network #(.RomFolder(RomFolder)) network (
+    .clk(clk), .rst(rst), .s_axis_tdata(sample), .s_axis_tvalid(sample_valid),
+    .s_axis_tlast(sample_last), .s_axis_tready(sample_ready), .m_axis_tdata(answer),
+    .m_axis_tvalid(answer_valid), .m_axis_tlast(answer_last), .m_axis_tuser(answer_user),
+    .m_axis_tready(answer_ready), .frame_error(frame_error), .frame_error_clear({clear})
+  );
+"""
+    )
+
+
+def _output(name: str, framing: Framing) -> str:
+    """The answers, through what they go through, to the port."""
+    text, net = "", "answer"
+    if framing.classes:
+        f = framing.format
+        bits = 32 if f.is_float else f.width
+        text += (
+            _stream("index", framing.output.bits)
+            + f"""  logic index_user;
+  {name}_argmax #(
+    .Bits({bits}), .IsSigned(1'b{int(f.is_signed)}), .Exponent({f.exponent_bits}),
+    .Classes({framing.classes}), .OutBits({framing.output.bits})
+  ) argmax (
+    .clk_i(clk), .rst_i(rst), .data_i(answer), .valid_i(answer_valid), .last_i(answer_last),
+    .user_i(answer_user), .ready_o(answer_ready), .data_o(index), .valid_o(index_valid),
+    .last_o(index_last), .user_o(index_user), .ready_i(index_ready)
+  );
+"""
+        )
+        net = "index"
+    if framing.output.lanes == 1:
+        return (
+            text
+            + f"""  assign m_axis_tdata  = {net};
+  assign m_axis_tvalid = {net}_valid;
+  assign m_axis_tlast  = {net}_last;
+  assign m_axis_tuser  = {net}_user;
+  assign {net}_ready = m_axis_tready;
+"""
+        )
+    return (
+        text
+        + f"""  {name}_pack #(
+    .Bits({framing.output.bits}), .Lanes({framing.output.lanes})
+  ) pack (
+    .clk_i(clk), .rst_i(rst), .data_i({net}), .valid_i({net}_valid), .last_i({net}_last),
+    .user_i({net}_user), .ready_o({net}_ready), .data_o(m_axis_tdata), .keep_o(m_axis_tkeep),
+    .valid_o(m_axis_tvalid), .last_o(m_axis_tlast), .user_o(m_axis_tuser),
+    .ready_i(m_axis_tready)
+  );
+"""
+    )
+
+
+def _control(name: str, words: Sequence[Register]) -> str:
+    if not words:
+        return ""
+    counters = (
+        "frames_in", "frames_out", "frames_wrong", "latency", "interval", "cycles", "input_waits",
+        "output_waits",
+    )  # fmt: skip
+    nets = ", ".join(counters)
+    outputs = ", ".join(f".{one}_o({one})" for one in counters)
+    lite = ", ".join(
+        f".{one}_{'i' if is_input else 'o'}({LITE_PREFIX}{one})"
+        for one, _, is_input in _LITE
+        if not one.endswith("prot")
+    )
+    high = ADDRESS_BITS - 1
+    return f"""
+  // Registers.
+  logic busy;
+  logic [31:0] {nets};
+  {name}_counters counters (
+    .clk_i(clk), .rst_i(rst), .clear_i(clear), .s_valid_i(taken_valid), .s_ready_i(taken_ready),
+    .s_last_i(s_axis_tlast), .m_valid_i(m_axis_tvalid), .m_ready_i(m_axis_tready),
+    .m_last_i(m_axis_tlast), .m_user_i(m_axis_tuser), .in_frame_o(in_frame), .busy_o(busy),
+    {outputs}
+  );
+
+  logic write, write_error, read_error;
+  logic [{high}:0] write_address, read_address;
+  logic [31:0] write_data, read_data;
+  logic [3:0] write_enable;
+  {name}_axil #(.AddressBits({ADDRESS_BITS})) axil (
+    .clk_i(clk), .rst_i(rst), {lite},
+    .write_o(write), .write_address_o(write_address), .write_data_o(write_data),
+    .write_enable_o(write_enable), .write_error_i(write_error), .read_address_o(read_address),
+    .read_data_i(read_data), .read_error_i(read_error)
+  );
+{decoder(words)}  assign run   = run_q[0];
+  assign clear = clear_set;
+"""
+
+
+def bench_instance(name: str, shell: Shell, framing: Framing) -> str:
+    """Return the instance `dut` of the top module on the ports of a bench, which are those of a
+    network without a shell; what a bench has not is tied.
+    """
+    clock, reset = clock_and_reset(shell)
+    own = {clock: "clk", reset: "!rst" if shell.ports == "vivado" else "rst"}
+    parts = []
+    for port in ports(shell, framing):
+        if port.name.startswith(LITE_PREFIX):
+            own[port.name] = "'0" if port.is_input else ""
+        elif port.name == "m_axis_tkeep":
+            own[port.name] = ""
+        parts.append(f".{port.name}({own.get(port.name, port.name)})")
+    lines = ",\n".join(f"    {part}" for part in parts)
+    return f"  {name} dut (\n{lines}\n  );\n"
