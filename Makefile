@@ -76,6 +76,24 @@ setup-tensorflow: $(TF_VENV)/.installed ## the environment of test-tensorflow
 test-tensorflow: setup $(TF_VENV)/.installed ## front ends that need TensorFlow, in its own environment
 	$(TF_VENV)/bin/python -m pytest -q -n 2 --dist loadfile test/tensorflow
 
+TORCH_VENV := build/torch-venv
+
+# PyTorch with what it wants, on top of .venv's packages: gigabytes, so that what a broken
+# installation left is gone on with, and without hashes.
+$(TORCH_VENV)/.installed: requirements/torch.in $(VENV)/.installed
+	@test -x $(TORCH_VENV)/bin/python || $(BIN)/python -m venv --without-pip $(TORCH_VENV)
+	@folder=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	  echo "import site; site.addsitedir('$$folder')" \
+	  > "$$($(TORCH_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/main.pth"
+	@echo "installing PyTorch into $(TORCH_VENV)"
+	@$(BIN)/python -m pip --python $(TORCH_VENV)/bin/python install --quiet --no-compile \
+	  --disable-pip-version-check -r requirements/torch.in
+	@touch $@
+
+.PHONY: test-torch
+test-torch: setup $(TORCH_VENV)/.installed ## networks of PyTorch against PyTorch, in its own environment
+	$(TORCH_VENV)/bin/python -m pytest -q -n 2 --dist loadfile test/torch
+
 .PHONY: deep
 deep: setup ## checks that take long: 10 million vectors a core, wheel in a fresh environment
 	$(BIN)/python -m asnet_mlir.cores.checks.deep

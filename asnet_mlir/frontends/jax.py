@@ -14,9 +14,8 @@ from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
 from asnet_mlir.frontends.weights import as_weight, network_format, unique_name
 from asnet_mlir.network import Network
-from asnet_mlir.support.named_functions import import_function, is_reference
 
-__all__ = ["from_jax_function", "from_model_and_arguments", "from_module_function"]
+__all__ = ["from_jax_function"]
 
 
 def from_jax_function(
@@ -111,42 +110,3 @@ def from_jax_function(
             output_format=output_format,
         )
     )
-
-
-def from_module_function(reference: str) -> Network:
-    """Import `module:function` and make a network of what the function returns.
-
-    The function takes no arguments and returns `(fn, example_args)`; see `from_jax_function`.
-
-    Raises:
-      InputError: the module or function is missing or returns something else.
-    """
-    if not is_reference(reference):
-        raise InputError(f"unknown model '{reference}': name a function as module:function")
-    from asnet_mlir import dialects
-
-    # The module may import TensorFlow, after which MLIR could not be loaded.
-    dialects.load_first()
-    factory = import_function(reference)
-    with described(f"{reference}: can't be called"):
-        made = factory()
-    if not isinstance(made, tuple):
-        raise InputError(f"{reference}: must return (fn, example_args)")
-    return from_model_and_arguments(made, name=reference.partition(":")[2])
-
-
-def from_model_and_arguments(model: tuple[Any, ...], *, name: str | None = None) -> Network:
-    """Make a network of `(fn, example_args)`, where `fn` is a function of JAX or a `tf.function`.
-
-    Raises:
-      InputError: the tuple is something else; see `from_jax_function` and `from_tensorflow`.
-    """
-    if len(model) != 2 or not callable(model[0]) or not isinstance(model[1], tuple | list):
-        must = f"{name}: must return" if name else "give"
-        raise InputError(f"{must} (fn, example_args)")
-    function, arguments = model
-    if any(kind.__module__.startswith("tensorflow.") for kind in type(function).__mro__):
-        from asnet_mlir.frontends.tensorflow import from_tensorflow
-
-        return from_tensorflow(function, arguments, name=name)
-    return from_jax_function(function, arguments, name=name)

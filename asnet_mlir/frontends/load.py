@@ -18,14 +18,12 @@ _LONGEST_NAME = 1000
 _MODULE_SUFFIXES = (".mlir", ".mlirbc")
 _PICKLE = (
     "is a pickle, which runs code when it is loaded, and is never loaded; export the network "
-    "where it was trained: torch.onnx.export(model, example, 'net.onnx')"
+    "where it was trained: torch.export.save(torch.export.export(model, (x,)), 'net.pt2')"
 )
 _ARRAYS = "holds arrays without a network; "
 #: What to do with files that are no networks this program reads.
 _HINTS = {
     **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"), _PICKLE),
-    ".pt2": "is a program of torch.export; make an ONNX file of it, with PyTorch: "
-    "torch.onnx.export(torch.export.load(FILE), f='net.onnx')",
     ".pb": "is a part of TensorFlow's; give the folder of a SavedModel",
     ".json": "describes a network without weights; save both in one file (model.save('net.keras'))",
     ".safetensors": _ARRAYS + "give the model as module:function",
@@ -43,10 +41,11 @@ def load_model(model: Any, weights: str | Path | None = None) -> Network:
     """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
-      model: a built-in name, a `.keras`, `.h5`, `.tflite` or `.onnx` file, a SavedModel folder of
-        TensorFlow, a StableHLO `.mlir` or `.mlirbc` file, a `.mlir` file of the forms `approx` or
-        `bound`, `module:function` (see `from_module_function`), a Keras model, a `tf.function` or
-        `tf.Module`, `(fn, example_args)` for JAX, or a `Network` itself.
+      model: a built-in name, a `.keras`, `.h5`, `.tflite`, `.onnx` or `.pt2` file, a SavedModel
+        folder of TensorFlow, a StableHLO `.mlir` or `.mlirbc` file, a `.mlir` file of the forms
+        `approx` or `bound`, `module:function` (which returns one of what follows), a Keras model, a
+        `tf.function` or `tf.Module`, `(fn, example_args)` for JAX, `(module, example_args)` or an
+        `ExportedProgram` for PyTorch, or a `Network` itself.
       weights: an `.npz` file with the weights that a `.mlir` or `.mlirbc` file takes; by default
         `NAME.weights.npz` beside `NAME.mlir`.
 
@@ -89,37 +88,49 @@ def _load(model: Any, weights: str | Path | None) -> Network:
         from asnet_mlir.frontends.onnx import from_onnx_file
 
         return from_onnx_file(path)
-    if ":" in text:
-        from asnet_mlir.frontends.jax import from_module_function
+    if path.suffix == ".pt2":
+        from asnet_mlir.frontends.torch import from_torch_file
 
-        return from_module_function(text)
+        return from_torch_file(path)
+    if ":" in text:
+        from asnet_mlir.frontends.with_arguments import call_module_function
+
+        return _load_object(call_module_function(text), text)
     if path.suffix in _HINTS:
         raise InputError(f"{text}: {_HINTS[path.suffix]}")
     near = difflib.get_close_matches(text, builtin, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else f"; built in: {', '.join(builtin) or 'none'}"
     raise InputError(
-        f"unknown model '{text}'{hint} (or name a .keras, .h5, .tflite, .onnx, .mlir or .mlirbc "
-        "file, a SavedModel folder or module:function)"
+        f"unknown model '{text}'{hint} (or name a .keras, .h5, .tflite, .onnx, .pt2, .mlir or "
+        ".mlirbc file, a SavedModel folder or module:function)"
     )
 
 
-def _load_object(model: Any) -> Network:
+def _load_object(model: Any, reference: str | None = None) -> Network:
+    """Make a network of an object, which the function `reference` may have returned."""
+    name = reference.partition(":")[2] if reference else None
+    kind = type(model).__name__
     if isinstance(model, Network):
         return model
     if isinstance(model, tuple):
-        from asnet_mlir.frontends.jax import from_model_and_arguments
+        from asnet_mlir.frontends.with_arguments import from_model_and_arguments
 
-        return from_model_and_arguments(model)
+        return from_model_and_arguments(model, name=name)
     frameworks = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
     if "keras" in frameworks:
         from asnet_mlir.frontends.keras import from_keras_model
 
-        return from_keras_model(model)
+        return from_keras_model(model, name=name)
     if "tensorflow" in frameworks:
         from asnet_mlir.frontends.tensorflow import from_tensorflow
 
-        return from_tensorflow(model)
+        return from_tensorflow(model, name=name)
+    if "torch" in frameworks:
+        from asnet_mlir.frontends.torch import from_torch
+
+        return from_torch(model, name=name)
+    what = f"{reference}: must return" if reference else f"unknown model of type {kind}: give"
     raise InputError(
-        f"unknown model of type {type(model).__name__}: give a Keras model, a tf.function or "
-        "tf.Module, or (fn, example_args) for a function of JAX"
+        f"{what} (fn, example_args) for a function of JAX or a torch.nn.Module, a Keras model, a "
+        "tf.function or tf.Module, or an ExportedProgram of PyTorch"
     )

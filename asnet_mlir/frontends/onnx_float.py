@@ -12,8 +12,9 @@ import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.known_arrays import narrow
 from asnet_mlir.frontends.onnx_elementwise import ELEMENTWISE
-from asnet_mlir.frontends.onnx_graph import OnnxFunction, Translation, narrow
+from asnet_mlir.frontends.onnx_graph import OnnxFunction, Translation
 from asnet_mlir.frontends.onnx_recurrent import RECURRENT
 from asnet_mlir.frontends.onnx_shapes import SHAPES
 from asnet_mlir.frontends.onnx_windows import WINDOWS

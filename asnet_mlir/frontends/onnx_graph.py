@@ -17,11 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError, described
+from asnet_mlir.frontends.known_arrays import KnownArrays, narrow
 from asnet_mlir.frontends.onnx_file import sorted_nodes, tensor_array
 from asnet_mlir.frontends.onnx_node import OnnxNode, attributes_of, layer_name
 from asnet_mlir.frontends.onnx_tensors import Constant, Tensor
 
-__all__ = ["Known", "Node", "OnnxFunction", "Result", "Translation", "narrow"]
+__all__ = ["Known", "Node", "OnnxFunction", "Result", "Translation"]
 
 _OLDEST = 11
 _DOMAINS = ("", "ai.onnx")
@@ -38,18 +39,16 @@ class Node(OnnxNode):
     """A node with what its inputs are, for the functions that translate ops.
 
     Attributes:
-      outputs: names of what it gives, "" where nobody asks.
+      arrays: of the graph.
       version: of the operator set.
+      outputs: names of what it gives, "" where nobody asks.
       run: computes the graph that an attribute holds, given its inputs.
     """
 
-    function: OnnxFunction = field(kw_only=True)
+    arrays: KnownArrays = field(kw_only=True)
+    version: int = field(kw_only=True)
     outputs: Sequence[str] = field(kw_only=True)
     run: Callable[[Any, Sequence[Any]], list[Known]] = field(kw_only=True)
-
-    @property
-    def version(self) -> int:
-        return self.function.version
 
     def host(self, index: int) -> np.ndarray:
         """Return an input that must be known before the network runs."""
@@ -61,7 +60,7 @@ class Node(OnnxNode):
     def tensor(self, index: int) -> Tensor:
         """Return an input as a tensor."""
         found = self.input(index)
-        return found if isinstance(found, Tensor) else Tensor.plain(self.function.array(found))
+        return found if isinstance(found, Tensor) else Tensor.plain(self.arrays.array(found))
 
     def logical(self, index: int) -> Any:
         """Return an input as an array in ONNX's order."""
@@ -75,7 +74,7 @@ class Node(OnnxNode):
         """
         found = self.input(index)
         if isinstance(found, Constant):
-            return self.function.array(found, how, turn)
+            return self.arrays.array(found, how, turn)
         return turn(found.logical)
 
     def aligned(self, indices: Sequence[int] | None = None) -> tuple[list[Any], tuple[int, ...]]:
@@ -97,7 +96,7 @@ class Node(OnnxNode):
         arrays = []
         for known in chosen:
             if isinstance(known, Constant):
-                arrays.append(self.function.array(known, f"as {order}", widened))
+                arrays.append(self.arrays.array(known, f"as {order}", widened))
             elif len(known.order) == rank:
                 arrays.append(known.ordered(order))
             else:
@@ -139,13 +138,12 @@ class OnnxFunction:
         self.inputs = {value.name: _kind(name, value) for value in given}
         self.outputs = [value.name for value in graph.output]
         self._nodes = sorted_nodes(name, graph, {*self._constants, *self.inputs})
-        self.weights: dict[str, np.ndarray] = {}
-        self._keys: dict[tuple[str, str], str] = {}
-        self._arrays: Mapping[str, Any] | None = None
+        self._arrays = KnownArrays()
+        self.weights = self._arrays.weights
 
     def find_weights(self, shapes: Mapping[str, Sequence[int]]) -> None:
         """Run it without numbers, for inputs of such shapes, and keep which weights it takes."""
-        self._arrays = None
+        self._arrays.give(None)
         specifications = {
             name: jax.ShapeDtypeStruct(tuple(shapes[name]), narrow(dtype))
             for name, (dtype, _) in self.inputs.items()
@@ -155,35 +153,8 @@ class OnnxFunction:
 
     def __call__(self, inputs: Mapping[str, Any], weights: Sequence[Any]) -> list[Any]:
         """Return the outputs, in ONNX's order of dimensions."""
-        self._arrays = dict(zip(self.weights, weights, strict=True))
+        self._arrays.give(weights)
         return self._run(inputs)
-
-    def array(
-        self, constant: Constant, how: str = "", turn: Callable[[Any], Any] = lambda array: array
-    ) -> Any:
-        """Return what a constant is, turned, for an op: a weight, or a few numbers."""
-        value = turn(constant.value)
-        if value.dtype.kind == "O" or value.dtype.kind in "USc":
-            raise UnsupportedError(f"'{constant.name}' holds {value.dtype}")
-        needed = narrow(value.dtype)
-        if needed != value.dtype:
-            if needed.kind in "iu":
-                info = np.iinfo(needed)
-                value = np.clip(value, info.min, info.max)
-            value = value.astype(needed)
-        is_float = jnp.issubdtype(value.dtype, jnp.floating)
-        if not is_float or value.size < 2 or bool((value == value.flat[0]).all()):
-            return jnp.asarray(value)
-        key = (constant.name, how)
-        if key not in self._keys:
-            label = constant.name
-            if label in self.weights:
-                label = f"{label}_{sum(name == constant.name for name, _ in self._keys)}"
-            self._keys[key] = label
-            self.weights[label] = value
-        if self._arrays is None:
-            return jnp.asarray(value)
-        return self._arrays[self._keys[key]]
 
     def _run(self, inputs: Mapping[str, Any]) -> list[Any]:
         values: _Values = dict(self._constants)
@@ -194,7 +165,7 @@ class OnnxFunction:
             if output not in values:
                 raise InputError(f"{self.name}: no node gives the output '{output}'")
             known = values[output]
-            arrays.append(known.logical if isinstance(known, Tensor) else self.array(known))
+            arrays.append(known.logical if isinstance(known, Tensor) else self._arrays.array(known))
         return arrays
 
     def _initializers(self, graph: Any) -> _Values:
@@ -236,7 +207,7 @@ class OnnxFunction:
             raise UnsupportedError("gives random numbers")
         has_graph = any(a.HasField("g") or a.graphs for a in proto.attribute)
         constants = [known for known in inputs if not isinstance(known, Tensor)]
-        if not has_graph and len(constants) == len(inputs):
+        if not has_graph and len(constants) == len(inputs) and not _spreads_weights(proto, inputs):
             return self._evaluate(proto, constants)
         translate = self._translations.get(proto.op_type)
         if translate is None or proto.domain not in _DOMAINS:
@@ -252,7 +223,7 @@ class OnnxFunction:
 
         node = Node(
             proto.op_type, layer, inputs, attributes_of(proto),
-            function=self, outputs=list(proto.output), run=run,
+            arrays=self._arrays, version=self.version, outputs=list(proto.output), run=run,
         )  # fmt: skip
         with jax.named_scope(layer):
             result = translate(node)
@@ -287,6 +258,14 @@ class OnnxFunction:
             Constant(np.asarray(next(made)), name) if name else Constant(np.zeros(()), name)
             for name in proto.output
         ]
+
+
+def _spreads_weights(proto: Any, inputs: Sequence[Any]) -> bool:
+    """Whether a node repeats weights, over a batch mostly: computed, they would grow with it."""
+    if proto.op_type != "Expand" or not inputs or inputs[0] is None:
+        return False
+    value = inputs[0].value
+    return value.dtype.kind == "f" and value.size > 1
 
 
 def _known(part: Any, name: str) -> Known:
@@ -358,10 +337,3 @@ def _kind(name: str, value: Any) -> tuple[np.dtype[Any], list[int | None]]:
         ) from None
     sizes = [d.dim_value if d.HasField("dim_value") else None for d in kind.shape.dim]
     return dtype, [size if size is None or size > 0 else None for size in sizes]
-
-
-def narrow(dtype: Any) -> np.dtype[Any]:
-    """Return the type of numbers that a 64-bit type is computed in."""
-    return np.dtype({"int64": "int32", "uint64": "uint32", "float64": "float32"}.get(
-        np.dtype(dtype).name, dtype
-    ))  # fmt: skip
