@@ -12,6 +12,7 @@ import numpy as np
 from asnet_mlir.binding import Binding, with_facts
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.support.formats import F32, SUPPORTED_DTYPES, NumberFormat, format_of_array
+from asnet_mlir.support.parts import Parts
 
 __all__ = ["ApproxTexts", "Elsewhere", "Form", "Lowering", "Network", "Weight", "check_batch"]
 
@@ -160,6 +161,8 @@ class Network:
       binding: what the ops of a bound module are bound to.
       missing: ops of a bound module whose core's source is unknown: kind, layer, and the message
         for who does not bind them anew.
+      inputs, outputs: the tensors of which a sample's row holds several; None of one, which needs
+        no name.
     """
 
     name: str
@@ -172,6 +175,8 @@ class Network:
     missing: tuple[tuple[str, str, str], ...] = ()
     input_format: NumberFormat = F32
     output_format: NumberFormat = F32
+    inputs: Parts | None = None
+    outputs: Parts | None = None
 
     @property
     def fixed_batch(self) -> int | None:
@@ -197,10 +202,10 @@ class Network:
 
     def __repr__(self) -> str:
         shapes = " -> ".join(
-            f"{'' if format == F32 else format}{list(shape)}"
-            for format, shape in (
-                (self.input_format, self.input_shape),
-                (self.output_format, self.output_shape),
+            str(parts) if parts else f"{'' if format == F32 else format}{list(shape)}"
+            for format, shape, parts in (
+                (self.input_format, self.input_shape, self.inputs),
+                (self.output_format, self.output_shape, self.outputs),
             )
         )
         return f"Network({self.name!r}, {shapes}, {len(self.weights)} weights)"

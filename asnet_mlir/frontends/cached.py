@@ -27,6 +27,7 @@ from asnet_mlir.native.objects import native_key
 from asnet_mlir.network import Elsewhere, Form, Network, Weight
 from asnet_mlir.support.cache import cached_bytes, code_version, content_hash
 from asnet_mlir.support.formats import parse_format
+from asnet_mlir.support.parts import Parts
 
 __all__ = ["cached_network", "file_key", "pack", "unpack"]
 
@@ -117,6 +118,8 @@ def pack(network: Network) -> bytes:
         "output_format": network.output_format.name,
         "input_shape": network.input_shape,
         "output_shape": network.output_shape,
+        "inputs": network.inputs and network.inputs.to_json(),
+        "outputs": network.outputs and network.outputs.to_json(),
         "fixed_batch": network.fixed_batch,
         "computes": network.lowering.computes,
         "weights": [place(weight) for weight in network.weights],
@@ -161,6 +164,8 @@ def unpack(
             ),
             input_format=parse_format(header["input_format"]),
             output_format=parse_format(header["output_format"]),
+            inputs=header["inputs"] and Parts.of_json(header["inputs"]),
+            outputs=header["outputs"] and Parts.of_json(header["outputs"]),
         )
 
     whole = network(header["weights"], "linalg")

@@ -13,11 +13,13 @@ from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, constants_to_arguments, main_of
 from asnet_mlir.frontends.empty import remove_empty_tensors
 from asnet_mlir.frontends.locations import named_text, shorten_locations
+from asnet_mlir.frontends.packing import pack_main
 from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_sizes
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 from asnet_mlir.frontends.xla import run_by_xla
 from asnet_mlir.network import Elsewhere, Form, Weight, check_batch
 from asnet_mlir.support.formats import NumberFormat, format_of_element
+from asnet_mlir.support.parts import Parts
 
 __all__ = ["LoweredModule", "check_samples", "lower_module"]
 
@@ -37,14 +39,21 @@ class LoweredModule:
     Attributes:
       constants: the weights that were constants; the last arguments of `@main`.
       stablehlo: its text, with the names in locations; arguments carry `approx.weight`.
+      inputs, outputs: of which rows it takes and gives, see `Network`.
     """
 
     def __init__(
-        self, module: Any, weights: Sequence[Weight], constants: tuple[Weight, ...]
+        self,
+        module: Any,
+        weights: Sequence[Weight],
+        constants: tuple[Weight, ...],
+        inputs: Parts | None = None,
+        outputs: Parts | None = None,
     ) -> None:
         self._module = module
         self._weights = (*weights, *constants)
         self.constants = constants
+        self.inputs, self.outputs = inputs, outputs
         self.stablehlo = named_text(module)
 
     @cached_property
@@ -126,18 +135,25 @@ class Traced:
 
 
 def lower_module(
-    module: Any, weights: Sequence[Weight], *, known: Sequence[Weight] | None = None
+    module: Any,
+    weights: Sequence[Weight],
+    *,
+    known: Sequence[Weight] | None = None,
+    inputs: Parts | None = None,
+    outputs: Parts | None = None,
 ) -> LoweredModule:
     """Prepare a jaxlib MLIR module of StableHLO whose `@main` takes the input and `weights`.
 
     Args:
       module: is not changed.
       known: see `constants_to_arguments`.
+      inputs, outputs: what `@main` takes and returns several of, which become rows.
     """
     from jaxlib.mlir import ir
 
     with module.context:
         copy = module.operation.clone()
+        pack_main(copy, inputs, outputs)
         run_passes(copy, INLINE)
         remove_empty_tensors(copy)
         shorten_locations(copy)
@@ -152,7 +168,7 @@ def lower_module(
                 own[WEIGHT_ATTRIBUTE] = ir.StringAttr.get(names[index - 1])
             attributes.append(ir.DictAttr.get(own))
         main.attributes["arg_attrs"] = ir.ArrayAttr.get(attributes)
-        return LoweredModule(copy, weights, tuple(constants))
+        return LoweredModule(copy, weights, tuple(constants), inputs, outputs)
 
 
 def check_samples(name: str, one: LoweredModule, make: Callable[[int], LoweredModule]) -> None:
@@ -187,17 +203,33 @@ def _compute_the_same(name: str, one: LoweredModule, other: LoweredModule) -> bo
     rng = np.random.default_rng(0)
     shape, input_format = other.input_shape, other.input_format
     for scale in _SCALES:
-        x = _random_input(rng, shape, input_format, scale)
-        together = other.run(name, x).astype(np.float64)
-        alone = np.concatenate([one.run(name, sample[None]) for sample in x]).astype(np.float64)
-        size = np.abs(alone[np.isfinite(alone)]).max(initial=0.0)
-        with np.errstate(invalid="ignore"):
-            near = np.abs(together - alone) <= _TOLERANCE * size
-        same = near | (together == alone) | (np.isnan(together) & np.isnan(alone))
-        # Sums of another order may end on the other side of a step.
-        if same.mean() < _SHARE:
+        if other.inputs is not None:
+            x = other.inputs.pack(
+                {
+                    part.name: _random_input(rng, (shape[0], *part.shape), part.format, scale)
+                    for part in other.inputs
+                }
+            )
+        else:
+            x = _random_input(rng, shape, input_format, scale)
+        together = other.run(name, x)
+        alone = np.concatenate([one.run(name, sample[None]) for sample in x])
+        split = other.outputs.unpack if other.outputs is not None else lambda rows: {"": rows}
+        pairs = zip(split(together).values(), split(alone).values(), strict=True)
+        if not all(_are_near(*pair) for pair in pairs):
             return False
     return True
+
+
+def _are_near(together: np.ndarray, alone: np.ndarray) -> bool:
+    """Return whether outputs are the same but for the order of sums."""
+    together, alone = together.astype(np.float64), alone.astype(np.float64)
+    size = np.abs(alone[np.isfinite(alone)]).max(initial=0.0)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(together - alone) <= _TOLERANCE * size
+    same = near | (together == alone) | (np.isnan(together) & np.isnan(alone))
+    # Sums of another order may end on the other side of a step.
+    return bool(same.mean() >= _SHARE)
 
 
 def _random_input(

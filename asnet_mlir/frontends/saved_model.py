@@ -56,7 +56,8 @@ def load_saved_model(path: Path) -> Network:
 
     from asnet_mlir.frontends.tensorflow import (
         from_tensorflow_function,
-        input_kind,
+        inputs_and_call,
+        signature_of,
         variable_name,
     )
 
@@ -69,18 +70,18 @@ def load_saved_model(path: Path) -> Network:
         ) from None
     function = _function(path, loaded)
     try:
-        kind = input_kind(str(path), function)
+        inputs, own = inputs_and_call(str(path), function, signature_of(str(path), function))
 
-        def call(batch: Any) -> Any:
+        def call(*batches: Any) -> Any:
             # Functions hold their variables weakly: what was loaded must live as long as they.
             assert loaded is not None
-            return function(batch)
+            return own(*batches)
 
         variables = [(variable_name(v), v) for v in function.variables]
         scopes = {part for name, _ in variables for part in name.split("/")[:-1]}
         return from_tensorflow_function(
             call,
-            kind,
+            inputs,
             name=str(path),
             variables=variables,
             root=None,  # a model that Keras exported is in a scope of its own
