@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from asnet_mlir.binding import Binding, with_facts
+from asnet_mlir.data import Edges
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.support.formats import F32, SUPPORTED_DTYPES, NumberFormat, format_of_array
 from asnet_mlir.support.parts import Parts
@@ -182,6 +183,11 @@ class Network:
     def fixed_batch(self) -> int | None:
         """The only batch size that it can be lowered for, or None for any."""
         return self.lowering.fixed_batch
+
+    @property
+    def edges(self) -> Edges:
+        """What data for it look like."""
+        return Edges(self.input_shape, self.input_format, self.inputs, self.outputs)
 
     @property
     def is_approx(self) -> bool:

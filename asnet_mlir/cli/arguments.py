@@ -40,11 +40,13 @@ MODEL = (
 )
 DATA = (
     "mnist:test, svhn_synthetic:test, svhn:FOLDER, fashion_mnist:test or cifar10:FOLDER (or "
-    ":train; :N takes the first N samples), or FILE.npz with the array x, and y with labels"
+    ":train; :N takes the first N samples), or FILE.npz with the array x, and y with labels; for a "
+    "network of several inputs or outputs, arrays by their names, and y_OUTPUT"
 )
 METRIC = (
     "accuracy, top5 (topK), f1, auc, iou, mse, mae, psnr, snr, kl, or module:function; with :exact "
-    "beside the exact network's outputs; by default what data and output ask for"
+    "beside the exact network's outputs; by default what data and output ask for; OUTPUT=accuracy "
+    "says which of several outputs is judged"
 )
 STRATEGY = (
     "force how cores are computed, with equal bits: lifted, rows or models (sums of products of "

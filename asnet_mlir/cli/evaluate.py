@@ -37,7 +37,9 @@ def add(verbs: Verbs) -> None:
         compensation_arguments(),
     )
     command.add_argument("--data", required=True, metavar="DATA", help=DATA)
-    command.add_argument("--metric", metavar="M", help=METRIC)
+    command.add_argument(
+        "--metric", nargs="+", metavar="[OUTPUT=]M", help=f"{METRIC}; of each output, if you like"
+    )
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
     command.add_argument("--strategy", metavar="S", help=STRATEGY)
 
@@ -71,5 +73,9 @@ def run(options: Any) -> None:
         f"{metric.name} {figure}{beside} on {result.samples} samples in {result.seconds:.3f} s "
         f"(compiled in {result.compile_seconds:.2f} s), binding: {result.binding.label}"
     )
-    if result.binding.rules:
+    if not result.outputs and result.binding.rules:
         print(result.difference)
+    for one in result.outputs:
+        against = " against the exact network's" if one.metric.against_exact else ""
+        text = f"{one.output}: {one.metric.name} {one.metric.show(one.value)}{against}"
+        print(f"{text}; {one.difference}" if result.binding.rules else text)

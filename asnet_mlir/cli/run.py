@@ -49,7 +49,8 @@ def add(verbs: Verbs) -> None:
         required=True,
         metavar="FILE.npz",
         help="gets the arrays 'outputs' (codes where the network computes on integers), 'labels' "
-        "where the data has them, and with --layers 'layer/NAME'",
+        "where the data has them, and with --layers 'layer/NAME'; of several outputs an array for "
+        "each, by its name, and 'labels/NAME'",
     )
 
 
@@ -69,9 +70,13 @@ def run(options: Any) -> None:
         threads=options.threads,
         strategy=options.strategy,
     )
-    arrays = {"outputs": result.outputs}
+    arrays = result.named
     if result.labels is not None:
-        arrays["labels"] = result.labels
+        fields = result.labels.dtype.names
+        labels = {"labels": result.labels}
+        if fields is not None:
+            labels = {f"labels/{name}": result.labels[name] for name in fields}
+        arrays |= labels
     arrays |= {f"layer/{name}": value for name, value in result.layers.items()}
     write_arrays(path, arrays)
     if options.json:

@@ -3,5 +3,6 @@
 
 from asnet_mlir.data.dataset import Dataset, Samples
 from asnet_mlir.data.datasets import load_data, load_samples
+from asnet_mlir.data.named_arrays import Edges, load_named
 
-__all__ = ["Dataset", "Samples", "load_data", "load_samples"]
+__all__ = ["Dataset", "Edges", "Samples", "load_data", "load_named", "load_samples"]

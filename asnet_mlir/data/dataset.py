@@ -11,7 +11,7 @@ import numpy as np
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import F32, NumberFormat, format_of_array
 
-__all__ = ["Dataset", "Samples"]
+__all__ = ["Dataset", "Samples", "checked_targets"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ class Dataset:
       name, x, format: see `Samples`.
       y: [n, ...], a target for each sample, or None: int64 for integers (class indices, or numbers)
         and booleans, float32 or float64 for other numbers; none is NaN.  What they mean to an
-        output, a metric says.
+        output, a metric says.  Of a network of several outputs, it has a field (of numpy's
+        structured arrays) for each output that has targets, by its name; one that is called `y`
+        is of the output that the metric names.
 
     Raises:
       InputError: the arrays are not as described; the message names the first bad sample.
@@ -116,7 +118,12 @@ class Dataset:
         x = Samples(self.name, self.x, self.format).x
         object.__setattr__(self, "x", x)
         if self.y is not None:
-            object.__setattr__(self, "y", _checked_targets(self.name, np.asarray(self.y), len(x)))
+            y = np.asarray(self.y)
+            for field in y.dtype.names or ():
+                checked_targets(self.name, y[field], len(x), field)
+            if y.dtype.names is None:
+                y = checked_targets(self.name, y, len(x))
+            object.__setattr__(self, "y", y)
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, {len(self)} samples of {_text(self.x.shape[1:])})"
@@ -165,12 +172,16 @@ class Dataset:
         self.samples.require_numbers()
 
 
-def _checked_targets(name: str, y: np.ndarray, samples: int) -> np.ndarray:
-    """Return targets in a dtype of `Dataset.y`, C order."""
+def checked_targets(name: str, y: np.ndarray, samples: int, label: str = "y") -> np.ndarray:
+    """Return targets in a dtype of `Dataset.y`, C order.
+
+    Args:
+      label: what they are called, for messages.
+    """
     if y.dtype.kind not in "biuf" or y.shape[:1] != (samples,):
         raise InputError(
-            f"{name}: 'y' must be {samples} class indices or targets, one a sample, got {y.dtype} "
-            f"of shape {y.shape}"
+            f"{name}: '{label}' must be {samples} class indices or targets, one a sample, got "
+            f"{y.dtype} of shape {y.shape}"
         )
     if y.dtype.kind == "f":
         y = y.astype(np.float32 if y.itemsize <= 4 else np.float64, copy=False)

@@ -40,7 +40,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import F32, NumberFormat, parse_format
 from asnet_mlir.support.resources import data_directory
 
-__all__ = ["data_file", "load_data", "load_samples"]
+__all__ = ["checked_range", "data_file", "first_of", "load_data", "load_samples", "npz_file"]
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -90,18 +90,20 @@ def load_data(
     name = str(name)
     if part := split_range(name):
         whole = load_data(part[0], format)
-        begin, end = _checked_range(name, len(whole), part)
+        begin, end = checked_range(name, len(whole), part)
         targets = None if whole.y is None else whole.y[begin:end]
         return Dataset(name, whole.x[begin:end], targets, format)
-    file = _npz_file(name)
+    file = npz_file(name)
     if file is not None:
         path, limit = file
         x, targets = read_arrays(path, format)
         if targets is None:
-            (x,) = _first(name, (x,), limit)
+            (x,) = first_of(name, (x,), limit)
             return Dataset(name, x, None, format)
         data = Dataset(name, x, targets, format)  # which has one for each sample
-        return data if limit is None else Dataset(name, *_first(name, (x, targets), limit), format)
+        return (
+            data if limit is None else Dataset(name, *first_of(name, (x, targets), limit), format)
+        )
     kind, _, rest = name.partition(":")
     if kind not in _READERS:
         raise InputError(
@@ -134,7 +136,8 @@ def load_samples(
     return loaded.samples, loaded.y
 
 
-def _checked_range(name: str, samples: int, part: tuple[str, int, int | None]) -> tuple[int, int]:
+def checked_range(name: str, samples: int, part: tuple[str, int, int | None]) -> tuple[int, int]:
+    """Return the range `part` of a name, if the samples have it."""
     begin, end = part[1], samples if part[2] is None else part[2]
     if not begin < end <= samples:
         raise InputError(
@@ -147,17 +150,17 @@ def _checked_range(name: str, samples: int, part: tuple[str, int, int | None]) -
 def data_file(name: str) -> Path | None:
     """Return the `.npz` file that a data set is, or None where it is another one."""
     part = split_range(name)
-    file = _npz_file(part[0] if part else name)
+    file = npz_file(part[0] if part else name)
     return file[0] if file else None
 
 
-def _npz_file(name: str) -> tuple[Path, str | None] | None:
+def npz_file(name: str) -> tuple[Path, str | None] | None:
     """Split `FILE.npz[:N]`; None where the name is of another kind."""
     match = re.fullmatch(r"(.+\.npz)(?::([^:]*))?", name, re.DOTALL)
     return (Path(match[1]), match[2]) if match else None
 
 
-def _first[Group: tuple[np.ndarray, ...]](name: str, arrays: Group, limit: str | None) -> Group:
+def first_of[Group: tuple[np.ndarray, ...]](name: str, arrays: Group, limit: str | None) -> Group:
     """Return the first `limit` (None: all) rows of samples and labels."""
     if limit is None:
         return arrays
@@ -183,7 +186,7 @@ def _idx_data(
     part, limit = _part(name, match[2] if match else rest, title)
     read = partial(_idx_of, Path(match[1]), hint) if match else own
     images, labels = map(read, _IDX_FILES[part])
-    return _first(name, labelled_images(images, labels, name), limit)
+    return first_of(name, labelled_images(images, labels, name), limit)
 
 
 def _idx_of(folder: Path, hint: str, file: str) -> np.ndarray:
@@ -210,7 +213,7 @@ def _shipped_idx(name: str) -> np.ndarray:
 
 def _svhn_synthetic(name: str, rest: str) -> Arrays:
     part, limit = _part(name, rest, "synthetic SVHN")
-    return _first(name, synthetic_svhn(part), limit)
+    return first_of(name, synthetic_svhn(part), limit)
 
 
 def _svhn(name: str, rest: str) -> Arrays:
@@ -221,7 +224,7 @@ def _svhn(name: str, rest: str) -> Arrays:
             "svhn_synthetic:test for the synthetic stand-in"
         )
     folder, part, limit = match.groups()
-    return _first(name, load_svhn(Path(folder), part or "test"), limit)
+    return first_of(name, load_svhn(Path(folder), part or "test"), limit)
 
 
 def _cifar10(name: str, rest: str) -> Arrays:
@@ -229,7 +232,7 @@ def _cifar10(name: str, rest: str) -> Arrays:
     if match is None:
         raise InputError(f"{name}: names no folder; write cifar10:FOLDER[:test|train][:N]")
     folder, part, limit = match.groups()
-    return _first(name, load_cifar10(Path(folder), part or "test"), limit)
+    return first_of(name, load_cifar10(Path(folder), part or "test"), limit)
 
 
 def _fashion_mnist(name: str, rest: str) -> Arrays:

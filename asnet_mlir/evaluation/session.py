@@ -135,7 +135,7 @@ class Session:
 
     def difference(self, outputs: np.ndarray) -> Difference:
         """Return how outputs of all samples differ from the exact network's."""
-        return Difference.of(outputs, self.exact)
+        return self.judge.difference(outputs, self.exact)
 
     def _keys(self, stages: Iterable[Compiled], weights: Weights) -> dict[int, str]:
         """Return a hash of what decides each value, by number."""

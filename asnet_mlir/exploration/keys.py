@@ -46,7 +46,10 @@ def dataset_key(dataset: Dataset) -> str:
     if y is None:
         return content_hash(str(x.shape), x.tobytes())
     # Class indices had no more than their bytes, before there were other targets.
-    kind = () if y.ndim == 1 and y.dtype.kind == "i" else (str(y.shape), y.dtype.name)
+    is_indices = y.ndim == 1 and y.dtype.kind == "i"
+    kind = (
+        () if is_indices else (str(y.shape), str(y.dtype.descr if y.dtype.names else y.dtype.name))
+    )
     return content_hash(str(x.shape), x.tobytes(), np.ascontiguousarray(y).tobytes(), *kind)
 
 

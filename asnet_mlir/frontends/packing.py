@@ -15,6 +15,10 @@ from asnet_mlir.support.parts import Part, Parts
 __all__ = ["pack_main", "parts_of"]
 
 
+#: The layer that makes a row of all outputs.
+_ROW = "all outputs"
+
+
 def parts_of(
     network: str, what: str, named: Sequence[tuple[str, Sequence[int], Any]], batch: int
 ) -> Parts | None:
@@ -79,7 +83,8 @@ def pack_main(module: Any, inputs: Parts | None, outputs: Parts | None) -> None:
         main.operation.erase()
         if outputs:
             last = _returned(body)
-            with ir.InsertionPoint(last):
+            # A layer of its own, so that no other one's output is the row.
+            with ir.InsertionPoint(last), ir.Location.name(f"{_ROW}/concatenate"):
                 ir.Operation.create(
                     "func.return", operands=[_packed(outputs, list(last.operands), result)]
                 )

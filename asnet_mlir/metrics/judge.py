@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +14,13 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.metrics.metric import Metric, Output
 from asnet_mlir.metrics.named import default_metric, metric_named
 from asnet_mlir.metrics.number_metrics import decibels, errors
+from asnet_mlir.metrics.output_metric import OutputMetric
+from asnet_mlir.support.parts import Parts
 
-__all__ = ["Difference", "Judge", "finite", "make_judge"]
+__all__ = ["Difference", "Judge", "finite", "make_judge", "make_judges", "only_judged"]
+
+#: Targets that do not say of which output.
+_LABELS = "y"
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,14 @@ class Judge:
         """Tells it from every judge that may give other figures on the same targets."""
         return self.metric.key
 
+    def judged(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the output that the metric is of, where the network has several."""
+        return self.metric.take(outputs) if isinstance(self.metric, OutputMetric) else outputs
+
+    def difference(self, outputs: np.ndarray, exact: np.ndarray) -> Difference:
+        """Return how what is judged differs from the exact network's."""
+        return Difference.of(self.judged(outputs), self.judged(exact))
+
     def resolved(self, exact: np.ndarray) -> Judge:
         """Return the judge that knows the exact network's outputs of all samples, in order."""
         metric = self.metric.resolved(exact)
@@ -113,6 +127,11 @@ def make_judge(
     """
     if isinstance(metric, str):
         metric = metric_named(metric)
+    if isinstance(metric, OutputMetric):
+        raise InputError(
+            f"metric '{metric.output}={metric.name}': the network has one output; give "
+            f"--metric {metric.name}"
+        )
     try:
         metric = metric or default_metric(targets, output)
         if targets is None or metric.against_exact:
@@ -121,6 +140,84 @@ def make_judge(
         return Judge(*metric.prepared(targets, output))
     except InputError as error:
         raise InputError(f"{data}: {error}") from None
+
+
+def make_judges(
+    metrics: Sequence[str | Metric], targets: np.ndarray | None, outputs: Parts, data: str
+) -> list[Judge]:
+    """Return what judges each of several outputs, the one that the figure is of first.
+
+    That is the output of the first metric, else the first that has targets.
+
+    Args:
+      metrics: each of one output (`OUTPUT=METRIC`); one that names none is of the only output that
+        has targets.  The others are judged as `default_metric` says.
+      targets: a field for each output that has any (`Dataset.y`), an array where the data does not
+        say of which, or None.
+      data: its name, for messages.
+
+    Raises:
+      InputError: see `make_judge`; there is no such output, or it is named twice.
+    """
+    named = [metric_named(one) if isinstance(one, str) else one for one in metrics]
+    said = [one.output for one in named if isinstance(one, OutputMetric)]
+    for name in said:
+        outputs.part(name, "output")
+    by_output = _by_output(targets, said, outputs, data)
+    chosen: dict[str, Metric] = {}
+    for one in named:
+        if isinstance(one, OutputMetric):
+            name, metric = one.output, one.metric
+        else:
+            name, metric = only_judged(by_output, outputs, data), one
+        if name in chosen:
+            raise InputError(f"{data}: output '{name}' has two metrics; give one")
+        chosen[name] = metric
+    order = [*chosen, *by_output, *outputs.names]
+    judges = []
+    for name in dict.fromkeys(order):
+        part, own = outputs.part(name, "output"), by_output.get(name)
+        kind = Output(part.shape, part.format)
+        judge = make_judge(chosen.get(name), own, kind, f"{data}, output '{name}'")
+        of = OutputMetric(judge.metric.against_exact, judge.metric, name, outputs)
+        judges.append(Judge(of, judge.targets))
+    return judges
+
+
+def _by_output(
+    targets: np.ndarray | None, said: Sequence[str], outputs: Parts, data: str
+) -> dict[str, np.ndarray]:
+    """Return the targets of each output that has any."""
+    if targets is None:
+        return {}
+    if targets.dtype.names is None:
+        found = {_LABELS: targets}
+    else:
+        found = {name: np.ascontiguousarray(targets[name]) for name in targets.dtype.names}
+    if _LABELS in found and _LABELS not in outputs.names:
+        if not said or said[0] in found:
+            raise InputError(
+                f"{data}: 'y' does not say of which output; call it "
+                f"{', '.join(f'y_{name}' for name in outputs.names)}, or say the output: "
+                f"--metric {outputs.names[0]}=METRIC"
+            )
+        found[said[0]] = found.pop(_LABELS)
+    return {name: found[name] for name in outputs.names if name in found}
+
+
+def only_judged(by_output: Collection[str], outputs: Parts, data: str) -> str:
+    """Return the only output that has targets.
+
+    Raises:
+      InputError: several have any, or none.
+    """
+    if len(by_output) == 1:
+        return next(iter(by_output))
+    what = f"targets of {', '.join(sorted(by_output))}" if by_output else "no targets"
+    raise InputError(
+        f"{data}: has {what}, the network has the outputs {', '.join(outputs.names)}; say which "
+        f"one is judged: --metric {outputs.names[0]}=METRIC"
+    )
 
 
 def finite(value: float) -> float | None:

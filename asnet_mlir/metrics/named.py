@@ -19,6 +19,7 @@ from asnet_mlir.metrics.number_metrics import (
     PeakSignalToNoise,
     SignalToNoise,
 )
+from asnet_mlir.metrics.output_metric import OutputMetric
 from asnet_mlir.metrics.own_metric import own_metric
 from asnet_mlir.support.named_functions import is_reference
 
@@ -55,11 +56,16 @@ def is_metric_name(name: str) -> bool:
 def metric_named(text: str) -> Metric:
     """Return the metric that `NAME[:exact][:threshold=T][:peak=P]` or `module:function` names.
 
-    With `:exact`, targets are the exact network's outputs.
+    With `:exact`, targets are the exact network's outputs.  `OUTPUT=` before it says which output
+    of several it is of.
 
     Raises:
       InputError: there is no such metric or option; of a module and its function.
     """
+    output, is_of_output, rest = text.partition("=")
+    if is_of_output and not is_metric_name(text.partition(":")[0]):
+        inner = metric_named(rest)
+        return OutputMetric(inner.against_exact, inner, output)
     name, *options = text.split(":")
     metric = _NAMED.get(name)
     if (match := _TOP.fullmatch(name)) is not None:

@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of several inputs and outputs, through every verb."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import asnet_mlir
+from asnet_mlir.cli.main import main
+from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.evaluation import Evaluator
+from asnet_mlir.frontends.keras import import_keras
+from asnet_mlir.metrics import metric_named
+from asnet_mlir.support.formats import parse_format
+from asnet_mlir.support.parts import Part, Parts
+
+RNG = np.random.default_rng(0)
+TRUNK = (0.3 * RNG.standard_normal((6, 5))).astype(np.float32)
+HEAD = (0.3 * RNG.standard_normal((10, 3))).astype(np.float32)
+TABLE = RNG.standard_normal((11, 5)).astype(np.float32)
+
+
+def siamese(x: Any, trunk: Any, head: Any) -> Any:
+    import jax
+    import jax.numpy as jnp
+
+    def shared(image: Any) -> Any:
+        with jax.named_scope("trunk"):
+            return jax.nn.relu(image.reshape(-1, 6) @ trunk)
+
+    both = jnp.concatenate([shared(x["left"]), shared(x["right"])], 1)
+    with jax.named_scope("head"):
+        return both @ head
+
+
+def stacked_siamese(x: Any, trunk: Any) -> Any:
+    """Both inputs go through the trunk as one batch of twice the size."""
+    import jax.numpy as jnp
+
+    both = jnp.concatenate([x["left"].reshape(-1, 6), x["right"]], 0) @ trunk
+    return jnp.abs(jnp.subtract(*jnp.split(both, 2)))
+
+
+def heads(x: Any, trunk: Any) -> Any:
+    import jax
+
+    with jax.named_scope("trunk"):
+        hidden = jax.nn.relu(x @ trunk)
+    return {"class": jax.nn.softmax(hidden @ HEAD[:5]), "size": hidden.sum(-1), "own": (x, hidden)}
+
+
+def tokens(x: Any, trunk: Any) -> Any:
+    import jax.numpy as jnp
+
+    rows = jnp.take(jnp.asarray(TABLE), jnp.clip(x["ids"], 0, 10), axis=0).sum(1)
+    return rows + x["dense"] @ trunk, x["ids"] + 1
+
+
+def narrow(x: Any) -> Any:
+    import jax.numpy as jnp
+
+    return x[0].astype(jnp.float32).sum(1, keepdims=True) + x[1].astype(jnp.float32) + x[2], x[0]
+
+
+def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
+    return np.zeros((2, *shape), dtype)
+
+
+PAIR = {"left": zeros((2, 3)), "right": zeros((6,))}
+MODELS = {
+    "siamese": (siamese, (PAIR, TRUNK, HEAD)),
+    "stacked": (stacked_siamese, (PAIR, TRUNK)),
+    "heads": (heads, (zeros((6,)), TRUNK)),
+    "tokens": (tokens, ({"ids": zeros((4,), np.int32), "dense": zeros((6,))}, TRUNK)),
+    "narrow": (narrow, ((zeros((4,), np.uint8), zeros((3,), np.int8), zeros((1,))),)),
+}
+
+
+def samples(network: Any, count: int = 20, seed: int = 1) -> dict[str, np.ndarray]:
+    """Return arrays for each input: numbers, or integers of a narrow format or near 0."""
+    rng = np.random.default_rng(seed)
+    parts = network.inputs or [Part("x", network.input_shape, network.input_format)]
+    arrays = {}
+    for part in parts:
+        size = (count, *part.shape)
+        if part.format.is_float:
+            arrays[part.name] = rng.standard_normal(size).astype(part.format.dtype)
+        else:
+            low, high = part.format.range if part.format.width == 8 else (-3, 11)
+            arrays[part.name] = rng.integers(low, high, size).astype(part.format.dtype)
+    return arrays
+
+
+@pytest.fixture(scope="module")
+def keras_model() -> Any:
+    keras = import_keras()
+    keras.utils.set_random_seed(0)
+    dense, ids = keras.Input((4,), name="dense"), keras.Input((3,), name="ids", dtype="int32")
+    rows = keras.layers.Flatten()(keras.layers.Embedding(12, 4)(ids))
+    hidden = keras.layers.Dense(6, activation="relu", name="trunk")(
+        keras.layers.Concatenate()([dense, rows])
+    )
+    outputs = [
+        keras.layers.Dense(3, activation="softmax", name="class")(hidden),
+        keras.layers.Dense(1, name="size")(hidden),
+    ]
+    return keras.Model([dense, ids], outputs, name="twoheads")
+
+
+@pytest.fixture(scope="module")
+def keras_file(keras_model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("several") / "twoheads.keras"
+    keras_model.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(3)
+    path = tmp_path_factory.mktemp("several") / "data.npz"
+    np.savez(
+        path,
+        dense=rng.standard_normal((40, 4)),
+        ids=rng.integers(0, 12, (40, 3)),
+        y_class=rng.integers(0, 3, 40),
+        size=rng.standard_normal(40),
+    )
+    return path
+
+
+def test_rows_hold_the_bits_of_every_part() -> None:
+    kinds = [
+        ("f32", (2,)),
+        ("i8", ()),
+        ("u8", (2, 2)),
+        ("f16", (3,)),
+        ("bf16", (1,)),
+        ("u32", (2,)),
+    ]
+    groups = [kinds, [("i8", (3,)), ("u8", (2,))], [("f32", (1,)), ("f32", (2,))], kinds[3:5]]
+    carriers = ["i32", "i8", "f32", "i16"]
+    for group, carrier in zip(groups, carriers, strict=True):
+        parts = Parts(
+            tuple(Part(f"p{i}", shape, parse_format(f)) for i, (f, shape) in enumerate(group))
+        )
+        assert parts.format.name == carrier
+        given = {
+            part.name: np.frombuffer(
+                RNG.bytes(5 * part.size * part.format.storage_bytes), part.format.bits_dtype
+            )
+            .view(part.format.dtype)
+            .reshape(5, *part.shape)
+            for part in parts
+        }
+        rows = parts.pack(given)
+        assert rows.shape == (5, *parts.shape)
+        for name, array in parts.unpack(rows).items():
+            assert array.dtype == given[name].dtype
+            assert array.tobytes() == given[name].tobytes()
+        assert Parts.of_json(json.loads(json.dumps(parts.to_json()))) == parts
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_functions_of_pytrees(name: str) -> None:
+    network = asnet_mlir.load_model(MODELS[name])
+    arrays = samples(network)
+    x = network.inputs.pack(arrays) if network.inputs else arrays["x"]
+    got, wanted = Evaluator(network).outputs(x), network.reference(x)
+    pairs = [(got, wanted)]
+    if network.outputs is not None:
+        split = network.outputs.unpack(got), network.outputs.unpack(wanted)
+        pairs = list(zip(*(one.values() for one in split), strict=True))
+    for one, other in pairs:
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    for size in (1, 3):  # whatever is computed beside them
+        assert Evaluator(network).outputs(x[:size]).tobytes() == got[:size].tobytes()
+
+
+def test_names_are_the_sources(keras_model: Any, keras_file: Path) -> None:
+    assert asnet_mlir.load_model(MODELS["siamese"]).inputs.names == ("left", "right")
+    names = asnet_mlir.load_model(MODELS["heads"]).outputs.names
+    assert names == ("class", "own/0", "own/1", "size")
+    assert asnet_mlir.load_model(MODELS["tokens"]).outputs.names == ("output0", "output1")
+    for model in (keras_model, keras_file, keras_file):  # the last from the cache
+        network = asnet_mlir.load_model(model)
+        assert network.inputs.names == ("dense", "ids")
+        assert network.outputs.names == ("class", "size")
+        assert "class" in repr(network)
+
+
+def test_keras_computes_the_same(keras_model: Any, keras_file: Path) -> None:
+    network = asnet_mlir.load_model(keras_file)
+    arrays = samples(network)
+    arrays["ids"] = np.clip(arrays["ids"], 0, 11)
+    got = asnet_mlir.run(keras_file, arrays).named
+    wanted = keras_model.predict([arrays["dense"], arrays["ids"]], verbose=0)
+    np.testing.assert_allclose(got["class"], wanted[0], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(got["size"], wanted[1], rtol=1e-4, atol=1e-6)
+
+
+def test_a_subclassed_model_takes_a_dictionary() -> None:
+    keras = import_keras()
+
+    class Sum(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = keras.layers.Dense(3)
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x["left"]) - self.dense(x["right"])
+
+    model = Sum()
+    arrays = {"left": RNG.standard_normal((9, 4)), "right": RNG.standard_normal((9, 4))}
+    arrays = {name: value.astype(np.float32) for name, value in arrays.items()}
+    wanted = np.asarray(model(arrays))
+    np.testing.assert_allclose(asnet_mlir.run(model, arrays).outputs, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_each_output_has_its_figure(keras_file: Path, labelled: Path) -> None:
+    result = asnet_mlir.evaluate(keras_file, labelled, "mulf=fmul_trunc:P=16")
+    assert [one.output for one in result.outputs] == ["class", "size"]
+    assert [one.metric.name for one in result.outputs] == ["accuracy", "mse"]
+    assert result.accuracy == result.outputs[0].value
+    with np.load(labelled) as data:
+        arrays = dict(data)
+    named = asnet_mlir.run(keras_file, labelled, "mulf=fmul_trunc:P=16").named
+    right = named["class"].argmax(1) == arrays["y_class"]
+    assert result.value == right.mean()
+    error = named["size"][:, 0].astype(np.float64) - arrays["size"]
+    assert result.outputs[1].value == pytest.approx(np.square(error).mean(), rel=1e-6)
+    # The one that is named comes first; others may be named, too.
+    swapped = asnet_mlir.evaluate(keras_file, labelled, metric=["size=mae", "class=f1"])
+    assert [one.metric.name for one in swapped.outputs] == ["mae", "f1"]
+    assert swapped.value == swapped.outputs[0].value
+    assert list(swapped.to_json()["outputs"]) == ["size", "class"]
+
+
+def test_figures_without_labels(keras_file: Path, labelled: Path) -> None:
+    with np.load(labelled) as data:
+        arrays = {name: data[name] for name in ("dense", "ids")}
+    result = asnet_mlir.evaluate(keras_file, arrays, "mulf=fmul_trunc:P=18")
+    assert [one.metric.name for one in result.outputs] == ["snr", "snr"]
+    assert all(one.metric.against_exact and one.value > 20 for one in result.outputs)
+
+
+def test_pairs_and_ranges(keras_file: Path, labelled: Path) -> None:
+    with np.load(labelled) as data:
+        arrays = dict(data)
+    inputs = {name: arrays[name] for name in ("dense", "ids")}
+    whole = asnet_mlir.run(keras_file, (inputs, {"class": arrays["y_class"]}))
+    assert whole.labels.dtype.names == ("class",)
+    part = asnet_mlir.run(keras_file, f"{labelled}[3:7]")
+    assert part.outputs.tobytes() == whole.outputs[3:7].tobytes()
+    assert len(asnet_mlir.run(keras_file, f"{labelled}:5").outputs) == 5
+    alone = {**inputs, "y": arrays["y_class"]}
+    judged = asnet_mlir.evaluate(keras_file, alone, metric="class=accuracy")
+    assert judged.outputs[0].output == "class"
+
+
+def test_run_writes_an_array_for_each_output(
+    keras_file: Path, labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.npz"
+    assert (
+        main(["run", str(keras_file), "--data", f"{labelled}:6", "--layers", "-o", str(output)])
+        == 0
+    )
+    with np.load(output) as written:
+        assert written["class"].shape == (6, 3)
+        assert written["size"].shape == (6, 1)
+        assert written["layer/class"].shape == (6, 3)
+        assert written["labels/class"].dtype == np.int64
+    capsys.readouterr()
+    assert main(["evaluate", str(keras_file), "--data", str(labelled), "--metric", "size=mse"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("mse ")
+    assert "class: accuracy" in text
+
+
+BAD = {
+    "ids as id": (
+        lambda a: {"dense": a["dense"], "id": a["ids"]},
+        "lacks 'ids'; expected are dense",
+    ),
+    "a misspelt output": (lambda a: {**a, "y_clas": a["y_class"]}, "has no use for 'y_clas'"),
+    "fewer ids": (lambda a: {**a, "ids": a["ids"][:9]}, "'dense' has 40 samples, 'ids' has 9"),
+    "another shape": (lambda a: {**a, "ids": a["ids"][:, :2]}, "the network takes 3"),
+    "no integers": (lambda a: {**a, "ids": a["ids"] + 0.5}, "is no i32"),
+    "a NaN": (lambda a: {**a, "dense": a["dense"] * np.nan}, "holds a NaN"),
+    "fewer labels": (lambda a: {**a, "y_class": a["y_class"][:7]}, "'y_class' must be 40"),
+    "no such class": (lambda a: {**a, "y_class": a["y_class"] + 5}, "output 'class'"),
+    "targets of another shape": (lambda a: {**a, "size": np.zeros((40, 7))}, "output 'size'"),
+    "y of any": (
+        lambda a: {"dense": a["dense"], "ids": a["ids"], "y": a["y_class"]},
+        "'y' does not say of which output",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_wrong_data(what: str, keras_file: Path, labelled: Path) -> None:
+    change, message = BAD[what]
+    with np.load(labelled) as data:
+        arrays = dict(data)
+    with pytest.raises(InputError, match=message) as raised:
+        asnet_mlir.evaluate(keras_file, change(arrays))
+    assert "\n" not in str(raised.value)
+
+
+def test_wrong_metrics(keras_file: Path, labelled: Path) -> None:
+    def refused(message: str, *metrics: str, model: Any = keras_file, data: Any = labelled) -> None:
+        with pytest.raises(InputError, match=message):
+            asnet_mlir.evaluate(model, data, metric=list(metrics))
+
+    refused("there is no output 'box'; the outputs are class", "box=mse")
+    refused("'class' has two metrics", "class=accuracy", "class=f1")
+    refused("say which one is judged: --metric class=METRIC", "mse")
+    refused("unknown metric 'acuracy'; did you mean 'accuracy'", "class=acuracy")
+    refused("output 'size'", "size=top5")
+    one = MODELS["siamese"]
+    arrays = samples(asnet_mlir.load_model(one))
+    refused("has one output; give --metric mse", "out=mse", model=one, data=arrays)
+    with pytest.raises(InputError, match="has 2 inputs; give a FILE.npz"):
+        asnet_mlir.evaluate(keras_file, "mnist:test:10")
+    assert metric_named("psnr:peak=2").name == "psnr"
+    assert metric_named("a:0=psnr:peak=2").name == "psnr"
+
+
+def test_wrong_functions() -> None:
+    x = {"a": zeros((3,)), "b": zeros((3,))[:1]}
+    with pytest.raises(InputError, match="it is 2 in 'a' and 1 in 'b'"):
+        asnet_mlir.load_model((lambda x: x["a"] + x["b"], (x,)))
+    with pytest.raises(
+        InputError, match="the first dimension of output 'output1' must be the batch"
+    ):
+        asnet_mlir.load_model((lambda x: (x, x.sum(0)), (zeros((3,)),)))
+
+    def mixing(x: Any) -> Any:
+        return x["a"] - x["b"].mean(0), x["a"]
+
+    with pytest.raises(UnsupportedError, match="mixes the samples"):
+        asnet_mlir.load_model((mixing, ({"a": zeros((3,)), "b": zeros((3,))},)))
