@@ -12,7 +12,7 @@ import numpy as np
 from asnet_mlir.errors import InputError, described
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
-from asnet_mlir.frontends.packing import parts_of
+from asnet_mlir.frontends.part_rows import parts_of
 from asnet_mlir.frontends.weights import TensorKind, as_weight, network_format, unique_name
 from asnet_mlir.network import Network
 from asnet_mlir.support.parts import Parts

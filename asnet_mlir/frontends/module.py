@@ -13,7 +13,7 @@ from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, constants_to_arguments, main_of
 from asnet_mlir.frontends.empty import remove_empty_tensors
 from asnet_mlir.frontends.locations import named_text, shorten_locations
-from asnet_mlir.frontends.packing import pack_main
+from asnet_mlir.frontends.part_rows import pack_main
 from asnet_mlir.frontends.samples import SampleAnalysis, analyze_samples, check_sizes
 from asnet_mlir.frontends.stablehlo import INLINE, linalg_from_stablehlo, run_passes
 from asnet_mlir.frontends.xla import run_by_xla

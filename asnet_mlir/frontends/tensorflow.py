@@ -20,7 +20,7 @@ from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.frontends.locations import first_name, rename_locations
 from asnet_mlir.frontends.module import LoweredModule, Traced, check_samples, lower_module
-from asnet_mlir.frontends.packing import parts_of
+from asnet_mlir.frontends.part_rows import parts_of
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
 from asnet_mlir.frontends.weights import TensorKind, as_weight, network_format, unique_name
 from asnet_mlir.ir import walk
