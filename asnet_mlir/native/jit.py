@@ -16,7 +16,7 @@ from asnet_mlir.errors import AsnetError, InputError, ToolError
 from asnet_mlir.native.objects import LoadedObject, compile_object
 from asnet_mlir.support.formats import format_of_array
 
-__all__ = ["CompiledModule", "assert_default_rounding", "block_libraries"]
+__all__ = ["CompiledModule", "assert_default_rounding", "block_libraries", "library_paths"]
 
 
 def assert_default_rounding() -> None:
@@ -66,22 +66,50 @@ class CompiledModule:
           shapes: shapes of a function's arguments by its name; calls are checked against them.
           callbacks: functions of ctypes that the module declares, by name; kept alive with it.
         """
-        libraries = dict(block_libraries(module))
-        self._libraries = list(libraries.values())
-        self._names = {
+        names = {
             operation.attributes["sym_name"].value.removeprefix("_mlir_ciface_")
             for operation in module.body.operations
             if "sym_name" in operation.attributes
         }
+        paths = library_paths(module)
+        self._load(compile_object(module, opt_level), names, paths, shapes, callbacks)
+
+    @classmethod
+    def from_object(
+        cls,
+        code: bytes,
+        libraries: Mapping[str, str],
+        shapes: Mapping[str, Sequence[tuple[int, ...]]],
+    ) -> CompiledModule:
+        """Return the module of which `compile_object` made `code`.
+
+        Args:
+          libraries: what `library_paths` returned for it.
+          shapes: of the arguments of each function that may be called.
+        """
+        made = cls.__new__(cls)
+        made._load(code, set(shapes), libraries, shapes, None)
+        return made
+
+    def _load(
+        self,
+        code: bytes,
+        names: set[str],
+        libraries: Mapping[str, str],
+        shapes: Mapping[str, Sequence[tuple[int, ...]]] | None,
+        callbacks: Mapping[str, Any] | None,
+    ) -> None:
+        loaded = {name: ctypes.CDLL(path) for name, path in libraries.items()}
+        self._libraries = list(loaded.values())
+        self._names = names
         given = {
-            **{name: library.asnet_block for name, library in libraries.items()},
+            **{name: library.asnet_block for name, library in loaded.items()},
             **(callbacks or {}),
         }
         symbols = {
             name: ctypes.cast(function, ctypes.c_void_p).value or 0
             for name, function in given.items()
         }
-        code = compile_object(module, opt_level)
         self._loaded = LoadedObject(code, symbols, [*self._libraries, *given.values()])
         self._shapes = dict(shapes or {})
 
@@ -137,12 +165,19 @@ class CompiledModule:
         return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(self._loaded.address(f"asnet_{name}"))
 
 
+def library_paths(module: Any) -> dict[str, str]:
+    """Return the library that implements each `llvm.func` with the attribute `approx.library`."""
+    return {
+        operation.attributes["sym_name"].value: operation.attributes["approx.library"].value
+        for operation in module.body.operations
+        if "approx.library" in operation.attributes
+    }
+
+
 def block_libraries(module: Any) -> Iterator[tuple[str, ctypes.CDLL]]:
     """Load what `llvm.func`s with the attribute `approx.library` are implemented by, by name."""
-    for operation in module.body.operations:
-        if "approx.library" in operation.attributes:
-            library = ctypes.CDLL(operation.attributes["approx.library"].value)
-            yield operation.attributes["sym_name"].value, library
+    for name, path in library_paths(module).items():
+        yield name, ctypes.CDLL(path)
 
 
 _DESCRIPTORS: dict[int, type[ctypes.Structure]] = {}

@@ -21,7 +21,7 @@ from asnet_mlir.hardware.shell.options import PLAIN, Framing, Shell
 from asnet_mlir.hardware.shell.packaging import Package, component_xml, litex_module
 from asnet_mlir.hardware.shell.register_map import Register, table
 from asnet_mlir.hardware.shell.top import LITE_PREFIX, clock_and_reset, ports
-from asnet_mlir.reference import to_native
+from asnet_mlir.reference import StagedReference
 from asnet_mlir.support.formats import F32, NumberFormat
 
 __all__ = [
@@ -139,10 +139,10 @@ def software_words(
       output_shape, output_format: of a sample.
       progress: told how many samples are done.
     """
-    compiled = to_native(network, models)
+    reference = StagedReference(network, models)
     y = np.empty((len(x), *output_shape), output_format.dtype)
     for index in range(len(x)):
-        compiled("main", x[index : index + 1], *weights, y[index : index + 1])
+        reference([x[index : index + 1]], weights, [y[index : index + 1]])
         if progress is not None:
             progress(index + 1)
     return output_format.to_words(y.reshape(len(x), -1))
