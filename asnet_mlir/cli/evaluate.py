@@ -21,6 +21,7 @@ from asnet_mlir.cli.arguments import (
     network_arguments,
 )
 from asnet_mlir.cli.printing import print_json
+from asnet_mlir.errors import InputError
 
 __all__ = ["add"]
 
@@ -42,6 +43,12 @@ def add(verbs: Verbs) -> None:
     )
     command.add_argument("--threads", type=int, metavar="N", help=THREADS)
     command.add_argument("--strategy", metavar="S", help=STRATEGY)
+    command.add_argument(
+        "--device",
+        metavar="D",
+        default="cpu",
+        help="computed by JAX on cpu-xla, gpu or tpu (default: cpu, native code)",
+    )
 
 
 def run(options: Any) -> None:
@@ -49,14 +56,22 @@ def run(options: Any) -> None:
     from asnet_mlir.reports.figure_texts import interval_text
 
     binding = binding_of(options)
-    result = asnet_mlir.evaluate(
-        compensated(options, model_of(options.model, options.weights), binding),
-        options.data,
-        binding,
-        metric=options.metric,
-        threads=options.threads,
-        strategy=options.strategy,
-    )
+    model = compensated(options, model_of(options.model, options.weights), binding)
+    if options.device == "cpu":
+        result = asnet_mlir.evaluate(
+            model,
+            options.data,
+            binding,
+            metric=options.metric,
+            threads=options.threads,
+            strategy=options.strategy,
+        )
+    else:
+        if options.threads is not None or options.strategy is not None:
+            raise InputError("--threads and --strategy are of --device cpu")
+        from asnet_mlir.training.devices import evaluate_on
+
+        result = evaluate_on(options.device, model, options.data, binding, metric=options.metric)
     if options.json:
         print_json(result.to_json())
         return

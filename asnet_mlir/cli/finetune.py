@@ -42,16 +42,27 @@ def add(verbs: Verbs) -> None:
         metavar="DATA",
         help="decides which epoch is best (default: last tenth of --data)",
     )
+    option(
+        "--also",
+        action="append",
+        nargs="+",
+        default=[],
+        metavar="RULE",
+        help="train for the binding of these rules as well; repeated: for several",
+    )
     option("--epochs", type=int, default=5, metavar="N", help="(default: 5)")
     option("--batch", type=int, default=64, metavar="N", help="samples a step (default: 64)")
     option(
         "--estimator",
         default="lre",
         metavar="E",
-        help="of the core's derivatives: ste, lre (default), difference or difference2d",
+        help="of the core's derivatives: ste, lre (default), difference, difference2d or "
+        "module:function",
     )
+    option("--scales", action="store_true", help="learn the scales of codes as well")
     option("--optimizer", default="adam", metavar="O", help="adam (default) or sgd")
     option("--rate", type=number, metavar="R", help="of the optimizer (adam: 0.001, sgd: 0.01)")
+    option("--schedule", default="constant", metavar="S", help="of the rate: constant or cosine")
     option("--patience", type=int, metavar="N", help="stop after N epochs with nothing better")
     option("--seed", type=int, default=0, metavar="N", help="of the samples' order (default: 0)")
     option(
@@ -70,6 +81,7 @@ def add(verbs: Verbs) -> None:
 
 def run(options: Any) -> None:
     """Carry the verb out."""
+    from asnet_mlir.binding import Binding
     from asnet_mlir.training.finetune import Epoch, finetune
     from asnet_mlir.training.rewriting import text_of
 
@@ -85,11 +97,14 @@ def run(options: Any) -> None:
         model_of(options.model, options.weights),
         options.data,
         binding_of(options),
+        also=[Binding.parse(texts) for texts in options.also],
         epochs=options.epochs,
         batch=options.batch,
         estimator=options.estimator,
+        scales=options.scales,
         optimizer=options.optimizer,
         rate=options.rate,
+        schedule=options.schedule,
         seed=options.seed,
         validation=options.test,
         patience=options.patience,

@@ -31,6 +31,7 @@ from asnet_mlir.training.jax_products import Matrix, Product, Way, Window, pin, 
 from asnet_mlir.training.operations import DTYPES, Number, apply
 from asnet_mlir.training.reader import Operation, Straight, Type, read_network
 from asnet_mlir.training.rewriting import with_added
+from asnet_mlir.training.scales import find_scales
 
 __all__ = ["Approximation", "approximate"]
 
@@ -45,7 +46,11 @@ _CODE_BITS = {f"{sign}i{bits}": bits for sign in ("", "u") for bits in (8, 16)}
 
 
 def approximate(
-    model: Any, binding: Any = None, *, estimator: str | Estimator = "ste"
+    model: Any,
+    binding: Any = None,
+    *,
+    estimator: str | Estimator = "ste",
+    scales: bool = False,
 ) -> Approximation:
     """Return a network of codes under a binding as a function of JAX.
 
@@ -53,7 +58,9 @@ def approximate(
       model: whatever `load_model` takes, on integer codes (`asnet quantize`, `.tflite`, ..).
       binding: which core computes which products (`muli`), whatever `Binding.of` takes.
       estimator: what gradients take for the derivatives of a core's products: `ste`, `lre`,
-        `difference`, `difference2d`, or a function (`training/estimators.py`).
+        `difference`, `difference2d`, or a function, also by its name `module:function`
+        (`training/estimators.py`).
+      scales: whether `parameters` have scales, to be learnt.
 
     Raises:
       InputError: see `load_model` and `Network.complete`; an unknown estimator.
@@ -63,7 +70,7 @@ def approximate(
     network = load_model(model)
     bound = network.complete(binding)
     ensure_checked(bound.instances.values())
-    return Approximation(network, bound, estimator)
+    return Approximation(network, bound, estimator, scales)
 
 
 class Approximation:
@@ -73,10 +80,13 @@ class Approximation:
       network: that it computes.
       binding: under which.
       parameters: what training changes, float32, by the names of weights of products: `kernel`, its
-        codes over the greatest one, and `bias`, which is added to the sums, 0 as the network is.
+        codes over the greatest one, and `bias`, which is added to the sums, 0 as the network is;
+        by the names of multipliers `scale` (`training/scales.py`).
     """
 
-    def __init__(self, network: Network, binding: Binding, estimator: str | Estimator) -> None:
+    def __init__(
+        self, network: Network, binding: Binding, estimator: str | Estimator, scales: bool
+    ) -> None:
         self.network = network
         self.binding = binding
         self._code = read_network(network)
@@ -90,6 +100,10 @@ class Approximation:
         self.parameters: Parameters = {
             one.name: one.parameters() for one in self._sums.values() if one.weight is not None
         }
+        self._scales = find_scales(self._code) if scales else []
+        if scales and not self._scales:
+            raise InputError(f"{network.name}: has no scales of channels that could be learnt")
+        self.parameters |= {scale.name: scale.parameters() for scale in self._scales}
         self._samples = max(
             min(
                 (
@@ -188,6 +202,9 @@ class Approximation:
                 numbers[one.weight] = one.kernel(given[one.name]["kernel"], differentiable)
                 numbers.append(_whole(given[one.name]["bias"] * one.unit, differentiable))
                 one.bias = len(numbers) - 1
+        for scale in self._scales:
+            own = jnp.asarray(given[scale.name]["scale"])
+            numbers[scale.weight] = scale.number(own, differentiable)
         return numbers
 
     def tuned(self, parameters: Mapping[str, Any]) -> Network:
@@ -203,6 +220,9 @@ class Approximation:
                 bias = _whole(jnp.asarray(own["bias"]) * one.unit, False).exact
                 weights[one.name] = np.asarray(kernel)
                 added[value] = one.axis % len(one.shape), np.asarray(bias + one.offset(kernel))
+            for scale in self._scales:
+                factor = jnp.asarray(parameters[scale.name]["scale"])
+                weights[scale.name] = np.asarray(scale.number(factor, False).exact)
         own_network = self.network.unfolded or self.network
         text = with_added(own_network, self._code, weights, added)
         path = Path(f"{own_network.name}.mlir")

@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.support.named_functions import import_function
 
-__all__ = ["ESTIMATORS", "Estimator", "Slopes", "slopes"]
+__all__ = ["ESTIMATORS", "Estimator", "Slopes", "named", "slopes"]
 
 #: A user's: takes the table float64[codes, weights] and the numbers float64 that its rows and
 #: columns stand for; returns dT/dx and dT/dw, arrays of the table's shape.
@@ -53,9 +54,7 @@ def slopes(table: np.ndarray, x: np.ndarray, w: np.ndarray, estimator: str | Est
     Raises:
       InputError: there is no such estimator, or a user's gives other shapes or no numbers.
     """
-    if isinstance(estimator, str) and estimator not in ESTIMATORS:
-        raise InputError(f"estimator '{estimator}': one of {', '.join(ESTIMATORS)}")
-    function = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    function = named(estimator) if isinstance(estimator, str) else estimator
     found = function(table.astype(np.float64), x.astype(np.float64), w.astype(np.float64))
     pair = [np.asarray(one, np.float64) for one in found]
     if len(pair) != 2 or any(one.shape != table.shape for one in pair):
@@ -63,6 +62,22 @@ def slopes(table: np.ndarray, x: np.ndarray, w: np.ndarray, estimator: str | Est
     if not all(np.isfinite(one).all() for one in pair):
         raise InputError("an estimator returned a slope that is no finite number")
     return Slopes(_factors(pair[0]), _factors(pair[1]))
+
+
+def named(estimator: str) -> Estimator:
+    """Return an estimator by its name, or the function that `module:function` names.
+
+    Raises:
+      InputError: there is none.
+    """
+    if ":" in estimator:
+        return import_function(estimator)
+    if estimator not in ESTIMATORS:
+        names = ", ".join(ESTIMATORS)
+        raise InputError(
+            f"estimator '{estimator}': one of {names} (or a function, module:function)"
+        )
+    return ESTIMATORS[estimator]
 
 
 def _straight(table: np.ndarray, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,18 @@ import numpy as np
 from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import prepare_data
+from asnet_mlir.frontends import load_model
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.training.approximation import Approximation, approximate
 from asnet_mlir.training.estimators import Estimator
 
-__all__ = ["OPTIMIZERS", "Epoch", "Tuned", "finetune"]
+__all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Tuned", "finetune"]
 
 OPTIMIZERS = ("adam", "sgd")
+#: How the rate goes: on as it is, or along half a cosine to 0 at the last epoch's end.
+SCHEDULES = ("constant", "cosine")
 #: Steps' sizes by default: parameters go from -1 to 1.
 _RATES = {"adam": 1e-3, "sgd": 1e-2}
 
@@ -37,7 +40,7 @@ class Epoch:
     Attributes:
       epoch: 0 is the network before training.
       loss: mean cross entropy of its batches; NaN before training.
-      accuracy: on the validation samples.
+      accuracy: on the validation samples; of several bindings the mean.
     """
 
     epoch: int
@@ -67,11 +70,14 @@ def finetune(
     data: str | Path | Dataset | tuple[Any, Any],
     binding: Any = None,
     *,
+    also: Sequence[Any] = (),
     epochs: int = 5,
     batch: int = 64,
     estimator: str | Estimator = "lre",
+    scales: bool = False,
     optimizer: str = "adam",
     rate: float | None = None,
+    schedule: str = "constant",
     seed: int = 0,
     validation: str | Path | Dataset | tuple[Any, Any] | None = None,
     patience: int | None = None,
@@ -81,10 +87,12 @@ def finetune(
     """Train a network's weights and biases with its cores in the forward pass.
 
     Args:
-      model, binding, estimator: see `approximate`.
+      model, binding, estimator, scales: see `approximate`.
+      also: bindings that the network shall be good for as well: each step takes one of all, by lot.
       data: labelled samples, whatever `load_data` takes.
       batch: samples a step.
       rate: of the optimizer, for parameters from -1 to 1.
+      schedule: of the rate, of `SCHEDULES`.
       validation: decides which epoch is the best; by default the last tenth of `data`, which is
         then not trained on.
       patience: stop after so many epochs that brought nothing better.
@@ -95,13 +103,15 @@ def finetune(
       InputError: see `approximate` and `prepare_data`; an option is out of range; a checkpoint of
         another training.
     """
-    if optimizer not in OPTIMIZERS:
-        raise InputError(f"optimizer '{optimizer}': one of {', '.join(OPTIMIZERS)}")
-    if epochs < 1 or batch < 1:
-        raise InputError("epochs and batch must be at least 1")
-    if rate is not None and not (math.isfinite(rate) and rate > 0):
-        raise InputError(f"a rate is positive and finite, not {rate:g}")
-    function = approximate(model, binding, estimator=estimator)
+    options = _Options(
+        batch, optimizer, rate or _RATES.get(optimizer, 0.0), schedule, seed, epochs, estimator
+    )
+    _check(options, rate)
+    network = load_model(model)
+    functions = [
+        approximate(network, one, estimator=estimator, scales=scales) for one in (binding, *also)
+    ]
+    function = functions[0]
     if not function.parameters:
         raise InputError(f"{function.network.name}: has no products of codes; quantize it first")
     training = prepare_data(data, function.network)
@@ -115,10 +125,41 @@ def finetune(
         held = other.x, _classes(other)
     if not len(x):
         raise InputError("there is no sample to train on")
-    loop = _Loop(function, (x, y), held, batch, optimizer, rate or _RATES[optimizer], seed)
-    found, parameters, stopped = loop.run(epochs, patience, checkpoint, report)
+    loop = _Loop(functions, (x, y), held, options)
+    found, parameters, stopped = loop.run(patience, checkpoint, report)
     best = max(found, key=lambda one: (one.accuracy, -one.epoch))
     return Tuned(function.tuned(parameters), tuple(found), best, stopped)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What the bits of a trained network depend on beside its samples: see `finetune`."""
+
+    batch: int
+    optimizer: str
+    rate: float
+    schedule: str
+    seed: int
+    epochs: int
+    estimator: str | Estimator
+
+    def key(self) -> str:
+        """Return a text that differs where the steps do."""
+        function = self.estimator
+        name = function if isinstance(function, str) else getattr(function, "__qualname__", "")
+        parts = [self.batch, self.optimizer, self.rate, self.schedule, self.seed, name]
+        return repr([*parts, self.epochs] if self.schedule == "cosine" else parts)
+
+
+def _check(options: _Options, rate: float | None) -> None:
+    if options.optimizer not in OPTIMIZERS:
+        raise InputError(f"optimizer '{options.optimizer}': one of {', '.join(OPTIMIZERS)}")
+    if options.schedule not in SCHEDULES:
+        raise InputError(f"schedule '{options.schedule}': one of {', '.join(SCHEDULES)}")
+    if options.epochs < 1 or options.batch < 1:
+        raise InputError("epochs and batch must be at least 1")
+    if rate is not None and not (math.isfinite(rate) and rate > 0):
+        raise InputError(f"a rate is positive and finite, not {rate:g}")
 
 
 def _classes(dataset: Dataset) -> np.ndarray:
@@ -133,54 +174,70 @@ def _classes(dataset: Dataset) -> np.ndarray:
 
 
 class _Loop:
-    """Epochs of steps.  The order of samples in an epoch depends on the seed and its number."""
+    """Epochs of steps.
+
+    The order of samples in an epoch, and which binding a step takes, depend on the seed and the
+    epoch's number.
+    """
 
     def __init__(
         self,
-        function: Approximation,
+        functions: Sequence[Approximation],
         samples: tuple[np.ndarray, np.ndarray],
         held: tuple[np.ndarray, np.ndarray],
-        batch: int,
-        optimizer: str,
-        rate: float,
-        seed: int,
+        options: _Options,
     ) -> None:
+        self._parameters = functions[0].parameters
+        self._samples, self._held = samples, held
+        self._batch, self._seed = min(options.batch, len(samples[0])), options.seed
+        self._epochs = options.epochs
+        self._optimizer = self._chosen(options)
+        self._key = content_hash(
+            "training 2",
+            options.key(),
+            repr([one.binding.label for one in functions]),
+            functions[0].network.name,
+            *(array.tobytes() for array in (*samples, *jax.tree.leaves(self._parameters))),
+        )
+        self._steps = [self._step(function) for function in functions]
+        self._classes = [
+            jax.jit(lambda x, own, f=function: jnp.argmax(f.logits(x, own), axis=1))
+            for function in functions
+        ]
+
+    def _chosen(self, options: _Options) -> Any:
         import optax
 
-        self._function, self._samples, self._held = function, samples, held
-        self._batch, self._seed = min(batch, len(samples[0])), seed
-        chosen = optax.adam(rate) if optimizer == "adam" else optax.sgd(rate, momentum=0.9)
-        self._optimizer = chosen
-        self._key = content_hash(
-            "training 1",
-            repr((batch, optimizer, rate, seed, function.binding.label, function.network.name)),
-            *(array.tobytes() for array in (*samples, *jax.tree.leaves(function.parameters))),
-        )
+        rate: Any = options.rate
+        if options.schedule == "cosine":
+            steps = options.epochs * (len(self._samples[0]) // self._batch)
+            rate = optax.cosine_decay_schedule(rate, steps)
+        return optax.adam(rate) if options.optimizer == "adam" else optax.sgd(rate, momentum=0.9)
+
+    def _step(self, function: Approximation) -> Callable[..., Any]:
+        import optax
 
         def loss(parameters: Any, x: Any, y: Any) -> Any:
-            logits = function.logits(x, parameters)
-            chances = jax.nn.log_softmax(logits)
+            chances = jax.nn.log_softmax(function.logits(x, parameters))
             return -jnp.take_along_axis(chances, y[:, None], axis=1).mean()
 
         def step(parameters: Any, state: Any, x: Any, y: Any) -> Any:
             value, slope = jax.value_and_grad(loss)(parameters, x, y)
-            updates, state = chosen.update(slope, state, parameters)
+            updates, state = self._optimizer.update(slope, state, parameters)
             # Codes of any weights have a loss; a slope that is no number spoils them.
-            value = value + 0 * optax.global_norm(slope)
+            value = value + 0 * optax.tree.norm(slope)
             return value, optax.apply_updates(parameters, updates), state
 
-        self._step = jax.jit(step)
-        self._classes = jax.jit(lambda x, own: jnp.argmax(function.logits(x, own), axis=1))
+        return jax.jit(step)
 
     def run(
         self,
-        epochs: int,
         patience: int | None,
         checkpoint: str | Path | None,
         report: Callable[[Epoch], None],
     ) -> tuple[list[Epoch], Any, str]:
         """Return the epochs, the best one's parameters, and why it ended early."""
-        parameters: Any = jax.tree.map(jnp.asarray, self._function.parameters)
+        parameters: Any = jax.tree.map(jnp.asarray, self._parameters)
         state = self._optimizer.init(parameters)
         tree = parameters, state, parameters
         done: list[Epoch] = []
@@ -190,7 +247,7 @@ class _Loop:
         if not done:
             done = [Epoch(0, math.nan, self._accuracy(parameters))]
             report(done[0])
-        for number in range(len(done), epochs + 1):
+        for number in range(len(done), self._epochs + 1):
             loss, after, state = self._epoch(number, parameters, state)
             if not math.isfinite(loss):
                 return done, best, f"the loss of epoch {number} is {loss}"
@@ -203,27 +260,30 @@ class _Loop:
                 self._write(checkpoint, (parameters, state, best), done)
             report(one)
             top = max(done, key=lambda old: (old.accuracy, -old.epoch)).epoch
-            if patience is not None and number - top >= patience and number < epochs:
+            if patience is not None and number - top >= patience and number < self._epochs:
                 return done, best, f"nothing better in {patience} epochs"
         return done, best, ""
 
     def _epoch(self, number: int, parameters: Any, state: Any) -> tuple[float, Any, Any]:
         x, y = self._samples
-        order = np.random.default_rng([self._seed, number]).permutation(len(x))
+        random = np.random.default_rng([self._seed, number])
+        order = random.permutation(len(x))
         losses = []
         for start in range(0, len(x) - self._batch + 1, self._batch):
             chosen = order[start : start + self._batch]
-            value, parameters, state = self._step(parameters, state, x[chosen], y[chosen])
+            step = self._steps[random.integers(len(self._steps))]
+            value, parameters, state = step(parameters, state, x[chosen], y[chosen])
             losses.append(value)
         return float(np.mean([float(value) for value in losses])), parameters, state
 
     def _accuracy(self, parameters: Any) -> float:
         x, y = self._held
         right = 0
-        for start in range(0, len(x), 500):
-            found = np.asarray(self._classes(x[start : start + 500], parameters))
-            right += int((found == y[start : start + 500]).sum())
-        return right / len(x)
+        for classes in self._classes:
+            for start in range(0, len(x), 500):
+                found = np.asarray(classes(x[start : start + 500], parameters))
+                right += int((found == y[start : start + 500]).sum())
+        return right / (len(x) * len(self._classes))
 
     def _write(self, path: str | Path, tree: Any, done: list[Epoch]) -> None:
         leaves: dict[str, Any] = {
