@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training of networks of codes: scales, several bindings, schedules, estimators; devices of JAX."""
+"""Training of networks of codes: scales, several bindings, schedules; devices of JAX."""
 
 import functools
 
