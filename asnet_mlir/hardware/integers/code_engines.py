@@ -42,6 +42,8 @@ class Engine:
       result: bounds of what it gives.
       roms: their contents.
       units: how often each bound core is in it.
+      latency: cycles from its last input to an output, roughly.
+      interval: cycles from an output to the next one, where it is computed serially.
     """
 
     module: str
@@ -50,6 +52,8 @@ class Engine:
     roms: tuple[Rom, ...]
     units: Mapping[int, int] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
+    latency: int = 0
+    interval: int = 1
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,15 @@ def _rom(design: str, rom: Rom, address: str, bits: int, output: str) -> str:
 
 
 def _function(
-    design: str, name: str, node: Generic, streams: Sequence[Interval], units: Mapping[int, Unit]
+    design: str,
+    name: str,
+    node: Generic,
+    streams: Sequence[Interval],
+    units: Mapping[int, Unit],
+    interval: int,
 ) -> _Function:
-    """Return the pipeline of a node without a reduction; `streams` bound what it reads."""
+    """Return the pipeline of a node without a reduction; `streams` bound what it reads, an output
+    is computed every `interval` cycles at most."""
     order = output_order(node)
     order += [loop for loop in range(len(node.sizes)) if loop not in order]
     bounds, arrivals, sources = [], [], []
@@ -106,7 +116,7 @@ def _function(
         else:
             arrivals.append(0)
             sources.append(literal(found.low, found.width))
-    path = datapath(f"{design}_{name}_f", node.body, bounds, arrivals, units, design)
+    path = datapath(f"{design}_{name}_f", node.body, bounds, arrivals, units, design, interval)
     text, roms = "", []
     if columns:
         rom, counter = _constants(design, f"{name}_constants", columns)
@@ -115,7 +125,8 @@ def _function(
     width = path.result.width
     text += f"  logic signed [{width - 1}:0] f_y;\n"
     ports = "".join(f", .x{number}_i({source})" for number, source in enumerate(sources))
-    text += f"  {path.module}{given(bool(path.roms))} f (.clk_i(clk_i){ports}, .y_o(f_y));\n"
+    start = ", .start_i(f_fire)" if path.has_start else ""
+    text += f"  {path.module}{given(bool(path.roms))} f (.clk_i(clk_i){start}{ports}, .y_o(f_y));\n"
     return _Function(path, (*path.roms, *roms), text)
 
 
@@ -165,6 +176,34 @@ def _delayed(name: str, source: str, cycles: int, resets: bool = True) -> str:
     )
 
 
+def _gap(cycles: int) -> str:
+    """Return a bit that is 0 for so many cycles behind a group's last step."""
+    if not cycles:
+        return ""
+    bits = cycles.bit_length()
+    return f"""  logic [{bits - 1}:0] gap_q;
+  logic free_q;
+  always_ff @(posedge clk_i) begin
+    if (rst_i) gap_q <= '0;
+    else if (step && group_end) gap_q <= {bits}'d{cycles};
+    else if (gap_q != '0) gap_q <= gap_q - 1'b1;
+    free_q <= rst_i || (!(step && group_end) && gap_q <= {bits}'d1);
+  end
+"""
+
+
+def _resting(interval: int) -> str:
+    """Return a counter that is 0 if the last `f_fire` is so many cycles ago."""
+    bits = (interval - 1).bit_length()
+    return f"""  logic [{bits - 1}:0] rest_q;
+  always_ff @(posedge clk_i) begin
+    if (rst_i) rest_q <= '0;
+    else if (f_fire) rest_q <= {bits}'d{interval - 1};
+    else if (rest_q != '0) rest_q <= rest_q - 1'b1;
+  end
+"""
+
+
 def _queue(design: str, depth: int, width: int) -> str:
     bits = max(1, (depth - 1).bit_length())
     return (
@@ -179,11 +218,18 @@ def _power(number: int) -> int:
 
 
 def map_engine(
-    design: str, name: str, node: Generic, streams: Sequence[Interval], units: Mapping[int, Unit]
+    design: str,
+    name: str,
+    node: Generic,
+    streams: Sequence[Interval],
+    units: Mapping[int, Unit],
+    interval: int = 1,
 ) -> Engine:
-    """Return the engine of a node without a reduction, whose operands come in its order."""
-    function = _function(design, name, node, streams, units)
-    depth = _power(function.latency + 5)
+    """Return the engine of a node without a reduction, whose operands come in its order; it begins
+    an output every `interval` cycles."""
+    function = _function(design, name, node, streams, units, interval)
+    interval = interval if function.path.has_start else 1
+    depth = _power(-(-(function.latency + 5) // interval) + 1)
     width, count = function.path.result.width, len(streams)
     ports = "".join(
         f"  input  logic signed [{one.width - 1}:0] x{k}_i,\n" for k, one in enumerate(streams)
@@ -193,6 +239,9 @@ def map_engine(
         for k, one in enumerate(streams)
     )
     bits = depth.bit_length()
+    pause = rests = ""
+    if interval > 1:
+        pause, rests = " && rest_q == '0", _resting(interval)
     text = f"""module {design}_{name}{header(bool(function.roms))} (
   input  logic clk_i,
   input  logic rst_i,
@@ -206,7 +255,7 @@ def map_engine(
   // An output is begun if it has a place in the queue.
   logic [{bits - 1}:0] space_q;
   logic f_fire;
-  assign f_fire  = &valid_i && space_q != '0;
+{rests}  assign f_fire  = &valid_i && space_q != '0{pause};
   assign ready_o = {{{count}{{f_fire}}}};
   always_ff @(posedge clk_i) begin
     if (rst_i) space_q <= {bits}'d{depth};
@@ -223,6 +272,8 @@ endmodule
         function.roms,
         function.path.units,
         {function.path.module: function.path.text},
+        function.latency + 3,
+        interval,
     )
 
 
@@ -353,7 +404,9 @@ class _WindowEngine:
         self._then = then
         self._function = None
         if then is not None:
-            self._function = _function(design, name, then, [self._sums], units)
+            self._function = _function(
+                design, name, then, [self._sums], units, window.depth // window.lanes
+            )
             self._roms += self._function.roms
 
     def _terms(self) -> Datapath:
@@ -374,9 +427,10 @@ class _WindowEngine:
         window, design = self._window, self._design
         result = self._sums if self._function is None else self._function.path.result
         latency = 0 if self._function is None else self._function.latency
-        flight = -(-(_READ + self._term.latency + self._levels + latency + 8 + window.lanes)
+        leaving = window.lanes * self._interval
+        flight = -(-(_READ + self._term.latency + self._levels + latency + 8 + leaving)
                    // (window.depth + window.gap)) + 2  # fmt: skip
-        depth = _power(max(4, window.lanes * flight))
+        depth = _power(max(4, window.lanes * (flight + 1)))
         reading = self._reading()
         text = "\n".join(
             [
@@ -399,7 +453,10 @@ class _WindowEngine:
         if self._function is not None:
             for key, n in self._function.path.units.items():
                 counts[key] = counts.get(key, 0) + n
-        return Engine(f"{design}_{self._name}", text, result, tuple(self._roms), counts, parts)
+        done = _READ + self._term.latency + self._levels + window.depth + leaving + latency + 3
+        return Engine(
+            f"{design}_{self._name}", text, result, tuple(self._roms), counts, parts, done
+        )
 
     def _header(self, width: int) -> str:
         return f"""module {self._design}_{self._name}{header(bool(self._roms))} (
@@ -420,7 +477,6 @@ class _WindowEngine:
         loops = len(w.sizes)
         bits = depth.bit_length() + 1
         end_of_sum = f"end_of[{max(self._sum_loops - 1, 0)}]" if self._sum_loops else "1'b1"
-        gap_bits = max(1, w.gap.bit_length())
         partial = w.lanes - w.last_lanes
         back = f" + {bits}'(step && group_end && last_group ? {partial} : 0)" if partial else ""
         sizes = ", ".join(f"32'd{size}" for size in reversed(w.sizes))
@@ -429,34 +485,40 @@ class _WindowEngine:
   logic [{loops - 1}:0] end_of;
   logic [{self._x.width * w.codes - 1}:0] word;
   logic [{bits - 1}:0] space_q;
-  logic [{gap_bits - 1}:0] gap_q;
+  logic room_q;
   assign issue      = step;
   assign group_end  = {end_of_sum};
   assign last_group = {f"end_of[{w.group_loop}]" if partial else "1'b1"};
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       first_q <= 1'b1;
-      gap_q   <= '0;
+      room_q  <= 1'b0;
       space_q <= {bits}'d{depth};
     end else begin
       if (step) first_q <= group_end;
-      if (step && group_end) gap_q <= {gap_bits}'d{w.gap};
-      else if (gap_q != '0) gap_q <= gap_q - 1'b1;
+      // Room for a group that begins now and for the one that asks in the next cycle.
+      room_q  <= space_q >= {bits}'d{2 * w.lanes};
       space_q <= space_q - {bits}'(step && first_q ? {w.lanes} : 0)
         + {bits}'(valid_o && ready_i){back};
     end
   end
-
+{_gap(w.gap)}
   {self._design}_window #(
     .Bits({self._x.width}), .Pack({w.codes}), .RingBits({w.ring_bits}), .Chunks({w.chunks}),
     .Need({w.need}), .NeedLast({w.need_last}), .Step({w.step}), .StepLast({w.step_last}),
     .First({w.first}), .Loops({loops}), .Sizes({{{sizes}}}), .Deltas({{{deltas}}})
   ) window (
     .clk_i(clk_i), .rst_i(rst_i), .data_i(x0_i), .valid_i(valid_i[0]), .ready_o(ready_o[0]),
-    .enable_i(!first_q || (gap_q == '0 && space_q >= {bits}'d{w.lanes})), .step_o(step),
+    .enable_i(!first_q || (room_q{" && free_q" if w.gap else ""})), .step_o(step),
     .end_o(end_of), .data_o(word)
   );
 """
+
+    @property
+    def _interval(self) -> int:
+        """Cycles from a result to the next one in the function."""
+        is_serial = self._function is not None and self._function.path.has_start
+        return self._window.depth // self._window.lanes if is_serial else 1
 
     @property
     def _sum_loops(self) -> int:
@@ -605,17 +667,21 @@ class _WindowEngine:
             text += "  assign f_x0   = sums[0];\n  assign f_fire = sum_last;\n"
         else:
             bits = w.lanes.bit_length()
+            pause = shift = ""
+            if self._interval > 1:
+                text += _resting(self._interval)
+                pause, shift = " && rest_q == '0", "f_fire && "
             text += f"""  logic signed [{sums.width - 1}:0] results_q[{w.lanes}];
   logic [{bits - 1}:0] left_q;
   assign f_x0   = results_q[0];
-  assign f_fire = left_q != '0;
+  assign f_fire = left_q != '0{pause};
   always_ff @(posedge clk_i) begin
     if (rst_i) left_q <= '0;
     else if (sum_last) left_q <= sum_partial ? {bits}'d{w.last_lanes} : {bits}'d{w.lanes};
     else if (f_fire) left_q <= left_q - 1'b1;
     for (int i = 0; i < {w.lanes}; i++) begin
       if (sum_last) results_q[i] <= sums[i];
-      else if (i < {w.lanes - 1}) results_q[i] <= results_q[(i+1)%{w.lanes}];
+      else if ({shift}i < {w.lanes - 1}) results_q[i] <= results_q[(i+1)%{w.lanes}];
     end
   end
 """

@@ -10,11 +10,24 @@ from typing import Any
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, as_unsigned, bounds
 
-__all__ = ["Datapath", "Rom", "Unit", "datapath", "given", "header", "instance", "literal"]
+__all__ = [
+    "SERIAL_MOST",
+    "Datapath",
+    "Rom",
+    "Unit",
+    "datapath",
+    "given",
+    "header",
+    "instance",
+    "literal",
+]
 
 #: What logic may take between two registers, and parts of it, in ns of ECP5 with routing.
 _BUDGET = 4.0
 _LUT, _CARRY_BASE, _CARRY_BIT = 0.9, 1.2, 0.05
+#: From so many cycles for a product on it is computed serially, in so many cycles at most.
+_SERIAL = 4
+SERIAL_MOST = 32
 #: What a multiplier of the device takes with a sign, and limbs without one.
 _FACTOR_BITS, _LIMB_BITS = 18, 17
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -55,6 +68,7 @@ class Datapath:
       result: bounds of it.
       roms: tables that it looks up.
       units: how often it instantiates each bound core.
+      has_start: whether it has the port `start_i`.
     """
 
     text: str
@@ -63,6 +77,7 @@ class Datapath:
     result: Interval
     roms: tuple[Rom, ...]
     units: Mapping[int, int]
+    has_start: bool = False
 
 
 def header(has_roms: bool) -> str:
@@ -87,6 +102,7 @@ def datapath(
     arrivals: Sequence[int],
     units: Mapping[int, Unit],
     design: str,
+    interval: int = 1,
 ) -> Datapath:
     """Build the pipeline of a body.
 
@@ -96,8 +112,11 @@ def datapath(
       arrivals: the cycle in which each argument is there.
       units: bound cores by instance.
       design: what names of ROMs and helpers begin with.
+      interval: the fewest cycles from operands to the next ones.  With `_SERIAL` or more, wide
+        products are computed one digit after the other, and the module has a port `start_i` that
+        is 1 in the cycle of the operands.
     """
-    return _Pipeline(module, body, arguments, arrivals, units, design).build()
+    return _Pipeline(module, body, arguments, arrivals, units, design, interval).build()
 
 
 @dataclass
@@ -119,8 +138,10 @@ class _Pipeline:
         arrivals: Sequence[int],
         units: Mapping[int, Unit],
         design: str,
+        interval: int,
     ) -> None:
         self._module, self._body, self._design = module, body, design
+        self._interval, self._starts, self._has_start = interval, {0: "start_i"}, False
         self._arguments, self._arrivals, self._units = arguments, arrivals, units
         self._bounds = bounds(body, arguments)
         self._signals: list[_Signal] = []
@@ -150,6 +171,8 @@ class _Pipeline:
         name = self._at(self._body.result, latency)
         width = result.bounds.width
         ports = ["  input  logic clk_i"]
+        if self._has_start:
+            ports.append("  input  logic start_i")
         ports += [
             f"  input  logic signed [{self._arguments[number].width - 1}:0] x{number}_i"
             for number in range(len(self._arguments))
@@ -163,7 +186,13 @@ class _Pipeline:
             text += f"\n  always_ff @(posedge clk_i) begin\n{steps}  end\n"
         text += f"\n  assign y_o = {name};\n\nendmodule\n"
         return Datapath(
-            text, self._module, latency, result.bounds, tuple(self._roms), dict(self._used)
+            text,
+            self._module,
+            latency,
+            result.bounds,
+            tuple(self._roms),
+            dict(self._used),
+            self._has_start,
         )
 
     def _needed(self) -> set[int]:
@@ -416,19 +445,61 @@ class _Pipeline:
         self._net(name, self._bounds[place].width, f"$signed({own})")
         return _Signal(self._bounds[place], done, _BUDGET, {done: name})
 
-    def _product(self, place: int, op: Scalar) -> _Signal:
-        """Multiply, by products that the device's multipliers take, registers behind them."""
+    def _start(self, stage: int) -> str:
+        """Return the name of the bit that is 1 when operands are in a stage."""
+        last = max(known for known in self._starts if known <= stage)
+        while last < stage:
+            last += 1
+            self._nets.append(f"logic start_{last};")
+            self._registers.append(f"start_{last} <= {self._starts[last - 1]};")
+            self._starts[last] = f"start_{last}"
+        return self._starts[stage]
+
+    def _serial(self, place: int, op: Scalar) -> _Signal:
+        """Multiply by an adder, a digit of the second factor a cycle."""
         found = self._bounds[place]
         stage = self._registered(op.operands)
+        self._has_start = True
+        factors = [self._factor(place, number, stage) for number in range(2)]
+        (a, left), (b, right) = sorted(factors, key=lambda factor: factor[1])
+        cycles = min(self._interval, SERIAL_MOST, right)
+        product = f"p{place}"
+        self._nets.append(f"logic signed [{left + right - 1}:0] {product};")
+        self._nets.append(
+            f"{self._design}_serial #(.Left({left}), .Right({right}), .Cycles({cycles})) "
+            f"serial{place} (.clk_i(clk_i), .start_i({self._start(stage)}), .a_i({a}), .b_i({b}), "
+            f".y_o({product}));"
+        )
+        stage += cycles + 1
+        name = f"v{place}_{stage}"
+        wide = max(found.width, left + right)
+        self._net(name, found.width, f"{found.width}'({wide}'({product}))")
+        return _Signal(found, stage, 0.0, {stage: name})
+
+    def _product(self, place: int, op: Scalar) -> _Signal:
+        """Multiply, by products that the device's multipliers take, registers inside."""
+        found = self._bounds[place]
+        widest = max(self._bounds[operand].width for operand in op.operands)
+        if self._interval >= _SERIAL and widest > _FACTOR_BITS // 2:
+            return self._serial(place, op)
+        stage = self._registered(op.operands)
         limbs = [self._limbs(place, number, stage) for number in range(2)]
+        latency = max(
+            _levels(min(left[1], right[1])) for left, _ in limbs[0] for right, _ in limbs[1]
+        )
         terms = []
         for i, (left, left_shift) in enumerate(limbs[0]):
             for j, (right, right_shift) in enumerate(limbs[1]):
                 product, width = f"p{place}_{i}{j}", left[1] + right[1]
-                self._register(product, width, f"{left[0]} * {right[0]}")
-                self._register(f"{product}_q", width, product)
-                terms.append((f"{product}_q", left_shift + right_shift))
-        stage += 2
+                narrow, wide = sorted((left, right), key=lambda factor: factor[1])
+                self._nets.append(f"logic signed [{width - 1}:0] {product};")
+                self._nets.append(
+                    f"{self._design}_product #(.Left({wide[1]}), .Right({narrow[1]}), "
+                    f".Latency({latency})) {product}_unit "
+                    f"(.clk_i(clk_i), .a_i({wide[0]}), .b_i({narrow[0]}), .y_o({product}));"
+                )
+                terms.append((product, left_shift + right_shift))
+        stage += latency
         level = 0
         exact = max(op.bits, found.width) + 1
         while len(terms) > 1 or level == 0:
@@ -451,14 +522,19 @@ class _Pipeline:
         self._net(name, found.width, f"{found.width}'({exact}'({terms[0][0]}) <<< {terms[0][1]})")
         return _Signal(found, stage, 0.0, {stage: name})
 
-    def _limbs(self, place: int, number: int, stage: int) -> list[tuple[tuple[str, int], int]]:
-        """Return the parts of a factor, each name and width, with the bits below them."""
+    def _factor(self, place: int, number: int, stage: int) -> tuple[str, int]:
+        """Return a factor's name and width."""
         source = self._body.ops[place].operands[number]
         name, width = self._operand(place, source, stage), self._bounds[source].width
         if self._body.ops[place].unsigned and self._bounds[source].low < 0:
             width = self._body.ops[source].bits + 1
         whole = f"f{place}_{'ab'[number]}"
         self._net(whole, width, f"{width}'({name})")
+        return whole, width
+
+    def _limbs(self, place: int, number: int, stage: int) -> list[tuple[tuple[str, int], int]]:
+        """Return the parts of a factor, each name and width, with the bits below them."""
+        whole, width = self._factor(place, number, stage)
         if width <= _FACTOR_BITS:
             return [((whole, width), 0)]
         parts = []
@@ -473,6 +549,11 @@ class _Pipeline:
         part = f"{whole}{low}"
         self._net(part, width - low, f"$signed({whole}[{width - 1}:{low}])")
         return [*parts, ((part, width - low), low)]
+
+
+def _levels(bits: int) -> int:
+    """Return how many registers a product of so many bits has inside: see `asnet_product`."""
+    return max(2, 1 + ((bits + 1) // 2 - 1).bit_length())
 
 
 def instance(

@@ -26,23 +26,25 @@ from asnet_mlir.hardware.integers.code_graph import (
     inputs,
 )
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
-from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal
+from asnet_mlir.hardware.integers.datapath import SERIAL_MOST, Rom, Unit, given, literal
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 
 __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build"]
 
 #: Modules of the library, beside those of `bundle.manifest`.
-HELPERS = ("frames", "pad", "window")
+HELPERS = ("frames", "pad", "product", "serial", "window")
 #: Where they are, as `asnet_NAME.sv`.
 RTL = Path(__file__).parent / "rtl"
 
 
 class Lanes:
-    """How many terms engines compute at once: `N` for all, `LAYER=N` for one."""
+    """How many terms engines compute at once: `N` for all, `LAYER=N` for one; or with `cycles` as
+    few as a sample in so many cycles wants."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Sequence[str], cycles: int | None = None) -> None:
         self._all, self._of = 1, {}
+        self.cycles = cycles
         for text in texts:
             layer, equals, number = text.rpartition("=")
             if not re.fullmatch(r"[1-9]\d{0,5}", number, re.ASCII) or (equals and not layer):
@@ -52,12 +54,12 @@ class Lanes:
             else:
                 self._all = int(number)
 
-    def of(self, layer: str) -> int:
-        """Return the lanes of a layer; those of one that it is inside of are its own."""
+    def of(self, layer: str) -> Wanted:
+        """Return what is wanted of a layer; lanes of one that it is inside of are its own."""
         for name in (layer, *(layer[: m.start()] for m in re.finditer("/", layer))):
             if name in self._of:
-                return self._of[name]
-        return self._all
+                return Wanted(self._of[name])
+        return Wanted(self._all) if self.cycles is None else Wanted(cycles=self.cycles)
 
     def check(self, layers: Sequence[str]) -> None:
         """Refuse lanes of a layer that the network lacks."""
@@ -94,6 +96,12 @@ class Stage:
     cycles: int
     window: Window | None
     bounds: Interval
+
+    @property
+    def ahead(self) -> int:
+        """Codes of its input that it holds while it works at its pace."""
+        waiting = 0 if self.window is None else self.window.ahead
+        return waiting + (0 if self.engine is None else self.engine.latency)
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,7 @@ class _Builder:
         in_order = found.op is not None and (
             found.op.instance is not None or not found.op.name.startswith("add")
         )
-        window = plan(node, Wanted(self._lanes.of(node.layer)), in_order)
+        window = plan(node, self._lanes.of(node.layer), in_order)
         x = window.x.root
         engine = window_engine(self._top, name, node, window, self._bounds[x], then, self._units)
         output = node.result if then is None else then.result
@@ -221,10 +229,16 @@ class _Builder:
 
     def _map(self, node: Generic, name: str) -> None:
         streams = [tensor.root for tensor, _ in node.operands if tensor.constant is None]
-        engine = map_engine(
-            self._top, name, node, [self._bounds[one] for one in streams], self._units
-        )
         size = node.result.size
+        interval = 1 if self._lanes.cycles is None else max(1, self._lanes.cycles // size)
+        engine = map_engine(
+            self._top,
+            name,
+            node,
+            [self._bounds[one] for one in streams],
+            self._units,
+            min(interval, SERIAL_MOST),
+        )
         needed = tuple(np.arange(1, size + 1) for _ in streams)
         self._add(
             Stage(
@@ -235,7 +249,7 @@ class _Builder:
                 needed,
                 engine,
                 "",
-                size,
+                size * engine.interval,
                 None,
                 engine.result,
             )
@@ -304,7 +318,7 @@ class _Builder:
                 stage.inputs,
                 stage.output,
                 stage.needed,
-                stage.window.ahead if stage.window is not None else 0,
+                stage.ahead,
             )
             for stage in self._stages
         ]

@@ -102,7 +102,10 @@ def script(target: str, top: str, sources: list[str], dsp: bool, liberty: str | 
     """
     # Constant operand bits of a truncating core must be seen through its shifters and dividers
     # before they are shared or mapped.
-    commands = [f"read_verilog -defer -sv {name}" for name in sources]
+    # Engines on codes have products of their own for soft logic.
+    products = any(name.endswith("_product.sv") for name in sources)
+    soft = " -DASNET_SOFT_PRODUCTS" if products and not dsp and target != "asic" else ""
+    commands = [f"read_verilog -defer -sv{soft} {name}" for name in sources]
     commands += [f"hierarchy -check -top {top}", "proc", "flatten"]
     commands += ["opt_expr -full -mux_undef", "opt_clean", "scratchpad -set abc9.nomfs 1"]
     flow = {
