@@ -14,13 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import jax
-import numpy as np
-
 from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.cached import cached_network, file_key
-from asnet_mlir.frontends.jax import from_jax_function
-from asnet_mlir.frontends.known_arrays import narrow
+from asnet_mlir.frontends.graph_network import from_graph
 from asnet_mlir.frontends.torch_archive import TorchProgram, read_pt2
 from asnet_mlir.frontends.torch_call import TorchTranslation
 from asnet_mlir.frontends.torch_elementwise import TORCH_ELEMENTWISE
@@ -169,50 +165,18 @@ def _saved(name: str, program: Any) -> TorchProgram:
 
 
 def _from_program(name: str, program: TorchProgram) -> Network:
-    """Make a network of a program of one input and one output.
+    """Make a network of a program, whose inputs and outputs keep their names.
 
     The batch may be of any size where the graph allows it, else of the one that it fixes.
 
     Raises:
       InputError, UnsupportedError: see `from_torch_file`.
     """
-    function = TorchFunction(name, program, TORCH_TRANSLATIONS)
-    for what, names in (("input", [*function.inputs]), ("output", function.outputs)):
-        if len(names) != 1:
-            shown = ", ".join(f"'{own}'" for own in names) or "none"
-            raise UnsupportedError(f"{name}: one {what} is supported, it has {shown}")
-    ((given, (dtype, sizes)),) = function.inputs.items()
-    if not sizes or any(size is None for size in sizes[1:]):
-        shown = ", ".join("?" if size is None else str(size) for size in sizes)
-        raise InputError(
-            f"{name}: input '{given}' is of the open shape [{shown}]; export it with all but the "
-            "batch fixed"
-        )
-    shape = [int(size) for size in sizes[1:] if size is not None]
-
-    def network(fixed_batch: int | None) -> Network:
-        fresh = TorchFunction(name, program, TORCH_TRANSLATIONS)
-        fresh.find_weights({given: [fixed_batch or 1, *shape]})
-        arrays = dict(fresh.weights)
-
-        def compute(x: Any, weights: list[Any]) -> Any:
-            return fresh({given: x}, weights)[0]
-
-        return from_jax_function(
-            compute,
-            (jax.ShapeDtypeStruct((fixed_batch or 1, *shape), narrow(np.dtype(dtype))),
-             list(arrays.values())),
-            name=name,
-            weight_names=list(arrays),
-            fixed_batch=fixed_batch,
-        )  # fmt: skip
-
-    try:
-        return network(None)
-    except InputError:
-        if sizes[0] is None:
-            raise
-    return network(sizes[0])
+    return from_graph(
+        name,
+        lambda: TorchFunction(name, program, TORCH_TRANSLATIONS),
+        "export it with all but the batch fixed",
+    )
 
 
 def _lacking(program: TorchProgram) -> list[str]:

@@ -222,6 +222,55 @@ def test_a_subclassed_model_takes_a_dictionary() -> None:
     np.testing.assert_allclose(asnet_mlir.run(model, arrays).outputs, wanted, rtol=1e-4, atol=1e-5)
 
 
+def onnx_model() -> Any:
+    from onnx import TensorProto, helper
+
+    def value(name: str, shape: list[Any], kind: int = TensorProto.FLOAT) -> Any:
+        return helper.make_tensor_value_info(name, kind, shape)
+
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["rows"], axis=0),
+        helper.make_node("ReduceSum", ["rows", "axes"], ["sum"], keepdims=0),
+        helper.make_node("MatMul", ["dense", "trunk"], ["hidden"]),
+        helper.make_node("Add", ["sum", "hidden"], ["scores"], name="head"),
+    ]
+    constants = {"table": TABLE, "trunk": TRUNK, "axes": np.array([1])}
+    graph = helper.make_graph(
+        nodes,
+        "several",
+        [value("ids", ["n", 4], TensorProto.INT64), value("dense", ["n", 6])],
+        [value("scores", ["n", 5]), value("hidden", ["n", 5])],
+        [
+            helper.make_tensor(
+                name,
+                TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT,
+                array.shape,
+                array.ravel(),
+            )
+            for name, array in constants.items()
+        ],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def test_onnx_keeps_the_graphs_names(tmp_path: Path) -> None:
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    path = tmp_path / "several.onnx"
+    onnx.save(onnx_model(), path)
+    network = asnet_mlir.load_model(path)
+    assert network.inputs.names == ("ids", "dense")
+    arrays = samples(network)
+    arrays["ids"] = np.clip(arrays["ids"], 0, 10)
+    got = asnet_mlir.run(path, arrays).named
+    wanted = ReferenceEvaluator(onnx_model()).run(
+        ["scores", "hidden"], {**arrays, "ids": arrays["ids"].astype(np.int64)}
+    )
+    for name, array in zip(("scores", "hidden"), wanted, strict=True):
+        np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-5)
+
+
 def test_each_output_has_its_figure(keras_file: Path, labelled: Path) -> None:
     result = asnet_mlir.evaluate(keras_file, labelled, "mulf=fmul_trunc:P=16")
     assert [one.output for one in result.outputs] == ["class", "size"]
