@@ -152,9 +152,9 @@ def _samples(name: str, part: Part, given: Any) -> np.ndarray:
         array = array.view(BF16.dtype)  # which numpy writes as bits without a type
     if array.ndim == 1 and part.size == 1:  # a number a sample
         array = array[:, None]
-    samples = Samples(label, array, part.format).shaped(part.shape)
+    samples = Samples(label, array, part.format).shaped(part.shape or (1,))
     samples.require_numbers()
-    return samples.x
+    return samples.x.reshape(len(array), *part.shape)
 
 
 def _targets(name: str, given: Mapping[str, Any], count: int, edges: Edges) -> np.ndarray | None:

@@ -120,16 +120,25 @@ class _Graph:
         }
         inputs = [value for value in graph.input if value.name not in self.known]
         for what, values in (("input", inputs), ("output", graph.output)):
-            if len(values) != 1:
-                names = ", ".join(f"'{value.name}'" for value in values) or "none"
-                raise UnsupportedError(f"{name}: one {what} is supported, it has {names}")
-        self.output = graph.output[0].name
+            if not values:
+                raise UnsupportedError(f"{name}: has no {what}")
+        self.inputs = [value.name for value in inputs]
+        self.outputs = [value.name for value in graph.output]
         self.images = False
-        self.builder, start = self._begin(inputs[0])
-        self.known[inputs[0].name] = start
+        shape, codes = self._kind(inputs[0])
+        self.builder = Builder(self.name, shape, codes)
+        values = [self.builder.input]
+        values += [self.builder.take(given.name, *self._kind(given)) for given in inputs[1:]]
+        for given, value in zip(inputs, values, strict=True):
+            # Images are [height, width, channel] inside.
+            turn = len(value.shape) == 3
+            self.known[given.name] = (
+                self.builder.transpose(value, (1, 2, 0), layer="input") if turn else value
+            )
         self.nodes = graph.node
 
-    def _begin(self, given: Any) -> tuple[Builder, Value]:
+    def _kind(self, given: Any) -> tuple[list[int], Quantization | None]:
+        """Return an input's shape without the batch, and what its codes mean."""
         import onnx
 
         kind = given.type.tensor_type
@@ -147,27 +156,27 @@ class _Graph:
             codes = Quantization(np.ones(1), np.zeros(1), bits, signed)
         else:
             raise UnsupportedError(f"{self.name}: input '{given.name}' is {dtype}")
-        builder = Builder(self.name, sizes[1:], codes)
-        value = builder.input
-        if len(sizes) == 4:
-            value = builder.transpose(value, (1, 2, 0), layer="input")
-        return builder, value
+        return sizes[1:], codes
 
     def program(self) -> Program:
-        """Translate node by node, and give the output in ONNX's order."""
+        """Translate node by node, and give the outputs in ONNX's order."""
         taken: set[str] = set()
         for proto in self.nodes:
             layer = unique_name(layer_name(proto), taken)
             taken.add(layer)
             self._translate(proto, layer)
-        found = self.known.get(self.output)
-        if isinstance(found, _Real):
-            found = self.builder.dequantize(found.codes, layer="output")
-        if not isinstance(found, Value):
-            raise UnsupportedError(f"{self.name}: the output '{self.output}' is not quantised")
-        if len(found.shape) == 3:
-            found = self.builder.transpose(found, (2, 0, 1), layer="output")
-        return self.builder.program(found)
+        outputs: dict[str, Value] = {}
+        named: set[str] = set()
+        for output in self.outputs:
+            found = self.known.get(output)
+            if isinstance(found, _Real):
+                found = self.builder.dequantize(found.codes, layer="output")
+            if not isinstance(found, Value):
+                raise UnsupportedError(f"{self.name}: the output '{output}' is not quantised")
+            if len(found.shape) == 3:
+                found = self.builder.transpose(found, (2, 0, 1), layer="output")
+            outputs[unique_name(output, named)] = found
+        return self.builder.program(outputs, first_input=self.inputs[0])
 
     def _translate(self, proto: Any, layer: str) -> None:
         about = f"{self.name}: op {proto.op_type}, which gives '{', '.join(proto.output)}'"

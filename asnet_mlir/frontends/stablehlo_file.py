@@ -3,30 +3,36 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, main_of
 from asnet_mlir.frontends.module import Traced, lower_module
+from asnet_mlir.frontends.part_rows import parts_of
 from asnet_mlir.frontends.stablehlo import run_passes
 from asnet_mlir.frontends.weights import (
     TensorKind,
     assign_weights,
-    check_batch_dimension,
     read_weights,
+    unique_name,
     weights_file_of,
     wrong_kind,
 )
 from asnet_mlir.ir import walk
-from asnet_mlir.network import Network, Weight
+from asnet_mlir.network import Network
 from asnet_mlir.support.formats import format_of_element
+from asnet_mlir.support.parts import Parts
 
 __all__ = ["from_stablehlo_bytes", "from_stablehlo_file", "parse_stablehlo"]
 
 # MLIR's bytecode, and the producer that a portable artifact (versioned StableHLO) names in it.
 _BYTECODE = b"ML\xefR"
 _PORTABLE = b"StableHLO_v"
+# JAX's name of a result, by its path: `result['class'][0]`.
+_RESULT = "jax.result_info"
 # Types of codes that stand for real numbers, as text has them.
 _QUANTIZED = "!quant."
 _TO_INTEGERS = (
@@ -38,10 +44,12 @@ _TO_INTEGERS = (
 def from_stablehlo_file(path: Path, weights: Path | None = None) -> Network:
     """Read a StableHLO module.
 
-    The public function `@main` takes one tensor whose first dimension is the batch, and after it
-    the weights, and returns one tensor; the batch size is fixed by the file.  Weights are constants
+    The public function `@main` takes tensors whose first dimension is the batch, and after them the
+    weights, and returns such tensors; the batch size is fixed by the file.  Weights are constants
     of the module or come from `weights`: arguments find theirs by the attribute `approx.weight` or
-    the name in their location, else by their position (`arr_0`, ..).
+    the name in their location, else by their position (`arr_0`, ..).  Arguments without a weight
+    are inputs where they come first and begin with the batch.  Several inputs and outputs go by the
+    names in arguments' locations and in `jax.result_info`.
 
     Args:
       weights: an `.npz` file; by default the module's own (`net.weights.npz` beside `net.mlir`)
@@ -64,21 +72,75 @@ def from_stablehlo_bytes(path: Path, content: bytes, weights: Path | None = None
         main = main_of(module)
         if main is None:
             raise InputError(f"{path}: lacks the function @main")
-        given, result = _kinds(path, main)
-        arguments = list(zip(_argument_names(main), given[1:], strict=True))
-        values = _weights(path, weights, arguments)
-        lowered = lower_module(module, values)
+        given, results = _kinds(path, main)
+        batch = given[0].shape[0]
+        arguments = list(zip(_argument_names(main), given, strict=True))
+        stored, where = _stored_weights(path, weights, arguments)
+        count = _count_inputs(path, arguments, stored, where, results)
+        values = assign_weights(str(where), stored, arguments[count:]) if stored else ()
+        inputs, taken = _edge(path, "input", [n for n, _ in arguments[:count]], given[:count])
+        outputs, returned = _edge(path, "output", _result_names(main), results)
+        lowered = lower_module(module, values, inputs=inputs, outputs=outputs)
         _ = lowered.linalg  # what can't be lowered is no network
         lowered.analyze(str(path))
     return Network(
         path.stem,
-        given[0].shape[1:],
-        result.shape[1:],
+        taken.shape,
+        returned.shape,
         (*values, *lowered.constants),
-        Traced(str(path), lambda _: lowered, fixed_batch=given[0].shape[0]),
-        input_format=given[0].format,
-        output_format=result.format,
+        Traced(str(path), lambda _: lowered, fixed_batch=batch),
+        input_format=taken.format,
+        output_format=returned.format,
+        inputs=inputs,
+        outputs=outputs,
     )
+
+
+def _edge(
+    path: Path, what: str, names: Sequence[str], kinds: Sequence[TensorKind]
+) -> tuple[Parts | None, TensorKind]:
+    """Return the parts that inputs or outputs are, and the kind of a sample or its row."""
+    if len(kinds) == 1:
+        return None, TensorKind(kinds[0].shape[1:], kinds[0].format)
+    taken: set[str] = set()
+    named = [
+        (unique_name(name or f"{what}{index}", taken), kind.shape, kind.format.dtype_name)
+        for index, (name, kind) in enumerate(zip(names, kinds, strict=True))
+    ]
+    parts = parts_of(str(path), what, named, kinds[0].shape[0])
+    assert parts is not None
+    return parts, TensorKind(parts.shape, parts.format)
+
+
+def _count_inputs(
+    path: Path,
+    arguments: Sequence[tuple[str, TensorKind]],
+    stored: Mapping[str, Any],
+    where: Path,
+    results: Sequence[TensorKind],
+) -> int:
+    """Return how many arguments, from the first, are inputs.
+
+    Raises:
+      InputError: the others have no weights.
+    """
+    if set(stored) == {f"arr_{index}" for index in range(len(stored))}:
+        count = len(arguments) - len(stored)  # by position
+    else:
+        named = [index for index, (name, _) in enumerate(arguments) if index and name in stored]
+        count = min(named, default=len(arguments))
+    batch = results[0].shape[0]
+    inputs = [kind.shape[:1] == (batch,) for _, kind in arguments[:count]]
+    # What else is wrong with stored weights, `assign_weights` says.
+    count = max(1, inputs.index(False) if False in inputs else count)
+    if not stored and count < len(arguments):
+        name = arguments[count][0] or f"number {count}"
+        raise InputError(
+            f"{path}: @main takes {len(arguments) - 1} weights; give them with --weights FILE.npz, "
+            f"or as {where.name} beside it (argument '{name}' does not begin with the batch of "
+            f"{batch}, as inputs do)"
+        )
+    return count
 
 
 def parse_stablehlo(where: Path | str, content: bytes) -> Any:
@@ -152,15 +214,15 @@ def _is_quantized(module: Any) -> bool:
     )
 
 
-def _kinds(path: Path, main: Any) -> tuple[list[TensorKind], TensorKind]:
+def _kinds(path: Path, main: Any) -> tuple[list[TensorKind], list[TensorKind]]:
     """Return what `@main` takes and what it returns."""
     from jaxlib.mlir import ir
 
     function_type = main.attributes["function_type"].value
     inputs, results = list(function_type.inputs), list(function_type.results)
-    if not inputs or len(results) != 1:
+    if not inputs or not results:
         raise InputError(
-            f"{path}: @main must take the input (and weights) and return one tensor, it takes "
+            f"{path}: @main must take an input (and weights) and return a tensor, it takes "
             f"{len(inputs)} and returns {len(results)}"
         )
 
@@ -171,13 +233,33 @@ def _kinds(path: Path, main: Any) -> tuple[list[TensorKind], TensorKind]:
                 return TensorKind(tuple(type.shape), format)
         raise wrong_kind(path, type)
 
-    taken, returned = [kind_of(type) for type in inputs], kind_of(results[0])
-    check_batch_dimension(path, taken[0], returned)
+    taken, returned = [kind_of(type) for type in inputs], [kind_of(type) for type in results]
+    several = len(returned) > 1
+    for kind in (taken[0], *returned):
+        # Of several, one may be a number a sample.
+        if len(kind.shape) < 2 - several or kind.shape[0] != taken[0].shape[0]:
+            raise InputError(
+                f"{path}: the first dimension of @main's inputs and outputs must be the batch"
+            )
     return taken, returned
 
 
+def _result_names(main: Any) -> list[str]:
+    """Return what the results are called by JAX, "" for those without a name."""
+    results = len(main.attributes["function_type"].value.results)
+    if "res_attrs" not in main.attributes:
+        return [""] * results
+    names = []
+    for own in main.attributes["res_attrs"]:
+        text = str(own[_RESULT].value) if _RESULT in own else ""
+        keys = re.findall(r"\['?([^'\]]+)'?\]|\.(\w+)", text)
+        name = "/".join(first or second for first, second in keys)
+        names.append(f"output{name}" if name[:1].isdigit() else name)
+    return names
+
+
 def _argument_names(main: Any) -> list[str]:
-    """Return what the arguments after the input are called, "" for those without a name."""
+    """Return what the arguments are called, "" for those without a name."""
     from jaxlib.mlir import ir
 
     attributes = main.attributes.get("arg_attrs")
@@ -190,21 +272,19 @@ def _argument_names(main: Any) -> list[str]:
             names.append(str(argument.location.name_str))
         else:
             names.append("")
-    return names[1:]
+    return names
 
 
-def _weights(
-    path: Path, weights: Path | None, arguments: list[tuple[str, TensorKind]]
-) -> tuple[Weight, ...]:
-    if not arguments:
+def _stored_weights(
+    path: Path, weights: Path | None, arguments: Sequence[tuple[str, TensorKind]]
+) -> tuple[dict[str, Any], Path]:
+    """Return the arrays that arguments may take, and the file that they are (or would be) in."""
+    beside = weights_file_of(path)
+    if len(arguments) == 1:
         if weights is not None:
             raise InputError(f"{path}: @main takes no weights; leave out '{weights}'")
-        return ()
-    beside = weights_file_of(path)
+        return {}, beside
     if weights is None and not beside.is_file():
-        raise InputError(
-            f"{path}: @main takes {len(arguments)} weights; give them with --weights FILE.npz, or "
-            f"as {beside.name} beside it"
-        )
+        return {}, beside
     where = weights or beside
-    return assign_weights(str(where), read_weights(where), arguments)
+    return read_weights(where), where

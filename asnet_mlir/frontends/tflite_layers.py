@@ -83,17 +83,27 @@ class _Translation:
     def __init__(self, name: str, model: TfliteModel) -> None:
         self.name, self.model = name, model
         for what, numbers in (("input", model.inputs), ("output", model.outputs)):
-            if len(numbers) != 1:
-                named = ", ".join(f"'{model.tensors[n].name}'" for n in numbers) or "none"
-                raise UnsupportedError(f"{name}: one {what} is supported, it has {named}")
-        given = model.tensors[model.inputs[0]]
-        if not given.shape:
-            raise InputError(f"{name}: the input '{given.name}' lacks a batch dimension")
-        self.batch = given.shape[0]
+            if not numbers:
+                raise UnsupportedError(f"{name}: has no {what}")
+        given = [model.tensors[number] for number in model.inputs]
+        for tensor in given:
+            if not tensor.shape:
+                raise InputError(f"{name}: the input '{tensor.name}' lacks a batch dimension")
+            if tensor.content is not None:
+                raise InputError(f"{name}: the input '{tensor.name}' is a constant")
+        self.batch = given[0].shape[0]
         self._check_sizes()
-        quantization = self._meaning(given, with_floats=True)
-        self.builder = Builder(name, given.shape[1:], quantization)
+        meanings = [self._meaning(tensor, with_floats=True) for tensor in given]
+        self.builder = Builder(name, given[0].shape[1:], meanings[0])
         self.values: dict[int, Value] = {model.inputs[0]: self.builder.input}
+        for number, tensor, meaning in list(zip(model.inputs, given, meanings, strict=True))[1:]:
+            own = model.name_of(number)
+            if tensor.shape[0] != self.batch:
+                raise InputError(
+                    f"{name}: the first dimension of all inputs is the batch; it is {self.batch} "
+                    f"in '{given[0].name}' and {tensor.shape[0]} in '{tensor.name}'"
+                )
+            self.values[number] = self.builder.take(own, tensor.shape[1:], meaning)
         self.shapes: set[int] = set()
 
     def program(self) -> Program:
@@ -103,11 +113,15 @@ class _Translation:
                 self.shapes.update(op.outputs)
             else:
                 self._translate(op, layer)
-        output = self.model.outputs[0]
-        if output not in self.values:
-            tensor = self.model.tensors[output]
-            raise InputError(f"{self.name}: no op gives the output '{tensor.name}'")
-        return self.builder.program(self.values[output])
+        outputs: dict[str, Value] = {}
+        taken: set[str] = set()
+        for number in self.model.outputs:
+            if number not in self.values:
+                tensor = self.model.tensors[number]
+                raise InputError(f"{self.name}: no op gives the output '{tensor.name}'")
+            outputs[unique_name(self.model.name_of(number), taken)] = self.values[number]
+        first = self.model.name_of(self.model.inputs[0])
+        return self.builder.program(outputs, first_input=first)
 
     def _is_of_shapes(self, op: TfliteOp) -> bool:
         """Say whether an op computes sizes of tensors alone, from sizes and constants.

@@ -11,7 +11,7 @@ import importlib
 import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,12 +124,19 @@ class TfliteModel:
 
     Attributes:
       inputs, outputs: numbers of tensors.
+      names: of these, where the file's signature says any.
     """
 
     tensors: tuple[TfliteTensor, ...]
     ops: tuple[TfliteOp, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def name_of(self, number: int) -> str:
+        """Return what an input or output is called."""
+        own = self.tensors[number].name.removeprefix("serving_default_")
+        return self.names.get(number) or own.removesuffix(":0")
 
 
 def read_tflite(content: bytes) -> TfliteModel:
@@ -179,7 +186,17 @@ class _Reader:
             raise InputError(
                 "a damaged TensorFlow Lite file: an op names a tensor that is not there"
             )
-        return TfliteModel(tensors, ops, inputs, outputs)
+        return TfliteModel(tensors, ops, inputs, outputs, self._signature())
+
+    def _signature(self) -> dict[int, str]:
+        """Return the names that the file's only signature gives to tensors."""
+        if self._model.SignatureDefsLength() != 1:
+            return {}
+        own = self._model.SignatureDefs(0)
+        self._check(own.InputsLength() + own.OutputsLength())
+        entries = [own.Inputs(i) for i in range(own.InputsLength())]
+        entries += [own.Outputs(i) for i in range(own.OutputsLength())]
+        return {entry.TensorIndex(): entry.Name().decode() for entry in entries if entry.Name()}
 
     def _refuse_state(self) -> None:
         """Refuse a network that keeps state between samples, as streaming ones do, by its ops."""

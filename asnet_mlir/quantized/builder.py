@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ class _Product:
 
 
 class Builder:
-    """Builds a network from its input to its output.
+    """Builds a network from its inputs to its outputs.
 
     Each method writes one layer, and names its ops after `layer`.  Codes in, codes out; `output`
     says what the codes of the result mean, and `activation` which of them the layer may give, the
@@ -96,9 +96,24 @@ class Builder:
         """Writes the module: for operations that no method writes."""
         return self._writer
 
-    def program(self, output: Value) -> Program:
-        """Return the module that gives `output`."""
-        return self._writer.program(output.tensor)
+    def take(self, name: str, shape: Sequence[int], quantization: Quantization | None) -> Value:
+        """Return another input than `input`; see `Builder`."""
+        element = "f32" if quantization is None else element_of(quantization)
+        return Value(self._writer.take(name, shape, element), quantization)
+
+    def program(
+        self, output: Value | Mapping[str, Value], *, first_input: str = "input"
+    ) -> Program:
+        """Return the module that gives `output`.
+
+        Args:
+          output: several by their names.
+          first_input: the name of `input` where there are others.
+        """
+        outputs = {"output": output} if isinstance(output, Value) else output
+        return self._writer.program(
+            {name: value.tensor for name, value in outputs.items()}, first_input
+        )
 
     def constant(self, codes: np.ndarray, quantization: Quantization, *, layer: str) -> Value:
         """Return codes that are the same for each sample, for an operand of an addition or so."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,15 +56,15 @@ class Program:
     Attributes:
       name: for messages.
       template: the text, with a mark for the batch size.
-      weights: the arguments of `@main` after the input.
-      input, output: what it takes and gives.
+      weights: the arguments of `@main` after the inputs.
+      inputs, outputs: what it takes and gives, by names where there are several.
     """
 
     name: str
     template: str
     weights: tuple[Weight, ...]
-    input: Tensor
-    output: Tensor
+    inputs: tuple[tuple[str, Tensor], ...]
+    outputs: tuple[tuple[str, Tensor], ...]
 
     def text(self, batch: int) -> str:
         """Return the module for a batch size."""
@@ -85,6 +85,7 @@ class Writer:
         self.name = name
         self.layer = ""
         self.input = Tensor("%input", tuple(shape), element)
+        self._inputs = [("input", self.input)]
         self._weights: list[tuple[Weight, Tensor]] = []
         self._lines: list[str] = []
         self._constants: dict[str, Tensor] = {}
@@ -209,19 +210,37 @@ class Writer:
             "slice_sizes = array<i64: 1>, indices_are_sorted = false",
         )
 
-    def program(self, output: Tensor) -> Program:
-        """Return the module that returns `output`."""
+    def take(self, name: str, shape: Sequence[int], element: str) -> Tensor:
+        """Return another input."""
+        tensor = Tensor(f"%input{len(self._inputs)}", tuple(shape), element)
+        self._inputs.append((name, tensor))
+        return tensor
+
+    def program(self, outputs: Mapping[str, Tensor], first_input: str = "input") -> Program:
+        """Return the module that returns `outputs`.
+
+        Args:
+          first_input: the name of the first input.
+        """
+        inputs = ((first_input, self.input), *self._inputs[1:])
         arguments = ", ".join(
             f"{tensor.ssa}: {tensor.type}"
-            for tensor in (self.input, *(tensor for _, tensor in self._weights))
+            for tensor in (
+                *(tensor for _, tensor in inputs),
+                *(tensor for _, tensor in self._weights),
+            )
         )
+        returned = list(outputs.values())
+        types = ", ".join(tensor.type for tensor in returned)
+        result = types if len(returned) == 1 else f"({types})"
+        names = ", ".join(tensor.ssa for tensor in returned)
         body = "\n    ".join(self._lines)
         text = (
-            f"module {{\n  func.func public @main({arguments}) -> {output.type} {{\n    {body}\n"
-            f"    return {output.ssa} : {output.type}\n  }}\n}}\n"
+            f"module {{\n  func.func public @main({arguments}) -> {result} {{\n    {body}\n"
+            f"    return {names} : {types}\n  }}\n}}\n"
         )
         weights = tuple(weight for weight, _ in self._weights)
-        return Program(self.name, text, weights, self.input, output)
+        return Program(self.name, text, weights, inputs, tuple(outputs.items()))
 
     def _location(self, name: str) -> str:
         scope = f"{self.layer}/{name}" if self.layer else name

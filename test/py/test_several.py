@@ -271,6 +271,87 @@ def test_onnx_keeps_the_graphs_names(tmp_path: Path) -> None:
         np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-5)
 
 
+def test_tflite_gives_the_reference_kernels_bits(tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    from tflite_files import File
+
+    file = File()
+    a = file.tensor("serving_default_a:0", [1, 2, 6], "int8", 0.05, 3)
+    b = file.tensor("serving_default_b:0", [1, 2, 6], "int8", 0.11, -7)
+    total = file.tensor("total", [1, 2, 6], "int8", 0.15, 1)
+    product = file.tensor("product", [1, 2, 6], "int8", 0.2, 0)
+    file.op("ADD", [a, b], [total], kind="AddOptions")
+    file.op("MUL", [total, b], [product], kind="MulOptions")
+    content = file.content([a, b], [product, total])
+    path = tmp_path / "several.tflite"
+    path.write_bytes(content)
+    network = asnet_mlir.load_model(path)
+    assert network.inputs.names == ("a", "b")
+    assert network.outputs.names == ("product", "total")
+    arrays = samples(network)
+    got = asnet_mlir.run(path, arrays).named
+    interpreter = Interpreter(
+        model_content=content, experimental_op_resolver_type=OpResolverType.BUILTIN_REF
+    )
+    interpreter.allocate_tensors()
+    for index in range(len(arrays["a"])):
+        for detail, name in zip(interpreter.get_input_details(), "ab", strict=True):
+            interpreter.set_tensor(detail["index"], arrays[name][index : index + 1])
+        interpreter.invoke()
+        for detail in interpreter.get_output_details():
+            wanted = interpreter.get_tensor(detail["index"])[0]
+            assert (got[detail["name"]][index] == wanted).all()
+
+
+EXPORTED = """
+module {
+  func.func public @main(%a: tensor<2x3xf32> loc("left"), %b: tensor<2xi32> loc("count")
+                         WEIGHT)
+      -> (tensor<2x3xf32> {jax.result_info = "result['sum']"},
+          tensor<2xi32> {jax.result_info = "result['counts'][0]"}) {
+    %c = stablehlo.convert %b : (tensor<2xi32>) -> tensor<2xf32>
+    %d = stablehlo.broadcast_in_dim %c, dims = [0] : (tensor<2xf32>) -> tensor<2x3xf32>
+    %e = stablehlo.add %a, %d : tensor<2x3xf32>
+    %f = stablehlo.SCALED : tensor<2x3xf32>
+    %g = stablehlo.add %b, %b : tensor<2xi32>
+    return %f, %g : tensor<2x3xf32>, tensor<2xi32>
+  }
+}
+"""
+
+
+@pytest.mark.parametrize("stored", ["none", "named", "positions"])
+def test_stablehlo_of_several_arguments_and_results(stored: str, tmp_path: Path) -> None:
+    path = tmp_path / "net.mlir"
+    weight = "" if stored == "none" else ', %w: tensor<2x3xf32> loc("scale")'
+    scaled = "multiply %e, %e" if stored == "none" else "multiply %e, %w"
+    path.write_text(EXPORTED.replace("WEIGHT", weight).replace("SCALED", scaled))
+    scale = np.arange(6, dtype=np.float32).reshape(2, 3)
+    scale[1] = scale[0]  # a sample's place in the batch must not count
+    if stored != "none":
+        name = "scale" if stored == "named" else "arr_0"
+        np.savez(tmp_path / "net.weights.npz", **{name: scale})
+    network = asnet_mlir.load_model(path)
+    assert network.inputs.names == ("left", "count")
+    assert network.outputs.names == ("sum", "counts/0")
+    arrays = samples(network, 6)
+    got = asnet_mlir.run(path, arrays).named
+    total = arrays["left"] + arrays["count"][:, None].astype(np.float32)
+    wanted = total * (total if stored == "none" else scale[:1])
+    assert got["sum"].tobytes() == wanted.astype(np.float32).tobytes()
+    assert (got["counts/0"] == 2 * arrays["count"]).all()
+
+
+def test_stablehlo_says_what_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "net.mlir"
+    weight = ', %w: tensor<3xf32> loc("scale")'
+    text = EXPORTED.replace("WEIGHT", weight).replace("SCALED", "multiply %e, %e")
+    path.write_text(text)
+    with pytest.raises(InputError, match="'scale' does not begin with the batch of 2") as raised:
+        asnet_mlir.load_model(path)
+    assert "--weights" in str(raised.value)
+
+
 def test_each_output_has_its_figure(keras_file: Path, labelled: Path) -> None:
     result = asnet_mlir.evaluate(keras_file, labelled, "mulf=fmul_trunc:P=16")
     assert [one.output for one in result.outputs] == ["class", "size"]
