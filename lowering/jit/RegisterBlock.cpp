@@ -76,6 +76,7 @@ public:
       (isReduction(op, dim) ? reductions : parallels).push_back(dim);
     analyzeBody();
     chooseTile();
+    orderLoops();
     chooseUnroll();
   }
 
@@ -160,35 +161,39 @@ private:
     return std::max<int64_t>(1, registers * 3 / 4 / accumulators);
   }
 
+  /// Takes the outputs of two dimensions at once, those with the least work an output: the innermost
+  /// where several pairs have it.
   void chooseTile() {
     tile.assign(ranges.size(), 1);
-    int64_t limit = outputsLimit();
-    // The two innermost dimensions of more than one output.
     SmallVector<unsigned> candidates;
     for (unsigned dim : llvm::reverse(parallels))
-      if (ranges[dim] > 1 && candidates.size() < 2)
+      if (ranges[dim] > 1)
         candidates.push_back(dim);
-    if (candidates.empty())
-      return;
-    bool two = candidates.size() == 2;
     double best = std::numeric_limits<double>::infinity();
-    SmallVector<int64_t> bestTile = tile;
-    for (int64_t first = 1; first <= std::min(limit, ranges[candidates[0]]); ++first) {
-      for (int64_t second = 1; second <= (two ? std::min(limit / first, ranges[candidates[1]]) : 1);
-           ++second) {
+    if (candidates.size() == 1)
+      chooseSizes(candidates[0], std::nullopt, best);
+    for (unsigned second = 1; second < candidates.size(); ++second)
+      for (unsigned first = 0; first < second; ++first)
+        chooseSizes(candidates[first], candidates[second], best);
+  }
+
+  /// Makes `tile` one of the outputs of two dimensions where its cost is below `best`.
+  void chooseSizes(unsigned first, std::optional<unsigned> second, double &best) {
+    int64_t limit = outputsLimit(), others = second ? ranges[*second] : 1;
+    for (int64_t size = 1; size <= std::min(limit, ranges[first]); ++size) {
+      for (int64_t other = 1; other <= std::min(limit / size, others); ++other) {
         // What is left over has code of its own: in one dimension only.
-        int64_t rest = ranges[candidates[0]] % first;
-        int64_t otherRest = two ? ranges[candidates[1]] % second : 0;
+        int64_t rest = ranges[first] % size, otherRest = others % other;
         if (rest && otherRest)
           continue;
-        SmallVector<int64_t> sizes = tile, left = tile;
-        sizes[candidates[0]] = first;
-        if (two)
-          sizes[candidates[1]] = second;
-        left = sizes;
+        SmallVector<int64_t> sizes(ranges.size(), 1);
+        sizes[first] = size;
+        if (second)
+          sizes[*second] = other;
         double cost = costOf(sizes);
         if (rest || otherRest) {
-          unsigned dim = rest ? candidates[0] : candidates[1];
+          SmallVector<int64_t> left = sizes;
+          unsigned dim = rest ? first : *second;
           left[dim] = rest ? rest : otherRest;
           double share = double(left[dim]) / ranges[dim];
           cost = cost * (1 - share) + costOf(left) * share;
@@ -196,11 +201,25 @@ private:
         }
         if (cost < best - 1e-9) {
           best = cost;
-          bestTile = sizes;
+          tile = sizes;
         }
       }
     }
-    tile = bestTile;
+  }
+
+  /// Loops over outputs that read other samples' values stand outside those that read other weights
+  /// only: a few values, each of all samples, are used with all weights before the next ones come.
+  void orderLoops() {
+    llvm::SmallBitVector moves(ranges.size());
+    for (OpOperand *input : op.getDpsInputOperands())
+      if (auto type = dyn_cast<MemRefType>(input->get().getType());
+          type && isa<VectorType>(type.getElementType()))
+        for (unsigned dim : parallels)
+          if (op.getMatchingIndexingMap(input).isFunctionOfDim(dim))
+            moves.set(dim);
+    if (moves.any())
+      std::stable_partition(parallels.begin(), parallels.end(),
+                            [&](unsigned dim) { return moves[dim]; });
   }
 
   /// Unrolls inner reductions as a whole, or the innermost by a divisor.

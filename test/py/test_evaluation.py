@@ -98,6 +98,27 @@ def test_convolutions_vectorized_equal_scalar(strides, padding, dilation, groups
     np.testing.assert_allclose(exact[:3], np.asarray(forward(x, kernel))[:3], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("filters", "stride", "size"), [(6, 1, (9, 11)), (13, 2, (8, 7))])
+def test_convolutions_of_channels_first_equal_scalar(filters, stride, size):
+    """Tiles of filters and pixels whose dimensions are not the innermost ones."""
+    import jax
+
+    rng = np.random.default_rng(filters)
+    kernel = rng.standard_normal((filters, 4, 3, 3)).astype(np.float32)
+
+    def forward(x, w):
+        y = jax.lax.conv_general_dilated(x, w, (stride, stride), "SAME")
+        return jax.nn.relu(y + 0.5)
+
+    network = from_jax_function(forward, (np.zeros((1, 4, *size), np.float32), kernel))
+    x = rng.standard_normal((18, 4, *size)).astype(np.float32)
+    x[3, 2, 1, :4] = [np.inf, -0.0, 1e-40, np.nan]
+    binding = Binding.parse(["mulf=fmul_trunc:P=13"])
+    got = Evaluator(network, binding).outputs(x)
+    assert same_bits(got, scalar_outputs(network, binding, x))
+    assert len(np.unique(got[:3])) > 100
+
+
 @pytest.mark.parametrize("sizes", [(8, 3), (5, 7), (16, 4), (24, 33)])
 def test_reversed_dimensions(sizes):
     """Blocks of a loop that goes backwards through what it reads."""
