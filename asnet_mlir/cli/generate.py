@@ -74,6 +74,11 @@ def add(verbs: Verbs) -> None:
         action="store_true",
         help="say roughly how many LUT4 of ECP5 it takes; maps each core alone",
     )
+    command.add_argument(
+        "--device",
+        metavar="NAME",
+        help="say whether it fits this ECP5: 25k, 45k or 85k (its LUTs with --predict-area)",
+    )
 
 
 def run(options: Any) -> None:
@@ -92,6 +97,7 @@ def run(options: Any) -> None:
             clock_mhz=options.clock_mhz,
             prefix=options.prefix,
             predict_area=options.predict_area,
+            device=options.device,
             stream_width=options.stream_width,
             argmax=options.argmax,
             ports=options.ports,
@@ -109,7 +115,7 @@ def run(options: Any) -> None:
 def _print_manifest(manifest: Any, options: Any) -> None:
     """Say what a bundle holds."""
     print(f"bundle written to {options.output}")
-    print(f"{manifest['predicted_cycles_per_sample']} cycles per image predicted")
+    _print_needs(manifest["needs"], has_luts=options.predict_area)
     if options.predict_area:
         luts = manifest["predicted_luts"]
         print(f"about {luts['total']} LUT4 on ECP5, {luts['cores']} of them in cores")
@@ -129,3 +135,27 @@ def _print_manifest(manifest: Any, options: Any) -> None:
             )
         elif entry.get("kind") == "machine":
             print(f"  {entry['layer']}: {entry['cycles']} cycles, by the sequential machine")
+
+
+def _print_needs(needs: Any, has_luts: bool) -> None:
+    """Say what a bundle needs before synthesis, and whether a device has it."""
+    print(
+        f"throughput: {needs['cycles_per_sample']} cycles an image, "
+        f"{needs['seconds_per_sample']:.3g} s at {needs['clock_mhz']:g} MHz (predicted)"
+    )
+    print(
+        f"latency: at most {needs['latency_cycles']} cycles, {needs['seconds_latency']:.3g} s "
+        "(predicted)"
+    )
+    print(
+        f"needs {needs['memory_bits']:,} bits of memory, about {needs['block_rams']} block RAMs of "
+        f"18 kbit, {needs['multipliers']} multiplying cores"
+    )
+    if "device" in needs:
+        fit = needs["device"]
+        if fit["fits"]:
+            without = "" if has_luts else " (LUTs not counted: --predict-area)"
+            print(f"fits ECP5 {fit['name']}{without}")
+        else:
+            advice = f"it fits {fit['larger']}" if fit["larger"] else "no larger one has it"
+            print(f"does not fit ECP5 {fit['name']}: {fit['excess']}; {advice}")

@@ -22,7 +22,9 @@ from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.hardware.shell.options import Shell
 from asnet_mlir.hardware.synthesis import area, clock
+from asnet_mlir.hardware.synthesis.needs import needs_of
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
+from asnet_mlir.hardware.synthesis.targets import ecp5_fit
 from asnet_mlir.network import Network
 from asnet_mlir.support.formats import F32
 from asnet_mlir.worker import in_mlir_process
@@ -45,6 +47,7 @@ def generate(
     clock_mhz: float | None = None,
     prefix: str | None = None,
     predict_area: bool = False,
+    device: str | None = None,
     stream_width: int | None = None,
     argmax: bool = False,
     ports: str = "plain",
@@ -71,6 +74,7 @@ def generate(
         files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
         (seconds each, cached), what is around them is estimated.
+      device: of ECP5, `25k`, `45k` or `85k`: say whether the bundle fits it.
       stream_width: bits of a word of both streams, 8, 16 or 32: as many numbers a word as fit.
       argmax: answers are indices of the greatest number of the output's last axis, the first one
         where several are.
@@ -80,7 +84,8 @@ def generate(
 
     Returns:
       The bundle's manifest; with `clock_mhz`, each instance has its `fmax_mhz` and what was chosen;
-      with `predict_area`, `predicted_luts` has `cores`, `control` and `total` (not in the bundle).
+      with `predict_area`, `predicted_luts` has `cores`, `control` and `total` (not in the bundle);
+      `needs` is what `synthesis.needs.needs_of` returns (not in the bundle).
 
     Raises:
       InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
@@ -93,6 +98,8 @@ def generate(
     parsed: Sequence[str] = streams.parse_lanes(lanes)
     if prefix is not None:
         check_name(prefix)
+    if device is not None:
+        ecp5_fit({}, device)  # is there such a device
     if clock_mhz is not None:
         clock.check_clock(clock_mhz)
         check_output(output, force)  # before what takes long
@@ -138,7 +145,7 @@ def generate(
     )
     if predict_area:
         manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress)
-    return manifest
+    return manifest | {"needs": needs_of(output, manifest, device)}
 
 
 def _style_of(

@@ -11,7 +11,16 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 
-__all__ = ["TARGETS", "VENDOR_TARGETS", "Device", "count", "delay_ns", "ecp5_device", "script"]
+__all__ = [
+    "TARGETS",
+    "VENDOR_TARGETS",
+    "Device",
+    "count",
+    "delay_ns",
+    "ecp5_device",
+    "ecp5_fit",
+    "script",
+]
 
 TARGETS = ("ecp5", "cyclonev", "xilinx7", "asic")
 
@@ -67,17 +76,44 @@ def ecp5_device(counts: Mapping[str, int], name: str | None = None) -> Device:
                 return device
         device = _ECP5[-1]
     else:
-        found = [device for device in _ECP5 if device.name == name.lower()]
-        if not found:
-            names = ", ".join(device.name for device in _ECP5)
-            raise InputError(f"unknown ECP5 device '{name}'; devices are {names}")
-        device = found[0]
+        device = _named(name)
     excess = _excess(counts, device)
     if excess:
-        larger = [d.name for d in _ECP5 if d.luts > device.luts and not _excess(counts, d)]
-        advice = f"; it fits {larger[0]}" if larger else "; it is the largest device"
+        larger = _larger(counts, device)
+        advice = f"; it fits {larger}" if larger else "; it is the largest device"
         raise InputError(f"the design does not fit ECP5 {device.name}: {excess}{advice}")
     return device
+
+
+def ecp5_fit(counts: Mapping[str, int], name: str) -> dict[str, Any]:
+    """Return whether what is known of a design's needs fits a device.
+
+    Args:
+      counts: some of `luts`, `brams` and `dsps`.
+
+    Returns:
+      name, fits, excess (what is lacking, in words), larger (a larger device that fits, or None).
+
+    Raises:
+      InputError: there is no such device.
+    """
+    device = _named(name)
+    excess = _excess(counts, device)
+    larger = _larger(counts, device) if excess else None
+    return {"name": device.name, "fits": not excess, "excess": excess, "larger": larger}
+
+
+def _named(name: str) -> Device:
+    for device in _ECP5:
+        if device.name == name.lower():
+            return device
+    names = ", ".join(device.name for device in _ECP5)
+    raise InputError(f"unknown ECP5 device '{name}'; devices are {names}")
+
+
+def _larger(counts: Mapping[str, int], device: Device) -> str | None:
+    larger = [d.name for d in _ECP5 if d.luts > device.luts and not _excess(counts, d)]
+    return larger[0] if larger else None
 
 
 def _excess(counts: Mapping[str, int], device: Device) -> str:
@@ -88,7 +124,7 @@ def _excess(counts: Mapping[str, int], device: Device) -> str:
         ("brams", "block RAMs", device.brams),
         ("dsps", "multipliers", device.dsps),
     ):
-        needed = counts[key]
+        needed = counts.get(key, 0)
         if needed > there:
             parts.append(f"{needed} {what} where there are {there} ({needed - there} too many)")
     return ", ".join(parts)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bundle needs, before synthesis; whether a device has it."""
+
+import json
+
+import pytest
+from conftest import make_mlp
+
+from asnet_mlir.cli.main import main
+from asnet_mlir.errors import InputError
+from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.hardware import generate
+from asnet_mlir.hardware.synthesis.needs import block_rams, needs_of
+from asnet_mlir.hardware.synthesis.targets import ecp5_fit
+
+
+@pytest.mark.parametrize(
+    ("words", "width", "expected"),
+    [(512, 36, 1), (512, 37, 2), (513, 36, 2), (1024, 32, 2), (8192, 32, 16), (16384, 1, 1)],
+)
+def test_block_rams_in_their_best_mode(words, width, expected) -> None:
+    assert block_rams(words, width) == expected
+
+
+def test_memories_are_those_that_the_verilog_declares(tmp_path) -> None:
+    (tmp_path / "rtl").mkdir()
+    (tmp_path / "rtl" / "n.sv").write_text(
+        """module n_fifo #(
+  parameter int unsigned Words = 16
+) (input clk);
+endmodule
+module n(input clk);
+  n_fifo #(.Words(65), .Width(10), .AddressBits(7)) small (.clk_i(clk));
+  n_rom #(
+    .Words(600),
+    .Width(40),
+    .AddressBits(10)
+  ) rom (.clk_i(clk));
+  n_ram #(
+    .Words(2),
+    .AddressBits(1)
+  ) ram (.clk_i(clk));
+  n_register_file #(.Words(4), .Width(13), .IndexBits(2)) file (.clk_i(clk));
+  n_window #(.Bits(8), .Pack(2), .RingBits(4)) window (.clk_i(clk));
+endmodule
+"""
+    )
+    manifest = {
+        "name": "n",
+        "kind": "stream",
+        "input_words": 5,
+        "predicted_cycles_per_sample": 100,
+        "layers": [{"cycles": 100}, {"cycles": 30}],
+        "instances": [{"op": "mulf", "count": 3}, {"op": "addf", "count": 9}],
+    }
+    needs = needs_of(tmp_path, manifest)
+    # By hand, as the library's Verilog has them: queue, ROM, RAM; registers and ring are logic.
+    assert needs["memory_bits"] == 65 * 10 + 1024 * 40 + 2 * 32 + 4 * 13 + 16 * 16
+    assert needs["block_rams"] == 1 + 3 + 1
+    assert needs["multipliers"] == 3
+    assert needs["cycles_per_sample"] == 100 and needs["latency_cycles"] == 5 + 164 + 94
+    assert needs["clock_mhz"] == 50 and needs["seconds_per_sample"] == pytest.approx(2e-6)
+    assert "device" not in needs
+
+
+def test_what_a_device_lacks_is_said() -> None:
+    assert ecp5_fit({"brams": 56}, "25K") == {
+        "name": "25k",
+        "fits": True,
+        "excess": "",
+        "larger": None,
+    }
+    lacking = ecp5_fit({"brams": 60, "luts": 30000}, "25k")
+    assert lacking["excess"] == (
+        "30000 LUTs where there are 24288 (5712 too many), "
+        "60 block RAMs where there are 56 (4 too many)"
+    )
+    assert not lacking["fits"] and lacking["larger"] == "45k"
+    assert ecp5_fit({"brams": 300}, "45k")["larger"] is None
+
+
+def test_an_unknown_device_is_refused_before_anything_is_written(tmp_path) -> None:
+    function, arguments = make_mlp((3, 2), 1)
+    network = from_jax_function(function, arguments, name="tiny")
+    with pytest.raises(InputError, match="unknown ECP5 device '30k'; devices are 25k, 45k, 85k"):
+        generate(network, output=tmp_path / "b", device="30k")
+    assert not (tmp_path / "b").exists()
+
+
+def test_generate_says_throughput_latency_and_needs(tmp_path, capsys) -> None:
+    function, arguments = make_mlp((200, 90, 2), 1, softmax=False)
+    network = from_jax_function(function, arguments, name="small")
+    manifest = generate(network, output=tmp_path / "b", style="stream", device="25k")
+    needs = manifest["needs"]
+    assert needs["block_rams"] >= -(-200 * 90 * 32 // 18432)
+    assert needs["device"]["fits"]
+    assert needs["cycles_per_sample"] <= needs["latency_cycles"]
+    stored = json.loads((tmp_path / "b" / "manifest.json").read_text())
+    assert "needs" not in stored
+    assert stored == {key: value for key, value in manifest.items() if key != "needs"}
+
+    text = """module {
+func.func @main(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
+  %y = stablehlo.add %x, %x : tensor<1x4xf32>
+  return %y : tensor<1x4xf32>
+}
+}
+"""
+    path = tmp_path / "double.mlir"
+    path.write_text(text)
+    arguments = ["generate", str(path), "-o", str(tmp_path / "c"), "--device", "85k"]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "throughput: " in said and " at 50 MHz (predicted)" in said
+    assert "latency: at most " in said
+    assert "bits of memory, about " in said
+    assert "fits ECP5 85k (LUTs not counted: --predict-area)" in said
