@@ -183,7 +183,7 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 	$(BIN)/python benchmarks/gates_in_networks.py
 
 .PHONY: networks
-networks: setup ## docs/networks.md: networks of ImageNet size against XLA (an hour on a calm machine)
+networks: setup ## docs/networks.md: float networks against XLA; a run that was stopped goes on
 	$(BIN)/python benchmarks/networks.py
 
 .PHONY: bench-eight-bits

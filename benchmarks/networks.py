@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Float networks at ImageNet size against exact `jax.jit`: times, memory, difference.
+"""Float networks (`float_networks.py`) against exact `jax.jit`: times, memory, difference.
 
-    make networks    (or: python benchmarks/networks.py [--network NAME ..] [--threads N])
-    python benchmarks/networks.py --page      docs/networks.md of the last results
+    make networks    (or: python benchmarks/networks.py [--network NAME ..] [--threads N] [--again])
+    python benchmarks/networks.py --page      docs/networks.md and its plot of the last results
 
-Networks of `keras.applications` without trained weights (nothing is downloaded; normalizations get
-random ones, and weights change no time). Each way runs in a process of its own, with a cache of its
-own that is empty at the start: a process's peak memory is that way's. A way runs `--repeat` times
-on `--samples` images; its time is the least. Results: networks.json, and docs/networks.md.
+Each way runs in a process of its own, with a cache of its own that is empty at the start: a
+process's peak memory is that way's.  A way runs `--repeat` times on `--samples` images; its times
+are the least, on the clock and of the processor (of all threads: other work on the machine changes
+it less).  Results: networks.json.  What is there already, of the same options, is not measured
+again, so that a run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -24,15 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import host
+from float_networks import NETWORKS
 
-#: Where there is a name: the class of `keras.applications`, and the side of its images.
-NETWORKS = {
-    "MobileNetV2": 224,
-    "EfficientNetB0": 224,
-    "NASNetMobile": 224,
-    "DenseNet121": 224,
-    "ResNet50": 224,
-}
 WAYS = {"jax.jit": None, "exact": "", "P = 12": "mulf=fmul_trunc:P=12"}
 PAGE = Path(__file__).parent.parent / "docs" / "networks.md"
 
@@ -45,20 +39,23 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--way", choices=WAYS, help="run it here, print its figures")
     parser.add_argument("--outputs", type=Path, help="where such a run leaves its outputs")
+    parser.add_argument("--again", action="store_true", help="measure what is there already, too")
     parser.add_argument("--page", action="store_true", help="write the page only")
     options = parser.parse_args()
     if options.way:
         print(json.dumps(run(options.network[0], options)))
         return
-    if not options.page:
-        results = host.RESULTS / "networks.json"
-        known = json.loads(results.read_text())["networks"] if results.exists() else {}
-        report = host.describe()
-        report |= {key: getattr(options, key) for key in ("threads", "samples", "repeat")}
-        for name in options.network or NETWORKS:
-            known[name] = measure(name, options)
-            host.save("networks", report | {"networks": known})
-    write_page(json.loads((host.RESULTS / "networks.json").read_text()))
+    results = host.RESULTS / "networks.json"
+    report = json.loads(results.read_text()) if results.exists() else {"networks": {}}
+    for name in [] if options.page else options.network or NETWORKS:
+        how = {key: getattr(options, key) for key in ("threads", "samples", "repeat")}
+        entry = report["networks"].get(name)
+        if entry and "error" not in entry and entry["how"] == how and not options.again:
+            continue
+        machine = host.describe()
+        report["networks"][name] = measure(name, options) | {"how": how} | machine
+        host.save("networks", report)
+    write_page(report["networks"])
 
 
 def measure(name: str, options: Any) -> dict[str, Any]:
@@ -79,12 +76,15 @@ def measure(name: str, options: Any) -> dict[str, Any]:
                 command, env=environment, capture_output=True, text=True, check=False
             )
             if done.returncode:
-                raise SystemExit(f"{name}, {way}: {done.stderr}")
+                print(f"{name}, {way}: {done.stderr}", file=sys.stderr)
+                return {"error": done.stderr.strip().splitlines()[-1]}
             found[way] = json.loads(done.stdout.splitlines()[-1])
             outputs[way] = np.load(path)
     theirs = found["jax.jit"]
     for way in WAYS:
-        found[way]["ratio"] = round(found[way]["seconds"] / theirs["seconds"], 3)
+        for key in ("seconds", "processor_seconds"):
+            ratio = round(found[way][key] / theirs[key], 3)
+            found[way]["ratio" if key == "seconds" else "processor_ratio"] = ratio
         found[way]["memory_ratio"] = round(found[way]["peak_mb"] / theirs["peak_mb"], 2)
     reach = np.ptp(outputs["jax.jit"])
     difference = np.abs(outputs["exact"] - outputs["jax.jit"]).max() / reach
@@ -97,105 +97,123 @@ def run(name: str, options: Any) -> dict[str, Any]:
     os.environ |= {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     import numpy as np
 
-    model, side = keras_model(name), NETWORKS[name]
-    x = np.random.default_rng(0).random((options.samples, side, side, 3), dtype=np.float32)
+    subject = NETWORKS[name]()
+    x = np.random.default_rng(0).random((options.samples, *subject.shape), dtype=np.float32)
     way = xla if WAYS[options.way] is None else evaluator
     begin = time.perf_counter()
-    compute, figures = way(model, x, WAYS[options.way], options.threads)
+    compute, figures = way(subject, x, WAYS[options.way], options.threads)
     outputs = compute()
     figures["load_compile_run_seconds"] = round(time.perf_counter() - begin, 1)
-    times = []
+    times, processor = [], []
     for _ in range(options.repeat):
-        begin = time.perf_counter()
+        begin, used = time.perf_counter(), time.process_time()
         compute()
         times.append(time.perf_counter() - begin)
+        processor.append(time.process_time() - used)
+    figures["processor_seconds"] = round(min(processor), 4)
     np.save(options.outputs, outputs)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     return figures | {"seconds": round(min(times), 4), "peak_mb": peak}
 
 
-def keras_model(name: str) -> Any:
-    """Return a network of `keras.applications` with random weights, normalizations included."""
-    import keras
-    import numpy as np
-
-    keras.utils.set_random_seed(0)
-    model = getattr(keras.applications, name)(weights=None)
-    rng = np.random.default_rng(0)
-    for variable in model.weights:
-        role = variable.path.rpartition("/")[2]
-        if role in ("gamma", "moving_variance"):
-            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-        elif role in ("beta", "moving_mean"):  # else values would shrink to nothing
-            variable.assign(rng.uniform(-0.5, 0.5, variable.shape))
-    return model
-
-
-def xla(model: Any, x: Any, _binding: str, _threads: int) -> tuple[Any, dict[str, Any]]:
+def xla(subject: Any, x: Any, _binding: str, _threads: int) -> tuple[Any, dict[str, Any]]:
     """Return what computes a batch by XLA, its weights inside, and no figures."""
     import jax
     import numpy as np
 
-    trainable = [variable.value for variable in model.trainable_variables]
-    rest = [variable.value for variable in model.non_trainable_variables]
-    compiled = jax.jit(lambda x: model.stateless_call(trainable, rest, x, training=False)[0])
+    compiled = jax.jit(subject.function)
     given = jax.device_put(x)
     return lambda: np.asarray(compiled(given).block_until_ready()), {}
 
 
-def evaluator(model: Any, x: Any, binding: str, threads: int) -> tuple[Any, dict[str, Any]]:
+def evaluator(subject: Any, x: Any, binding: str, threads: int) -> tuple[Any, dict[str, Any]]:
     """Return what computes a batch here, and the times to load and to compile it."""
     from asnet_mlir.binding import Binding
     from asnet_mlir.evaluation import CompiledNetwork, Evaluator
     from asnet_mlir.frontends import load_model
 
-    begin = time.perf_counter()
-    network = load_model(model)
+    begin, used = time.perf_counter(), time.process_time()
+    network = load_model(subject.model)
     loaded = time.perf_counter()
     compiled = CompiledNetwork(network)
     made = Evaluator(compiled, Binding.parse([binding] if binding else []), threads=threads)
     figures = {
         "load_seconds": round(loaded - begin, 1),
         "compile_seconds": round(time.perf_counter() - loaded, 1),
+        "load_compile_processor_seconds": round(time.process_time() - used, 1),
         "stages": len(compiled.stages),
         "compiled_stages": compiled.native_stages,
     }
     return lambda: made.outputs(x), figures
 
 
-def write_page(report: dict[str, Any]) -> None:
-    """Write docs/networks.md."""
+def write_page(networks: dict[str, Any]) -> None:
+    """Write docs/networks.md and its plot."""
     lines = [
-        "# Float networks at ImageNet size",
+        "# Float networks",
         "",
-        "Made by `make networks` (`benchmarks/networks.py`, which says what is measured).",
-        f"{report['machine']}, {report['threads']} threads, {report['samples']} images of "
-        f"224 x 224, the least time of {report['repeat']} runs; the machine's load was "
-        f"{report['load_average_at_start']} at the start.",
+        "Made by `make networks` (`benchmarks/networks.py`, which says what is measured, of the "
+        "networks of `benchmarks/float_networks.py`).",
         "",
-        "Ratios are to exact `jax.jit`, below 1 is quicker. Memory is the peak of a process with "
-        "Python, framework and network. Load and compile are from an empty cache; layers that are "
-        "equal but for names are compiled once.",
+        "Ratios are to exact `jax.jit` on the clock and, in brackets, in processor time; below 1 "
+        "is quicker.  Memory is the peak of a process with Python, framework and network.  Load "
+        "and compile are from an empty cache, on the clock and together in processor time; layers "
+        "that are equal but for names are compiled once.",
         "",
-        "| network | load s | compile s | layers, compiled | exact, ratio | P = 12, ratio "
-        "| memory MB | memory, ratio | largest difference of the output's range |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| network | load, compile s (processor) | layers, compiled | exact | P = 12 "
+        "| memory MB, ratio | largest difference of the output's range | load of the machine |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for name, entry in report["networks"].items():
+    measured = {name: entry for name, entry in networks.items() if "error" not in entry}
+    for name, entry in measured.items():
         exact, masked = entry["ways"]["exact"], entry["ways"]["P = 12"]
         cells = [
             name,
-            exact["load_seconds"],
-            exact["compile_seconds"],
+            f"{exact['load_seconds']}, {exact['compile_seconds']} "
+            f"({exact['load_compile_processor_seconds']})",
             f"{exact['stages']}, {exact['compiled_stages']}",
-            exact["ratio"],
-            masked["ratio"],
-            exact["peak_mb"],
-            exact["memory_ratio"],
+            f"{exact['ratio']} ({exact['processor_ratio']})",
+            f"{masked['ratio']} ({masked['processor_ratio']})",
+            f"{exact['peak_mb']}, {exact['memory_ratio']}",
             f"{entry['largest_difference_of_range']:.1g}",
+            entry["load_average_at_start"],
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
+    first = next(iter(networks.values()))
+    how = first["how"]
+    failed = [f"{name}: {e['error']}" for name, e in networks.items() if "error" in e]
+    lines += [
+        *(["", *failed] if failed else []),
+        "",
+        f"{first['machine']}, {how['threads']} threads, {how['samples']} images, the least of "
+        f"{how['repeat']} runs.",
+        "",
+        "![Time against exact jax.jit](networks.png)",
+    ]
     PAGE.write_text("\n".join(lines) + "\n")
+    plot(measured)
+
+
+def plot(networks: dict[str, Any]) -> None:
+    """Draw every network's ratios of processor time beside the one that is XLA's."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(networks) + 1.2))
+    for shift, way in ((-0.2, "exact"), (0.2, "P = 12")):
+        ratios = [entry["ways"][way]["processor_ratio"] for entry in networks.values()]
+        places = [number + shift for number in range(len(networks))]
+        axes.barh(places, ratios, 0.38, label=way)
+    axes.set_yticks(range(len(networks)), list(networks))
+    axes.invert_yaxis()
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set_xlabel("processor time / that of exact jax.jit")
+    axes.legend()
+    figure.tight_layout()
+    figure.savefig(PAGE.with_suffix(".png"), dpi=110)
+    pyplot.close(figure)
 
 
 if __name__ == "__main__":
