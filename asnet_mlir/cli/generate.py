@@ -42,6 +42,13 @@ def add(verbs: Verbs) -> None:
         help="name of the top module, with which all other names begin (default: the network's)",
     )
     command.add_argument(
+        "--target-fps",
+        type=number,
+        metavar="F",
+        help="of networks on integer codes: the fewest lanes of each layer for F images a second "
+        "at the clock (100 MHz unless --clock-mhz is given)",
+    )
+    command.add_argument(
         "--clock-mhz",
         type=number,
         metavar="F",
@@ -94,6 +101,7 @@ def run(options: Any) -> None:
             force=options.force,
             style=options.style,
             lanes=options.lanes,
+            target_fps=options.target_fps,
             clock_mhz=options.clock_mhz,
             prefix=options.prefix,
             predict_area=options.predict_area,
@@ -127,7 +135,10 @@ def _print_manifest(manifest: Any, options: Any) -> None:
             )
     for entry in manifest["layers"]:
         if entry.get("kind") == "engine" and "interleave" not in entry:
-            print(f"  {entry['layer']}: {entry['cycles']} cycles, {entry['lanes']} terms at once")
+            print(
+                f"  {entry['layer']}: {entry['cycles']} cycles, {entry['lanes']} terms at once, "
+                f"used {entry['utilisation_bound']:.1%} of the time"
+            )
         elif entry.get("kind") == "engine":
             print(
                 f"  {entry['layer']}: {entry['cycles']} cycles, the order of the sums demands "

@@ -18,6 +18,7 @@ from asnet_mlir.hardware.bundle.manifest import check_name
 from asnet_mlir.hardware.bundle.unit import attachment
 from asnet_mlir.hardware.bundle.write import check_output, write_bundle
 from asnet_mlir.hardware.integers.codes import codes_of, is_on_codes
+from asnet_mlir.hardware.integers.sizing import MOST_MHZ, Sizing
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.hardware.shell.options import Shell
@@ -44,6 +45,7 @@ def generate(
     force: bool = False,
     style: str | None = None,
     lanes: Sequence[str] = (),
+    target_fps: float | None = None,
     clock_mhz: float | None = None,
     prefix: str | None = None,
     predict_area: bool = False,
@@ -66,10 +68,14 @@ def generate(
         `shared`, for codes `stream`.
       lanes: of a stream: outputs that an engine computes at once, `"4"` for all layers or
         `"LAYER=4"`.  A layer gets no more than it has outputs that read the same inputs (filters,
-        neurons); a pooling gets one.
+        neurons); a pooling gets one, on integer codes as many as it has channels.
+      target_fps: of networks on integer codes: the fewest lanes of each layer with which so many
+        images a second go through at the clock (100 MHz where none is asked for); `lanes` give
+        those of single layers.
       clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
         on ECP5, reaches this clock and, if it can, a tenth more: where the binding says nothing
-        about the parameter that gives its latency.  Bits stay the same, cycles do not.
+        about the parameter that gives its latency.  Bits stay the same, cycles do not.  Engines on
+        integer codes have registers for up to 120 MHz always.
       prefix: the name of the top module, with which the names of all other modules and of the ROMs'
         files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
@@ -89,13 +95,14 @@ def generate(
 
     Raises:
       InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
-        layer; or the folder exists: nothing in it is changed.  A core that does not reach the
-        clock.
+        layer, or a rate that no lanes reach; or the folder exists: nothing in it is changed.  A
+        core that does not reach the clock.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style)
     shell = Shell(stream_width, argmax, ports, control)
     parsed: Sequence[str] = streams.parse_lanes(lanes)
+    sizing = Sizing(tuple(lanes), target_fps, clock_mhz)
     if prefix is not None:
         check_name(prefix)
     if device is not None:
@@ -106,16 +113,13 @@ def generate(
     network = load_model(model)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
-    style = _style_of(network, style, clock_mhz, lanes)
+    style = _style_of(network, style, sizing)
     if style == "integers":
         network = codes_of(network)
-        instances: dict[int, Instance] = dict(binding.instances)
-        text = bind(to_approx(network, 1), binding)
-    else:
-        approx = to_approx(network, 1)
-        text, instances = bind_for_hardware(approx, binding)
+    approx = to_approx(network, 1)
+    text, instances = _bound(style, approx, binding)
     clocks: dict[int, dict[str, Any]] = {}
-    if clock_mhz is not None and style != "integers":
+    if clock_mhz is not None:
         found = clock.choose(
             binding,
             instances.values(),
@@ -124,7 +128,7 @@ def generate(
         )
         binding = found.binding
         ensure_checked([*binding.instances.values(), *found.exact.values()])
-        text, instances = bind_for_hardware(approx, binding, found.exact)
+        text, instances = _bound(style, approx, binding, found.exact)
         clocks = {key: found.entries[one.content_hash] for key, one in instances.items()}
     cores = {key: unit_files(instance) for key, instance in instances.items()}
     manifest = write_bundle(
@@ -137,7 +141,8 @@ def generate(
         models=model_texts(instances),
         info=_info(network, binding),
         style=style,
-        lanes=lanes if style == "integers" else parsed,
+        lanes=parsed,
+        sizing=sizing,
         clock_mhz=clock_mhz,
         clocks=clocks,
         registers=clock.registers(clock_mhz),
@@ -148,17 +153,27 @@ def generate(
     return manifest | {"needs": needs_of(output, manifest, device)}
 
 
-def _style_of(
-    network: Network, style: str | None, clock_mhz: float | None, lanes: Sequence[str]
-) -> str:
+def _bound(
+    style: str, approx: str, binding: Binding, exact: Mapping[str, Instance] | None = None
+) -> tuple[str, dict[int, Instance]]:
+    """Return a network with its instances; on codes, what no rule reaches has no core."""
+    if style == "integers":
+        return bind(approx, binding), dict(binding.instances)
+    return bind_for_hardware(approx, binding, exact)
+
+
+def _style_of(network: Network, style: str | None, sizing: Sizing) -> str:
     """Return the style of a network's hardware, `integers` for networks on codes.
 
     Raises:
-      InputError: lanes are asked of a machine that has none.
+      InputError: lanes are asked of a machine that has none, or a rate of floats, or a clock that
+        engines on codes don't reach.
       UnsupportedError: networks on codes have no such hardware.
     """
     if not is_on_codes(network):
-        if lanes and style in (None, "shared"):
+        if sizing.images_per_second is not None:
+            raise InputError("a rate can be asked for of networks on integer codes only")
+        if sizing.lanes and style in (None, "shared"):
             raise InputError(
                 "lanes are for the style 'stream'; the shared machine has one of each unit"
             )
@@ -167,10 +182,10 @@ def _style_of(
         raise UnsupportedError(
             f"{network.name}: networks on integer codes have hardware of the style 'stream' only"
         )
-    if clock_mhz is not None:
-        raise UnsupportedError(
-            f"{network.name}: no clock can be asked for of hardware on integer codes; "
-            "'asnet synth' measures it"
+    if sizing.clock_mhz is not None and sizing.clock_mhz > MOST_MHZ:
+        raise InputError(
+            f"{network.name}: engines on integer codes are made for {MOST_MHZ:g} MHz on ECP5 at "
+            f"most, not {sizing.clock_mhz:g}"
         )
     return "integers"
 
@@ -190,7 +205,7 @@ def emit_hardware(
     """Return the text of a hardware form, `scheduled`, `hw` or `sv`; see `generate`."""
     _check_style(style)
     parsed = streams.parse_lanes(lanes)
-    if _style_of(network, style, None, lanes) == "integers":
+    if _style_of(network, style, Sizing(tuple(lanes))) == "integers":
         raise UnsupportedError(
             f"{network.name}: hardware on integer codes has no form '{form}'; "
             "'asnet generate' writes its SystemVerilog"

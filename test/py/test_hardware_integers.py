@@ -120,6 +120,17 @@ def test_queue_of_the_short_branch_holds_what_the_long_one_needs():
     assert long == 2 and 20 <= short < 20 + 100
 
 
+def test_a_rate_gives_the_fewest_lanes_and_is_reached(tmp_path):
+    network = residual()
+    bundle = generated(network, tmp_path, target_fps=1e8 / 660, clock_mhz=100.0)
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    lanes = {entry["layer"]: entry["lanes"] for entry in manifest["layers"] if "lanes" in entry}
+    # 36 x 4 sums of 18, 9 and 36 terms; 64 codes around them go in.
+    assert {name: lanes[name] for name in "abc"} == {"a": 4, "b": 2, "c": 8}
+    assert manifest["predicted_cycles_per_sample"] <= 660
+    assert check(bundle, network, 6).cycles_per_sample <= 660
+
+
 @pytest.mark.parametrize("text", ["0", "x", "dense=", "=4", "-1"])
 def test_lanes_that_are_no_number_are_refused(text):
     with pytest.raises(InputError, match="lanes"):
@@ -131,7 +142,10 @@ def test_lanes_that_are_no_number_are_refused(text):
     [
         ({"style": "shared"}, UnsupportedError, "style 'stream' only"),
         ({"lanes": ["other=4"]}, InputError, "'other': no such layer; layers are dense"),
-        ({"clock_mhz": 100.0}, UnsupportedError, "no clock can be asked for"),
+        ({"clock_mhz": 200.0}, InputError, "made for 120 MHz on ECP5 at most, not 200"),
+        ({"target_fps": 2e7}, InputError, "'dense' takes at least 8; at most 12500000 images/s"),
+        ({"target_fps": 1e9, "lanes": ["2"]}, InputError, "those of single ones"),
+        ({"target_fps": 0.0}, InputError, "above 0"),
     ],
 )
 def test_what_integer_hardware_refuses(tmp_path, options, error, message):

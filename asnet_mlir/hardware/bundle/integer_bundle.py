@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from asnet_mlir.hardware.bundle.rom_images import rom_files
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.integers.code_graph import read_graph
 from asnet_mlir.hardware.integers.datapath import Unit
-from asnet_mlir.hardware.integers.design import Lanes, Stage, build
+from asnet_mlir.hardware.integers.design import Stage
+from asnet_mlir.hardware.integers.sizing import Sizing, sized
 
 __all__ = ["contents"]
 
@@ -23,7 +24,7 @@ def contents(
     cores: Mapping[int, CoreFiles],
     attachments: Mapping[int, Mapping[str, Any]],
     top: str,
-    lanes: Sequence[str],
+    sizing: Sizing,
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the generated files of a bundle, and what its manifest says about them.
 
@@ -31,7 +32,7 @@ def contents(
     """
     units = {key: Unit(attachments[key], core.widths, core.latency) for key, core in cores.items()}
     graph = read_graph(network, weights)
-    design = build(graph, top, units, Lanes(lanes), graph.input.bits)
+    design = sized(graph, top, units, sizing)
     files = {path: text.encode() for path, text in design.files.items()}
     memories: dict[str, dict[str, Any]] = {}
     for rom in design.roms:
@@ -41,10 +42,10 @@ def contents(
         own, described = rom_files(top, data, [part])
         files |= own
         memories |= described
-    layers = [_entry(stage, top) for stage in design.stages]
+    layers = [_entry(stage, top, design.cycles) for stage in design.stages]
     entries = {
         "kind": "integers",
-        "lanes": list(lanes),
+        "lanes": list(sizing.lanes),
         "input_words": design.input_words,
         "output_words": design.output_words,
         "predicted_cycles_per_sample": design.cycles,
@@ -62,7 +63,7 @@ def contents(
     return files, entries
 
 
-def _entry(stage: Stage, top: str) -> dict[str, Any]:
+def _entry(stage: Stage, top: str, cycles: int) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "layer": stage.layer,
         "module": f"{top}_{stage.name}",
@@ -78,5 +79,5 @@ def _entry(stage: Stage, top: str) -> dict[str, Any]:
         "outputs": window.outputs,
         "steps": window.steps,
         "work": window.work,
-        "utilisation_bound": window.work / (stage.cycles * window.lanes * window.pack),
+        "utilisation_bound": window.work / (cycles * window.lanes * window.pack),
     }

@@ -24,6 +24,7 @@ from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_c
 from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
 from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
 from asnet_mlir.hardware.integers import design as integers
+from asnet_mlir.hardware.integers.sizing import AS_IT_IS, Sizing
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.hardware.shell import top as shells
@@ -47,6 +48,7 @@ def write_bundle(
     info: Mapping[str, Any] | None = None,
     style: str = "shared",
     lanes: Sequence[str] = (),
+    sizing: Sizing = AS_IT_IS,
     shell: Shell = PLAIN,
     clock_mhz: float | None = None,
     clocks: Mapping[int, Mapping[str, Any]] | None = None,
@@ -70,6 +72,7 @@ def write_bundle(
       style: `shared`, the sequential machine; `stream`, an engine a layer; `integers`, the same for
         networks on integer codes.
       lanes: of the stream's engines, see `schedule.stream.parse_lanes`.
+      sizing: of engines on integer codes.
       shell: what is around the network.
       clock_mhz, clocks: for the manifest: the clock that was asked for, and what `clock.choose`
         says of each instance.
@@ -92,7 +95,7 @@ def write_bundle(
     }
     if style == "integers":
         generated, entries = integer_bundle.contents(
-            network, weights, cores, attachments, name, lanes
+            network, weights, cores, attachments, name, sizing
         )
     elif style == "stream":
         generated, entries = stream_bundle.contents(

@@ -11,7 +11,6 @@ from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, as_unsigned, bounds
 
 __all__ = [
-    "SERIAL_MOST",
     "Datapath",
     "Rom",
     "Unit",
@@ -20,14 +19,14 @@ __all__ = [
     "header",
     "instance",
     "literal",
+    "serial_interval",
 ]
 
 #: What logic may take between two registers, and parts of it, in ns of ECP5 with routing.
 _BUDGET = 4.0
 _LUT, _CARRY_BASE, _CARRY_BIT = 0.9, 1.2, 0.05
 #: From so many cycles for a product on it is computed serially, in so many cycles at most.
-_SERIAL = 4
-SERIAL_MOST = 32
+_SERIAL, _SERIAL_MOST = 4, 32
 #: What a multiplier of the device takes with a sign, and limbs without one.
 _FACTOR_BITS, _LIMB_BITS = 18, 17
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -93,6 +92,11 @@ def given(has_roms: bool) -> str:
 def literal(value: int, width: int) -> str:
     """Return a signed constant of SystemVerilog."""
     return f"{width}'sh{value & ((1 << width) - 1):x}"
+
+
+def serial_interval(cycles: int) -> int:
+    """Return how many cycles a result may take where one is wanted every so many, for less area."""
+    return next((few for few in (_SERIAL_MOST, _SERIAL_MOST // 2, _SERIAL) if few <= cycles), 1)
 
 
 def datapath(
@@ -462,7 +466,7 @@ class _Pipeline:
         self._has_start = True
         factors = [self._factor(place, number, stage) for number in range(2)]
         (a, left), (b, right) = sorted(factors, key=lambda factor: factor[1])
-        cycles = min(self._interval, SERIAL_MOST, right)
+        cycles = min(self._interval, _SERIAL_MOST, right)
         product = f"p{place}"
         self._nets.append(f"logic signed [{left + right - 1}:0] {product};")
         self._nets.append(

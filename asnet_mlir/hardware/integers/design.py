@@ -26,7 +26,7 @@ from asnet_mlir.hardware.integers.code_graph import (
     inputs,
 )
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
-from asnet_mlir.hardware.integers.datapath import SERIAL_MOST, Rom, Unit, given, literal
+from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal, serial_interval
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 
@@ -36,6 +36,10 @@ __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build"]
 HELPERS = ("frames", "pad", "product", "serial", "window")
 #: Where they are, as `asnet_NAME.sv`.
 RTL = Path(__file__).parent / "rtl"
+
+
+#: Codes that may come in at once although they come slowly on average: results of lanes.
+_BURST = 16
 
 
 class Lanes:
@@ -84,6 +88,8 @@ class Stage:
       cycles: of a sample.
       window: of an engine with loops.
       bounds: of what it gives.
+      added: codes in a row at most that it adds, one a cycle.
+      queue: codes that wait in front of it meanwhile.
     """
 
     layer: str
@@ -96,11 +102,13 @@ class Stage:
     cycles: int
     window: Window | None
     bounds: Interval
+    added: int = 0
+    queue: int = 0
 
     @property
     def ahead(self) -> int:
         """Codes of its input that it holds while it works at its pace."""
-        waiting = 0 if self.window is None else self.window.ahead
+        waiting = self.queue if self.window is None else self.window.ahead
         return waiting + (0 if self.engine is None else self.engine.latency)
 
 
@@ -127,26 +135,22 @@ class Design:
     cycles: int
 
 
-def build(
-    graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes, input_bits: int
-) -> Design:
+def build(graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes) -> Design:
     """Build the design of a graph.
 
     Raises:
       InputError: lanes of a layer that there is not.
       UnsupportedError: something that engines can't do, named with its layer.
     """
-    return _Builder(graph, top, units, lanes, input_bits).build()
+    return _Builder(graph, top, units, lanes).build()
 
 
 class _Builder:
-    def __init__(
-        self, graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes, input_bits: int
-    ) -> None:
+    def __init__(self, graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes) -> None:
         self._graph, self._top, self._units, self._lanes = graph, top, units, lanes
-        self._input_bits = input_bits
         self._stages: list[Stage] = []
         self._bounds: dict[Tensor, Interval] = {graph.input: full_range(graph.input.bits)}
+        self._cycles = 0
 
     def build(self) -> Design:
         nodes = _in_order(self._graph)
@@ -162,6 +166,9 @@ class _Builder:
             if then is not None:
                 done.add(then)
             self._stage(node, then)
+        words = self._graph.input.size
+        self._cycles = max([words, *(stage.cycles for stage in self._stages)])
+        self._stages = [self._with_queue(stage) for stage in self._stages]
         top, queues = self._top_module()
         files = {f"rtl/{self._top}.sv": top}
         counts: Counter[int] = Counter()
@@ -174,7 +181,6 @@ class _Builder:
                     files[f"rtl/{module}.sv"] = part
                 counts.update(stage.engine.units)
                 roms += stage.engine.roms
-        words = self._graph.input.size
         return Design(
             files,
             tuple(roms),
@@ -183,8 +189,15 @@ class _Builder:
             counts,
             words,
             self._graph.output.size,
-            max([words, *(stage.cycles for stage in self._stages)]),
+            self._cycles,
         )
+
+    def _with_queue(self, stage: Stage) -> Stage:
+        """Return a stage with the queue that it wants: what comes in at the pace of the design."""
+        if stage.engine is not None:
+            return stage
+        coming = -(-stage.added * stage.inputs[0].size // self._cycles)
+        return dataclasses.replace(stage, queue=coming + _BURST)
 
     def _stage(self, node: Node, then: Generic | None) -> None:
         name = f"stage_{len(self._stages)}_{_identifier(node.layer)}"
@@ -230,14 +243,14 @@ class _Builder:
     def _map(self, node: Generic, name: str) -> None:
         streams = [tensor.root for tensor, _ in node.operands if tensor.constant is None]
         size = node.result.size
-        interval = 1 if self._lanes.cycles is None else max(1, self._lanes.cycles // size)
+        interval = 1 if self._lanes.cycles is None else serial_interval(self._lanes.cycles // size)
         engine = map_engine(
             self._top,
             name,
             node,
             [self._bounds[one] for one in streams],
             self._units,
-            min(interval, SERIAL_MOST),
+            interval,
         )
         needed = tuple(np.arange(1, size + 1) for _ in streams)
         self._add(
@@ -278,8 +291,22 @@ class _Builder:
         )
         needed = (np.cumsum(inside.reshape(-1)),)
         size = node.result.size
+        # At the longest: at the end of a sample and the next one's beginning.
+        added = _longest_run(inside.reshape(-1) == 0)
         self._add(
-            Stage(node.layer, name, (x,), node.result, needed, None, text, size, None, bounds)
+            Stage(
+                node.layer,
+                name,
+                (x,),
+                node.result,
+                needed,
+                None,
+                text,
+                size,
+                None,
+                bounds,
+                added,
+            )
         )
 
     def _concat(self, node: Concat, name: str) -> None:
@@ -378,11 +405,18 @@ class _Builder:
 
     def _instance(self, stage: Stage, nets: Sequence[str], result: str) -> str:
         if stage.engine is None:
-            width = stage.bounds.width
+            width, own = self._bounds[stage.inputs[0]].width, stage.bounds.width
+            net = f"{stage.name}_x"
+            bits = max(1, (stage.queue - 1).bit_length())
             return (
+                f"  logic signed [{width - 1}:0] {net};\n  logic {net}_valid, {net}_ready;\n"
+                f"  {self._top}_fifo #(.Words({stage.queue}), .Width({width}), "
+                f".AddressBits({bits})) {net}_queue (\n    .clk_i(clk), .rst_i(rst), "
+                f".data_i({nets[0]}), .valid_i({nets[0]}_valid), .ready_o({nets[0]}_ready),\n"
+                f"    .data_o({net}), .valid_o({net}_valid), .ready_i({net}_ready)\n  );\n"
                 f"  {stage.text} {stage.name} (\n    .clk_i(clk), .rst_i(rst), "
-                f".data_i({width}'({nets[0]})), .valid_i({nets[0]}_valid), "
-                f".ready_o({nets[0]}_ready),\n    .data_o({result}), .valid_o({result}_valid), "
+                f".data_i({own}'({net})), .valid_i({net}_valid), "
+                f".ready_o({net}_ready),\n    .data_o({result}), .valid_o({result}_valid), "
                 f".ready_i({result}_ready)\n  );"
             )
         data = ", ".join(f".x{number}_i({net})" for number, net in enumerate(nets))
@@ -484,6 +518,15 @@ def _join(
 endmodule
 """
     return Engine(f"{top}_{name}", text, bounds, ())
+
+
+def _longest_run(marks: np.ndarray) -> int:
+    """Return the most marks in a row, of a sequence that begins again at its end."""
+    if marks.all():
+        return len(marks)
+    turned = np.roll(marks, -int(np.argmin(marks)))  # begins without one
+    places = np.flatnonzero(~turned)
+    return int(np.diff(np.append(places, len(turned))).max() - 1)
 
 
 def _identifier(layer: str) -> str:
