@@ -131,6 +131,19 @@ def test_a_rate_gives_the_fewest_lanes_and_is_reached(tmp_path):
     assert check(bundle, network, 6).cycles_per_sample <= 660
 
 
+def test_averages_of_several_counts_and_of_the_least_codes(tmp_path):
+    net = Builder("pools", (4, 4, 3), Quantization(np.array([0.05]), np.array([0])))
+    x = net.average_pool(net.input, (2, 2), layer="padded", padding=((1, 1), (1, 1)))
+    network = from_program(net.program(net.average_pool(x, (5, 5), layer="whole")))
+    bundle = generated(network, tmp_path)
+    x = RNG.integers(-128, 128, (12, 4, 4, 3)).astype(np.int8)
+    x[0], x[1] = -128, 127
+    result = asnet_mlir.simulate(bundle, (x, np.zeros(12, int)))
+    assert (result.mismatches, result.vector_mismatches) == (0, 0), result.differences
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
+
+
 @pytest.mark.parametrize("text", ["0", "x", "dense=", "=4", "-1"])
 def test_lanes_that_are_no_number_are_refused(text):
     with pytest.raises(InputError, match="lanes"):

@@ -27,6 +27,8 @@ _BUDGET = 4.0
 _LUT, _CARRY_BASE, _CARRY_BIT = 0.9, 1.2, 0.05
 #: From so many cycles for a product on it is computed serially, in so many cycles at most.
 _SERIAL, _SERIAL_MOST = 4, 32
+#: Words of a table in logic (`asnet_rom`); numbers by which can be divided.
+_SMALL_TABLE, _DIVISORS = 32, 4096
 #: What a multiplier of the device takes with a sign, and limbs without one.
 _FACTOR_BITS, _LIMB_BITS = 18, 17
 _COMPARISONS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -266,6 +268,8 @@ class _Pipeline:
             return self._unit(place, op)
         if op.name == "muli" and not self._is_shift(op):
             return self._product(place, op)
+        if op.name == "divsi":
+            return self._divide(place, op)
         if op.name == "select" and self._bounds[op.operands[0]].single is not None:
             chosen = op.operands[1 if self._bounds[op.operands[0]].single else 2]
             return self._moved(place, chosen, lambda x: x)
@@ -316,8 +320,6 @@ class _Pipeline:
         if op.name in ("shli", "shrsi", "shrui"):
             amount = self._bounds[op.operands[1]]
             return _LUT * (amount.high - amount.low).bit_length()
-        if op.name == "divsi":
-            return 2 * _BUDGET
         if op.name[:3] in ("max", "min"):
             return chain + _LUT
         if op.name in ("select", "andi", "ori", "xori"):
@@ -356,8 +358,6 @@ class _Pipeline:
         if name == "muli":
             shift, other = self._shift_of(op)
             return f"{found.width}'(({found.width + 1}'({operands[other]})) <<< {shift})"
-        if name == "divsi":
-            return self._quotient(op, found, operands)
         return self._shifted(op, found, operands)
 
     def _shift_of(self, op: Scalar) -> tuple[int, int]:
@@ -390,43 +390,31 @@ class _Pipeline:
         rest = f"{rest_bits}'({operands[1]} - {literal(amount.low, amount.width + 1)})"
         return f"{found.width}'({base} {sign} {rest})"
 
-    def _quotient(self, op: Scalar, found: Interval, operands: list[str]) -> str:
-        """Return a quotient, cut towards 0."""
-        if self._bounds[op.operands[1]].low <= 0:
-            raise UnsupportedError("hardware of codes divides by positive numbers only")
-        dividend, divisor = (self._bounds[place] for place in op.operands)
-        if divisor.single is None:
-            width = max(dividend.width, divisor.width) + 1
-            return f"{found.width}'({width}'({operands[0]}) / {width}'({operands[1]}))"
-        # Of magnitudes below 2^n: a / d = a m / 2^k, cut, where m = 2^k / d rounded up and
-        # 2^k >= 2^n d (Granlund and Montgomery, Division by Invariant Integers, 1994).
-        bits = max(dividend.high, -dividend.low, 1).bit_length()
-        power = bits + (divisor.single - 1).bit_length()
-        factor = -(-(1 << power) // divisor.single)
-        wide = bits + factor.bit_length() + 2
-        value = f"{wide}'({operands[0]})"
-        magnitude = f"(({value} < {literal(0, wide)}) ? -{value} : {value})"
-        quotient = f"(({magnitude} * {literal(factor, wide)}) >>> {power})"
-        return f"{found.width}'(({value} < {literal(0, wide)}) ? -{quotient} : {quotient})"
-
     def _lookup(self, place: int, op: Scalar) -> _Signal:
         assert op.table is not None
         found, index = self._bounds[place], op.operands[0]
         stage = self._registered([index])
-        depth = len(op.table)
-        bits = max(1, (depth - 1).bit_length())
-        words = tuple(int(entry) & ((1 << found.width) - 1) for entry in op.table)
-        name = f"{self._module.removeprefix(self._design + '_')}_table{len(self._roms)}"
-        self._roms.append(Rom(name, words, found.width))
         net = f"v{place}_{stage + 1}"
-        self._nets.append(f"logic [{found.width - 1}:0] {net}_u;")
+        words = [int(entry) for entry in op.table]
+        table = self._table(words, found.width, self._at(index, stage), net)
+        self._net(net, found.width, f"$signed({table})")
+        # Out of a block RAM a word comes late.
+        late = _BUDGET if len(words) > _SMALL_TABLE else _LUT
+        return _Signal(found, stage + 1, late, {stage + 1: net})
+
+    def _table(self, entries: Sequence[int], width: int, index: str, net: str) -> str:
+        """Look up in a ROM; return the word's name, a cycle after that of `index`."""
+        bits = max(1, (len(entries) - 1).bit_length())
+        words = tuple(entry & ((1 << width) - 1) for entry in entries)
+        name = f"{self._module.removeprefix(self._design + '_')}_table{len(self._roms)}"
+        self._roms.append(Rom(name, words, width))
+        self._nets.append(f"logic [{width - 1}:0] {net}_u;")
         self._nets.append(
-            f"{self._design}_rom #(.Words({depth}), .Width({found.width}), .AddressBits({bits}), "
+            f"{self._design}_rom #(.Words({len(words)}), .Width({width}), .AddressBits({bits}), "
             f'.Folder(RomFolder), .File("{self._design}_{name}.hex")) {name} '
-            f"(.clk_i(clk_i), .address_i({bits}'({self._at(index, stage)})), .data_o({net}_u));"
+            f"(.clk_i(clk_i), .address_i({bits}'({index})), .data_o({net}_u));"
         )
-        self._net(net, found.width, f"$signed({net}_u)")
-        return _Signal(found, stage + 1, _LUT, {stage + 1: net})
+        return f"{net}_u"
 
     def _unit(self, place: int, op: Scalar) -> _Signal:
         """Instantiate a bound core, between registers."""
@@ -487,44 +475,97 @@ class _Pipeline:
         if self._interval >= _SERIAL and widest > _FACTOR_BITS // 2:
             return self._serial(place, op)
         stage = self._registered(op.operands)
-        limbs = [self._limbs(place, number, stage) for number in range(2)]
-        latency = max(
-            _levels(min(left[1], right[1])) for left, _ in limbs[0] for right, _ in limbs[1]
-        )
+        left, right = (self._factor(place, number, stage) for number in range(2))
+        exact = max(op.bits, found.width) + 1
+        product, stage = self._multiplied(place, left, right, stage, exact)
+        name = f"v{place}_{stage}"
+        self._net(name, found.width, f"{found.width}'({product})")
+        return _Signal(found, stage, 0.0, {stage: name})
+
+    def _multiplied(
+        self, place: int, left: tuple[str, int], right: tuple[str, int], stage: int, exact: int
+    ) -> tuple[str, int]:
+        """Multiply nets, each name and width, that come out of registers in `stage`.
+
+        Returns:
+          The low `exact` bits of the product, and the stage in which they are there.
+        """
+        limbs = [self._limbs(left), self._limbs(right)]
+        latency = max(_levels(min(a[1], b[1])) for a, _ in limbs[0] for b, _ in limbs[1])
         terms = []
-        for i, (left, left_shift) in enumerate(limbs[0]):
-            for j, (right, right_shift) in enumerate(limbs[1]):
-                product, width = f"p{place}_{i}{j}", left[1] + right[1]
-                narrow, wide = sorted((left, right), key=lambda factor: factor[1])
+        for i, (a, a_shift) in enumerate(limbs[0]):
+            for j, (b, b_shift) in enumerate(limbs[1]):
+                product, width = f"p{place}_{i}{j}", a[1] + b[1]
+                narrow, wide = sorted((a, b), key=lambda factor: factor[1])
                 self._nets.append(f"logic signed [{width - 1}:0] {product};")
                 self._nets.append(
                     f"{self._design}_product #(.Left({wide[1]}), .Right({narrow[1]}), "
                     f".Latency({latency})) {product}_unit "
                     f"(.clk_i(clk_i), .a_i({wide[0]}), .b_i({narrow[0]}), .y_o({product}));"
                 )
-                terms.append((product, left_shift + right_shift))
-        stage += latency
-        level = 0
-        exact = max(op.bits, found.width) + 1
-        while len(terms) > 1 or level == 0:
-            if len(terms) == 1:
-                break
+                terms.append((product, a_shift + b_shift))
+        stage, level = stage + latency, 0
+        while len(terms) > 1:
             sums = []
-            for k in range(0, len(terms) - 1, 2):
-                (a, s), (b, t) = terms[k], terms[k + 1]
-                low = min(s, t)
+            for k in range(0, len(terms), 2):
+                low = min(shift for _, shift in terms[k : k + 2])
+                parts = [f"({exact}'({x}) <<< {shift - low})" for x, shift in terms[k : k + 2]]
                 name = f"s{place}_{level}_{k}"
-                total = f"({exact}'({a}) <<< {s - low}) + ({exact}'({b}) <<< {t - low})"
-                self._register(name, exact, total)
+                self._register(name, exact, " + ".join(parts))
                 sums.append((name, low))
-            if len(terms) % 2:
-                name = f"s{place}_{level}_{len(terms) - 1}"
-                self._register(name, exact, f"{exact}'({terms[-1][0]})")
-                sums.append((name, terms[-1][1]))
             terms, level, stage = sums, level + 1, stage + 1
-        name = f"v{place}_{stage}"
-        self._net(name, found.width, f"{found.width}'({exact}'({terms[0][0]}) <<< {terms[0][1]})")
-        return _Signal(found, stage, 0.0, {stage: name})
+        return f"{exact}'({terms[0][0]}) <<< {terms[0][1]}", stage
+
+    def _divide(self, place: int, op: Scalar) -> _Signal:
+        """Divide, cut towards 0.
+
+        Of a magnitude a below 2^n, a / d = a m / 2^k, cut, where m = 2^k / d rounded up and
+        2^k >= 2^n d (Granlund and Montgomery, Division by Invariant Integers, 1994).  Of several d
+        the greatest one gives k, and m is looked up.
+        """
+        found = self._bounds[place]
+        dividend, divisor = (self._bounds[operand] for operand in op.operands)
+        if divisor.low <= 0 or divisor.high > _DIVISORS:
+            raise UnsupportedError(
+                f"hardware of codes divides by positive numbers up to {_DIVISORS} only"
+            )
+        bits = max(dividend.high, -dividend.low, 1).bit_length()
+        power = bits + (divisor.high - 1).bit_length()
+        factors = [-(-(1 << power) // d) for d in range(divisor.low, divisor.high + 1)]
+        wide = max(factors).bit_length() + 1
+        stage = self._registered(op.operands)
+        x = self._at(op.operands[0], stage)
+        is_negative, magnitude = f"n{place}_{stage}", f"m{place}_{stage}"
+        self._net(is_negative, 1, f"{x} < {literal(0, dividend.width)}")
+        wider = f"({bits + 1}'({x}))"  # in parentheses: Yosys takes -9'(x) for (-9)'(x)
+        self._net(magnitude, bits + 1, f"{is_negative} ? -{wider} : {wider}")
+        factor = literal(factors[0], wide)
+        moved = stage + 1
+        if divisor.single is None:
+            index = f"d{place}_{stage}"
+            least = literal(divisor.low, divisor.width)
+            self._net(index, divisor.width, f"{self._at(op.operands[1], stage)} - {least}")
+            factor = self._table(factors, wide, index, f"r{place}")
+            self._register(f"{factor}_q", wide, factor)
+            factor, moved = f"{factor}_q", moved + 1
+        for later in range(stage + 1, moved + 1):
+            for name, width in ((f"n{place}", 1), (f"m{place}", bits + 1)):
+                self._register(f"{name}_{later}", width, f"{name}_{later - 1}")
+        self._net(f"k{place}", wide, factor)
+        product, done = self._multiplied(
+            place, (f"m{place}_{moved}", bits + 1), (f"k{place}", wide), moved, bits + 1 + wide
+        )
+        for later in range(moved + 1, done + 1):
+            self._register(f"n{place}_{later}", 1, f"n{place}_{later - 1}")
+        quotient = f"q{place}"
+        self._net(quotient, bits + 1, f"{bits + 1}'(({product}) >>> {power})")
+        name = f"v{place}_{done}"
+        self._net(
+            name,
+            found.width,
+            f"{found.width}'(n{place}_{done}[0] ? -({quotient}) : {quotient})",
+        )
+        return _Signal(found, done, _CARRY_BASE + _LUT, {done: name})
 
     def _factor(self, place: int, number: int, stage: int) -> tuple[str, int]:
         """Return a factor's name and width."""
@@ -536,9 +577,9 @@ class _Pipeline:
         self._net(whole, width, f"{width}'({name})")
         return whole, width
 
-    def _limbs(self, place: int, number: int, stage: int) -> list[tuple[tuple[str, int], int]]:
+    def _limbs(self, factor: tuple[str, int]) -> list[tuple[tuple[str, int], int]]:
         """Return the parts of a factor, each name and width, with the bits below them."""
-        whole, width = self._factor(place, number, stage)
+        whole, width = factor
         if width <= _FACTOR_BITS:
             return [((whole, width), 0)]
         parts = []
