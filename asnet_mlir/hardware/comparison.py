@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.data import Dataset, load_data
+from asnet_mlir.data import Dataset, load_named
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import kit
-from asnet_mlir.hardware.bundle.manifest import check_files, edge_formats, read_manifest
+from asnet_mlir.hardware.bundle.manifest import check_files, edge_formats, edges_of, read_manifest
 from asnet_mlir.hardware.bundle.shelled import bundle_framing
 from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.hardware.simulation import simulate as simulation
@@ -111,7 +111,7 @@ def simulate(
 
     Args:
       bundle: a folder that `generate` wrote.
-      data: whatever `load_data` takes; labels are not used.
+      data: whatever `load_named` takes; labels are not used.
       samples: only the first so many.
       stall_seed: other than 0, both streams pause at random, by this seed.
       reset_cycle: other than 0, the hardware is reset in that cycle and gets all samples again.
@@ -192,15 +192,12 @@ def _inputs(
     samples: int | None,
 ) -> np.ndarray:
     """Return the samples to simulate, [n, ..] of the network's input shape and format."""
-    dataset = load_data(data, edge_formats(manifest["info"])[0])
+    dataset = load_named(data, edges_of(bundle, manifest["info"]))
     if samples is not None:
         if samples < 1:
             raise InputError(f"the number of samples must be at least 1, not {samples}")
         dataset = dataset.head(samples)
-    shape = manifest["info"].get("input_shape")
-    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
-        raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
-    return dataset.shaped(tuple(shape)).x
+    return dataset.x
 
 
 def _difference_lines(

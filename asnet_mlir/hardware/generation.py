@@ -21,13 +21,14 @@ from asnet_mlir.hardware.integers.codes import codes_of, is_on_codes
 from asnet_mlir.hardware.integers.sizing import MOST_MHZ, Sizing
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
-from asnet_mlir.hardware.shell.options import Shell
+from asnet_mlir.hardware.shell.options import PLAIN, Shell
 from asnet_mlir.hardware.synthesis import area, clock
 from asnet_mlir.hardware.synthesis.needs import needs_of
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
 from asnet_mlir.hardware.synthesis.targets import ecp5_fit
 from asnet_mlir.network import Network
 from asnet_mlir.support.formats import F32
+from asnet_mlir.support.parts import Parts
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["emit_hardware", "generate"]
@@ -111,6 +112,7 @@ def generate(
         clock.check_clock(clock_mhz)
         check_output(output, force)  # before what takes long
     network = load_model(model)
+    _check_parts(network, shell)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     style = _style_of(network, style, sizing)
@@ -204,6 +206,7 @@ def emit_hardware(
 ) -> str:
     """Return the text of a hardware form, `scheduled`, `hw` or `sv`; see `generate`."""
     _check_style(style)
+    _check_parts(network, PLAIN)
     parsed = streams.parse_lanes(lanes)
     if _style_of(network, style, Sizing(tuple(lanes))) == "integers":
         raise UnsupportedError(
@@ -233,4 +236,30 @@ def _info(network: Network, binding: Binding) -> Mapping[str, Any]:
         "output_shape": list(network.output_shape),
         "weights": [weight.name for weight in network.weights],
         **{edge: format.name for edge, format in edges.items() if format != F32},
+        **{edge: parts.placed() for edge, parts in _several(network).items()},
     }
+
+
+def _several(network: Network) -> dict[str, Parts]:
+    """Return the parts of the network's frames, where there are several."""
+    edges = {"inputs": network.inputs, "outputs": network.outputs}
+    return {edge: parts for edge, parts in edges.items() if parts is not None}
+
+
+def _check_parts(network: Network, shell: Shell) -> None:
+    """Refuse frames of parts that hardware has no words for.
+
+    Raises:
+      UnsupportedError: parts are of several formats.
+      InputError: there is an argmax of several outputs.
+    """
+    for edge, parts in _several(network).items():
+        formats = {part.format for part in parts}
+        if len(formats) > 1:
+            raise UnsupportedError(
+                f"{network.name}: hardware has {edge} of one format; these are {parts}"
+            )
+    if shell.argmax and network.outputs is not None:
+        raise InputError(
+            f"{network.name}: argmax is of one output; the network has {network.outputs}"
+        )

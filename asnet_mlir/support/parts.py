@@ -141,6 +141,13 @@ class Parts:
             for part in self.parts
         ]
 
+    def placed(self) -> list[dict[str, Any]]:
+        """Return what `to_json` does, with where each part is: `begin` and `end` in the row."""
+        return [
+            {**part, "begin": begin, "end": end}
+            for part, (begin, end) in zip(self.to_json(), self.bounds, strict=True)
+        ]
+
     @classmethod
     def of_json(cls, values: Sequence[Mapping[str, Any]]) -> Parts:
         """Return what `to_json` gave.

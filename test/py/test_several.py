@@ -67,6 +67,18 @@ def narrow(x: Any) -> Any:
     return x[0].astype(jnp.float32).sum(1, keepdims=True) + x[1].astype(jnp.float32) + x[2], x[0]
 
 
+def residual(x: Any, trunk: Any) -> Any:
+    """The second output is an intermediate of the first."""
+    import jax
+
+    with jax.named_scope("trunk"):
+        hidden = jax.nn.relu(x["image"].reshape(-1, 6) @ trunk)
+    with jax.named_scope("mix"):
+        mixed = hidden + x["extra"] @ trunk[:5]
+    with jax.named_scope("head"):
+        return {"scores": mixed @ HEAD[:5], "hidden": hidden}
+
+
 def zeros(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
     return np.zeros((2, *shape), dtype)
 
@@ -76,6 +88,7 @@ MODELS = {
     "siamese": (siamese, (PAIR, TRUNK, HEAD)),
     "stacked": (stacked_siamese, (PAIR, TRUNK)),
     "heads": (heads, (zeros((6,)), TRUNK)),
+    "residual": (residual, ({"image": zeros((2, 3)), "extra": zeros((5,))}, TRUNK)),
     "tokens": (tokens, ({"ids": zeros((4,), np.int32), "dense": zeros((6,))}, TRUNK)),
     "narrow": (narrow, ((zeros((4,), np.uint8), zeros((3,), np.int8), zeros((1,))),)),
 }
@@ -476,3 +489,35 @@ def test_wrong_functions() -> None:
 
     with pytest.raises(UnsupportedError, match="mixes the samples"):
         asnet_mlir.load_model((mixing, ({"a": zeros((3,)), "b": zeros((3,))},)))
+
+
+@pytest.mark.parametrize("style", ["shared", "stream"])
+@pytest.mark.parametrize("name", ["residual", "siamese"])
+def test_hardware_has_all_parts_in_a_frame(name: str, style: str, tmp_path: Path) -> None:
+    network = asnet_mlir.load_model(MODELS[name])
+    bundle = tmp_path / name
+    binding = "mulf=fmul_trunc:P=12"
+    manifest = asnet_mlir.generate(network, binding, output=bundle, style=style)
+    assert [part["name"] for part in manifest["info"]["inputs"]] == list(network.inputs.names)
+    assert manifest["info"]["inputs"][1]["begin"] == network.inputs.parts[0].size
+    assert ("outputs" in manifest["info"]) == (network.outputs is not None)
+    readme = (bundle / "README.md").read_text()
+    assert all(f"| `{name}` |" in readme for name in network.inputs.names)
+    arrays = samples(network, 6)
+    compared = asnet_mlir.simulate(bundle, arrays)
+    assert compared.equal
+    assert compared.samples == 6
+    assert compared.vectors == 5
+    # Another order of the inputs gives other words: the frame's order counts.
+    with pytest.raises(InputError, match="lacks .*; expected are"):
+        asnet_mlir.simulate(bundle, {"x": arrays[network.inputs.names[0]]})
+
+
+def test_what_hardware_refuses() -> None:
+    tokens_ = asnet_mlir.load_model(MODELS["tokens"])
+    with pytest.raises(
+        UnsupportedError, match=r"inputs of one format; .*ids \(i32 4\)"
+    ):
+        asnet_mlir.generate(tokens_, output="unused")
+    with pytest.raises(InputError, match="argmax is of one output; the network has"):
+        asnet_mlir.generate(MODELS["residual"], output="unused", argmax=True)

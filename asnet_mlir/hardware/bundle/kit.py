@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,7 @@ def files(
     shell: Shell = PLAIN,
     framing: Framing | None = None,
     registers: Sequence[Register] = (),
+    info: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """Return the files by path, and keys of the manifest.
 
@@ -167,6 +169,7 @@ def files(
         `predicted_cycles_per_sample`.
       vectors: without, the bundle can be linted and synthesized but not checked by itself.
       shell, framing, registers: what is around the network.
+      info: of the manifest: `inputs` and `outputs` where a frame has several.
     """
     samples = 0 if vectors is None else len(vectors.inputs)
     engines = [layer for layer in entries["layers"] if layer.get("kind") == "engine"]
@@ -201,6 +204,7 @@ def files(
         "MISSING": "0" if is_integer else "NaN",
         "INPUT_WORDS": entries["input_words"],
         "OUTPUT_WORDS": entries["output_words"],
+        "PARTS": "".join(_parts_text(what, info[what]) for what in _FRAMES if what in info),
         "SAMPLES": samples,
         "LIMIT": limit + reset_cycle,
         "RESET_CYCLE": reset_cycle,
@@ -247,6 +251,24 @@ def files(
         made["tb/vectors/output.hex"] = _hex(vectors.outputs)
     described = {"samples": samples, "kinds": list(_KINDS[:samples]), "reset_cycle": reset_cycle}
     return made, {"vectors": described, "constraints": {"clock_period_ns": CLOCK_PERIOD_NS}}
+
+
+#: What a frame may have several of.
+_FRAMES = ("inputs", "outputs")
+
+
+def _parts_text(what: str, parts: Sequence[Mapping[str, Any]]) -> str:
+    """Return the section of a bundle's README about the parts of a frame."""
+    frame = "a sample" if what == "inputs" else "an answer"
+    rows = "\n".join(
+        f"| `{part['name']}` | {'x'.join(map(str, part['shape'])) or 'a number'} | "
+        f"{part['begin']} to {part['end'] - 1} |"
+        for part in parts
+    )
+    return (
+        f"\n\nThe frame of {frame} holds these {what}, one after the other:\n\n"
+        f"| {what[:-1]} | shape | numbers of the frame |\n|---|---|---|\n{rows}"
+    )
 
 
 def _words(framing: Framing | None, is_integer: bool) -> str:

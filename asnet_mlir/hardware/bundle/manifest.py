@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from asnet_mlir.data import Edges
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import systemverilog as verilog
 from asnet_mlir.support.formats import F32, NumberFormat, parse_format
+from asnet_mlir.support.parts import Parts
 
 __all__ = [
     "HELPERS",
@@ -20,6 +22,7 @@ __all__ = [
     "check_files",
     "check_name",
     "edge_formats",
+    "edges_of",
     "engine_steps",
     "helper_modules",
     "listed",
@@ -66,6 +69,24 @@ def edge_formats(info: Mapping[str, Any]) -> tuple[NumberFormat, NumberFormat]:
     """
     given, taken = (str(info.get(f"{edge}_format", F32)) for edge in ("input", "output"))
     return parse_format(given), parse_format(taken)
+
+
+def edges_of(bundle: str | Path, info: Mapping[str, Any]) -> Edges:
+    """Return what a network takes and gives, by a manifest's `info`.
+
+    Raises:
+      InputError: the manifest is damaged.
+    """
+    shape = info.get("input_shape")
+    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
+        raise InputError(f"{bundle}: damaged (input_shape); generate the bundle anew")
+    try:
+        inputs, outputs = (
+            Parts.of_json(info[edge]) if edge in info else None for edge in ("inputs", "outputs")
+        )
+    except InputError as error:
+        raise InputError(f"{bundle}: damaged ({error}); generate the bundle anew") from None
+    return Edges(tuple(shape), edge_formats(info)[0], inputs, outputs)
 
 
 def engine_steps(layer: Mapping[str, Any]) -> int:

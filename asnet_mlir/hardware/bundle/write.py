@@ -170,6 +170,7 @@ def _with_kit(
         shell=framed.shell,
         framing=framed.framing,
         registers=framed.registers,
+        info=details,
     )
     return files | added, described
 
