@@ -515,9 +515,7 @@ def test_hardware_has_all_parts_in_a_frame(name: str, style: str, tmp_path: Path
 
 def test_what_hardware_refuses() -> None:
     tokens_ = asnet_mlir.load_model(MODELS["tokens"])
-    with pytest.raises(
-        UnsupportedError, match=r"inputs of one format; .*ids \(i32 4\)"
-    ):
+    with pytest.raises(UnsupportedError, match=r"inputs of one format; .*ids \(i32 4\)"):
         asnet_mlir.generate(tokens_, output="unused")
     with pytest.raises(InputError, match="argmax is of one output; the network has"):
         asnet_mlir.generate(MODELS["residual"], output="unused", argmax=True)
