@@ -27,6 +27,12 @@ from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
 from asnet_mlir.network import Network
 from asnet_mlir.training.estimators import Estimator, slopes
+from asnet_mlir.training.float_products import (
+    FloatCores,
+    float_weights,
+    ordered_sums,
+    reduced,
+)
 from asnet_mlir.training.jax_products import Matrix, Product, Way, Window, pin, sums_of_products
 from asnet_mlir.training.operations import DTYPES, Number, apply
 from asnet_mlir.training.reader import Operation, Straight, Type, read_network
@@ -81,7 +87,8 @@ class Approximation:
       binding: under which.
       parameters: what training changes, float32, by the names of weights of products: `kernel`, its
         codes over the greatest one, and `bias`, which is added to the sums, 0 as the network is;
-        by the names of multipliers `scale` (`training/scales.py`).
+        by the names of multipliers `scale` (`training/scales.py`).  Of a network of floats, by the
+        names of weights of products and of biases: `value`.
     """
 
     def __init__(
@@ -95,6 +102,7 @@ class Approximation:
             for op in self._code.operations
             if op.name in ("convolution", "dot_general") and _is_of_codes(self._code, op)
         }
+        self._floats = FloatCores(binding)
         _check_binding(binding, self._code, bool(self._sums))
         self._products = _products(network, binding, self._sums, estimator)
         self.parameters: Parameters = {
@@ -104,6 +112,11 @@ class Approximation:
         if scales and not self._scales:
             raise InputError(f"{network.name}: has no scales of channels that could be learnt")
         self.parameters |= {scale.name: scale.parameters() for scale in self._scales}
+        self._float_weights = {} if self._sums else float_weights(self._code)
+        self.parameters |= {
+            name: {"value": self._code.weights[number].value}
+            for name, number in self._float_weights.items()
+        }
         self._samples = max(
             min(
                 (
@@ -184,7 +197,9 @@ class Approximation:
                 cores = self._products[value]
                 own[value] = self._sums[value].apply(operands, cores, weights, differentiable)
             elif op.name in ("convolution", "dot_general"):
-                own[value] = _plain_sum(op, operands, self._code.types[value])
+                own[value] = _plain_sum(op, operands, self._code.types[value], self._floats)
+            elif self._floats.is_ordered and self._code.types[value].element == "f32":
+                own[value] = _by_floats(op, operands, self._code.types[value], self._floats)
             else:
                 own[value] = apply(op, operands, self._code.types[value])
         found = own[output]
@@ -202,6 +217,8 @@ class Approximation:
                 numbers[one.weight] = one.kernel(given[one.name]["kernel"], differentiable)
                 numbers.append(_whole(given[one.name]["bias"] * one.unit, differentiable))
                 one.bias = len(numbers) - 1
+        for name, number in self._float_weights.items():
+            numbers[number] = Number(jnp.asarray(given[name]["value"], jnp.float32))
         for scale in self._scales:
             own = jnp.asarray(given[scale.name]["scale"])
             numbers[scale.weight] = scale.number(own, differentiable)
@@ -223,6 +240,7 @@ class Approximation:
             for scale in self._scales:
                 factor = jnp.asarray(parameters[scale.name]["scale"])
                 weights[scale.name] = np.asarray(scale.number(factor, False).exact)
+        weights |= {name: np.asarray(parameters[name]["value"]) for name in self._float_weights}
         own_network = self.network.unfolded or self.network
         text = with_added(own_network, self._code, weights, added)
         path = Path(f"{own_network.name}.mlir")
@@ -396,11 +414,28 @@ def _canonical(op: Operation, shape: tuple[int, ...]) -> tuple[Way, Any, Any, An
     )
 
 
-def _plain_sum(op: Operation, operands: list[Number], type: Type) -> Number:
-    """Return sums of products that no core computes."""
+def _by_floats(op: Operation, operands: list[Number], type: Type, cores: FloatCores) -> Number:
+    """Return the result of an operation on float32 where a binding is of such."""
+    values = [operand.as_real() for operand in operands]
+    if op.name in ("reduce", "reduce_window"):
+        both = cores.operation(op.attributes["body"], op.layer)
+        if both is not None:
+            return Number(reduced(op, both, *values))
+    elif (found := cores.operation(op.name, op.layer)) is not None:
+        return Number(found(*values))
+    return apply(op, operands, type)
+
+
+def _plain_sum(op: Operation, operands: list[Number], type: Type, cores: FloatCores) -> Number:
+    """Return sums of products that are none of codes."""
     way, left, right, finish = _canonical(op, type.shape)
     element = DTYPES[type.element]
     x, w = left(operands[0].exact), right(operands[1].exact)
+    if operands[0].is_float and type.element == "f32" and cores.is_ordered:
+        multiply, add = (cores.operation(name, op.layer) for name in ("multiply", "add"))
+        assert multiply is not None and add is not None
+        dimensions = len(op.attributes["contracting"][0]) if isinstance(way, Matrix) else 3
+        return Number(finish(ordered_sums(way, multiply, add, (x, w), dimensions)))
     if operands[0].is_float:
         return Number(finish(way.convolve(x, w, element)))
     # Wide integers: XLA has no convolution of them on accelerators.
@@ -465,12 +500,17 @@ def _filled(x: Any, batch: int) -> Any:
 
 def _check_binding(binding: Binding, code: Straight, has_products: bool) -> None:
     for rule in binding.rules:
-        if rule.op != "muli":
+        if rule.instance.format != "f32" and rule.op != "muli":
             raise UnsupportedError(
-                f"{rule.label}: in JAX a binding is of products of codes (muli), not of {rule.op}"
+                f"{rule.label}: in JAX a binding is of products of codes (muli) or of float32, not "
+                f"of {rule.op}"
             )
-    if binding.rules and not has_products:
-        raise InputError(f"{code.name}: has no products of codes; quantize it first")
+        if rule.op == "muli" and not has_products:
+            raise InputError(f"{code.name}: has no products of codes; quantize it first")
+        if rule.op != "muli" and has_products:
+            raise UnsupportedError(
+                f"{rule.label}: of a network of codes JAX computes the floats exactly; bind muli"
+            )
 
 
 def _products(
@@ -479,7 +519,7 @@ def _products(
     """Return by value the ranges of output channels, and the product of each."""
     slopes(np.zeros((4, 4)), np.arange(4), np.arange(4), estimator)  # an unknown one is refused
     found: dict[str, WeightedSum] = {}
-    if binding.rules:
+    if sums and binding.rules:
         found = {one.layer: one for one in find_sums(as_approx(network, Binding()))}
     made: dict[tuple[Any, ...], Product] = {}
     result = {}
@@ -492,7 +532,8 @@ def _products(
             product = _product(None if rule is None else rule.instance, about, estimator, made)
             ranges.append((begin, end, product))
         result[value] = ranges
-    _check_layers(network, binding, found)
+    if sums:
+        _check_layers(network, binding, found)
     return result
 
 

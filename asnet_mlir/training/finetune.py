@@ -113,7 +113,7 @@ def finetune(
     ]
     function = functions[0]
     if not function.parameters:
-        raise InputError(f"{function.network.name}: has no products of codes; quantize it first")
+        raise InputError(f"{function.network.name}: has no weights that could be trained")
     training = prepare_data(data, function.network)
     x, y = training.x, _classes(training)
     if validation is None:
