@@ -77,6 +77,14 @@ def add(verbs: Verbs) -> None:
         help="registers behind an AXI4-Lite port: run, state, wrong frames, cycles, version",
     )
     command.add_argument(
+        "--weights-from",
+        action="append",
+        default=[],
+        metavar="[LAYER=]MODE ..",
+        help="of networks on integer codes: rom (default); load: RAM, loaded through a port; "
+        "stream: external memory, read through an AXI4 port",
+    )
+    command.add_argument(
         "--predict-area",
         action="store_true",
         help="say roughly how many LUT4 of ECP5 it takes; maps each core alone",
@@ -110,6 +118,7 @@ def run(options: Any) -> None:
             argmax=options.argmax,
             ports=options.ports,
             control=options.control,
+            weights_from=options.weights_from,
             progress=None if options.json and not sys.stderr.isatty() else line.show,
         )
     finally:

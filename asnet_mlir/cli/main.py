@@ -141,6 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
 _LISTS = {
     "--bind": re.compile(r"[a-z]\w*(@.+)?=.", re.DOTALL),
     "--lanes": re.compile(r"(.+=)?[0-9]+", re.DOTALL),
+    "--weights-from": re.compile(r"(.+=)?(rom|load|stream)", re.DOTALL),
     # No core of the library: its parameters stand behind a colon.
     "--port": re.compile(r"[a-z_]+(\.\w+)?=."),
     "--param": re.compile(r"[A-Za-z_]\w*=."),

@@ -19,6 +19,7 @@ from asnet_mlir.hardware.bundle.unit import attachment
 from asnet_mlir.hardware.bundle.write import check_output, write_bundle
 from asnet_mlir.hardware.integers.codes import codes_of, is_on_codes
 from asnet_mlir.hardware.integers.sizing import MOST_MHZ, Sizing
+from asnet_mlir.hardware.integers.weight_memories import WeightSources
 from asnet_mlir.hardware.schedule import shared
 from asnet_mlir.hardware.schedule import stream as streams
 from asnet_mlir.hardware.shell.options import PLAIN, Shell
@@ -55,6 +56,7 @@ def generate(
     argmax: bool = False,
     ports: str = "plain",
     control: bool = False,
+    weights_from: Sequence[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write the hardware of a network as a bundle.
@@ -87,6 +89,8 @@ def generate(
         where several are.
       ports: `plain` (`clk`, `rst`) or `vivado` (`aclk`, `aresetn`).
       control: add registers behind an AXI4-Lite port.
+      weights_from: of networks on integer codes: `"rom"`; `"load"`, RAM that is loaded through a
+        port; `"stream"`, external memory that is read through an AXI4 port; or `"LAYER=MODE"`.
       progress: is told of every step of synthesis that begins, for the last two.
 
     Returns:
@@ -101,9 +105,9 @@ def generate(
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style)
-    shell = Shell(stream_width, argmax, ports, control)
+    shell = Shell(stream_width, argmax, ports, control, WeightSources(weights_from).mode)
     parsed: Sequence[str] = streams.parse_lanes(lanes)
-    sizing = Sizing(tuple(lanes), target_fps, clock_mhz)
+    sizing = Sizing(tuple(lanes), target_fps, clock_mhz, tuple(weights_from))
     if prefix is not None:
         check_name(prefix)
     if device is not None:
@@ -116,6 +120,10 @@ def generate(
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     style = _style_of(network, style, sizing)
+    if style != "integers" and shell.weights != "rom":
+        raise UnsupportedError(
+            f"{network.name}: weights outside of the hardware are those of networks on codes"
+        )
     if style == "integers":
         network = codes_of(network)
     approx = to_approx(network, 1)

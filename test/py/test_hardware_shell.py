@@ -124,7 +124,7 @@ def test_registers_at_random_beside_samples(full, tmp_path):
     ("file", "old", "new", "message"),
     [
         ("dense_axil", "else if (rready_i) rvalid_o <= 1'b0", "else rvalid_o <= 1'b0", "stay"),
-        ("dense", "run || in_frame", "1'b1", "though run is 0"),
+        ("dense", "(run) || in_frame", "1'b1", "though run is 0"),
         ("dense_counters", "m_end && m_user_i", "m_end && !m_user_i", "counted"),
     ],
 )
@@ -265,4 +265,10 @@ def test_litex_elaborates_the_module(full):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     text = str(verilog.convert(module.Dense(), create_clock_domains=True))
+    for mode, port in (("load", ".s_weights_tlast("), ("stream", ".m_axi_arburst(")):
+        bundle = generated(full.parent / mode, weights_from=[mode])
+        spec = importlib.util.spec_from_file_location("dense_litex", bundle / "dense_litex.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        assert port in str(verilog.convert(module.Dense(), create_clock_domains=True))
     assert ".aresetn(" in text and ".s_axi_araddr(" in text and ".m_axis_tuser(" in text

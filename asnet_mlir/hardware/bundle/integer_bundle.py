@@ -12,8 +12,9 @@ from asnet_mlir.hardware.bundle.rom_images import rom_files
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.integers.code_graph import read_graph
 from asnet_mlir.hardware.integers.datapath import Unit
-from asnet_mlir.hardware.integers.design import Stage
+from asnet_mlir.hardware.integers.design import Stage, fed_stages, reads
 from asnet_mlir.hardware.integers.sizing import Sizing, sized
+from asnet_mlir.hardware.shell.options import WeightMemory
 
 __all__ = ["contents"]
 
@@ -33,6 +34,10 @@ def contents(
     units = {key: Unit(attachments[key], core.widths, core.latency) for key, core in cores.items()}
     graph = read_graph(network, weights)
     design = sized(graph, top, units, sizing)
+    outside = [
+        WeightMemory(stage.layer, tuple(fed.words()), fed.row_words, fed.room, reads(stage, fed))
+        for stage, fed in fed_stages(design.stages)
+    ]
     files = {path: text.encode() for path, text in design.files.items()}
     memories: dict[str, dict[str, Any]] = {}
     for rom in design.roms:
@@ -58,6 +63,7 @@ def contents(
             if design.counts.get(key)
         ],
         "counts": dict(design.counts),
+        "outside": outside,
         "widths": (graph.input.bits, graph.output.bits),
     }
     return files, entries

@@ -56,6 +56,24 @@ _FUSESOC_HEADER = """// FuseSoC calls the model after the top module; tb/bench.c
 using Vtop = V{top};
 """
 
+#: What a bundle's page says of weights outside.
+_LOADED = """
+## Weights
+They come through the AXI4-Stream `s_weights_*` as one frame: the words of `weights/{name}.bin` (32
+bits each, lower byte first), of which the last one is the sum of the others. No sample is taken
+before they are there (`weights_loaded`). A frame that is not whole or has another sum leaves the
+network without weights; one that comes while samples are under way has no effect. Both are said by
+`weights_error`, until a frame was right or `frame_error_clear` is 1.
+"""
+_STREAMED = """
+## Weights
+They are read from external memory, in which `weights/{name}.bin` lies from `weights_address` on, a
+multiple of 64, through the AXI4 port `m_axi_*`: bursts of up to 16 words of 32 bits, up to 8 of
+them ahead, answered in order. `manifest.json` has the bytes a sample and a cycle under
+`outside_weights`. A slower memory makes the network slower; an error of it ends all answers until
+there is a reset (`weights_error`). The bench's memory, `tb/memory.sv`, answers after random times.
+"""
+
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -181,11 +199,15 @@ def files(
     # The bench of a stream looks at its engines, that of a shell knows its ports.
     has_own_top = entries["kind"] in STREAM_KINDS or framing is not None
     observed = ["tb/observed.sv"] if has_own_top else []
+    if shell.weights == "stream":
+        observed.insert(0, "tb/memory.sv")
     bench_top = f"{name}_observed" if observed else name
     run = ["--expect", "tb/vectors/output.hex", "tb/vectors/input.hex", "output.bin"]
     run += map(str, [*numbers, 1, limit + reset_cycle, reset_cycle, *steps])
     roms = sorted({m["file"] for m in entries["memories"].values() if "file" in m})
     hexes = [*roms, *(["tb/vectors/input.hex", "tb/vectors/output.hex"] if vectors else [])]
+    if shell.weights != "rom":
+        hexes.append("tb/vectors/weights.hex")
     bench_files = [f"{path}: {{file_type: systemVerilogSource}}" for path in observed]
     bench_files.append("tb/bench.cpp: {file_type: cppSource}")
     bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
@@ -327,6 +349,7 @@ has beyond it have no effect.
         text += f"""
 An answer is the index of the greatest of {framing.classes} numbers, the first one of equal ones.
 """
+    text += {"rom": "", "load": _LOADED, "stream": _STREAMED}[shell.weights].format(name=name)
     if registers:
         text += f"""
 ## Registers

@@ -3,16 +3,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import observed
 from asnet_mlir.hardware.bundle.kit import Vectors
 from asnet_mlir.hardware.bundle.manifest import STREAM_KINDS, edge_formats
-from asnet_mlir.hardware.shell.options import Framing, Shell
+from asnet_mlir.hardware.shell.options import (
+    Framing,
+    Shell,
+    WeightMemory,
+    weight_image,
+    weight_places,
+)
 from asnet_mlir.hardware.shell.register_map import Register, c_header, registers
 from asnet_mlir.hardware.shell.top import (
     bench_instance,
@@ -89,6 +98,7 @@ def surround(
       InputError: see `Framing.of`.
     """
     widths = entries.pop("widths", (32, 32))
+    outside: Sequence[WeightMemory] = entries.pop("outside", ())
     made = dict(files)
     if shell.is_plain:
         dut = observed.Instance.plain(name, widths)
@@ -100,18 +110,52 @@ def surround(
     entries["input_words"], entries["output_words"] = framing.input.words, framing.output.words
     words: tuple[Register, ...] = ()
     if shell.control:
-        words = registers(framing.input.words, framing.output.words, __version__)
+        words = registers(framing.input.words, framing.output.words, __version__, shell.weights)
         made[f"{name}_registers.h"] = c_header(name, words).encode()
     text = made.pop(f"rtl/{name}.sv").decode()
     made[f"rtl/{name}_network.sv"] = renamed(text, name).encode()
-    made[f"rtl/{name}.sv"] = top_module(name, shell, framing, words).encode()
+    made[f"rtl/{name}.sv"] = top_module(name, shell, framing, words, outside).encode()
+    image = _add_weights(name, shell, outside, made, entries)
     dut = observed.Instance(
         (framing.input.width, framing.output.width),
-        bench_instance(name, shell, framing),
+        bench_instance(name, shell, framing, len(image)),
         "dut.network",
     )
     made["tb/observed.sv"] = _observed(name, dut, entries).encode()
     return Framed(made, shell, framing, words, *clock_and_reset(shell))
+
+
+def _add_weights(
+    name: str,
+    shell: Shell,
+    outside: Sequence[WeightMemory],
+    files: MutableMapping[str, bytes],
+    entries: MutableMapping[str, Any],
+) -> list[int]:
+    """Add what lies outside to the files and the manifest's entries; return its words."""
+    if shell.weights == "rom":
+        return []
+    if not outside:
+        raise InputError("weights: the network has none that could lie outside of its hardware")
+    image = weight_image(shell.weights, outside)
+    path = f"weights/{name}.bin"
+    files[path] = np.array(image, "<u4").tobytes()
+    files["tb/vectors/weights.hex"] = "".join(f"{word:08x}\n" for word in image).encode()
+    memories: list[dict[str, Any]] = [
+        {"layer": memory.layer, "words": len(memory.words)} for memory in outside
+    ]
+    entries["outside_weights"] = {"mode": shell.weights, "file": path, "memories": memories}
+    if shell.weights == "stream":
+        for memory, place in zip(memories, weight_places(outside), strict=True):
+            memory["place"] = place
+        wanted = 4 * sum(len(memory.words) * memory.reads for memory in outside)
+        entries["outside_weights"] |= {
+            "bytes_per_sample": wanted,
+            "bytes_per_cycle": wanted / entries["predicted_cycles_per_sample"],
+        }
+        template = Path(__file__).parent / "templates" / "memory.sv"
+        files["tb/memory.sv"] = template.read_text().replace("@NAME@", name).encode()
+    return image
 
 
 def _observed(name: str, dut: observed.Instance, entries: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ from asnet_mlir.hardware.integers.datapath import (
 )
 from asnet_mlir.hardware.integers.loop_windows import Window, output_order
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
+from asnet_mlir.hardware.integers.weight_memories import Fed
 
 __all__ = ["Engine", "map_engine", "window_engine"]
 
@@ -39,6 +40,7 @@ class Engine:
       module: its name; ports are `x0_i`, .., `y_o`, each with valid and ready.
       text: it.
       parts: modules that it instantiates, by name.
+      fed: its weights, where they lie outside.
       result: bounds of what it gives.
       roms: their contents.
       units: how often each bound core is in it.
@@ -54,6 +56,7 @@ class Engine:
     parts: Mapping[str, str] = field(default_factory=dict)
     latency: int = 0
     interval: int = 1
+    fed: Fed | None = None
 
 
 @dataclass(frozen=True)
@@ -368,9 +371,13 @@ def window_engine(
     x: Interval,
     then: Generic | None,
     units: Mapping[int, Unit],
+    weights_from: str = "rom",
 ) -> Engine:
-    """Return the engine of a loop nest, and of the elementwise node `then` behind it."""
-    return _WindowEngine(design, name, node, window, x, then, units).build()
+    """Return the engine of a loop nest, and of the elementwise node `then` behind it.
+
+    `weights_from` is one of `weight_memories.MODES`.
+    """
+    return _WindowEngine(design, name, node, window, x, then, units, weights_from).build()
 
 
 class _WindowEngine:
@@ -383,8 +390,11 @@ class _WindowEngine:
         x: Interval,
         then: Generic | None,
         units: Mapping[int, Unit],
+        weights_from: str,
     ) -> None:
         self._design, self._name, self._node = design, name, node
+        self._weights_from = weights_from
+        self._fed: Fed | None = None
         self._window, self._x, self._units = window, x, units
         self._found = reduction(node)
         self._roms: list[Rom] = []
@@ -454,9 +464,8 @@ class _WindowEngine:
             for key, n in self._function.path.units.items():
                 counts[key] = counts.get(key, 0) + n
         done = _READ + self._term.latency + self._levels + window.depth + leaving + latency + 3
-        return Engine(
-            f"{design}_{self._name}", text, result, tuple(self._roms), counts, parts, done
-        )
+        module, roms = f"{design}_{self._name}", tuple(self._roms)
+        return Engine(module, text, result, roms, counts, parts, done, fed=self._fed)
 
     def _header(self, width: int) -> str:
         return f"""module {self._design}_{self._name}{header(bool(self._roms))} (
@@ -465,7 +474,7 @@ class _WindowEngine:
   input  logic signed [{self._x.width - 1}:0] x0_i,
   input  logic [0:0] valid_i,
   output logic [0:0] ready_o,
-  output logic [{width - 1}:0] y_o,
+{self._fed.ports() if self._fed else ""}  output logic [{width - 1}:0] y_o,
   output logic valid_o,
   input  logic ready_i
 );
@@ -481,7 +490,12 @@ class _WindowEngine:
         back = f" + {bits}'(step && group_end && last_group ? {partial} : 0)" if partial else ""
         sizes = ", ".join(f"32'd{size}" for size in reversed(w.sizes))
         deltas = ", ".join(f"32'h{delta & 0xFFFFFFFF:x}" for delta in reversed(w.deltas))
-        return f"""  logic step, issue, first_q, group_end, last_group;
+        enable = f"!first_q || (room_q{' && free_q' if w.gap else ''})"
+        ready = ""
+        if self._fed is not None and self._fed.mode == "stream":
+            enable = f"weights_ready && ({enable})"
+            ready = "  logic weights_ready;\n"
+        return f"""{ready}  logic step, issue, first_q, group_end, last_group;
   logic [{loops - 1}:0] end_of;
   logic [{self._x.width * w.codes - 1}:0] word;
   logic [{bits - 1}:0] space_q;
@@ -509,7 +523,7 @@ class _WindowEngine:
     .First({w.first}), .Loops({loops}), .Sizes({{{sizes}}}), .Deltas({{{deltas}}})
   ) window (
     .clk_i(clk_i), .rst_i(rst_i), .data_i(x0_i), .valid_i(valid_i[0]), .ready_o(ready_o[0]),
-    .enable_i(!first_q || (room_q{" && free_q" if w.gap else ""})), .step_o(step),
+    .enable_i({enable}), .step_o(step),
     .end_o(end_of), .data_o(word)
   );
 """
@@ -545,9 +559,17 @@ class _WindowEngine:
                         word |= value << (place + low)
                     place += self._weight_bits
             words.append(word)
-        rom = Rom(f"{self._name}_weights", tuple(words), width)
-        self._roms.append(rom)
+        if self._weights_from != "rom":
+            self._fed = Fed(self._weights_from, tuple(words), width)
+            if self._weights_from == "stream":
+                return self._fed.memory(self._design)
         bits = max(1, (len(words) - 1).bit_length())
+        if self._fed is not None:
+            memory = self._fed.memory(self._design)
+        else:
+            rom = Rom(f"{self._name}_weights", tuple(words), width)
+            self._roms.append(rom)
+            memory = _rom(self._design, rom, "weight_address_q", bits, "weights_now")
         return f"""  logic [{bits - 1}:0] weight_q, weight_address_q;
   logic [{width - 1}:0] weights_now, weights;
   always_ff @(posedge clk_i) begin
@@ -556,7 +578,7 @@ class _WindowEngine:
     weight_address_q <= weight_q;
     weights          <= weights_now;
   end
-{_rom(self._design, rom, "weight_address_q", bits, "weights_now")}"""
+{memory}"""
 
     def _sum_up(self) -> str:
         """Terms, trees of adders over the codes of a word, and the sums."""

@@ -29,13 +29,16 @@ from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal, serial_interval
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
+from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources, top_ports
 
-__all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build"]
+__all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build", "fed_stages", "reads"]
 
 #: Modules of the library, beside those of `bundle.manifest`.
-HELPERS = ("frames", "pad", "product", "serial", "window")
+HELPERS = ("frames", "pad", "product", "serial", "window", "weights", "weight_ring")
 #: Where they are, as `asnet_NAME.sv`.
 RTL = Path(__file__).parent / "rtl"
+
+_ROMS = WeightSources(())
 
 
 #: Codes that may come in at once although they come slowly on average: results of lanes.
@@ -135,18 +138,32 @@ class Design:
     cycles: int
 
 
-def build(graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes) -> Design:
+def build(
+    graph: Graph,
+    top: str,
+    units: Mapping[int, Unit],
+    lanes: Lanes,
+    sources: WeightSources = _ROMS,
+) -> Design:
     """Build the design of a graph.
 
     Raises:
       InputError: lanes of a layer that there is not.
       UnsupportedError: something that engines can't do, named with its layer.
     """
-    return _Builder(graph, top, units, lanes).build()
+    return _Builder(graph, top, units, lanes, sources).build()
 
 
 class _Builder:
-    def __init__(self, graph: Graph, top: str, units: Mapping[int, Unit], lanes: Lanes) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        top: str,
+        units: Mapping[int, Unit],
+        lanes: Lanes,
+        sources: WeightSources,
+    ) -> None:
+        self._sources = sources
         self._graph, self._top, self._units, self._lanes = graph, top, units, lanes
         self._stages: list[Stage] = []
         self._bounds: dict[Tensor, Interval] = {graph.input: full_range(graph.input.bits)}
@@ -166,8 +183,11 @@ class _Builder:
             if then is not None:
                 done.add(then)
             self._stage(node, then)
+        self._sources.check([stage.layer for stage in self._stages if _has_weights(stage)])
         words = self._graph.input.size
-        self._cycles = max([words, *(stage.cycles for stage in self._stages)])
+        streamed = sum(len(fed.words()) * reads(stage, fed) for stage, fed in self._fed)
+        own = streamed if self._sources.mode == "stream" else 0
+        self._cycles = max([words, own, *(stage.cycles for stage in self._stages)])
         self._stages = [self._with_queue(stage) for stage in self._stages]
         top, queues = self._top_module()
         files = {f"rtl/{self._top}.sv": top}
@@ -222,7 +242,16 @@ class _Builder:
         )
         window = plan(node, self._lanes.of(node.layer), in_order)
         x = window.x.root
-        engine = window_engine(self._top, name, node, window, self._bounds[x], then, self._units)
+        engine = window_engine(
+            self._top,
+            name,
+            node,
+            window,
+            self._bounds[x],
+            then,
+            self._units,
+            self._sources.of(node.layer),
+        )
         output = node.result if then is None else then.result
         cycles = max(window.cycles, x.size)
         self._add(
@@ -422,11 +451,21 @@ class _Builder:
         data = ", ".join(f".x{number}_i({net})" for number, net in enumerate(nets))
         valid = ", ".join(f"{net}_valid" for net in reversed(nets))
         ready = ", ".join(f"{net}_ready" for net in reversed(nets))
+        weights = ""
+        if stage.engine.fed is not None:
+            number = [one.name for one, _ in self._fed].index(stage.name)
+            weights = stage.engine.fed.connections(number)
         return (
             f"  {stage.engine.module}{given(bool(stage.engine.roms))} {stage.name} (\n"
-            f"    .clk_i(clk), .rst_i(rst), {data}, .valid_i({{{valid}}}), .ready_o({{{ready}}}),\n"
+            f"    .clk_i(clk), .rst_i(rst), {weights}{data}, .valid_i({{{valid}}}), "
+            f".ready_o({{{ready}}}),\n"
             f"    .y_o({result}), .valid_o({result}_valid), .ready_i({result}_ready)\n  );"
         )
+
+    @property
+    def _fed(self) -> list[tuple[Stage, Fed]]:
+        """The stages whose weights lie outside, in their order there, and these."""
+        return fed_stages(self._stages)
 
     def _framed(self, body: str, leaving: str) -> str:
         bits, out = self._graph.input.bits, self._graph.output.bits
@@ -436,6 +475,7 @@ module {self._top} #(
 ) (
   input  logic        clk,
   input  logic        rst,
+{top_ports([fed for _, fed in self._fed])}\
   input  logic [{bits - 1}:0]  s_axis_tdata,
   input  logic        s_axis_tvalid,
   input  logic        s_axis_tlast,
@@ -527,6 +567,21 @@ def _longest_run(marks: np.ndarray) -> int:
     turned = np.roll(marks, -int(np.argmin(marks)))  # begins without one
     places = np.flatnonzero(~turned)
     return int(np.diff(np.append(places, len(turned))).max() - 1)
+
+
+def fed_stages(stages: Sequence[Stage]) -> list[tuple[Stage, Fed]]:
+    """Return the stages whose weights lie outside, in their order there, and these."""
+    return [(one, one.engine.fed) for one in stages if one.engine and one.engine.fed]
+
+
+def reads(stage: Stage, fed: Fed) -> int:
+    """Return how often a sample goes through the weights of a stage."""
+    assert stage.window is not None
+    return stage.window.steps // len(fed.rows)
+
+
+def _has_weights(stage: Stage) -> bool:
+    return stage.window is not None and bool(stage.window.weights)
 
 
 def _identifier(layer: str) -> str:

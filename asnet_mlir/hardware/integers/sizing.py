@@ -12,6 +12,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.integers.code_graph import Graph
 from asnet_mlir.hardware.integers.datapath import Unit
 from asnet_mlir.hardware.integers.design import Design, Lanes, build
+from asnet_mlir.hardware.integers.weight_memories import WeightSources
 
 __all__ = ["AS_IT_IS", "MOST_MHZ", "Sizing", "sized"]
 
@@ -28,11 +29,13 @@ class Sizing:
       lanes: `N` or `LAYER=N`; with a rate those of single layers only.
       images_per_second: to be reached.
       clock_mhz: that is asked for; 100 where it is None.
+      weights_from: see `WeightSources`.
     """
 
     lanes: tuple[str, ...] = ()
     images_per_second: float | None = None
     clock_mhz: float | None = None
+    weights_from: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         rate = self.images_per_second
@@ -66,7 +69,13 @@ def sized(graph: Graph, top: str, units: Mapping[int, Unit], sizing: Sizing) -> 
       UnsupportedError: see `build`.
     """
 
-    design = build(graph, top, units, Lanes(sizing.lanes, sizing.cycles))
+    design = build(
+        graph,
+        top,
+        units,
+        Lanes(sizing.lanes, sizing.cycles),
+        WeightSources(sizing.weights_from),
+    )
     if sizing.cycles is not None and design.cycles > sizing.cycles:
         raise InputError(_too_fast(design, sizing))
     return design

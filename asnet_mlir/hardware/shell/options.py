@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,18 @@ import numpy as np
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.formats import NumberFormat
 
-__all__ = ["PLAIN", "PORTS", "WIDTHS", "Edge", "Framing", "Shell"]
+__all__ = [
+    "_BURST_WORDS",
+    "PLAIN",
+    "PORTS",
+    "WIDTHS",
+    "Edge",
+    "Framing",
+    "Shell",
+    "WeightMemory",
+    "weight_image",
+    "weight_places",
+]
 
 #: Names of ports: `clk` and `rst`, or `aclk` and `aresetn`, 0 resets.
 PORTS = ("plain", "vivado")
@@ -30,12 +41,14 @@ class Shell:
       argmax: answers are indices of the greatest number of the last axis.
       ports: one of `PORTS`.
       control: registers behind an AXI4-Lite port.
+      weights: `rom`, or where else weights are: `load`, in RAM; `stream`, in external memory.
     """
 
     stream_width: int | None = None
     argmax: bool = False
     ports: str = "plain"
     control: bool = False
+    weights: str = "rom"
 
     def __post_init__(self) -> None:
         if self.ports not in PORTS:
@@ -68,6 +81,50 @@ class Shell:
 
 #: A network as it is.
 PLAIN = Shell()
+
+
+@dataclass(frozen=True)
+class WeightMemory:
+    """Weights of an engine that lie outside.
+
+    Attributes:
+      layer: of the network.
+      words: of 32 bits, all of them.
+      row_words: words of what a step takes.
+      room: words of the ring that they come through, of a stream.
+      reads: how often a sample wants all of them, of a stream.
+    """
+
+    layer: str
+    words: tuple[int, ...]
+    row_words: int
+    room: int
+    reads: int
+
+
+#: A burst begins at a multiple of so many words.
+_BURST_WORDS = 16
+
+
+def weight_places(memories: Sequence[WeightMemory]) -> list[int]:
+    """Return the byte from which on each memory's words lie in external memory."""
+    places, place = [], 0
+    for memory in memories:
+        places.append(place)
+        place += 4 * -(-len(memory.words) // _BURST_WORDS) * _BURST_WORDS
+    return places
+
+
+def weight_image(mode: str, memories: Sequence[WeightMemory]) -> list[int]:
+    """Return the words that are loaded, their sum behind them, or that lie in external memory."""
+    if mode == "load":
+        words = [word for memory in memories for word in memory.words]
+        return [*words, sum(words) & 0xFFFFFFFF]
+    words = []
+    for memory in memories:
+        words += memory.words
+        words += [0] * (-len(words) % _BURST_WORDS)
+    return words
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,11 @@ def component_xml(package: Package) -> bytes:
     root = ElementTree.Element(f"{{{_SPIRIT}}}component")
     _name_of_component(root, package)
     _bus_interfaces(_sub(root, "busInterfaces"), package)
+    if package.shell.weights == "stream":
+        space = _sub(_sub(root, "addressSpaces"), "addressSpace")
+        _sub(space, "name", "m_axi")
+        _sub(space, "range", "4G")
+        _sub(space, "width", "32")
     if package.registers:
         _memory_map(_sub(root, "memoryMaps"), package)
     _model(_sub(root, "model"), package)
@@ -98,6 +103,8 @@ def _bus(
         ):
             element.set(f"{{{_SPIRIT}}}{key}", value)
     side = _sub(interface, mode)
+    if mode == "master" and bus == "aximm":
+        _sub(side, "addressSpaceRef").set(f"{{{_SPIRIT}}}addressSpaceRef", name)
     if mode == "slave" and bus == "aximm":
         _sub(side, "memoryMapRef").set(f"{{{_SPIRIT}}}memoryMapRef", name)
     return interface
@@ -114,6 +121,10 @@ def _port_maps(interface: ElementTree.Element, maps: Sequence[tuple[str, str]]) 
 def _bus_interfaces(parent: ElementTree.Element, package: Package) -> None:
     names = [port.name for port in ports(package.shell, package.framing)]
     buses = [("s_axis", "axis", "slave"), ("m_axis", "axis", "master")]
+    if package.shell.weights == "load":
+        buses.append(("s_weights", "axis", "slave"))
+    if package.shell.weights == "stream":
+        buses.append(("m_axi", "aximm", "master"))
     if package.registers:
         buses.append(("s_axi", "aximm", "slave"))
     for prefix, bus, mode in buses:
@@ -204,10 +215,9 @@ def litex_module(package: Package) -> bytes:
     values = {
         clock: "ClockSignal()",
         reset: "~ResetSignal()" if package.shell.ports == "vivado" else "ResetSignal()",
-        "frame_error": "self.frame_error",
-        "frame_error_clear": "self.frame_error_clear",
+        **{one: f"self.{one}" for one in _signals(package)},
     }
-    streams = {"s_axis_t": "self.sink", "m_axis_t": "self.source"}
+    streams = {"s_axis_t": "self.sink", "m_axis_t": "self.source", "s_weights_t": "self.weights"}
     signals = {"data": "data", "valid": "valid", "ready": "ready", "last": "last", "user": "error"}
     lines = []
     for port in own:
@@ -215,26 +225,38 @@ def litex_module(package: Package) -> bytes:
         for prefix, stream in streams.items():
             if port.name.startswith(prefix):
                 value = f"{stream}.{signals.get(port.name.removeprefix(prefix), 'keep')}"
-        if port.name.startswith(LITE_PREFIX):
-            value = _lite_signal(port)
+        for prefix, bus in ((LITE_PREFIX, "bus"), ("m_axi_", "memory")):
+            if port.name.startswith(prefix):
+                value = _bus_signal(port.name.removeprefix(prefix), bus)
         lines.append(f"            {'i' if port.is_input else 'o'}_{port.name}={value},")
     keep = f', ("keep", {package.framing.output.width // 8})' if _has_keep(own) else ""
-    bus = ""
+    members = "".join(
+        f"        self.{name} = Signal({bits})\n" for name, bits in _signals(package).items()
+    )
+    if package.shell.weights == "load":
+        members += """        #: Frames of weights; see the bundle's page.
+        self.weights = stream.Endpoint([("data", 32)])
+"""
+    if package.shell.weights == "stream":
+        members += """        #: AXI4, reads of weights.
+        self.memory = axi.AXIInterface(data_width=32, address_width=32)
+"""
     if package.registers:
-        bus = f"""        #: AXI4-Lite, {1 << ADDRESS_BITS} bytes of registers.
+        members += f"""        #: AXI4-Lite, {1 << ADDRESS_BITS} bytes of registers.
         self.bus = axi.AXILiteInterface(data_width=32, address_width={ADDRESS_BITS})
 """
+    has_bus = package.registers or package.shell.weights == "stream"
     text = _LITEX.format(
         name=package.name,
         class_name="".join(part.capitalize() for part in package.name.split("_") if part)
         or "Network",
         axi="from litex.soc.interconnect import axi, stream"
-        if package.registers
+        if has_bus
         else "from litex.soc.interconnect import stream",
         input=package.framing.input.width,
         output=package.framing.output.width,
         keep=keep,
-        bus=bus,
+        members=members,
         ports="\n".join(lines),
     )
     return text.encode()
@@ -244,12 +266,27 @@ def _has_keep(own: Sequence[Port]) -> bool:
     return any(port.name == "m_axis_tkeep" for port in own)
 
 
-def _lite_signal(port: Port) -> str:
-    """Return the signal of LiteX's interface that a port of AXI4-Lite is connected to."""
-    name = port.name.removeprefix(LITE_PREFIX)
+def _signals(package: Package) -> dict[str, int]:
+    """Return the ports that are signals of the module by themselves, with their bits."""
+    names = (
+        "frame_error",
+        "frame_error_clear",
+        "weights_loaded",
+        "weights_error",
+        "weights_address",
+    )
+    return {
+        port.name: port.bits for port in ports(package.shell, package.framing) if port.name in names
+    }
+
+
+def _bus_signal(name: str, bus: str) -> str:
+    """Return the signal of LiteX's interface that a port of AXI is connected to."""
     channel = name[:2] if name.startswith("a") else name[:1]
     signal = name.removeprefix(channel)
-    return "0" if signal == "prot" else f"self.bus.{channel}.{signal}"
+    if signal == "prot" and bus == "bus":  # its AXI4-Lite has none
+        return "0"
+    return f"self.{bus}.{channel}.{signal}"
 
 
 _LITEX = '''"""The network {name} in a SoC of LiteX: streams in and out; add it as a submodule.
@@ -273,9 +310,7 @@ class {class_name}(Module):
         self.sink = stream.Endpoint([("data", {input})])
         #: `error` is 1 beside the `last` of an answer to a sample of a wrong length.
         self.source = stream.Endpoint([("data", {output}), ("error", 1){keep}])
-        self.frame_error = Signal()
-        self.frame_error_clear = Signal()
-{bus}        self.specials += Instance(
+{members}        self.specials += Instance(
             "{name}",
             p_RomFolder=str(FOLDER / "rom"),
 {ports}

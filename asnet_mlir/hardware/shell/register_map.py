@@ -51,12 +51,15 @@ class Register:
         return any(field.access != "ro" for field in self.fields)
 
 
-def registers(input_words: int, output_words: int, version: str) -> tuple[Register, ...]:
+def registers(
+    input_words: int, output_words: int, version: str, weights: str = "rom"
+) -> tuple[Register, ...]:
     """Return the registers of a network's control block.
 
     Args:
       input_words, output_words: of a frame.
       version: of this package, as `1.2.3`.
+      weights: see `Shell`.
     """
     numbers = [int(part) & 0xFF for part in (*version.split("."), "0", "0")[:3] if part.isdecimal()]
     numbers += [0] * (3 - len(numbers))
@@ -69,6 +72,7 @@ def registers(input_words: int, output_words: int, version: str) -> tuple[Regist
             Field("clear", 1, 1, "w1", "1'b0", "1: counters and `error` become 0"),
         ),
         (
+            *_weight_fields(weights),
             Field("busy", 0, 1, "ro", "busy", "samples are in the hardware"),
             Field("in_frame", 1, 1, "ro", "in_frame", "a sample has been taken in part"),
             Field("error", 2, 1, "ro", "frame_error", "as the port `frame_error`"),
@@ -90,6 +94,21 @@ def registers(input_words: int, output_words: int, version: str) -> tuple[Regist
         name = names[number] if number < len(names) else fields[0].name
         result.append(Register(name, 4 * number, fields))
     return tuple(result)
+
+
+def _weight_fields(weights: str) -> tuple[Field, ...]:
+    """Return what the state says of weights outside."""
+    texts = {
+        "load": "a frame of weights came while samples were under way, or was wrong",
+        "stream": "the memory answered with an error; nothing goes on before a reset",
+    }
+    if weights not in texts:
+        return ()
+    error = Field("weights_error", 9, 1, "ro", "weights_error", texts[weights])
+    if weights == "stream":
+        return (error,)
+    loaded = Field("weights_loaded", 8, 1, "ro", "weights_loaded", "there are weights")
+    return loaded, error
 
 
 def _constant(name: str, value: int, text: str) -> tuple[Field, ...]:

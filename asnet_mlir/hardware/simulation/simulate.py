@@ -114,6 +114,8 @@ def _built(
     if is_stream or layers or "shell" in manifest:
         if not (bundle / "tb" / "observed.sv").is_file():
             raise InputError(f"{bundle}: lacks tb/observed.sv; generate the bundle anew")
+        if (bundle / "tb" / "memory.sv").is_file():
+            sources.append("tb/memory.sv")
         sources.append("tb/observed.sv")
         top = f"{top}_observed"
     if layers and is_stream:

@@ -26,7 +26,7 @@ module asnet_serial #(
   logic signed [Left-1:0]  high_q;
   logic [All-1:0]          low_q;
   logic signed [Wide-1:0]  total, high;
-  assign high = high_q;
+  assign high = Wide'(high_q);
 
   // The last digit alone has a sign.
   if (Digit == 1) begin : gen_bit
