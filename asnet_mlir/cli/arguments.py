@@ -19,6 +19,7 @@ __all__ = [
     "STRATEGY",
     "THREADS",
     "Verbs",
+    "add_module",
     "add_style",
     "add_verb",
     "binding_arguments",
@@ -33,10 +34,11 @@ __all__ = [
 ]
 
 MODEL = (
-    "classification_mnist, convolutional_mnist, convolutional_svhn or resnet8_svhn; FILE.keras or "
-    "FILE.h5; FILE.onnx; FILE.tflite, quantised; the folder of a SavedModel; FILE.mlir or "
-    "FILE.mlirbc (StableHLO, or what 'asnet compile -o' wrote); or MODULE:FUNCTION, which returns "
-    "a function of JAX or TensorFlow and example arguments"
+    "classification_mnist, convolutional_mnist, convolutional_svhn or resnet8_svhn; FILE.keras, "
+    "FILE.h5 or FILE.json with weights beside it; FILE.pt2 of PyTorch; FILE.onnx; FILE.tflite, "
+    "quantised; the folder of a SavedModel; FILE.mlir or FILE.mlirbc (StableHLO, or what 'asnet "
+    "compile -o' wrote); or MODULE:FUNCTION, which returns a function of JAX or TensorFlow or a "
+    "module of PyTorch, and example arguments"
 )
 DATA = (
     "mnist:test, svhn_synthetic:test, svhn:FOLDER, fashion_mnist:test or cifar10:FOLDER (or "
@@ -83,10 +85,21 @@ def network_arguments() -> Parser:
     network.add_argument("model", metavar="MODEL", help=MODEL)
     network.add_argument(
         "--weights",
-        metavar="FILE.npz",
-        help="of a .mlir or .mlirbc file; by default NAME.weights.npz beside NAME.mlir",
+        metavar="FILE",
+        help="of a .mlir or .mlirbc file, an .npz file, by default NAME.weights.npz; of a .json "
+        "file, an .h5 file, by default NAME.weights.h5, NAME_weights.h5 or NAME.h5; beside it",
     )
+    add_module(network)
     return network
+
+
+def add_module(command: argparse.ArgumentParser) -> None:
+    """Add the argument that names a file with layers of the user's own."""
+    command.add_argument(
+        "--module",
+        metavar="FILE.py",
+        help="run this file, which defines layers that a .keras, .h5 or .json file names",
+    )
 
 
 def binding_arguments() -> Parser:
@@ -203,6 +216,8 @@ def binding_of(options: Any) -> Any:
     return Binding((*binding.rules, accumulator_rule(options.accumulator)))
 
 
-def model_of(name: str, weights: str | None) -> Any:
-    """Return a network's name, or the network where its weights are in a file of their own."""
-    return name if weights is None else asnet_mlir.load_model(name, weights)
+def model_of(name: str, weights: str | None, module: str | None = None) -> Any:
+    """Return a network's name, or the network where other files belong to it."""
+    if weights is None and module is None:
+        return name
+    return asnet_mlir.load_model(name, weights, module=module)

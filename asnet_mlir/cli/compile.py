@@ -59,7 +59,7 @@ def run(options: Any) -> None:
     if options.batch is not None and options.batch < 1:
         raise InputError(f"--batch must be at least 1, not {options.batch}")
     binding = binding_of(options)
-    model = compensated(options, model_of(options.model, options.weights), binding)
+    model = compensated(options, model_of(options.model, options.weights, options.module), binding)
     network = asnet_mlir.load_model(model)
     text = asnet_mlir.compile(
         network,

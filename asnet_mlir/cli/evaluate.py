@@ -56,7 +56,7 @@ def run(options: Any) -> None:
     from asnet_mlir.reports.figure_texts import interval_text
 
     binding = binding_of(options)
-    model = compensated(options, model_of(options.model, options.weights), binding)
+    model = compensated(options, model_of(options.model, options.weights, options.module), binding)
     if options.device == "cpu":
         result = asnet_mlir.evaluate(
             model,

@@ -119,7 +119,7 @@ def run(options: Any) -> None:
     quiet = options.json and not sys.stderr.isatty()
     try:
         exploration = asnet_mlir.explore(
-            model_of(options.model, options.weights),
+            model_of(options.model, options.weights, options.module),
             options.data,
             options.constraints,
             binding=binding_of(options),

@@ -51,7 +51,7 @@ def run(options: Any) -> int:
     from asnet_mlir.training import compare_artifact, export_artifact
 
     binding = binding_of(options)
-    model = model_of(options.model, options.weights)
+    model = model_of(options.model, options.weights, options.module)
     if (options.output is None) == (options.compare is None):
         raise InputError("export: give either -o NET.stablehlo or --compare FILE")
     if options.compare is None:

@@ -94,7 +94,7 @@ def run(options: Any) -> None:
         print(f"epoch {one.epoch}: accuracy {one.accuracy:.4f}{loss}", file=sys.stderr, flush=True)
 
     tuned = finetune(
-        model_of(options.model, options.weights),
+        model_of(options.model, options.weights, options.module),
         options.data,
         binding_of(options),
         also=[Binding.parse(texts) for texts in options.also],

@@ -103,7 +103,7 @@ def run(options: Any) -> None:
     line = ProgressLine()
     try:
         manifest = asnet_mlir.generate(
-            model_of(options.model, options.weights),
+            model_of(options.model, options.weights, options.module),
             binding_of(options),
             output=options.output,
             force=options.force,

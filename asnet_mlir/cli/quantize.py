@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import asnet_mlir
-from asnet_mlir.cli.arguments import DATA, MODEL, Verbs, add_verb, model_of
+from asnet_mlir.cli.arguments import DATA, MODEL, Verbs, add_module, add_verb, model_of
 from asnet_mlir.cli.printing import print_json
 from asnet_mlir.errors import InputError
 
 __all__ = ["add"]
+
+_FILES = (".npz", ".h5", ".hdf5")
 
 
 def add(verbs: Verbs) -> None:
@@ -23,10 +25,11 @@ def add(verbs: Verbs) -> None:
         "--weights",
         action="append",
         default=[],
-        metavar="N|FILE.npz",
-        help="bits of weights, 2 to 16 (default: 8); or the weights of a .mlir or .mlirbc file, "
-        "where they are not beside it",
+        metavar="N|FILE",
+        help="bits of weights, 2 to 16 (default: 8); or the weights of a .mlir, .mlirbc or .json "
+        "file, where they are not beside it",
     )
+    add_module(command)
     option(
         "--data",
         required=True,
@@ -94,10 +97,10 @@ def run(options: Any) -> None:
     path = Path(options.output)
     if path.suffix != ".mlir":
         raise InputError(f"{path}: a quantized network is written as FILE.mlir")
-    numbers = [text for text in options.weights if not text.endswith(".npz")]
-    files = [text for text in options.weights if text.endswith(".npz")]
+    numbers = [text for text in options.weights if not text.endswith(_FILES)]
+    files = [text for text in options.weights if text.endswith(_FILES)]
     outcome = asnet_mlir.quantization_outcome(
-        model_of(options.model, files[-1] if files else None),
+        model_of(options.model, files[-1] if files else None, options.module),
         options.data,
         bits=options.bits,
         weights=_bits(numbers[-1]) if numbers else 8,
@@ -126,5 +129,5 @@ def run(options: Any) -> None:
 
 def _bits(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 10):
-        raise InputError(f"--weights takes a number of bits or FILE.npz, not '{text}'")
+        raise InputError(f"--weights takes a number of bits or FILE.npz or FILE.h5, not '{text}'")
     return int(text)

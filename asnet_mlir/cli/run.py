@@ -63,7 +63,7 @@ def run(options: Any) -> None:
         raise InputError(f"{path}: outputs are written as .npz files; name it FILE.npz")
     binding = binding_of(options)
     result = asnet_mlir.run(
-        compensated(options, model_of(options.model, options.weights), binding),
+        compensated(options, model_of(options.model, options.weights, options.module), binding),
         options.data,
         binding,
         layers=options.layers,

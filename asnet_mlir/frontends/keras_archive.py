@@ -13,7 +13,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -59,8 +59,11 @@ _REFUSED = {
 }
 
 
-def check_keras_archive(path: Path) -> None:
-    """Raise unless `path` is an archive that is safe to give to Keras.
+def check_keras_archive(path: Path, own: Collection[str] = ()) -> frozenset[str]:
+    """Return the types of an archive's weights, which is safe to give to Keras.
+
+    Args:
+      own: names of classes and functions that the user gives.
 
     Raises:
       InputError: the file is missing, no archive, damaged, or holds what it must not; the message
@@ -71,8 +74,8 @@ def check_keras_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive)
-            check_keras_config(path, archive.read(_CONFIG), _CONFIG)
-            check_keras_weights(path, archive.read(_WEIGHTS), f"its {_WEIGHTS}")
+            check_keras_config(path, archive.read(_CONFIG), _CONFIG, own)
+            return check_keras_weights(path, archive.read(_WEIGHTS), f"its {_WEIGHTS}")
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         # RuntimeError: an encrypted member.
         what = " ".join(str(error).split()) or type(error).__name__
@@ -106,8 +109,14 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         raise InputError(f"{path}: its {_CONFIG} is larger than {_MOST_CONFIG} bytes")
 
 
-def check_keras_config(path: Path, text: bytes, what: str = "model_config") -> None:
+def check_keras_config(
+    path: Path, text: bytes, what: str = "model_config", own: Collection[str] = ()
+) -> None:
     """Raise unless a description of a model, in JSON, is safe to give to Keras.
+
+    Args:
+      what: names it, for messages.
+      own: names of classes and functions that the user gives.
 
     Raises:
       InputError: it names what is not Keras' own, or code; or it is damaged.
@@ -129,11 +138,11 @@ def check_keras_config(path: Path, text: bytes, what: str = "model_config") -> N
                 f"{path}: layer '{shown}' ({name}) {_REFUSED[name]}; no code of a file is run, "
                 "make it of Keras' own layers"
             )
-        if not _is_keras(module, name, entry.get("registered_name")):
+        if name not in own and not _is_keras(module, name, entry.get("registered_name")):
             place = f" of '{module}'" if module else ""
             raise InputError(
-                f"{path}: '{shown}' is of the class '{name}'{place}; a file may use "
-                "Keras' own classes only (give the model itself, in Python)"
+                f"{path}: '{shown}' is of the class '{name}'{place}, which is not Keras' own; give "
+                f"the file that defines it, --module FILE.py (or load_model(.., module='FILE.py'))"
             )
 
 
@@ -167,8 +176,8 @@ def _has_config(entry: dict[str, Any]) -> bool:
     return isinstance(entry.get("config"), dict)
 
 
-def check_keras_weights(path: Path, content: bytes, what: str = "its content") -> None:
-    """Raise unless an HDF5 file holds plain arrays of numbers, and no more of them than bytes.
+def check_keras_weights(path: Path, content: bytes, what: str = "its content") -> frozenset[str]:
+    """Return the types of a HDF5 file's arrays: plain ones of numbers, no more of them than bytes.
 
     Raises:
       InputError: it refers to other files, holds other things, or is damaged.
@@ -176,19 +185,23 @@ def check_keras_weights(path: Path, content: bytes, what: str = "its content") -
     import h5py
 
     place = f"{path}: {what}"
+    kinds = set()
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             size = 0
             for name, dataset in _datasets(place, file):
-                if dataset.dtype.kind not in "fiub":
+                is_bfloat16 = dataset.dtype.kind == "V" and dataset.dtype.itemsize == 2
+                if dataset.dtype.kind not in "fiub" and not is_bfloat16:
                     raise InputError(f"{place} holds {dataset.dtype} in '{name}', not numbers")
                 if dataset.external or dataset.is_virtual:
                     raise InputError(f"{place} takes '{name}' from another file")
+                kinds.add("bfloat16" if is_bfloat16 else dataset.dtype.name)
                 size += int(dataset.size or 0) * dataset.dtype.itemsize
             if size > max(_MOST_UNPACKED, _MOST_RATIO * len(content)):
                 raise InputError(f"{place} claims {size} bytes of arrays in {len(content)}")
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{place} is damaged: {' '.join(str(error).split())[:200]}") from None
+    return frozenset(kinds)
 
 
 def _datasets(place: str, file: Any) -> Iterator[tuple[str, Any]]:

@@ -16,6 +16,7 @@ __all__ = ["builtin_models", "load_model"]
 
 _LONGEST_NAME = 1000
 _MODULE_SUFFIXES = (".mlir", ".mlirbc")
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 _PICKLE = (
     "is a pickle, which runs code when it is loaded, and is never loaded; export the network "
     "where it was trained: torch.export.save(torch.export.export(model, (x,)), 'net.pt2')"
@@ -25,7 +26,6 @@ _ARRAYS = "holds arrays without a network; "
 _HINTS = {
     **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"), _PICKLE),
     ".pb": "is a part of TensorFlow's; give the folder of a SavedModel",
-    ".json": "describes a network without weights; save both in one file (model.save('net.keras'))",
     ".safetensors": _ARRAYS + "give the model as module:function",
     ".npz": _ARRAYS + "give it as --weights of a .mlir file, or as DATA",
     ".npy": _ARRAYS + "give the model as module:function",
@@ -37,7 +37,9 @@ def builtin_models() -> dict[str, Path]:
     return {path.stem: path for path in sorted((data_directory() / "models").glob("*.keras"))}
 
 
-def load_model(model: Any, weights: str | Path | None = None) -> Network:
+def load_model(
+    model: Any, weights: str | Path | None = None, *, module: str | Path | None = None
+) -> Network:
     """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
     Args:
@@ -47,35 +49,47 @@ def load_model(model: Any, weights: str | Path | None = None) -> Network:
         `tf.function` or `tf.Module`, `(fn, example_args)` for JAX, `(module, example_args)` or an
         `ExportedProgram` for PyTorch, or a `Network` itself.
       weights: an `.npz` file with the weights that a `.mlir` or `.mlirbc` file takes; by default
-        `NAME.weights.npz` beside `NAME.mlir`.
+        `NAME.weights.npz` beside `NAME.mlir`.  Of a `.json` file, an `.h5` file, by default one
+        beside it (see `from_keras_json`).
+      module: a file of Python, which is run, with layers that a `.keras`, `.h5` or `.json` names.
 
     Raises:
       InputError: nothing of that name can be read.
       UnsupportedError: the network uses what no front end supports.
     """
-    return fold_weights(_load(model, weights))
+    return fold_weights(_load(model, weights, module))
 
 
-def _load(model: Any, weights: str | Path | None) -> Network:
+def _load(model: Any, weights: str | Path | None, module: str | Path | None) -> Network:
     if not isinstance(model, str | Path):
         if weights is not None:
             raise InputError("weights: are for .mlir and .mlirbc files; this model has its own")
+        if module is not None:
+            raise InputError("module: is for .keras, .h5 and .json files; this model is an object")
         return _load_object(model)
     text = str(model)
     if len(text) > _LONGEST_NAME:
         raise InputError(f"unknown model '{text[:60]}...': the name is too long")
-    path = Path(text)
+    path, own = Path(text), Path(module) if module is not None else None
+    if own is not None and path.suffix not in (*_KERAS_SUFFIXES, ".json"):
+        raise InputError(f"{text}: --module is for .keras, .h5 and .json files")
     if path.suffix in _MODULE_SUFFIXES:
         from asnet_mlir.frontends.mlir_file import from_mlir_file
 
         return from_mlir_file(path, Path(weights) if weights is not None else None)
+    if path.suffix == ".json":
+        from asnet_mlir.frontends.keras_file import from_keras_json
+
+        return from_keras_json(path, Path(weights) if weights is not None else None, module=own)
     if weights is not None:
-        raise InputError(f"{text}: has its own weights; --weights is for .mlir and .mlirbc files")
+        raise InputError(
+            f"{text}: has its own weights; --weights is for .mlir, .mlirbc and .json files"
+        )
     builtin = builtin_models()
-    if text in builtin or path.suffix in (".keras", ".h5", ".hdf5"):
+    if text in builtin or path.suffix in _KERAS_SUFFIXES:
         from asnet_mlir.frontends.keras_file import from_keras_file
 
-        return from_keras_file(builtin.get(text, path), name=path.stem)
+        return from_keras_file(builtin.get(text, path), name=path.stem, module=own)
     if path.is_dir():
         from asnet_mlir.frontends.saved_model import from_saved_model
 

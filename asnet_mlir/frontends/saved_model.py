@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -62,7 +65,8 @@ def load_saved_model(path: Path) -> Network:
     )
 
     try:
-        loaded = tf.saved_model.load(str(path))
+        with _without_training(path) as folder:
+            loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # TensorFlow raises whatever its parsers raise
         detail = next((line for line in str(error).splitlines() if line.strip()), "")
         raise InputError(
@@ -90,6 +94,33 @@ def load_saved_model(path: Path) -> Network:
     except InputError as error:
         prefix = "" if str(error).startswith(str(path)) else f"{path}: "
         raise type(error)(f"{prefix}{error}") from None
+
+
+@contextmanager
+def _without_training(path: Path) -> Iterator[Path]:
+    """Give a SavedModel without what optimizers keep of each variable.
+
+    TensorFlow restores that by the optimizer's own class, and fails where it does not know it.
+    """
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    program = path / _PROGRAMS[0]
+    if not program.is_file():
+        yield path
+        return
+    model = saved_model_pb2.SavedModel.FromString(program.read_bytes())
+    nodes = [node for graph in model.meta_graphs for node in graph.object_graph_def.nodes]
+    if not any(node.slot_variables for node in nodes):
+        yield path
+        return
+    for node in nodes:
+        node.ClearField("slot_variables")
+    with tempfile.TemporaryDirectory(prefix="asnet-model-") as folder:
+        for own in path.iterdir():
+            if own != program:
+                (Path(folder) / own.name).symlink_to(own.resolve())
+        (Path(folder) / program.name).write_bytes(model.SerializeToString())
+        yield Path(folder)
 
 
 def _function(path: Path, loaded: Any) -> Any:

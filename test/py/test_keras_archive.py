@@ -155,7 +155,7 @@ def layer(model, **changes):
         ),
         (
             lambda c: layer(c, module=None, class_name="Own", registered_name="mine>Own"),
-            "class 'Own'; a file may use Keras' own classes only",
+            "class 'Own', which is not Keras' own; .*--module FILE.py",
         ),
         (lambda c: layer(c, class_name="Lambda"), r"\(Lambda\) is Python code"),
         (lambda c: layer(c, class_name="TFSMLayer"), "runs a program of another framework"),

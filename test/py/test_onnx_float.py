@@ -348,3 +348,23 @@ def test_layers_are_named_by_modules_of_pytorch(tmp_path):
     )
     text = load_model(save(tmp_path / "net.onnx", graph.model(y))).lower(1)
     assert '"jit(flat)/layer1.0.conv1/' in text and "/head.1/" in text
+
+
+def test_several_inputs_and_outputs(tmp_path):
+    graph = Graph((4,))
+    y = graph.node("MatMul", "x", graph.weight(4, 3))
+    total = graph.node("Add", y, "bias_in", name="total")
+    model = graph.model(graph.node("Tanh", total, name="squashed"))
+    model.graph.input.append(helper.make_tensor_value_info("bias_in", TensorProto.FLOAT, ["N", 3]))
+    model.graph.output.append(helper.make_tensor_value_info("total", TensorProto.FLOAT, None))
+    x = np.random.default_rng(1).standard_normal((5, 4)).astype(np.float32)
+    b = np.random.default_rng(2).standard_normal((5, 3)).astype(np.float32)
+    expected = ReferenceEvaluator(model).run(None, {"x": x, "bias_in": b})
+    network = load_model(save(tmp_path / "net.onnx", model))
+    assert network.inputs.names == ("x", "bias_in") and network.outputs.names == (
+        "squashed",
+        "total",
+    )
+    row = network.reference(network.inputs.pack({"x": x, "bias_in": b}))
+    for name, right in zip(network.outputs.names, expected, strict=True):
+        np.testing.assert_allclose(network.outputs.unpack(row)[name], right, 1e-5, 1e-6)

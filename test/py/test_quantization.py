@@ -430,7 +430,10 @@ def test_bad_options(tmp_path, capfd):
         ([out, "--bits", "1"], "codes of activations have 2 to 16 bits, not 1"),
         ([out, "--bits", "17"], "codes of activations have 2 to 16 bits, not 17"),
         ([out, "--weights", "0"], "codes of weights have 2 to 16 bits, not 0"),
-        ([out, "--weights", "many"], "--weights takes a number of bits or FILE.npz, not 'many'"),
+        (
+            [out, "--weights", "many"],
+            "--weights takes a number of bits or FILE.npz or FILE.h5, not 'many'",
+        ),
         ([out, "--method", "best"], "unknown method 'best'; one of minmax, percentile, mse"),
         ([out, "--float", "conv9"], "has no layer 'conv9'; its layers are dense"),
         ([str(tmp_path / "net.txt")], "is written as FILE.mlir"),

@@ -70,6 +70,36 @@ def test_saved_model(module, x, tmp_path):
     assert layers_of(folder) == {"dense", "last"}
 
 
+def test_saved_model_whose_optimizer_is_unknown(x, tmp_path):
+    """Slots of a class that TensorFlow does not know keep it from loading; inference needs none."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    class Trained(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.kernel = tf.Variable(np.linspace(-1, 1, 18, dtype=np.float32).reshape(6, 3))
+            self.optimizer = tf.compat.v1.train.AdamOptimizer(0.1)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 6], tf.float32)])
+        def __call__(self, batch):
+            return batch @ self.kernel
+
+    model, folder = Trained(), tmp_path / "saved"
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(x))
+    model.optimizer.apply_gradients([(tape.gradient(loss, model.kernel), model.kernel)])
+    tf.saved_model.save(model, str(folder))
+    program = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(program.read_bytes())
+    for node in saved.meta_graphs[0].object_graph_def.nodes:
+        if node.user_object.identifier == "optimizer":
+            node.user_object.identifier = "_unknown_optimizer"
+    program.write_bytes(saved.SerializeToString())
+    with pytest.raises(AttributeError, match="add_slot"):
+        tf.saved_model.load(str(folder))
+    np.testing.assert_allclose(load_saved_model(folder).reference(x), model(x).numpy(), 1e-5)
+
+
 def test_saved_model_with_a_signature(module, x, tmp_path):
     folder = str(tmp_path / "saved")
     scaled = tf.function(
