@@ -51,6 +51,10 @@ figures: setup ## the paper's figures 3(a) and 4(a) beside ours, as a page and a
 layer-search: setup ## a search by layers against one multiplier for all layers, as a page
 	@$(BIN)/python examples/layer_search.py
 
+.PHONY: study
+study: setup ## a study as for a paper: own multipliers, judged, built, packed, drawn
+	@$(BIN)/python examples/study/study.py
+
 .PHONY: test
 test: setup ## all tests but the deep ones
 	$(BIN)/lit -q test/lit
@@ -261,4 +265,4 @@ lock: $(VENV)/.installed ## resolve requirements/requirements.in into requiremen
 
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf $(VENV) build demo-output figures-output layer-search-output
+	rm -rf $(VENV) build demo-output figures-output layer-search-output study-output

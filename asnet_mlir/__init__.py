@@ -23,6 +23,7 @@ _VERBS = {
     "quantization_outcome": "asnet_mlir.quantization",
     "explore": "asnet_mlir.exploration",
     "report": "asnet_mlir.reports",
+    "compare": "asnet_mlir.reports.compare",
     "pack": "asnet_mlir.exploration.packing",
     "unpack": "asnet_mlir.exploration.packing",
     "generate": "asnet_mlir.hardware",

@@ -6,9 +6,9 @@
 MODEL is a network on signed codes of 8 bits (`asnet quantize`).  For each strategy: evaluations
 times images, seconds (cores checked and synthesized before), and the energy of the multiplications
 that the best configuration within 0.6 and within 1 point of the exact network saves, beside that of
-the best single core for all layers.  The energy is that of `asnet explore --cost energy` of the
-products alone.  With --calibration: accuracies of every single core as it is, with tuned weights,
-and with a control variate.
+the best single core for all layers.  The energy is the proxy of `asnet explore --cost
+energy_proxy`, of the products alone.  With --calibration: accuracies of every single core as it is,
+with tuned weights, and with a control variate.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def products(found: Exploration) -> CostModel:
         for layer in found.space.layers
     )
     with Store(None) as store:
-        return measure_costs("energy", replace(found.space, layers=layers), store)
+        return measure_costs("energy_proxy", replace(found.space, layers=layers), store)
 
 
 def best(found: Exploration, energies: CostModel, loss: float) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def best(found: Exploration, energies: CostModel, loss: float) -> dict[str, Any]
     exact = found.results[0]
 
     def energy(result: Result) -> float:
-        return energies.figures(result.configuration)["energy"]
+        return energies.figures(result.configuration)["energy_proxy"]
 
     within = [r for r in found.results if r.accuracy >= exact.accuracy - loss - 1e-9]
     chosen = min(within, key=energy)
@@ -91,7 +91,7 @@ def search(options: argparse.Namespace, strategy: str, tuned: bool = False) -> d
         constraints,
         strategy="exhaustive" if uniform else strategy,
         budget=None if uniform else options.budget,
-        cost="energy",
+        cost="energy_proxy",
         choose=bound,
         tune_weights=options.calibration if tuned else None,
     )

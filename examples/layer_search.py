@@ -4,9 +4,9 @@
     make layer-search        (or: python examples/layer_search.py [OUTPUT_FOLDER])
 
 First every uniform binding: one multiplier, P = 0..22 ignored mantissa bits, in all layers.  Then
-the searches `greedy` and `nsga2` choose a P for each layer.  The energy of a configuration is that
-of all its operations (docs/exploration.md).  Printed is, for each uniform binding, the cheapest
-configuration by layers that is at least as accurate; a report with both fronts is written.
+the searches `greedy` and `nsga2` choose a P for each layer.  The energy of a configuration is the
+proxy of all its operations (docs/exploration.md).  Printed is, for each uniform binding, the
+cheapest configuration by layers that is at least as accurate; a report with both fronts is written.
 
 The synthesis of the multipliers takes some minutes the first time; it is cached.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import asnet_mlir
 
+COST = "energy_proxy"
 MODEL, DATA = "convolutional_mnist", "mnist:test"
 HERE = Path(__file__).parent / MODEL
 #: The bounds for which the greedy search is asked.
@@ -30,7 +31,7 @@ def main(output: Path) -> bool:
     bits = {"P": {"ParamLow": 0, "ParamHigh": 22}}
     multiplier = {"op": "mulf", "core": "fmul_trunc", "parameters": bits}
     uniform = asnet_mlir.explore(
-        MODEL, DATA, {"scope": "network", "cores": [multiplier]}, store=store, cost="energy"
+        MODEL, DATA, {"scope": "network", "cores": [multiplier]}, store=store, cost=COST
     ).results
     layers = {"scope": "layer", "cores": [multiplier]}
     searched = []
@@ -39,11 +40,11 @@ def main(output: Path) -> bool:
             *(MODEL, DATA, layers),
             store=store,
             strategy="greedy",
-            cost="energy",
+            cost=COST,
             choose=f"accuracy>={bound}",
         ).results
     searched += asnet_mlir.explore(
-        MODEL, DATA, layers, store=store, strategy="nsga2", budget=400, seed=1, cost="energy"
+        MODEL, DATA, layers, store=store, strategy="nsga2", budget=400, seed=1, cost=COST
     ).results
 
     # Uniform bindings that another uniform one beats are no rivals.
@@ -51,7 +52,7 @@ def main(output: Path) -> bool:
         result
         for result in uniform
         if not any(
-            other.accuracy >= result.accuracy and other.costs["energy"] < result.costs["energy"]
+            other.accuracy >= result.accuracy and other.costs[COST] < result.costs[COST]
             for other in uniform
         )
     ]
@@ -60,19 +61,19 @@ def main(output: Path) -> bool:
     for rival in sorted(rivals, key=lambda result: -result.accuracy):
         better = min(
             (result for result in searched if result.accuracy >= rival.accuracy),
-            key=lambda result: result.costs["energy"],
+            key=lambda result: result.costs[COST],
             default=None,
         )
-        gain = 1 - better.costs["energy"] / rival.costs["energy"] if better else 0.0
+        gain = 1 - better.costs[COST] / rival.costs[COST] if better else 0.0
         dominates &= better is not None and gain >= 0
         found = (
-            f"{better.accuracy:.4f}, {better.costs['energy']:.4g}, {100 * gain:.1f} % less: "
+            f"{better.accuracy:.4f}, {better.costs[COST]:.4g}, {100 * gain:.1f} % less: "
             f"{better.binding.label}"
             if better
             else "none"
         )
         name = rival.binding.label.removeprefix("mulf=fmul_trunc:")
-        print(f"{name:>12} {rival.accuracy:>9.4f} {rival.costs['energy']:>12.4g}   {found}")
+        print(f"{name:>12} {rival.accuracy:>9.4f} {rival.costs[COST]:>12.4g}   {found}")
     print(f"the front by layers dominates the uniform one: {'yes' if dominates else 'no'}")
     for path in asnet_mlir.report(store, output / "report.html", png=output):
         print(path)

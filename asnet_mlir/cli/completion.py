@@ -22,7 +22,10 @@ _NETWORKS = ("classification_mnist", "convolutional_mnist", "convolutional_svhn"
 _DATA = ("mnist", "svhn_synthetic", "fashion_mnist")
 _WORDS = {
     "style": ("shared", "stream"),
-    "cost": ("none", "area", "delay", "energy"),
+    "cost": (
+        *("none", "area", "cycles", "lut_time", "energy"),
+        *("area_proxy", "delay_proxy", "energy_proxy"),
+    ),
     "target": ("ecp5", "cyclonev", "xilinx7", "asic", "quartus", "vivado"),
     "level": ("float", "significand", "integer"),
     "align": ("right", "left"),

@@ -14,6 +14,7 @@ from asnet_mlir.cli.arguments import (
     METRIC,
     THREADS,
     Verbs,
+    add_style,
     add_verb,
     binding_arguments,
     binding_of,
@@ -66,8 +67,10 @@ def add(verbs: Verbs) -> None:
         "--cost",
         default="none",
         metavar="C",
-        help="area, delay or energy of the instances from synthesis, or none (default)",
+        help="what is minimized, and after commas what else is measured: area, cycles or lut_time "
+        "of the hardware, energy, area_proxy, delay_proxy, energy_proxy, or none (default)",
     )
+    add_style(command)
     command.add_argument(
         "--choose",
         metavar="'accuracy>=0.9'",
@@ -101,6 +104,7 @@ def add(verbs: Verbs) -> None:
 def run(options: Any) -> None:
     """Carry the verb out."""
     from asnet_mlir.exploration import choose
+    from asnet_mlir.exploration.cost_kinds import cost_names
     from asnet_mlir.exploration.criterion import Criterion
     from asnet_mlir.exploration.sweep_progress import ProgressDisplay
     from asnet_mlir.metrics import metric_named
@@ -114,8 +118,10 @@ def run(options: Any) -> None:
     metric = metric_named(options.metric) if options.metric is not None else None
     criterion = Criterion("", ())
     if options.choose is not None:
-        criterion = Criterion.parse(options.choose, metric)
-    display = ProgressDisplay(criterion if picks else None, options.cost)
+        criterion = Criterion.parse(options.choose, metric, options.cost)
+    display = ProgressDisplay(
+        criterion if picks else None, next(iter(cost_names(options.cost)), "none")
+    )
     quiet = options.json and not sys.stderr.isatty()
     try:
         exploration = asnet_mlir.explore(
@@ -141,6 +147,8 @@ def run(options: Any) -> None:
             cost_progress=None if quiet else display.costs,
             command=_repeats(options),
             test=options.test,
+            style=options.style,
+            lanes=options.lanes,
         )
     finally:
         display.close()
@@ -204,8 +212,9 @@ def _print_test(exploration: Any, chosen: Any) -> None:
 def _figure(result: Any, name: str, value: float) -> str:
     """Return a figure for people."""
     if name != result.metric.name:
-        units = {"area": " LUT4", "delay": " ns", "energy": " LUT ns"}
-        return f"{name} {value:,.0f}{units[name]}"
+        from asnet_mlir.reports.figure_texts import cost_text
+
+        return f"{name} {cost_text(name, value)}"
     return (
         f"{name} {value:.4f}"
         if result.metric.unit == "%"
@@ -221,11 +230,14 @@ def _repeats(options: Any) -> str:
         words += ["--bind", rule]
     if options.tune_weights is not None:
         words += ["--tune-weights", *filter(None, [options.tune_weights])]
+    for lane in options.lanes:
+        words += ["--lanes", lane]
     if options.axes:
         words.append("--axes")
     for name, default in (
         ("weights", None),
         ("test", None),
+        ("style", None),
         ("metric", None),
         ("binding", None),
         ("accumulator", None),

@@ -23,6 +23,7 @@ from typing import Any
 import asnet_mlir
 from asnet_mlir.cli import (
     cache,
+    compare,
     compile,
     completion,
     cores,
@@ -56,6 +57,7 @@ _VERBS = (
     export,
     explore,
     report,
+    compare,
     pack,
     unpack,
     generate,

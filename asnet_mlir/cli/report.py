@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import asnet_mlir
-from asnet_mlir.cli.arguments import Verbs, add_verb
+from asnet_mlir.cli.arguments import Verbs, add_verb, number
 from asnet_mlir.cli.printing import print_json
 from asnet_mlir.errors import InputError
 
@@ -16,9 +16,20 @@ __all__ = ["add"]
 def add(verbs: Verbs) -> None:
     """Add the verb with its arguments."""
     command = add_verb(verbs, "report", run, "the results in a store as a page that opens anywhere")
-    command.add_argument("store", metavar="STORE", help="what 'asnet explore --store' wrote")
+    command.add_argument(
+        "store", nargs="+", metavar="STORE", help="what 'asnet explore --store' wrote, or several"
+    )
     command.add_argument("-o", "--output", metavar="FILE.html", help="the page")
     command.add_argument("--png", metavar="FOLDER", help="the drawings as pictures")
+    command.add_argument("--figures", metavar="FOLDER", help="the drawings for a paper")
+    command.add_argument("--format", default="pdf", metavar="F", help="pdf (default), svg or png")
+    command.add_argument(
+        "--width", type=number, default=3.4, metavar="INCHES", help="of a drawing (default: 3.4)"
+    )
+    command.add_argument(
+        "--font", type=number, default=8.0, metavar="POINTS", help="of its text (default: 8)"
+    )
+    command.add_argument("--title", action="store_true", help="give it a title")
     command.add_argument(
         "--quantized",
         action="append",
@@ -30,10 +41,18 @@ def add(verbs: Verbs) -> None:
 
 def run(options: Any) -> None:
     """Carry the verb out."""
-    if options.output is None and options.png is None:
-        raise InputError("report needs -o FILE.html, --png FOLDER, or both")
+    from asnet_mlir.reports.figures import Look
+
+    if options.output is None and options.png is None and options.figures is None:
+        raise InputError("report needs -o FILE.html, --png FOLDER or --figures FOLDER")
+    look = Look(options.format, options.width, options.font, options.title)
     written = asnet_mlir.report(
-        options.store, options.output, png=options.png, quantized=options.quantized
+        options.store,
+        options.output,
+        png=options.png,
+        quantized=options.quantized,
+        figures=options.figures,
+        look=look,
     )
     if options.json:
         print_json({"files": [str(path) for path in written]})

@@ -22,7 +22,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.outcomes import Outcome
+from asnet_mlir.evaluation.outcomes import Outcome, interval
+from asnet_mlir.evaluation.statistics import share_interval
 
 __all__ = ["TABLES", "Archive"]
 
@@ -149,6 +150,15 @@ class Archive:
                 f"{evaluation[:16]} can't be read ({error})"
             ) from None
         return bits[:samples].astype(bool)
+
+    def interval(
+        self, evaluation: str, correct: int | None, samples: int
+    ) -> tuple[float, float] | None:
+        """Return the 95 % interval of a full result's figure; None where it is not known."""
+        if correct is not None:
+            return share_interval(correct, samples)
+        found = self.outcome(evaluation, samples)
+        return None if found is None else interval(found)
 
     # -- cores, networks, bindings -----------------------------------------------------------
 

@@ -1,59 +1,75 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a configuration costs, from the synthesis of its instances.
+"""What a configuration costs: parts that each give some figures, put together.
 
-Every instance is synthesized alone, between registers, for Lattice ECP5 with multipliers in soft
-logic.  Ops without a rule cost what the library's exact core of their kind costs, as in hardware;
-of integer ops, products and sums of 32 bits have one; the others are plain logic and cost nothing.
+Proxies come from its instances alone.  Every instance is synthesized alone, between registers, for
+Lattice ECP5 with multipliers in soft logic.  Ops without a rule cost what the library's exact core
+of their kind costs, as in hardware; of integer ops, products and sums of 32 bits have one; the
+others are plain logic and cost nothing.
 
-- `area`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the sum
-  over its distinct instances, since hardware has one unit of each.
-- `delay`, in ns.  Of an instance: (latency + 1) / Fmax after place and route, from register to
-  register; the latency of an iterative core is that of its slowest operands.  Of a configuration:
-  the sum over all ops, a sample's arithmetic one op after the other.
-- `energy`, in LUT ns.  Of an instance: area x delay.  Of a configuration: the sum over all ops.
+- `area_proxy`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the
+  sum over its distinct instances.
+- `delay_proxy`, in ns.  Of an instance: (latency + 1) / Fmax after place and route, from register
+  to register; the latency of an iterative core is that of its slowest operands.  Of a
+  configuration: the sum over all ops, a sample's arithmetic one op after the other.
+- `energy_proxy`, in LUT ns.  Of an instance: area x delay.  Of a configuration: the sum over all
+  ops: an op's energy is taken to grow with the logic that switches and the time for which it does.
 
-The energy is a proxy, good for comparing configurations of one network: an op's energy is taken to
-grow with the logic that switches and the time for which it does.
+They compare configurations of one network quickly; nothing is built as they count.  What the
+hardware takes is in `exploration.hardware_costs`, its energy in `exploration.energy`.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, Protocol
+
+import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance, exact_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluator import default_threads
-from asnet_mlir.exploration.criterion import COSTS
+from asnet_mlir.exploration.cost_kinds import Cost, cost_names, figures_of, own_name
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.provenance import provenance
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import InstanceCost, Store
 from asnet_mlir.hardware import synthesize
 
-__all__ = ["TARGET", "CostModel", "check_cost", "exact_instances", "measure_costs"]
+__all__ = [
+    "HARDWARE",
+    "TARGET",
+    "CostModel",
+    "CostPart",
+    "Proxies",
+    "exact_instances",
+    "format_of",
+    "measure_costs",
+    "unit_of",
+]
 
 TARGET = "ecp5"
+HARDWARE = ("area", "cycles", "lut_time")
+"""Costs of the hardware that a configuration generates."""
 
 
-def check_cost(cost: str) -> str:
-    """Return `cost` when there is such a cost.
+class CostPart(Protocol):
+    """Gives some of a configuration's costs."""
 
-    Raises:
-      InputError: there is not.
-    """
-    if cost not in (*COSTS, "none"):
-        raise InputError(f"unknown cost '{cost}'; costs are {', '.join(COSTS)} and none")
-    return cost
+    def figures(self, configuration: Configuration) -> Mapping[str, float]:
+        """Return costs by name."""
+        ...
 
 
-class CostModel:
-    """Costs of the configurations of a design space."""
+class Proxies:
+    """Costs from instances alone."""
 
     def __init__(
         self,
-        cost: str,
+        wanted: Sequence[str],
         space: DesignSpace,
         instances: Mapping[str, InstanceCost],
         bound: Binding | None = None,
@@ -61,21 +77,21 @@ class CostModel:
         """Prepare the sums.
 
         Args:
-          cost: which figure is minimized, or `none`: none is known.
-          instances: measured figures by content hash; empty for `none`.
+          wanted: the proxies that are given.
+          instances: measured figures by content hash.
           bound: what the network's file binds where a configuration does not.
         """
-        self.cost = cost
-        self._space = space
+        self._wanted = wanted
         exact = exact_instances(space.layers)
         variables = {(v.op, v.layer): index for index, v in enumerate(space.variables)}
         #: Per op kind and layer: operations, the variable that decides, figures of its choices.
         self._slots: list[tuple[int, int | None, list[InstanceCost]]] = []
-        for layer in space.layers if cost != "none" else ():
+        self._places: list[tuple[str, str]] = []
+        for layer in space.layers:
             for op, count in layer.ops.items():
                 variable = variables.get((op, layer.name if space.scope == "layer" else None))
                 choices = (None,) if variable is None else space.variables[variable].choices
-                format = _format(layer, op)
+                format = format_of(layer, op)
                 rule = bound.rule_for(op, layer.name, format) if bound else None
                 own = exact.get((op, format)) if rule is None else rule.instance
                 if own is not None:
@@ -83,11 +99,10 @@ class CostModel:
                     used = [c if c is not None and layer.takes(c) else own for c in choices]
                     figures = [instances[i.content_hash] for i in used]
                     self._slots.append((count, variable, figures))
+                    self._places.append((layer.name, op))
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
-        """Return the configuration's costs, those that are known."""
-        if self.cost == "none":
-            return {}
+        """See `CostPart`."""
         units: dict[str, float] = {}
         delay = energy = 0.0
         for count, variable, choices in self._slots:
@@ -95,8 +110,41 @@ class CostModel:
             units[figure.content_hash] = figure.area or 0.0
             delay += count * (figure.delay or 0.0)
             energy += count * (figure.area or 0.0) * (figure.delay or 0.0)
-        known = {"area": sum(units.values()), "delay": round(delay, 3), "energy": round(energy, 3)}
-        return known if self.cost == "energy" else {self.cost: known[self.cost]}
+        known = {
+            "area_proxy": sum(units.values()),
+            "delay_proxy": round(delay, 3),
+            "energy_proxy": round(energy, 3),
+        }
+        return {name: known[name] for name in self._wanted}
+
+    def parts(self, configuration: Configuration) -> dict[tuple[str, str], float]:
+        """Return the energy's proxy of each layer's ops of each kind; nothing where not wanted."""
+        if "energy_proxy" not in self._wanted:
+            return {}
+        found = {}
+        for place, (count, variable, choices) in zip(self._places, self._slots, strict=True):
+            figure = choices[0 if variable is None else configuration[variable]]
+            found[place] = count * (figure.area or 0.0) * (figure.delay or 0.0)
+        return found
+
+
+class CostModel:
+    """Costs of the configurations of a design space."""
+
+    def __init__(self, cost: Cost, space: DesignSpace, parts: Sequence[CostPart] = ()) -> None:
+        """Put parts together.
+
+        Args:
+          cost: what was asked for.
+          parts: give the figures; none for `none`.
+        """
+        self.cost = next(iter(cost_names(cost)), "none")
+        self._space, self._parts = space, parts
+
+    @functools.lru_cache(1 << 16)  # noqa: B019 (it lives as long as its study)
+    def figures(self, configuration: Configuration) -> Mapping[str, float]:
+        """Return the configuration's costs, those that are known."""
+        return {k: v for part in self._parts for k, v in part.figures(configuration).items()}
 
     def minimized(self, configuration: Configuration) -> float:
         """Return what a search minimizes: without costs the steps not yet taken along the lists."""
@@ -104,13 +152,53 @@ class CostModel:
             return len(self._space.variables) - self._space.steps(configuration)
         return self.figures(configuration)[self.cost]
 
+    def breakdown(self, configurations: Mapping[str, Configuration]) -> list[dict[str, Any]]:
+        """Return what each layer's ops of each kind take, in per cent of the exact network's all.
+
+        Args:
+          configurations: by name.
+
+        Returns:
+          Rows: cost, layer, op, and a share for each name; of costs that are sums over operations.
+        """
+        rows = []
+        for part in self._parts:
+            parts_of = getattr(part, "parts", None)
+            if parts_of is None:
+                continue
+            exact = parts_of(self._space.exact)
+            total = sum(exact.values()) or 1.0
+            name = "energy_proxy" if isinstance(part, Proxies) else "energy"
+            found = {key: parts_of(configuration) for key, configuration in configurations.items()}
+            for layer, op in exact:
+                shares = {k: 100 * parts[layer, op] / total for k, parts in found.items()}
+                rows.append({"cost": name, "layer": layer, "op": op, **shares})
+        return rows
+
+
+class _Own:
+    """A cost that is the user's function of a binding."""
+
+    def __init__(self, function: Callable[[Binding], float], space: DesignSpace) -> None:
+        self._function, self._space = function, space
+        self._name = own_name(function)
+
+    def figures(self, configuration: Configuration) -> dict[str, float]:
+        """See `CostPart`."""
+        value = self._function(self._space.binding(configuration))
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise InputError(f"the cost {self._name} returned {value!r}, which is no number")
+        if math.isnan(value):
+            raise InputError(f"the cost {self._name} returned NaN")
+        return {self._name: float(value)}
+
 
 def exact_instances(layers: Sequence[Layer]) -> dict[tuple[str, str], Instance]:
     """Return the exact core of each op kind and format of a network that the library has.
 
     Exact subtractions share the adder.
     """
-    kinds = {(op, _format(layer, op)) for layer in layers for op in layer.ops}
+    kinds = {(op, format_of(layer, op)) for layer in layers for op in layer.ops}
     found = {
         (op, format): exact_instance("addf" if op == "subf" else op, format)
         for op, format in sorted(kinds)
@@ -118,32 +206,59 @@ def exact_instances(layers: Sequence[Layer]) -> dict[tuple[str, str], Instance]:
     return {kind: instance for kind, instance in found.items() if instance is not None}
 
 
-def _format(layer: Layer, op: str) -> str:
+def unit_of(binding: Binding, layer: Layer, op: str, format: str) -> Instance | None:
+    """Return what computes ops of a kind and a format in a layer; None where it is plain logic."""
+    rule = binding.rule_for(op, layer.name, format)
+    return exact_instance("addf" if op == "subf" else op, format) if rule is None else rule.instance
+
+
+def format_of(layer: Layer, op: str) -> str:
     """Return the format of most ops of a kind in a layer."""
     return next(iter(layer.formats.get(op, ())), "f32")
 
 
 def measure_costs(
-    cost: str,
+    cost: Cost,
     space: DesignSpace,
     store: Store,
     progress: Callable[[int, int, str], None] | None = None,
     bound: Binding | None = None,
+    hardware: Callable[[Sequence[str]], CostPart] | None = None,
+    energy: Callable[[], CostPart] | None = None,
 ) -> CostModel:
     """Synthesize what a design space's costs are made of; results are cached by content.
 
     Args:
-      cost: `area`, `delay`, `energy` or `none`.
+      cost: what is asked for (`exploration.cost_kinds`).
       store: where the figures go.
       progress: called with (done, total, label of an instance).
       bound: what the network's file binds.
+      hardware: makes the part that gives those of `HARDWARE` that are wanted.
+      energy: makes the part that gives the energy.
 
     Raises:
+      InputError: an unknown cost.
       ToolError: Yosys or nextpnr failed.
     """
-    if cost == "none":
-        return CostModel(cost, space, {})
-    wanted = {
+    names = figures_of(cost)
+    parts: list[CostPart] = []
+    proxies = [name for name in names if name.endswith("_proxy")]
+    if proxies:
+        wanted = _wanted(space, bound)
+        figures = _synthesized(wanted, proxies, store, progress)
+        parts.append(Proxies(proxies, space, figures, bound))
+    if hardware is not None and (asked := [name for name in names if name in HARDWARE]):
+        parts.append(hardware(asked))
+    if energy is not None and "energy" in names:
+        parts.append(energy())
+    if not isinstance(cost, str):
+        parts.append(_Own(cost, space))
+    return CostModel(cost, space, parts)
+
+
+def _wanted(space: DesignSpace, bound: Binding | None) -> list[Instance]:
+    """Return the distinct instances of a space, exact ones and bound ones with them."""
+    found = {
         instance.content_hash: instance
         for instance in (
             *exact_instances(space.layers).values(),
@@ -152,10 +267,19 @@ def measure_costs(
         )
         if instance is not None
     }
+    return list(found.values())
+
+
+def _synthesized(
+    wanted: Sequence[Instance],
+    proxies: Sequence[str],
+    store: Store,
+    progress: Callable[[int, int, str], None] | None,
+) -> dict[str, InstanceCost]:
     figures: dict[str, InstanceCost] = {}
     # Tools are processes of their own: threads only wait for them.
     with ThreadPoolExecutor(default_threads()) as pool:
-        pending = [pool.submit(_measure, instance, cost) for instance in wanted.values()]
+        pending = [pool.submit(_measure, instance, proxies) for instance in wanted]
         try:
             for done in as_completed(pending):
                 figure = done.result()
@@ -167,14 +291,14 @@ def measure_costs(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return CostModel(cost, space, figures, bound)
+    return figures
 
 
-def _measure(instance: Instance, cost: str) -> InstanceCost:
+def _measure(instance: Instance, proxies: Sequence[str]) -> InstanceCost:
     area = delay = None
-    if cost in ("area", "energy"):
+    if "area_proxy" in proxies:
         area = float(synthesize(instance, target=TARGET, route=False)["luts"])
-    if cost in ("delay", "energy"):
+    if "delay_proxy" in proxies:
         clock = synthesize(instance, target=TARGET)["fmax_mhz"]
         # Without a clock there is no path between registers: a core of constants or wires.
         delay = 0.0 if clock is None else round((instance.latency + 1) * 1000 / clock, 3)

@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.exploration.cost_kinds import COSTS, Cost, cost_names, figures_of, giving
 from asnet_mlir.metrics import METRICS, Metric, is_metric_name, metric_named
 
-__all__ = ["COSTS", "Bound", "Criterion"]
-
-#: What a configuration costs; the units are in `exploration.costs`.
-COSTS = ("area", "delay", "energy")
+__all__ = ["Bound", "Criterion"]
 
 _RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -34,6 +32,7 @@ class Bound:
     figure: str
     relation: str
     limit: float
+    is_cost: bool = False
 
     def holds(self, value: float) -> bool:
         """Whether a figure's value satisfies the bound."""
@@ -52,16 +51,18 @@ class Criterion:
     bounds: tuple[Bound, ...]
 
     @classmethod
-    def parse(cls, text: str, metric: Metric | None = None) -> Criterion:
+    def parse(cls, text: str, metric: Metric | None = None, cost: Cost = "none") -> Criterion:
         """Read bounds joined by `and`, such as `accuracy>=90% and area<=2000`.
 
         Args:
           metric: what judges, where that is known already; else bounds may be on any one.
+          cost: what is minimized, which may have a name of the user's.
 
         Raises:
           InputError: what can't be read, or a figure that there is not.
         """
-        figures = (*(METRICS if metric is None else [metric.name]), *COSTS)
+        own = [name for name in cost_names(cost) if name not in COSTS]
+        figures = (*(METRICS if metric is None else [metric.name]), *COSTS, *own)
         bounds = []
         for part in re.split(r"\band\b|&&?|,", text):
             match = _BOUND.fullmatch(part)
@@ -81,25 +82,28 @@ class Criterion:
                 raise InputError(f"'{text}': unknown figure '{figure}'; {hint}")
             if match[4] and not _is_share(figure, metric):
                 raise InputError(f"'{text}': the {figure} is not in per cent, only a share is")
-            bounds.append(Bound(figure, match[2], limit / 100 if match[4] else limit))
+            is_cost = figure in COSTS or figure in own
+            limit = limit / 100 if match[4] else limit
+            bounds.append(Bound(figure, match[2], limit, is_cost))
         return cls(text, tuple(bounds))
 
     def holds(self, figures: Mapping[str, float]) -> bool:
         """Whether all bounds hold on figures that `check_costs` found to be known."""
         return all(bound.holds(figures[bound.figure]) for bound in self.bounds)
 
-    def check_costs(self, cost: str) -> None:
+    def check_costs(self, cost: Cost) -> None:
         """Refuse bounds on figures that `--cost` does not give.
 
         Raises:
           InputError: the message says which option gives the figure.
         """
-        known = COSTS if cost == "energy" else (cost,)
+        known = figures_of(cost)
         for bound in self.bounds:
-            if bound.figure in COSTS and bound.figure not in known:
+            if bound.is_cost and bound.figure not in known:
+                asked = ",".join(cost_names(cost)) or "none"
                 raise InputError(
-                    f"'{self.text}': the {bound.figure} is not known with --cost {cost}; give "
-                    f"--cost {'energy, which gives all' if cost != 'none' else bound.figure}"
+                    f"'{self.text}': the {bound.figure} is not known with --cost {asked}; give "
+                    f"--cost {giving(bound.figure, cost)}"
                 )
 
     @property
@@ -109,7 +113,7 @@ class Criterion:
         Raises:
           InputError: they are on several.
         """
-        names = list(dict.fromkeys(b.figure for b in self.bounds if b.figure not in COSTS))
+        names = list(dict.fromkeys(b.figure for b in self.bounds if not b.is_cost))
         if len(names) > 1:
             raise InputError(f"'{self.text}': bounds are on one metric, not on {names}")
         return names[0] if names else None

@@ -24,9 +24,12 @@ from asnet_mlir.evaluation.second_net import check_first_samples
 from asnet_mlir.evaluation.session import Session
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import Constraints, load_constraints
-from asnet_mlir.exploration.costs import CostModel, check_cost, measure_costs
+from asnet_mlir.exploration.cost_kinds import Cost, cost_names
+from asnet_mlir.exploration.costs import CostModel, CostPart, measure_costs
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.early_stop import EarlyStop, ErrorStop, StoppingRule
+from asnet_mlir.exploration.energy import EnergyCosts
+from asnet_mlir.exploration.hardware_costs import HardwareCosts, Style
 from asnet_mlir.exploration.kept_networks import keep_network
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.exploration.measurer import BudgetSpent, Measurer, Study
@@ -81,7 +84,7 @@ def explore(
     strategy: str = "exhaustive",
     budget: int | None = None,
     seed: int = 0,
-    cost: str = "none",
+    cost: Cost = "none",
     choose: str | None = None,
     minimize: str | None = None,
     maximize: str | None = None,
@@ -93,6 +96,8 @@ def explore(
     cost_progress: Callable[[int, int, str], None] | None = None,
     command: str | None = None,
     test: str | Path | Dataset | tuple[Any, Any] | None = None,
+    style: str | None = None,
+    lanes: Sequence[str] = (),
 ) -> Exploration:
     """Measure how good (and how costly) configurations are that the constraints span.
 
@@ -112,7 +117,9 @@ def explore(
         study which is continued ends where it would have ended; by default all for `exhaustive`,
         `DEFAULT_BUDGET` for the others.
       seed: of the strategy and of early stopping.
-      cost: `area`, `delay`, `energy` (which gives all three) or `none` (`exploration.costs`).
+      cost: what is minimized, and after commas what is measured besides: `area`, `cycles`,
+        `lut_time`, `energy`, proxies of them (`exploration.cost_kinds`), `none`; or a function of a
+        configuration's `Binding` that returns a number, under its name.
       choose: bounds on the choice, which the strategies look for: `accuracy>=0.9 and area<=2000`,
         `psnr>=30`.
       minimize, maximize: see `choose` in `exploration.results`.
@@ -126,6 +133,7 @@ def explore(
       command: what repeats the study, for the store.
       test: data on which, in the end, the exact network, the front and the choice are evaluated;
         they have no sample in common with `data`, on which the choice is made.
+      style, lanes: of the hardware that costs are of, as `generate` takes them.
 
     Returns:
       All results; `chosen` is what `choose` picks of them, or None.
@@ -155,6 +163,7 @@ def explore(
         threads,
         command,
         test,
+        Style(style, tuple(lanes)),
     )
     if isinstance(data, str | Path) and isinstance(test, str | Path):
         check_apart(str(data), str(test))
@@ -173,7 +182,7 @@ class _Options:
     strategy: str
     given_budget: int | None
     seed: int
-    cost: str
+    cost: Cost
     choose: str | None
     minimize: str | None
     maximize: str | None
@@ -183,10 +192,11 @@ class _Options:
     threads: int | None
     command: str | None
     test: Any = None
+    style: Style = Style()  # noqa: RUF009 (a value)
 
     def __post_init__(self) -> None:
         strategy_named(self.strategy)
-        check_cost(self.cost)
+        cost_names(self.cost)
         if self.given_budget is not None and self.given_budget < 1:
             raise InputError(
                 f"the budget must be at least 1 configuration, not {self.given_budget}"
@@ -204,7 +214,7 @@ class _Options:
     def criterion(self) -> Criterion | None:
         """The bounds on the choice."""
         given = self._given
-        return Criterion.parse(self.choose, given) if self.choose is not None else None
+        return Criterion.parse(self.choose, given, self.cost) if self.choose is not None else None
 
     @cached_property
     def _given(self) -> Metric | None:
@@ -222,6 +232,16 @@ class _Options:
         asked = [self.criterion.metric_name if self.criterion else None]
         asked += [one for one in (self.minimize, self.maximize) if one and is_metric_name(one)]
         return next((metric_named(name) for name in asked if name), None)
+
+    @property
+    def minimized(self) -> str:
+        """The name of the cost that is minimized, or `none`."""
+        return next(iter(cost_names(self.cost)), "none")
+
+    @property
+    def costs(self) -> str:
+        """The costs that were asked for, as text."""
+        return ",".join(cost_names(self.cost)) or "none"
 
     @property
     def budget(self) -> int | None:
@@ -248,7 +268,7 @@ class _Options:
             strategy="axes" if self.only_axes else self.strategy,
             seed=self.seed,
             budget=self.budget,
-            cost=self.cost,
+            cost=self.costs,
             bound=self.choose,
             early_stop=self.early_stop,
             command=self.command,
@@ -292,7 +312,7 @@ def _explore(
         store = stack.enter_context(Store(options.store))
         study = _describe(model, compiled, dataset, judge, space, store, origin, options, tuner)
         _keep(store, study, compiled, _instances(space, network.binding))
-        costs = measure_costs(options.cost, space, store, cost_progress, network.binding)
+        costs = _costs(options, compiled, dataset, study, store, cost_progress)
         record = options.record(study, given, stop)
         runner = _runner(compiled, dataset, judge, stop, cluster, options.threads, tuner)
         total = options.total(space)
@@ -309,12 +329,14 @@ def _explore(
                 time.perf_counter() - begin,
                 measurer.evaluated,
                 options.strategy,
-                options.cost,
+                options.minimized,
                 chosen,
                 measurer.key,
                 measurer.replaced,
                 judge.metric,
                 judgement,
+                options.cost,
+                _breakdown(costs, space, chosen),
             )
 
         task = Task(
@@ -347,6 +369,38 @@ def _explore(
             tested = _tester(store, study, test, record, costs, session, interrupts)
             judgement = _judgement(tested, found(chosen), test)
         return found(chosen, judgement)
+
+
+def _costs(
+    options: _Options,
+    compiled: CompiledNetwork,
+    dataset: Dataset,
+    study: Study,
+    store: Store,
+    progress: Callable[[int, int, str], None] | None,
+) -> CostModel:
+    """Return what configurations cost, or will be found to cost when they are asked for."""
+    network = compiled.network
+    plain = replace(network, binding=None, missing=())
+
+    def hardware(wanted: Sequence[str]) -> CostPart:
+        return HardwareCosts(
+            wanted, plain, study.network, study.space, network.binding, options.style
+        )
+
+    def energy() -> CostPart:
+        key = content_hash(study.network, study.dataset)
+        return EnergyCosts(plain, key, dataset, study.space, network.binding)
+
+    return measure_costs(
+        options.cost, study.space, store, progress, network.binding, hardware, energy
+    )
+
+
+def _breakdown(costs: CostModel, space: DesignSpace, chosen: Result | None) -> list[dict[str, Any]]:
+    """Return where the costs of the exact network and of the choice come from."""
+    named = {"exact": space.exact}
+    return costs.breakdown(named if chosen is None else {**named, "chosen": chosen.configuration})
 
 
 def _tester(

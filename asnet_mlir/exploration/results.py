@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,8 @@ from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.outcomes import Outcome, interval, p_value
 from asnet_mlir.evaluation.statistics import LEVEL, share_interval
 from asnet_mlir.exploration.constraints import Constraints
-from asnet_mlir.exploration.criterion import COSTS, Criterion
+from asnet_mlir.exploration.cost_kinds import COSTS, Cost, cost_names, figures_of, giving
+from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.metrics import Metric, finite
 from asnet_mlir.metrics.class_metrics import Accuracy
@@ -33,7 +34,7 @@ class Result:
     Attributes:
       value: the figure of the metric; an accuracy is in 0..1.
       samples: that were evaluated.
-      costs: figures of `area`, `delay`, `energy` that are known (units: `exploration.costs`).
+      costs: figures that are known, by name (`exploration.cost_kinds`).
       configuration: its place in the design space.
       confidence: None for a result on all samples.  Otherwise the evaluation was stopped early:
         `value` is an estimate, and this is the confidence that the bound is not reached.
@@ -136,7 +137,7 @@ class Exploration:
     Attributes:
       seconds: of this run, compilation included; results found in the store cost nothing.
       evaluated: how many configurations were run rather than found in the store.
-      cost: which cost was minimized: `area`, `delay`, `energy` or `none`.
+      cost: the name of the cost that was minimized, or `none`.
       chosen: what `choose` picked for the bound that the exploration was given; None without one
         or where nothing satisfies it.
       study: key of the study in the store.
@@ -144,6 +145,9 @@ class Exploration:
       replaced: how many results in the store came from other models of the same cores than this
         program makes; they were measured again.
       test: what came out on the test data; None without.
+      asked_costs: what `cost` was given.
+      breakdown: rows of cost, layer, op kind and shares of `exact` and `chosen`, in per cent of
+        the exact network's, of costs that are sums over operations.
     """
 
     network: str
@@ -161,6 +165,8 @@ class Exploration:
     replaced: int = 0
     metric: Metric = Accuracy()  # noqa: RUF009 (a value)
     test: Judgement | None = None
+    asked_costs: Cost = "none"
+    breakdown: Sequence[Mapping[str, Any]] = ()
 
     def __repr__(self) -> str:
         chosen = f", chosen {self.chosen.binding.label!r}" if self.chosen else ""
@@ -230,10 +236,11 @@ class Exploration:
             "evaluated": self.evaluated,
             "results": [result.to_json() for result in self.results],
             **({"test": self.test.to_json()} if self.test else {}),
+            "breakdown": [dict(row) for row in self.breakdown],
         }
 
 
-def check_objective(cost: str, minimize: str | None, maximize: str | None, metric: Metric) -> None:
+def check_objective(cost: Cost, minimize: str | None, maximize: str | None, metric: Metric) -> None:
     """Refuse what `choose` can't go by.
 
     Raises:
@@ -250,12 +257,14 @@ def check_objective(cost: str, minimize: str | None, maximize: str | None, metri
         raise InputError(f"--maximize {maximize}: {only} can be maximized")
     if minimize is None or given[better] == metric.name:
         return
-    if minimize not in COSTS:
+    known = figures_of(cost)
+    if minimize not in COSTS and minimize not in known:
         raise InputError(f"--minimize {minimize}: costs are {', '.join(COSTS)}")
-    if cost not in (minimize, "energy"):
+    if minimize not in known:
+        asked = ",".join(cost_names(cost)) or "none"
         raise InputError(
-            f"--minimize {minimize}: the {minimize} is not known with --cost {cost}; give --cost "
-            f"{minimize if cost == 'none' else 'energy, which gives all'}"
+            f"--minimize {minimize}: the {minimize} is not known with --cost {asked}; give --cost "
+            f"{giving(minimize, cost)}"
         )
 
 
@@ -284,10 +293,11 @@ def choose(
       NothingFoundError: no configuration satisfies it; the message says what the best one reaches.
     """
     metric = exploration.metric
-    criterion = Criterion.parse(bound, metric) if isinstance(bound, str) else bound
+    asked = exploration.asked_costs
+    criterion = Criterion.parse(bound, metric, asked) if isinstance(bound, str) else bound
     criterion.check_metric(metric)
-    criterion.check_costs(exploration.cost)
-    check_objective(exploration.cost, minimize, maximize, metric)
+    criterion.check_costs(asked)
+    check_objective(asked, minimize, maximize, metric)
     complete = [result for result in exploration.results if result.complete]
     feasible = [result for result in complete if criterion.holds(result.figures)]
     if not feasible:
@@ -300,7 +310,7 @@ def choose(
         )
 
     def cost(result: Result) -> float:
-        return exploration.cost_of(result) if minimize not in COSTS else result.costs[minimize]
+        return result.costs.get(minimize or "", exploration.cost_of(result))
 
     if maximize or minimize == metric.name:
         return min(feasible, key=lambda result: (-result.score, cost(result)))

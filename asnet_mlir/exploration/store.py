@@ -48,10 +48,13 @@ __all__ = [
 ]
 
 _APPLICATION_ID = 0x41534E54  # "ASNT": tells our files from other SQLite files
-_SCHEMA_VERSION = 4
-#: Version 2 lacks the columns `origin`, 3 those of metrics: all its results are accuracies.  A file
-#: that may be written is brought to this version when it is opened.
-_READABLE = (2, 3, 4)
+_SCHEMA_VERSION = 5
+#: Version 2 lacks the columns `origin`, 3 those of metrics: all its results are accuracies.  Up to
+#: 4, proxies had the names of what they stand for.  A file that may be written is brought to this
+#: version when it is opened.
+_READABLE = (2, 3, 4, 5)
+#: What costs were called up to version 4.
+_OLD_COSTS = {name: f"{name}_proxy" for name in ("area", "delay", "energy")}
 #: Tables whose columns changed.
 _CHANGED = ("evaluation", "partial", "study")
 _BUSY_SECONDS = 60.0
@@ -119,7 +122,7 @@ CREATE TABLE study (          -- one invocation of explore; the same one again c
   strategy TEXT NOT NULL,
   seed INTEGER NOT NULL,
   budget INTEGER,
-  cost TEXT NOT NULL,         -- area, delay, energy or none
+  cost TEXT NOT NULL,         -- names joined by commas, what was minimized first; or none
   bound TEXT,                 -- --choose
   early_stop REAL,            -- confidence
   stopping_rule TEXT,         -- rule of its partial results
@@ -137,7 +140,7 @@ CREATE TABLE study_result (
   evaluation TEXT NOT NULL,   -- key in evaluation, or in partial where that lacks it
   position INTEGER NOT NULL,  -- in the order of the study
   configuration TEXT NOT NULL,  -- JSON: the choice made for each variable, by its place
-  costs TEXT NOT NULL,        -- JSON: {area: LUTs, delay: ns, energy: LUT ns}, those known
+  costs TEXT NOT NULL,        -- JSON: {name: figure}, those known; `exploration.cost_kinds`
   PRIMARY KEY (study, position)
 );
 CREATE INDEX evaluation_network ON evaluation(network, dataset);
@@ -368,7 +371,7 @@ class StudyRecord:
       constraints: `{"scope": .., "choices": {op: [{"label", "content_hash", ..}, ..]}}`, the
         choices in the order of the constraints file, without the exact operation.
       variables: one for each op kind (scope `network`), or for each layer and op kind.
-      cost: `area`, `delay`, `energy` or `none`.
+      cost: names joined by commas, what was minimized first; or `none`.
       bound: what the choice had to satisfy, as `--choose` takes it.
       early_stop: the confidence with which evaluations were stopped; None without.
       stopping_rule: `rule` of the study's partial results.
@@ -412,7 +415,7 @@ class StudyResult:
         exact network.  (The evaluation's own rules may be written differently: it may come from a
         study of another scope.)
       evaluation: a full result, or a partial one where it was stopped early.
-      costs: those of `area` (LUTs), `delay` (ns), `energy` (LUT ns) that are known.
+      costs: figures that are known, by name (`exploration.cost_kinds`).
     """
 
     position: int
@@ -511,6 +514,12 @@ class Store:
                 )
                 self._connection.execute(f"DROP TABLE old_{table}")
             self._connection.execute(next(s for s in statements if "CREATE INDEX" in s))
+            for was, now in _OLD_COSTS.items():
+                self._connection.execute("UPDATE study SET cost = ? WHERE cost = ?", (now, was))
+                self._connection.execute(
+                    "UPDATE study_result SET costs = replace(costs, ?, ?)",
+                    (f'"{was}":', f'"{now}":'),
+                )
             self._connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
     def _pragma(self, name: str) -> int:
@@ -859,6 +868,8 @@ class Store:
                     for op, layer, choices in json.loads(values[13])
                 )
                 values[20:] = [MetricRecord.from_text(text) for text in values[20:]]
+            if self._pragma("user_version") < 5:
+                values[8] = _OLD_COSTS.get(values[8], values[8])
             records.append(StudyRecord(*values))
         return records
 
@@ -870,6 +881,7 @@ class Store:
             (study,),
         )
         results = []
+        old = self._pragma("user_version") < 5
         for position, key, configuration, costs in rows:
             found: EvaluationRecord | PartialRecord | None = self.get(key)
             if found is None:
@@ -882,8 +894,59 @@ class Store:
             if found is not None:
                 with self._json():
                     place = tuple(json.loads(configuration))
-                    results.append(StudyResult(position, place, found, json.loads(costs)))
+                    figures = json.loads(costs)
+                if old:
+                    figures = {_OLD_COSTS.get(name, name): v for name, v in figures.items()}
+                results.append(StudyResult(position, place, found, figures))
         return results
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame` with a row for each result of each study, in its order.
+
+        Columns: study (first digits of its key), strategy, seed, network, data, label, metric,
+        value, low and high (of the 95 % interval), samples, seconds, a column for each cost, and
+        chosen, stopped_early, command.
+
+        Raises:
+          InputError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise InputError("Store.to_pandas needs pandas: pip install pandas") from None
+        return pandas.DataFrame(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what `to_pandas` has, as dictionaries."""
+        networks = {network.key: network.name for network in self.networks()}
+        datasets = {dataset.key: dataset.name for dataset in self.datasets()}
+        rows = []
+        for study in self.studies():
+            for result in self.study_results(study.key):
+                found = result.evaluation
+                is_full = isinstance(found, EvaluationRecord)
+                ends = self.archive.interval(found.key, found.correct, found.samples)
+                rows.append(
+                    {
+                        "study": study.key[:8],
+                        "strategy": study.strategy,
+                        "seed": study.seed,
+                        "network": networks.get(study.network),
+                        "data": datasets.get(study.dataset),
+                        "label": found.label,
+                        "metric": found.metric.name,
+                        "value": found.value,
+                        "low": ends[0] if ends and is_full else None,
+                        "high": ends[1] if ends and is_full else None,
+                        "samples": found.samples,
+                        "seconds": found.seconds,
+                        **result.costs,
+                        "chosen": found.key == study.chosen,
+                        "stopped_early": not is_full,
+                        "command": found.command if isinstance(found, EvaluationRecord) else None,
+                    }
+                )
+        return rows
 
     def close(self) -> None:
         """Close the file; what the log holds goes into it when nobody else has it open."""

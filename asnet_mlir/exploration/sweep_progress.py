@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
@@ -15,6 +16,10 @@ __all__ = ["Progress", "ProgressDisplay"]
 
 #: Called with (done, total or None, the last result, seconds so far) after each configuration.
 Progress = Callable[[int, int | None, Result, float], None]
+
+
+#: Seconds over which the rate is taken, and from which on a sweep is said to be long.
+_LATE, _LONG = 20.0, 1200.0
 
 
 class ProgressDisplay(ProgressLine):
@@ -38,6 +43,9 @@ class ProgressDisplay(ProgressLine):
         self._criterion, self._cost = criterion, cost
         self._best: Result | None = None
         self._run = 0
+        #: (seconds, configurations run) of late: the first one compiles, and takes the longest.
+        self._late: deque[tuple[float, int]] = deque()
+        self._warned = False
 
     def costs(self, done: int, total: int, label: str) -> None:
         """Show how far the synthesis of the instances is."""
@@ -47,12 +55,19 @@ class ProgressDisplay(ProgressLine):
         """Show the state after one configuration (see `Progress`)."""
         self._run += not result.stored
         self._note(result)
-        rate = self._run / seconds if seconds > 0 else 0.0
+        rate = self._rate(seconds)
         parts = [f"{done}/{total} configurations" if total else f"{done} configurations"]
         if self._run:
             parts.append(f"{rate:.1f}/s")
         if total and rate and done < total:
-            parts.append(f"{duration((total - done) / rate)} left")
+            left = (total - done) / rate
+            parts.append(f"{duration(left)} left")
+            if not self._warned and self._run > 2 and left > _LONG:
+                self._warned = True
+                self.note(
+                    f"{total:,} configurations take about {duration(left)} here; --budget N, or "
+                    "--strategy greedy, measures fewer"
+                )
         if self._best is not None:
             known = self._best.costs.get(self._cost)
             cost = "" if known is None else f", {self._cost} {known:,.0f}"
@@ -61,6 +76,16 @@ class ProgressDisplay(ProgressLine):
             figure = f"{value:.4f}" if metric.unit == "%" else metric.show(value)
             parts.append(f"best {figure}{cost}: {self._best.binding.label}")
         self.show(", ".join(parts), total is not None and done >= total)
+
+    def _rate(self, seconds: float) -> float:
+        """Return configurations run a second of late, without what is found in the store."""
+        self._late.append((seconds, self._run))
+        while len(self._late) > 2 and seconds - self._late[0][0] > _LATE:
+            self._late.popleft()
+        begin, before = self._late[0]
+        if self._run > before and seconds > begin:
+            return (self._run - before) / (seconds - begin)
+        return self._run / seconds if seconds > 0 else 0.0
 
     def _note(self, result: Result) -> None:
         best = self._best

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.outcomes import interval
-from asnet_mlir.evaluation.statistics import share_interval
+from asnet_mlir.exploration.cost_kinds import COSTS
 from asnet_mlir.exploration.store import (
     ACCURACY,
     DatasetRecord,
@@ -39,7 +38,7 @@ __all__ = [
     "op_title",
 ]
 
-COST_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT4 ns", "steps": "steps to go"}
+COST_UNITS = {**{name: kind.unit for name, kind in COSTS.items()}, "steps": "steps to go"}
 """Costs and their units.  `steps` stands in where no cost was measured: how many steps along the
 constraints' lists, 1 for a whole list, a configuration of the study with the most results is away
 from the end of all of them."""
@@ -147,6 +146,7 @@ class Group:
       metric: that the points are figures of.
       exact: index of the point without approximation.
       fronts: by cost, indices of the points of the Pareto front, the cheapest first.
+      store: the file's name, where a report is of several.
     """
 
     network: NetworkRecord
@@ -159,12 +159,14 @@ class Group:
     fronts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     paper: tuple[PaperRow, ...] = ()
     metric: MetricRecord = ACCURACY
+    store: str = ""
 
     @property
     def title(self) -> str:
         """Network, data and a metric other than the accuracy, for headings."""
         metric = "" if self.metric == ACCURACY else f", {self.metric.label}"
-        return f"{self.network.name} on {self.data.name}{metric}"
+        place = f" ({self.store})" if self.store else ""
+        return f"{self.network.name} on {self.data.name}{metric}{place}"
 
     @property
     def factor(self) -> float:
@@ -234,10 +236,9 @@ def _intervals(store: Store) -> dict[str, tuple[float, float]]:
     """Return the intervals of full results by their keys, those that are known."""
     found: dict[str, tuple[float, float]] = {}
     for record in store.evaluations():
-        if record.correct is not None:
-            found[record.key] = share_interval(record.correct, record.samples)
-        elif (outcome := store.archive.outcome(record.key, record.samples)) is not None:
-            found[record.key] = interval(outcome)
+        ends = store.archive.interval(record.key, record.correct, record.samples)
+        if ends is not None:
+            found[record.key] = ends
     return found
 
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from asnet_mlir.exploration import Exploration, Result
+from asnet_mlir.exploration.cost_kinds import cost_kind
 from asnet_mlir.reports.accuracy_plot import accuracy_table
-from asnet_mlir.reports.figure_texts import interval_text
+from asnet_mlir.reports.figure_texts import interval_text, number_text
+from asnet_mlir.reports.table_formats import formatted
 
 __all__ = ["exploration_table", "has_axes"]
 
 _MOST_ROWS = 30
-_UNITS = {"area": "LUT4", "delay": "ns", "energy": "LUT ns"}
 
 
 def exploration_table(exploration: Exploration) -> str:
@@ -20,6 +21,8 @@ def exploration_table(exploration: Exploration) -> str:
         tables.append(accuracy_table(exploration))
     if exploration.cost != "none" or not tables:
         tables.append(_front(exploration))
+    if exploration.breakdown:
+        tables.append(_breakdown(exploration))
     return "\n\n".join(tables)
 
 
@@ -31,12 +34,30 @@ def has_axes(exploration: Exploration) -> bool:
     )
 
 
+def _breakdown(exploration: Exploration) -> str:
+    """Return where costs come from, in per cent of exact."""
+    names = [name for name in ("exact", "chosen") if name in exploration.breakdown[0]]
+    head = ["layer", "op", *names]
+    texts = []
+    for cost in dict.fromkeys(row["cost"] for row in exploration.breakdown):
+        own = [row for row in exploration.breakdown if row["cost"] == cost]
+        rows = [
+            [row["layer"] or "(no name)", row["op"], *(f"{row[name]:.1f}" for name in names)]
+            for row in sorted(own, key=lambda row: -row["exact"])[:_MOST_ROWS]
+        ]
+        sums = [f"{sum(row[name] for row in own):.1f}" for name in names]
+        title = f"{cost} by layer and op kind, in % of exact"
+        texts.append(f"{title}\n{formatted(head, [*rows, ['all', '', *sums]], 'text')}".rstrip())
+    return "\n\n".join(texts)
+
+
 def _front(exploration: Exploration) -> str:
     """Return the Pareto front of metric and cost, the cheapest first."""
     front = exploration.front()
     cost, metric = exploration.cost, exploration.metric
     worse = "lower" if metric.larger_is_better else "higher"
-    title = f"{cost} [{_UNITS[cost]}]" if cost in _UNITS else "steps to go"
+    unit = cost_kind(cost).unit
+    title = "steps to go" if cost == "none" else f"{cost} [{unit}]" if unit else cost
     lines = [
         f"{exploration.network} on {exploration.data}: exact "
         f"{metric.show(exploration.exact.value)}; front of {metric.name} and {title}",
@@ -47,7 +68,7 @@ def _front(exploration: Exploration) -> str:
     rows: list[Result] = front if left_out <= 0 else front[-_MOST_ROWS:]
     for result in rows:
         value = exploration.cost_of(result)
-        shown = f"{value:,.0f}" if cost in _UNITS else f"{value:.2f}"
+        shown = f"{value:.2f}" if cost == "none" else number_text(value)
         mark = "~" if result.key in alike else " "
         lines.append(
             f"{metric.show(result.value):>10}{mark} "

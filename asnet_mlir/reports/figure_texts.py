@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
-__all__ = ["figure_text", "interval_text"]
+from asnet_mlir.exploration.cost_kinds import cost_kind
+
+__all__ = ["cost_text", "figure_text", "interval_text", "number_text"]
 
 
 class _Shown(Protocol):
@@ -26,3 +29,17 @@ def figure_text(metric: _Shown, value: float, interval: tuple[float, float] | No
     """Return a figure with its interval, `98.70 % [98.46..98.91 %]`."""
     found = interval_text(metric, interval)
     return f"{metric.show(value)} [{found}]" if found else metric.show(value)
+
+
+def number_text(value: float) -> str:
+    """Return a number for people: whole from 1,000 on, else with four significant digits."""
+    if abs(value) >= 1000 or value == 0 or not math.isfinite(value):
+        return f"{value:,.0f}"
+    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    return f"{value:.{decimals}f}".rstrip("0").rstrip(".") if decimals else f"{value:.0f}"
+
+
+def cost_text(name: str, value: float) -> str:
+    """Return a cost with its unit."""
+    unit = cost_kind(name).unit
+    return f"{number_text(value)} {unit}" if unit else number_text(value)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The drawings of a report as PNG files."""
+"""The drawings of a report as files, for a screen or for a paper."""
 
 from __future__ import annotations
 
@@ -8,22 +8,51 @@ import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asnet_mlir.reports.collect import Group, Sensitivity, op_title
+from asnet_mlir.errors import InputError
+from asnet_mlir.reports.collect import Group, Point, Sensitivity, op_title
 from asnet_mlir.reports.save import save_figure
 from asnet_mlir.support.files import unwritable
 
-__all__ = ["draw_figures"]
+__all__ = ["Look", "draw_figures"]
 
 # Told apart by shape as well as by hue, and in grey.
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+#: Okabe and Ito's colours (2008), which most colour-blind people tell apart, without yellow.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+#: Figures further below the front than this many times its span do not compress the axis.
+_FAR = 2.0
 
 
-def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Look:
+    """How drawings look.
+
+    Attributes:
+      format: `png`, `pdf` or `svg`.
+      width: inches; a column of a paper has about 3.4.
+      font: size in points.
+      title: whether there is one.
+    """
+
+    format: str = "png"
+    width: float = 8.0
+    font: float = 10.0
+    title: bool = True
+
+    def __post_init__(self) -> None:
+        if self.format not in ("png", "pdf", "svg"):
+            raise InputError(f"unknown format '{self.format}'; drawings are png, pdf or svg")
+        if not 1 <= self.width <= 50 or not 2 <= self.font <= 50:
+            raise InputError("drawings are 1 to 50 inches wide, with a font of 2 to 50 points")
+
+
+def draw_figures(groups: Sequence[Group], folder: Path, look: Look = Look()) -> list[Path]:
     """Draw curves of figures, Pareto fronts and sensitivities into `folder`, one file each.
 
     Returns:
@@ -33,6 +62,8 @@ def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
       InputError: the folder can't be written to.
       ToolError: the disk is full or failed; no folder is left without a picture.
     """
+    from matplotlib import rc_context
+
     written: list[Path] = []
     is_new = not folder.exists()
     try:
@@ -40,12 +71,13 @@ def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
     except OSError as error:
         raise unwritable(folder, error) from None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), rc_context(_settings(look)):  # type: ignore[arg-type]
             # A name may have characters that the font lacks; boxes stand for them.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             for group in groups:
-                for name, figure in _figures(group):
-                    path = _free(folder, f"{_slug(group.title)}-{name}", written)
+                for name, figure in _figures(group, look):
+                    stem = f"{_slug(group.title)}-{name}"
+                    path = _free(folder, stem, look.format, written)
                     save_figure(figure, path)
                     written.append(path)
     finally:
@@ -55,38 +87,56 @@ def draw_figures(groups: Sequence[Group], folder: Path) -> list[Path]:
     return written
 
 
+def _settings(look: Look) -> dict[str, Any]:
+    """Return matplotlib's settings; text in vector drawings stays text."""
+    from cycler import cycler
+
+    return {
+        "font.size": look.font,
+        "axes.titlesize": look.font,
+        "legend.fontsize": 0.9 * look.font,
+        "xtick.labelsize": 0.9 * look.font,
+        "ytick.labelsize": 0.9 * look.font,
+        "axes.prop_cycle": cycler(color=_COLOURS),
+        "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "asnet",
+    }
+
+
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", text.replace(" on ", "-")).strip("-")[:100] or "network"
 
 
-def _free(folder: Path, stem: str, taken: Sequence[Path]) -> Path:
+def _free(folder: Path, stem: str, suffix: str, taken: Sequence[Path]) -> Path:
     """Return a name that none of the other pictures has: two networks may be named alike.
 
     File systems may ignore case.
     """
-    path, number = folder / f"{stem}.png", 2
+    path, number = folder / f"{stem}.{suffix}", 2
     while str(path).lower() in (str(other).lower() for other in taken):
-        path, number = folder / f"{stem}-{number}.png", number + 1
+        path, number = folder / f"{stem}-{number}.{suffix}", number + 1
     return path
 
 
-def _figures(group: Group) -> Iterator[tuple[str, Any]]:
+def _figures(group: Group, look: Look) -> Iterator[tuple[str, Any]]:
     for parameter in dict.fromkeys(curve.parameter for curve in group.curves):
-        yield f"{_slug(group.metric.name)}-{_slug(parameter)}", _draw_curves(group, parameter)
+        yield f"{_slug(group.metric.name)}-{_slug(parameter)}", _draw_curves(group, parameter, look)
     for cost in group.fronts:
-        yield f"front-{cost}", _draw_front(group, cost)
+        yield f"front-{cost}", _draw_front(group, cost, look)
     for table in group.sensitivities:
-        yield f"layers-{_slug(table.op)}", _draw_sensitivity(group, table)
+        yield f"layers-{_slug(table.op)}", _draw_sensitivity(group, table, look)
 
 
-def _canvas(group: Group, height: float = 4.5) -> tuple[Any, Any]:
+def _canvas(group: Group, look: Look, height: float = 4.5) -> tuple[Any, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, height), dpi=150, layout="constrained")
+    figure = Figure(figsize=(look.width, look.width / 8 * height), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(_plain(f"{group.title}, {group.data.samples:,} samples"))
+    if look.title:
+        axes.set_title(_plain(f"{group.title}, {group.data.samples:,} samples"))
     return figure, axes
 
 
@@ -95,8 +145,8 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _draw_curves(group: Group, parameter: str) -> Any:
-    figure, axes = _canvas(group)
+def _draw_curves(group: Group, parameter: str, look: Look) -> Any:
+    figure, axes = _canvas(group, look)
     curves = [curve for curve in group.curves if curve.parameter == parameter]
     for position, curve in enumerate(curves):
         axes.plot(
@@ -130,39 +180,31 @@ def _draw_curves(group: Group, parameter: str) -> Any:
     return figure
 
 
-def _draw_front(group: Group, cost: str) -> Any:
-    figure, axes = _canvas(group)
+def _draw_front(group: Group, cost: str, look: Look) -> Any:
+    figure, axes = _canvas(group, look)
     factor, unit = group.scale(cost)
+
+    def draw(points: Sequence[Point], *style: Any, **options: Any) -> None:
+        x = [point.costs[cost] / factor for point in points]
+        axes.plot(x, [group.drawn(point.value) for point in points], *style, **options)
+
     known = [p for p in group.points if cost in p.costs]
     front = [group.points[index] for index in group.fronts[cost]]
-    axes.plot(
-        [p.costs[cost] / factor for p in known],
-        [group.drawn(p.value) for p in known],
-        ".",
-        color="0.65",
-        ms=5,
-        label="other configurations",
-    )
-    axes.plot(
-        [p.costs[cost] / factor for p in front],
-        [group.drawn(p.value) for p in front],
-        "o-",
-        ms=5,
-        drawstyle="steps-post",
-        label="Pareto front",
-    )
-    chosen = [p for p in known if p.chosen]
-    if chosen:
-        axes.plot(
-            [p.costs[cost] / factor for p in chosen],
-            [group.drawn(p.value) for p in chosen],
-            "o",
-            mfc="none",
-            mec="tab:green",
-            mew=2,
-            ms=11,
-            label="chosen",
-        )
+    of_cores: dict[str, list[Point]] = {}
+    for point in known:
+        of_cores.setdefault(_core_of(point), []).append(point)
+    names = sorted(name for name in of_cores if name not in ("", "exact"))
+    for number, name in enumerate(names):
+        marker = _MARKERS[number % len(_MARKERS)]
+        draw(of_cores[name], marker, ms=3.5, alpha=0.6, mew=0, label=_plain(name))
+    if several := of_cores.get("", []):
+        draw(several, ".", color="0.7", ms=4, label="several cores")
+    draw(front, "-", color="0.2", lw=1, drawstyle="steps-post", label="Pareto front")
+    if group.exact is not None and cost in group.points[group.exact].costs:
+        draw([group.points[group.exact]], "s", color="k", ms=6, label="exact")
+    if chosen := [p for p in known if p.chosen]:
+        draw(chosen, "o", mfc="none", mec="#009e73", mew=2, ms=10, label="chosen")
+    _leave_out_far_ones(axes, group, known, front)
     axes.set_xlabel(unit if cost == "steps" else f"{cost} [{unit}]")
     axes.set_ylabel(_plain(group.axis))
     axes.grid(alpha=0.3)
@@ -170,8 +212,48 @@ def _draw_front(group: Group, cost: str) -> Any:
     return figure
 
 
-def _draw_sensitivity(group: Group, table: Sensitivity) -> Any:
-    figure, axes = _canvas(group, 1.6 + 0.4 * len(table.layers))
+def _core_of(point: Point) -> str:
+    """Return the core of a point's approximate ops, where there is one."""
+    rules = next((view for view in point.views if view), ())
+    cores = {rule.label.partition(":")[0].rsplit("/", 1)[-1] for rule in rules}
+    return (
+        cores.pop()
+        if len(cores) == 1
+        else ("exact" if not point.views or () in point.views else "")
+    )
+
+
+def _leave_out_far_ones(
+    axes: Any, group: Group, known: Sequence[Point], front: Sequence[Point]
+) -> None:
+    """End the axis where the front is, and say how many points are beyond its end."""
+    near = [group.drawn(p.value) for p in front if math.isfinite(group.drawn(p.value))]
+    if group.exact is not None:
+        near.append(group.drawn(group.points[group.exact].value))
+    values = [v for p in known if math.isfinite(v := group.drawn(p.value))]
+    if not near or not values:
+        return
+    low, high = min(near), max(near)
+    room = _FAR * max(high - low, 1e-9)
+    is_far = [v < low - room if group.metric.larger_is_better else v > high + room for v in values]
+    if not any(is_far):
+        return
+    if group.metric.larger_is_better:
+        axes.set_ylim(bottom=low - room)
+    else:
+        axes.set_ylim(top=high + room)
+    beyond = "below" if group.metric.larger_is_better else "above"
+    axes.text(
+        *(0.01, 0.02),
+        f"{sum(is_far)} configurations are {beyond}",
+        transform=axes.transAxes,
+        color="0.4",
+        fontsize="small",
+    )
+
+
+def _draw_sensitivity(group: Group, table: Sensitivity, look: Look) -> Any:
+    figure, axes = _canvas(group, look, 1.6 + 0.4 * len(table.layers))
     score = [group.metric.score(group.drawn(point.value)) for point in group.points]
     base = score[group.exact] if group.exact is not None else math.nan
     if math.isnan(base):
@@ -181,12 +263,31 @@ def _draw_sensitivity(group: Group, table: Sensitivity) -> Any:
         place = table.layers.index(layer), table.instances.index(instance)
         values[place] = base - score[index]
     image = axes.imshow(values, aspect="auto", cmap="Oranges", vmin=0)
+    _write_numbers(axes, values)
     axes.set_yticks(range(len(table.layers)), [_plain(name) for name in table.layers])
     labels = [_plain(column) for column in table.columns]
     turned = {"rotation": 40, "ha": "right"} if max(map(len, labels)) > 5 else {}
-    axes.set_xticks(range(len(labels)), labels, fontsize=8, **turned)
+    axes.set_xticks(range(len(labels)), labels, fontsize="small", **turned)
     what = op_title(table.op)
     unit = {"%": "points of ", "dB": "dB of "}.get(group.metric.unit, "")
     figure.colorbar(image, label=_plain(f"{unit}{group.metric.name} lost"), pad=0.02)
     axes.set_xlabel(f"{what} of one layer alone")
     return figure
+
+
+def _write_numbers(axes: Any, values: np.ndarray) -> None:
+    """Write a heat map's numbers into its cells, where they are few enough to be read."""
+    if values.shape[1] > 16:
+        return
+    most = np.nanmax(values, initial=0.0)
+    for (row, column), value in np.ndenumerate(values):
+        if math.isfinite(value):
+            colour = "w" if value > 0.6 * most else "k"
+            axes.text(
+                *(column, row),
+                f"{value:.2g}",
+                color=colour,
+                ha="center",
+                va="center",
+                fontsize="x-small",
+            )

@@ -7,16 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.exploration import Exploration, Result
+from asnet_mlir.exploration.cost_kinds import cost_kind
 from asnet_mlir.reports.save import drawn, save_figure
 
 __all__ = ["plot_front"]
-
-_TITLES = {
-    "area": "area [LUT4]",
-    "delay": "delay of a sample's operations [ns]",
-    "energy": "energy of a sample's operations [LUT ns]",
-    "none": "steps to the end of the constraints' lists",
-}
 
 
 def plot_front(exploration: Exploration, path: Path, chosen: Result | None = None) -> None:
@@ -51,7 +45,9 @@ def plot_front(exploration: Exploration, path: Path, chosen: Result | None = Non
     draw([exploration.exact], "s", color="black", ms=6, label="exact")
     if chosen is not None:
         draw([chosen], "*", color="tab:red", ms=13, label="chosen")
-    axes.set_xlabel(_TITLES[exploration.cost])
+    kind = cost_kind(exploration.cost)
+    title = f"{kind.title} [{kind.unit}]" if kind.unit else kind.title
+    axes.set_xlabel("steps to the end of the lists" if exploration.cost == "none" else title)
     axes.set_ylabel(metric.axis)
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
     axes.grid(alpha=0.3)

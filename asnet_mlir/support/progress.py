@@ -43,6 +43,12 @@ class ProgressLine:
             self._stream.write(text + "\n")
         self._stream.flush()
 
+    def note(self, text: str) -> None:
+        """Write a line that stays."""
+        self.close()
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
     def close(self) -> None:
         """End the line on a terminal."""
         if self._open:

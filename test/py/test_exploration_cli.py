@@ -241,6 +241,19 @@ def test_progress_on_a_terminal_is_one_line_with_rate_best_and_time_left():
     assert last.startswith("5/10 configurations, 1.0/s, 5 s left, best 0.9300, area 400: mulf=fm")
 
 
+def test_a_long_sweep_is_said_at_once_and_its_rate_is_that_of_late():
+    stream, now = Terminal(), [0.0]
+    display = ProgressDisplay(None, "none", stream, lambda: now[0])
+    now[0] = 60.0  # the first one compiles
+    for done in range(1, 60):
+        now[0] += 0.5
+        display(done, 59049, result(0.9), now[0])
+    display.close()
+    text = stream.getvalue()
+    assert text.count("59,049 configurations take about") == 1
+    assert "2.0/s, 8 h 12 min left" in text.split("\r")[-1]
+
+
 def test_progress_elsewhere_is_a_line_every_ten_seconds():
     stream, now = io.StringIO(), [0.0]
     display = ProgressDisplay(None, "none", stream, lambda: now[0])

@@ -46,7 +46,7 @@ STUDY = StudyRecord(
     strategy="greedy",
     seed=7,
     budget=50,
-    cost="energy",
+    cost="energy_proxy",
     bound="accuracy>=0.9",
     early_stop=0.999,
     command="asnet explore ..",
@@ -82,7 +82,7 @@ def test_everything_comes_back(tmp_path):
         store.add_cost(InstanceCost("h", "ecp5", "mulf", "fmul_trunc:P=0", delay=20.5))
         store.begin_study(STUDY)
         for position, key in ((0, "e1"), (2, "e0"), (1, "e9")):
-            store.add_study_result("s1", key, position, (position, 1), {"energy": 3.5})
+            store.add_study_result("s1", key, position, (position, 1), {"energy_proxy": 3.5})
         store.end_study("s1", "done", 1.5, "e0")
     with Store(path, read_only=True) as store:
         assert store.networks() == [NETWORK] and store.datasets() == [DATASET]
@@ -106,7 +106,7 @@ def test_everything_comes_back(tmp_path):
         assert [r.evaluation.key for r in results] == ["e1", "e9", "e0"]
         assert isinstance(results[1].evaluation, PartialRecord)
         assert results[1].evaluation.rule == "rule"
-        assert results[0].costs == {"energy": 3.5}
+        assert results[0].costs == {"energy_proxy": 3.5}
         assert [r.configuration for r in results] == [(0, 1), (1, 1), (2, 1)]
         assert study.variables == STUDY.variables
         with pytest.raises(InputError, match="can't be opened for writing"):
@@ -382,6 +382,23 @@ def test_a_store_of_an_older_version_is_read_and_goes_on(tmp_path, version):
             origin = Origin("c0de", {"h": "native 12"})
             store.add(dataclasses.replace(evaluation(number), origin=origin))
             assert store.get(f"e{number}").origin == origin
+
+
+def test_proxies_of_older_stores_are_called_so(tmp_path):
+    path = tmp_path / "s.sqlite"
+    fill(path, 3)
+    with Store(path) as store:
+        store.begin_study(STUDY)
+        store.add_study_result(STUDY.key, "e1", 0, (0, 1), {"energy_proxy": 3.5})
+    old = "UPDATE study_result SET costs = replace(costs, '\"energy_proxy\"', '\"energy\"')"
+    sql(path, old)
+    sql(path, "UPDATE study SET cost = 'energy'")
+    sql(path, "PRAGMA user_version = 4")
+    for read_only in (True, False, True):  # as it is, brought to this version, after that
+        with Store(path, read_only=read_only) as store:
+            (study,) = store.studies()
+            assert study.cost == "energy_proxy"
+            assert store.study_results(study.key)[0].costs == {"energy_proxy": 3.5}
 
 
 def test_results_of_another_model_are_found():

@@ -21,7 +21,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.evaluation import CompiledNetwork, Evaluator
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import load_constraints
-from asnet_mlir.exploration.costs import CostModel, exact_instances
+from asnet_mlir.exploration.costs import Proxies, exact_instances
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import DesignSpace
 from asnet_mlir.exploration.store import InstanceCost
@@ -396,13 +396,13 @@ def test_layers_have_the_choices_of_their_format():
         for one, area in zip((*exact.values(), unsigned, signed), (1, 10, 20, 3, 4), strict=True)
     }
     area = {one.label: figures[one.content_hash].area for one in exact.values()}
-    model = CostModel("energy", space, figures)
-    assert model.figures((1, 0))["energy"] == 2.0 * (
+    model = Proxies(["energy_proxy"], space, figures)
+    assert model.figures((1, 0))["energy_proxy"] == 2.0 * (
         6 * 3 + 5 * area["imul:SIGNED=1"] + 5 * area["accumulator"]
     )
     network_wide = DesignSpace.of(load_constraints({"cores": entries}).with_formats(), layers)
     # A core for all layers leaves those of another format exact.
-    model = CostModel("energy", network_wide, figures)
-    assert model.figures((2,))["energy"] == 2.0 * (
+    model = Proxies(["energy_proxy"], network_wide, figures)
+    assert model.figures((2,))["energy_proxy"] == 2.0 * (
         6 * area["imul"] + 5 * 4 + 5 * area["accumulator"]
     )

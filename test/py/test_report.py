@@ -125,7 +125,7 @@ def path(tmp_path):
                 rules = [rule(layer=None if key == "conv18" else layer, P=bits)]
                 store.add(evaluation(key, rules, 850 + bits, "m", command=None))
                 place = (0, choice) if layer == "dense" else (choice, 0)
-                cost = {"area": 3000.0 - bits, "delay": float("inf")}
+                cost = {"area": 3000.0 - bits, "delay_proxy": float("inf")}
                 store.add_study_result("t", key, 2 * position + choice, place, cost)
         store.add_partial(PartialRecord("late", "r", 40, 64, 0.999, 0.9, 0.1, SPECIAL))
         store.add_study_result("t", "late", 99, (2, 2), {"area": 10.0})
@@ -195,7 +195,7 @@ def test_the_page_holds_what_the_store_holds(path, tmp_path):
     assert [point["costs"].get("area") for point in second["points"]] == [
         2982, 2978, 2982, 2978, 10
     ]  # fmt: skip
-    assert all("delay" not in point["costs"] for point in second["points"])
+    assert all("delay_proxy" not in point["costs"] for point in second["points"])
 
 
 def test_curves_and_front_and_paper(path):
@@ -232,15 +232,15 @@ def test_costs_are_shown_in_units_that_can_be_read(tmp_path):
     with Store(path) as store:
         store.add_network(NetworkRecord("n", "net", None, ()))
         store.add_dataset(DatasetRecord("d", "mine.npz", 1000))
-        store.begin_study(study(cost="energy"))
+        store.begin_study(study(cost="energy_proxy"))
         store.add(evaluation("exact"))
-        costs = {"area": 5e6, "delay": 2.5e7, "energy": 9.5e9}
+        costs = {"area": 5e6, "delay_proxy": 2.5e7, "energy_proxy": 9.5e9}
         store.add_study_result("s", "exact", 0, (), costs)
         store.end_study("s", "done", 1.0, "exact")
     (group,) = collect(path)
     assert [group.scale(cost) for cost in costs] == [(1, "LUT4"), (1e6, "ms"), (1e9, "LUT4 s")]
     text, page = page_of(path, tmp_path)
-    assert "area 5,000,000 LUT4, delay 25.00 ms, energy 9.500 LUT4 s" in text
+    assert "area 5,000,000 LUT4, delay_proxy 25.00 ms, energy_proxy 9.500 LUT4 s" in text
     assert page.data[0]["points"][0]["costs"] == costs
 
 

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Costs of hardware: cycles are those of what is generated, areas add up, own costs count."""
+
+from __future__ import annotations
+
+import pytest
+
+from asnet_mlir.errors import InputError
+from asnet_mlir.exploration import explore, hardware_costs
+from asnet_mlir.exploration.cost_kinds import cost_names, figures_of, giving
+from asnet_mlir.hardware import generate
+
+NET, DATA = "classification_mnist", "mnist:test:20"
+SPACE = {
+    "scope": "network",
+    "cores": [{"op": "mulf", "core": "fmul_trunc", "parameters": {"P": [18, 20], "LATENCY": [3]}},
+              {"op": "mulf", "core": "fmul_trunc", "parameters": {"P": 20, "LATENCY": 5}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("style", ["shared", "stream"])
+def test_cycles_are_those_of_the_generated_hardware(style, tmp_path):
+    """Of the exact network and of a deeper multiplier, which has a schedule of its own."""
+    space = {"scope": "network", "cores": SPACE["cores"][1:]}
+    found = explore(NET, DATA, space, cost="cycles", style=style)
+    cycles = [result.costs["cycles"] for result in found.results]
+    for number, result in enumerate(found.results):
+        manifest = generate(NET, result.binding, output=tmp_path / str(number), style=style)
+        assert manifest["predicted_cycles_per_sample"] == cycles[number]
+    assert style == "stream" or cycles[0] != cycles[1]
+
+
+def test_area_is_that_of_the_units_and_of_what_was_measured_around_them(monkeypatch):
+    """The exact hardware is mapped whole, once; the others differ by their multiplier."""
+    luts = {"fmul": 1600, "fadd": 600, "fdiv": 1900, "fmax": 150}
+    whole = []
+
+    def synthesize(design, *, route, progress):
+        if hasattr(design, "core"):
+            core = design.core.name
+            return {"luts": luts.get(core, 1000 - 10 * dict(design.parameters).get("P", 0))}
+        whole.append(design)
+        return {"luts": 5000}
+
+    monkeypatch.setattr(hardware_costs, "synthesize", synthesize)
+    monkeypatch.setattr(hardware_costs, "cached_text", lambda kind, key, make: make())
+    found = explore(NET, DATA, SPACE, cost="area")
+    for result in found.results:
+        rules = result.binding.rules
+        own = 1000 - 10 * dict(rules[0].instance.parameters)["P"] if rules else 1600
+        assert result.costs["area"] == 5000 - 1600 + own
+        assert result.costs["lut_time"] == result.costs["area"] * result.costs["cycles"]
+    assert len(whole) == 1
+
+
+def test_a_cost_of_the_users_own():
+    def weight(binding):
+        return 100 - sum(dict(rule.instance.parameters)["P"] for rule in binding.rules)
+
+    found = explore(NET, DATA, SPACE, cost=weight, choose="weight<=81")
+    assert found.cost == "weight" and found.chosen.costs["weight"] == 80
+    assert found.exact.costs == {"weight": 100}
+
+    def odd(binding):
+        return "much"
+
+    with pytest.raises(InputError, match="the cost odd returned 'much', which is no number"):
+        explore(NET, DATA, SPACE, cost=odd)
+    with pytest.raises(InputError, match="needs a name of its own, not '<lambda>'"):
+        explore(NET, DATA, SPACE, cost=lambda binding: 1)
+
+
+def test_what_is_asked_for_and_what_comes_with_it():
+    assert cost_names("area,energy_proxy") == ("area", "energy_proxy")
+    assert figures_of("cycles") == ("cycles",)
+    assert set(figures_of("area")) == {"area", "cycles", "lut_time"}
+    assert giving("energy_proxy", "cycles") == "cycles,energy_proxy"
+    with pytest.raises(InputError, match="unknown cost 'delay'; costs are area, cycles"):
+        cost_names("area,delay")
