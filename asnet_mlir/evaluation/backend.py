@@ -129,6 +129,10 @@ class Backend(Protocol):
     @property
     def compiled(self) -> int: ...
 
+    def of_one_sample(self) -> Backend | None:
+        """Return one that is quicker for single samples, with the same bits; None if none is."""
+        ...
+
     def compile(self, stages: Sequence[Stage], binding: Binding) -> tuple[Any, ...]:
         """Return stages compiled (each a `Compiled`) under the network's binding.
 

@@ -49,12 +49,16 @@ class CpuBackend:
           strategy: force one for the models of all cores; by default each core's fastest.
         """
         self._compiler = StageCompiler.for_host(has_lanes, strategy, way)
+        self._strategy = strategy
         self._prepared: OrderedDict[str, dict[int, np.ndarray]] = OrderedDict()
         self._contractions: OrderedDict[str, list[Contraction]] = OrderedDict()
 
     @property
     def lanes(self) -> int:
         return self._compiler.lanes
+
+    def of_one_sample(self) -> CpuBackend | None:
+        return CpuBackend(False, self._strategy) if self.lanes > 1 else None
 
     @property
     def compiled(self) -> int:

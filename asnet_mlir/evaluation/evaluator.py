@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,10 @@ from asnet_mlir.network import Network
 
 __all__ = ["CompiledNetwork", "Evaluator", "default_threads"]
 
+#: Of the lanes, what samples at the end of a run have to fill to be computed in them at any rate.
+_FEW = 4
+#: Seconds that fewer samples have taken in lanes until code for one sample at once is compiled.
+_SECONDS_OF_FEW = 2.0
 #: Samples whose layers' outputs are computed at once.
 _TOGETHER = 256
 
@@ -109,6 +114,19 @@ class CompiledNetwork:
         plain = copy.copy(self)
         plain.network = replace(self.network, binding=None, missing=())
         return plain
+
+    def of_one_sample(self) -> CompiledNetwork | None:
+        """Return the network for one sample at once, lanes along the outputs of a layer.
+
+        None where the backend has no such code, or none that is quicker.
+        """
+        backend = self.backend.of_one_sample()
+        if backend is None:
+            return None
+        single = copy.copy(self)
+        single.backend, single.sizes = backend, {}
+        single.lanes, single.block = backend.lanes, self.block // self.lanes
+        return single
 
     def bind(self, binding: Binding) -> tuple[Compiled, ...]:
         """Return the stages under `binding` (see `Network.complete`), compiled.
@@ -234,6 +252,8 @@ class Evaluator:
         self.binding = self.network.complete(binding)
         self._bound = self._compiled.bind(self.binding)
         self._plan = self._compiled.plan(self._bound, enter=True, leave=True)
+        self._single: Evaluator | None = None
+        self._seconds_of_few = 0.0
 
     @property
     def contractions(self) -> tuple[tuple[str, Contraction], ...]:
@@ -276,13 +296,31 @@ class Evaluator:
             self._run(plan, x, result, whole, keep)
         done = whole * compiled.block
         if done < len(x):
-            # The rest is filled up with zeros, whose outputs are dropped.
-            padded = np.zeros((compiled.block, *network.input_shape), taken)
-            padded[: len(x) - done] = x[done:]
-            last = np.empty((compiled.block, *network.output_shape), given)
-            self._run(plan, padded, last, 1)
-            result[done:] = last[: len(x) - done]
+            result[done:] = self._rest(plan, x[done:], weights)
         return result
+
+    def _rest(
+        self, plan: Any, x: np.ndarray, weights: Mapping[str, np.ndarray] | None
+    ) -> np.ndarray:
+        """Return the outputs of fewer samples than a block has."""
+        network, compiled = self.network, self._compiled
+        is_few = len(x) * _FEW <= compiled.block
+        if is_few and self._single is None and self._seconds_of_few > _SECONDS_OF_FEW:
+            self._seconds_of_few = -math.inf  # asked once
+            single = None if self.contractions else compiled.of_one_sample()
+            if single is not None:
+                self._single = Evaluator(single, self.binding, threads=self.threads)
+        if is_few and self._single is not None:
+            return self._single.outputs(x, weights)
+        began = time.perf_counter()
+        # Filled up with zeros, whose outputs are dropped.
+        padded = np.zeros((compiled.block, *network.input_shape), network.input_format.dtype)
+        padded[: len(x)] = x
+        last = np.empty((compiled.block, *network.output_shape), network.output_format.dtype)
+        self._run(plan, padded, last, 1)
+        if is_few:
+            self._seconds_of_few += time.perf_counter() - began
+        return last[: len(x)]
 
     def layer_outputs(self, x: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return what `outputs` returns, and each layer's output by the layer's name.

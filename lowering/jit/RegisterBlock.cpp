@@ -74,6 +74,7 @@ public:
         registers(registers) {
     for (unsigned dim = 0; dim < ranges.size(); ++dim)
       (isReduction(op, dim) ? reductions : parallels).push_back(dim);
+    chooseVector();
     analyzeBody();
     chooseTile();
     orderLoops();
@@ -92,6 +93,81 @@ public:
   }
 
 private:
+  /// Of scalar code: takes outputs that lie side by side as the lanes of a vector, along a dimension
+  /// in which whatever is read lies side by side as well, or is the same for all of them.
+  void chooseVector() {
+    for (unsigned dim : llvm::reverse(parallels))
+      for (int64_t size = registers / 2; size >= 4; size /= 2)
+        if (ranges[dim] % size == 0 && canVectorize(dim)) {
+          vectorDim = dim;
+          lanes = size;
+          ranges[dim] /= size;
+          return;
+        }
+  }
+
+  bool canVectorize(unsigned dim) {
+    return canVectorize(op, identity(), dim) &&
+           (!nest.fill || canVectorize(nest.fill, fillPosition(), dim)) &&
+           (!nest.epilogue || canVectorize(nest.epilogue, epiloguePosition(), dim));
+  }
+
+  bool canVectorize(linalg::GenericOp of, AffineMap position, unsigned dim) {
+    auto isScalar = [](Type type) { return type.isIntOrFloat(); };
+    for (Operation &inner : of.getBody()->without_terminator())
+      if (!(inner.hasTrait<OpTrait::Vectorizable>() || inner.hasTrait<OpTrait::ConstantLike>()) ||
+          !llvm::all_of(inner.getResultTypes(), isScalar) ||
+          !llvm::all_of(inner.getOperandTypes(), isScalar))
+        return false;
+    for (OpOperand &operand : of->getOpOperands()) {
+      auto type = dyn_cast<MemRefType>(operand.get().getType());
+      if (!type)
+        continue;
+      auto stride = strideAlong(type, of.getMatchingIndexingMap(&operand).compose(position), dim);
+      bool moves = stride == 1 || (stride == 0 && of.isDpsInput(&operand));
+      if (!moves || !isScalar(type.getElementType()) || type.getElementTypeBitWidth() < 8)
+        return false;
+    }
+    return true;
+  }
+
+  /// How far apart elements of a memref are for neighbours along a dimension; none if not constant.
+  std::optional<int64_t> strideAlong(MemRefType type, AffineMap map, unsigned dim) {
+    AffineExpr linear = linearized(*getLayout(type), map);
+    AffineExpr next = linear.replace(b.getAffineDimExpr(dim), b.getAffineDimExpr(dim) + 1);
+    AffineExpr distance = simplifyAffineExpr(next - linear, map.getNumDims(), 0);
+    if (auto fixed = dyn_cast<AffineConstantExpr>(distance))
+      return fixed.getValue();
+    return std::nullopt;
+  }
+
+  AffineExpr linearized(const Layout &layout, AffineMap map) {
+    AffineExpr linear = b.getAffineConstantExpr(layout.offset);
+    for (auto [expr, stride] : llvm::zip_equal(map.getResults(), layout.strides))
+      linear = linear + expr * stride;
+    return linear;
+  }
+
+  /// The lanes of a value where outputs are computed as vectors.
+  Value toVector(Value value) {
+    if (!vectorDim || isa<VectorType>(value.getType()))
+      return value;
+    return vector::BroadcastOp::create(b, loc, VectorType::get({lanes}, value.getType()), value);
+  }
+
+  /// Makes an op whose operands are vectors one of vectors.
+  void vectorize(Operation *inner) {
+    if (!vectorDim || llvm::none_of(inner->getOperandTypes(), llvm::IsaPred<VectorType>))
+      return;
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPoint(inner);
+    for (OpOperand &operand : inner->getOpOperands())
+      if (!(isa<arith::SelectOp>(inner) && operand.getOperandNumber() == 0))
+        operand.set(toVector(operand.get()));
+    for (Value result : inner->getResults())
+      result.setType(VectorType::get({lanes}, result.getType()));
+  }
+
   // What is read or computed for which iterators.
   struct Work {
     llvm::SmallBitVector dims;
@@ -129,7 +205,7 @@ private:
       if (inner.hasTrait<OpTrait::ConstantLike>())
         continue;
       ++bodySize;
-      bool isVector = llvm::any_of(inner.getResultTypes(), llvm::IsaPred<VectorType>);
+      bool isVector = vectorDim || llvm::any_of(inner.getResultTypes(), llvm::IsaPred<VectorType>);
       work.push_back({dims, isVector ? 1.0 : 0.5});
     }
   }
@@ -323,19 +399,18 @@ private:
   SmallVector<Value> initial(ArrayRef<int64_t> point) {
     SmallVector<Value> values;
     for (OpOperand &init : op.getDpsInitsMutable()) {
-      if (nest.fill)
-        values.push_back(filled(op.getMatchingIndexingMap(&init), point));
-      else
-        values.push_back(load(init.get(), op.getMatchingIndexingMap(&init), point));
+      Value value = nest.fill ? evaluate(nest.fill, fillPosition(), point, {}).front()
+                              : load(init.get(), op.getMatchingIndexingMap(&init), point);
+      values.push_back(toVector(value));
     }
     return values;
   }
 
-  /// What `fill` wrote where the reduction's output map leads.
-  Value filled(AffineMap output, ArrayRef<int64_t> point) {
+  /// The iterators of `fill` where the reduction's output map leads.
+  AffineMap fillPosition() {
     linalg::GenericOp fill = nest.fill;
     AffineMap inverse = inversePermutation(fill.getMatchingIndexingMap(fill.getDpsInitOperand(0)));
-    return evaluate(fill, inverse.compose(output), point, {}).front();
+    return inverse.compose(op.getMatchingIndexingMap(op.getDpsInitOperand(0)));
   }
 
   SmallVector<Value> emitReductions(unsigned depth, ArrayRef<int64_t> sizes,
@@ -386,7 +461,8 @@ private:
         ArrayRef<Value> mine = accumulates ? ArrayRef(values).slice(position, inits)
                                            : ArrayRef<Value>();
         position += inits;
-        llvm::append_range(next, evaluate(op, identity(), point, mine));
+        for (Value value : evaluate(op, identity(), point, mine))
+          next.push_back(toVector(value));
       });
       values = std::move(next);
     });
@@ -416,7 +492,7 @@ private:
       if (auto index = dyn_cast<linalg::IndexOp>(inner))
         values.map(index.getResult(), apply(position.getResult(index.getDim()), point));
       else
-        b.clone(inner, values);
+        vectorize(b.clone(inner, values));
     }
     SmallVector<Value> results;
     for (Value result : of.getBody()->getTerminator()->getOperands())
@@ -424,15 +500,21 @@ private:
     return results;
   }
 
+  /// The iterators of the epilogue where it reads the reduction's output.
+  AffineMap epiloguePosition() {
+    linalg::GenericOp epilogue = nest.epilogue;
+    AffineMap read;
+    for (OpOperand &operand : epilogue->getOpOperands())
+      if (operand.get() == op.getDpsInitOperand(0)->get() &&
+          !epilogue.getMatchingBlockArgument(&operand).use_empty())
+        read = epilogue.getMatchingIndexingMap(&operand);
+    return inversePermutation(read).compose(op.getMatchingIndexingMap(op.getDpsInitOperand(0)));
+  }
+
   void storeEpilogue(ArrayRef<int64_t> point, Value sum) {
     linalg::GenericOp epilogue = nest.epilogue;
     Value sums = op.getDpsInitOperand(0)->get();
-    AffineMap read;
-    for (OpOperand &operand : epilogue->getOpOperands())
-      if (operand.get() == sums && !epilogue.getMatchingBlockArgument(&operand).use_empty())
-        read = epilogue.getMatchingIndexingMap(&operand);
-    AffineMap position =
-        inversePermutation(read).compose(op.getMatchingIndexingMap(op.getDpsInitOperand(0)));
+    AffineMap position = epiloguePosition();
     SmallVector<Value> results = evaluate(epilogue, position, point, {}, sum, sums);
     store(epilogue, results, position, point);
   }
@@ -442,21 +524,25 @@ private:
              ArrayRef<int64_t> point) {
     for (auto [result, init] : llvm::zip_equal(results, of.getDpsInitsMutable())) {
       AffineMap map = of.getMatchingIndexingMap(&init).compose(position);
-      memref::StoreOp::create(b, loc, result, flat.lookup(init.get()),
-                              address(init.get(), map, point));
+      Value to = flat.lookup(init.get()), at = address(init.get(), map, point);
+      if (vectorDim)
+        vector::StoreOp::create(b, loc, toVector(result), to, at);
+      else
+        memref::StoreOp::create(b, loc, result, to, at);
     }
   }
 
   Value load(Value memref, AffineMap map, ArrayRef<int64_t> point) {
-    return memref::LoadOp::create(b, loc, flat.lookup(memref), address(memref, map, point));
+    auto type = cast<MemRefType>(memref.getType());
+    Value from = flat.lookup(memref), at = address(memref, map, point);
+    if (vectorDim && strideAlong(type, map, *vectorDim) == 1)
+      return vector::LoadOp::create(b, loc, VectorType::get({lanes}, type.getElementType()), from,
+                                    at);
+    return memref::LoadOp::create(b, loc, from, at);
   }
 
   Value address(Value memref, AffineMap map, ArrayRef<int64_t> point) {
-    const Layout &layout = layouts.find(memref)->second;
-    AffineExpr linear = b.getAffineConstantExpr(layout.offset);
-    for (auto [expr, stride] : llvm::zip_equal(map.getResults(), layout.strides))
-      linear = linear + expr * stride;
-    return apply(linear, point);
+    return apply(linearized(layouts.find(memref)->second, map), point);
   }
 
   /// The value of an expression of the iterators at the loops' variables plus `point`.
@@ -469,8 +555,9 @@ private:
         iterator = b.getAffineConstantExpr(0);
       else if (auto fixed = ivs[dim].getDefiningOp<arith::ConstantIndexOp>())
         iterator = b.getAffineConstantExpr(fixed.value());
-      zeros.push_back(iterator);
-      shifted.push_back(iterator + point[dim]);
+      int64_t size = vectorDim == dim ? lanes : 1;
+      zeros.push_back(iterator * size);
+      shifted.push_back((iterator + point[dim]) * size);
     }
     unsigned rank = ranges.size();
     AffineExpr base = simplifyAffineExpr(expr.replaceDims(zeros), rank, 0);
@@ -509,6 +596,8 @@ private:
   Location loc;
   SmallVector<int64_t> ranges;
   int64_t registers;
+  std::optional<unsigned> vectorDim; // whose iterator counts vectors of `lanes` outputs
+  int64_t lanes = 1;
   SmallVector<unsigned> parallels, reductions;
   SmallVector<Work> work;
   bool accumulates = false;
@@ -619,6 +708,11 @@ Nest formNest(linalg::GenericOp op) {
 
 struct RegisterBlock : impl::RegisterBlockBase<RegisterBlock> {
   using Base::Base;
+
+  void getDependentDialects(DialectRegistry &registry) const override {
+    Base::getDependentDialects(registry);
+    registry.insert<vector::VectorDialect>();
+  }
 
   void runOnOperation() override {
     SmallVector<linalg::GenericOp> ops;
