@@ -5,8 +5,8 @@
 
 Quantizes convolutional_mnist, evolves signed 8 x 8 multipliers whose error is weighted by the
 operands of its multiplications (WMED), and puts each into all of them, as every one of the shipped
-fronts and families.  On validation images of the training set the circuit of least energy that keeps the
-accuracy within some loss of the exact multiplier's is chosen, of both kinds;
+fronts and families.  On validation images of the training set the circuit of least energy (by its
+proxy) that keeps the accuracy within some loss of the exact multiplier's is chosen, of both kinds;
 accuracies are those of the test set.  Results: evolved_for_network.json.
 """
 
@@ -56,14 +56,14 @@ def evolved(folder: Path, network: Path, budget: str) -> list[dict[str, Any]]:
 def study(network: Path, cores: list[dict[str, Any]]) -> Exploration:
     """Return every core in all products, by accuracy on validation images and energy."""
     constraints = {"cores": cores, "scope": "network"}
-    return asnet.explore(network, VALIDATION, constraints, strategy="exhaustive", cost="energy")
+    return asnet.explore(network, VALIDATION, constraints, strategy="exhaustive", cost="energy_proxy")
 
 
 def best(found: Exploration, least: float) -> Result:
     """Return the configuration of least energy of those that keep an accuracy."""
     return min(
         (result for result in found.results if result.accuracy >= least),
-        key=lambda result: result.costs["energy"],
+        key=lambda result: result.costs["energy_proxy"],
     )
 
 
@@ -77,7 +77,7 @@ def compare(network: Path, general: Exploration, own: Exploration) -> list[dict[
             chosen = best(found, exact.accuracy - loss)
             row[name] = {
                 "binding": chosen.binding.label,
-                "energy": round(chosen.costs["energy"] / exact.costs["energy"], 4),
+                "energy": round(chosen.costs["energy_proxy"] / exact.costs["energy_proxy"], 4),
                 "validation": chosen.accuracy,
                 "test": asnet.evaluate(network, TEST, chosen.binding).accuracy,
             }
