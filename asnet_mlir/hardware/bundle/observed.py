@@ -39,13 +39,19 @@ _INSTANCE = """\
 
 @dataclass(frozen=True)
 class Instance:
-    """The hardware in a bench: bits of a word of its streams, its instance, and where in it the
-    network is.
+    """The hardware in a bench.
+
+    Attributes:
+      widths: bits of a word of its streams.
+      text: its instance.
+      network: where in it the network is.
+      ports: declarations of more ports that it has.
     """
 
     widths: tuple[int, int]
     text: str
     network: str
+    ports: str = ""
 
     @staticmethod
     def plain(top: str, widths: tuple[int, int]) -> Instance:
@@ -81,7 +87,7 @@ def stream(top: str, dut: Instance, engines: Sequence[str], stages: Sequence[str
 // which stages pass on a word.
 module {top}_observed (
 {_ports(dut.widths)},
-`ifdef ASNET_LAYERS
+{dut.ports}`ifdef ASNET_LAYERS
   output logic [{len(stages) - 1}:0] layer_taken,
   output logic [{32 * len(stages) - 1}:0] layer_word,
 `endif
@@ -102,7 +108,7 @@ def sequential(top: str, dut: Instance) -> str:
 // The hardware with a look inside: what the program writes to the RAM in this cycle.
 module {top}_observed (
 {_ports(dut.widths)},
-  output logic        ram_write,
+{dut.ports}  output logic        ram_write,
   output logic [31:0] ram_address,
   output logic [31:0] ram_word
 );

@@ -26,6 +26,7 @@ from asnet_mlir.hardware.shell.register_map import Register, c_header, registers
 from asnet_mlir.hardware.shell.top import (
     bench_instance,
     clock_and_reset,
+    control_ports,
     renamed,
     top_module,
 )
@@ -120,6 +121,7 @@ def surround(
         (framing.input.width, framing.output.width),
         bench_instance(name, shell, framing, len(image)),
         "dut.network",
+        control_ports(shell, framing),
     )
     made["tb/observed.sv"] = _observed(name, dut, entries).encode()
     return Framed(made, shell, framing, words, *clock_and_reset(shell))

@@ -114,7 +114,8 @@ def _function(
         if found.single is None:
             arrivals.append(_CONSTANTS)
             low = sum(width for _, width in columns)
-            sources.append(f"$signed(f_constants_q[{low + found.width - 1}:{low}])")
+            # As wide as its port, which has the sign: Yosys fails on $signed of a whole signal.
+            sources.append(f"f_constants_q[{low + found.width - 1}:{low}]")
             columns.append((values, found.width))
         else:
             arrivals.append(0)

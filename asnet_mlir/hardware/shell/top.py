@@ -17,6 +17,7 @@ __all__ = [
     "Port",
     "bench_instance",
     "clock_and_reset",
+    "control_ports",
     "ports",
     "renamed",
     "top_module",
@@ -380,17 +381,22 @@ def _control(name: str, words: Sequence[Register]) -> str:
 """
 
 
+def control_ports(shell: Shell, framing: Framing) -> str:
+    """Return the ports of the control block as a bench declares them, a line each."""
+    own = [port for port in ports(shell, framing) if port.name.startswith(LITE_PREFIX)]
+    return "".join(f"{port.declaration()},\n" for port in own)
+
+
 def bench_instance(name: str, shell: Shell, framing: Framing, words: int) -> str:
     """Return the instance `dut` of the top module on the ports of a bench, which are those of a
-    network without a shell; what a bench has not is tied, and so many words of weights are brought.
+    network without a shell and the control block's; what a bench has not is tied, and so many
+    words of weights are brought.
     """
     clock, reset = clock_and_reset(shell)
     own = {clock: "clk", reset: "!rst" if shell.ports == "vivado" else "rst"}
     parts = []
     for port in ports(shell, framing):
-        if port.name.startswith(LITE_PREFIX):
-            own[port.name] = "'0" if port.is_input else ""
-        elif port.name in ("m_axis_tkeep", "weights_loaded", "weights_error"):
+        if port.name in ("m_axis_tkeep", "weights_loaded", "weights_error"):
             own[port.name] = ""
         elif port.name == "weights_address":
             own[port.name] = f"32'h{WEIGHTS_ADDRESS:x}"

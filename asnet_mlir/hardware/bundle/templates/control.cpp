@@ -16,6 +16,8 @@
 #include <vector>
 
 namespace {
+constexpr uint32_t kState = @PREFIX@_STATUS_BUSY_MASK | @PREFIX@_STATUS_IN_FRAME_MASK |
+                            @PREFIX@_STATUS_ERROR_MASK;
 constexpr uint32_t kInputWords = @INPUT_WORDS@, kOutputWords = @OUTPUT_WORDS@;
 
 struct Random { // xorshift64*
@@ -40,11 +42,11 @@ struct Answer {
 class Bench {
 public:
   Bench(uint64_t seed, uint64_t limit) : random{seed * 0x9E3779B97F4A7C15ull + 1}, limit(limit) {
-    top.@RESET_PORT@ = @RESET_ON@;
+    top.rst = 1;
     top.frame_error_clear = 0;
     for (int i = 0; i < 4; ++i)
       step();
-    top.@RESET_PORT@ = !@RESET_ON@;
+    top.rst = 0;
   }
   ~Bench() { top.final(); }
 
@@ -118,8 +120,8 @@ public:
     while (answered < frames)
       step();
   }
-  void check(uint32_t address, uint32_t value, const char *what) {
-    if (read(address) != value)
+  void check(uint32_t address, uint32_t value, const char *what, uint32_t mask = ~0u) {
+    if ((read(address) & mask) != value)
       fail(what, cycle);
   }
 
@@ -149,7 +151,7 @@ private:
       top.s_axis_tlast = waiting.front().isLast;
     }
     top.m_axis_tready = keepsPace || coin();
-    top.@CLOCK@ = 0;
+    top.clk = 0;
     top.eval();
     observe();
   }
@@ -163,7 +165,7 @@ private:
       fail("the answer to a write did not stay", cycle);
     if (heldWord && (!top.m_axis_tvalid || top.m_axis_tdata != lastWord))
       fail("a word of an answer did not stay", cycle);
-    const bool runs = top.@RESET_PORT@ != @RESET_ON@;
+    const bool runs = !top.rst;
     heldRead = runs && top.s_axi_rvalid && !top.s_axi_rready;
     heldWrite = runs && top.s_axi_bvalid && !top.s_axi_bready;
     heldWord = runs && top.m_axis_tvalid && !top.m_axis_tready;
@@ -186,7 +188,7 @@ private:
       ++answered;
       latency = cycle + 1 - start;
     }
-    top.@CLOCK@ = 1;
+    top.clk = 1;
     top.eval();
     if (in)
       top.s_axis_tvalid = 0;
@@ -224,13 +226,13 @@ void runs(Bench &bench) {
   bench.idle(200);
   if (bench.taken)
     fail("a sample is taken though run is 0", 200);
-  bench.check(@PREFIX@_STATUS, 0, "the hardware is busy with nothing");
+  bench.check(@PREFIX@_STATUS, 0, "the hardware is busy with nothing", kState);
   bench.write(@PREFIX@_CONTROL, @PREFIX@_CONTROL_RUN_MASK);
   bench.untilAnswers(1);
   bench.check(@PREFIX@_FRAMES_IN, 1, "frames_in is not 1");
   bench.check(@PREFIX@_FRAMES_OUT, 1, "frames_out is not 1");
   bench.check(@PREFIX@_FRAMES_WRONG, 0, "a right frame is counted as wrong");
-  bench.check(@PREFIX@_STATUS, 0, "the hardware is busy after its answer");
+  bench.check(@PREFIX@_STATUS, 0, "the hardware is busy after its answer", kState);
 }
 
 void wrongFrames(Bench &bench) {
@@ -239,9 +241,9 @@ void wrongFrames(Bench &bench) {
   bench.untilAnswers(3);
   bench.check(@PREFIX@_FRAMES_OUT, 3, "frames_out is not 3");
   bench.check(@PREFIX@_FRAMES_WRONG, 1, "a wrong frame is not counted");
-  bench.check(@PREFIX@_STATUS, @PREFIX@_STATUS_ERROR_MASK, "a wrong frame is not said");
+  bench.check(@PREFIX@_STATUS, @PREFIX@_STATUS_ERROR_MASK, "a wrong frame is not said", kState);
   bench.write(@PREFIX@_CONTROL, @PREFIX@_CONTROL_RUN_MASK | @PREFIX@_CONTROL_CLEAR_MASK);
-  bench.check(@PREFIX@_STATUS, 0, "error is not cleared");
+  bench.check(@PREFIX@_STATUS, 0, "error is not cleared", kState);
   bench.check(@PREFIX@_FRAMES_OUT, 0, "frames_out is not cleared");
 }
 
