@@ -15,6 +15,8 @@ namespace asnet {
 namespace {
 /// A weight that is taken apart into more values than this costs more loads than it saves work.
 constexpr size_t kMostParts = 8;
+/// From so many uses of each element on, what is computed of it alone is worth a pass of its own.
+constexpr int64_t kManyUses = 32;
 
 class Hoister {
 public:
@@ -52,7 +54,30 @@ private:
     }
   }
 
-  /// Moves what the body computes of a single uniform operand to an op of its own.
+  /// Whether a reduction reads each element of an operand so often that what it computes of it alone
+  /// should be there already.
+  bool isReadOften(linalg::GenericOp op, OpOperand &operand) {
+    auto type = dyn_cast<RankedTensorType>(operand.get().getType());
+    if (op.getNumReductionLoops() == 0 || !op.isDpsInput(&operand) || !type ||
+        !type.hasStaticShape() || type.getNumElements() == 0)
+      return false;
+    int64_t steps = 1;
+    for (int64_t range : op.getStaticLoopRanges()) {
+      if (ShapedType::isDynamic(range))
+        return false;
+      steps *= range;
+    }
+    return steps / type.getNumElements() >= kManyUses;
+  }
+
+  static bool isWider(Value value, Value tensor) {
+    Type of = value.getType(), element = cast<RankedTensorType>(tensor.getType()).getElementType();
+    return !of.isIntOrFloat() || !element.isIntOrFloat() ||
+           of.getIntOrFloatBitWidth() > element.getIntOrFloatBitWidth();
+  }
+
+  /// Moves what the body computes of a single operand to an op of its own, where the operand is
+  /// uniform or read often.
   void splitBody(linalg::GenericOp op) {
     Block *body = op.getBody();
     // The operand that each value of the body is computed from; values of several or of varying
@@ -61,6 +86,10 @@ private:
     DenseSet<Value> mixed;
     for (OpOperand &operand : op->getOpOperands()) {
       BlockArgument argument = op.getMatchingBlockArgument(&operand);
+      if (isVarying(operand.get()) && isReadOften(op, operand)) {
+        source[argument] = operand.getOperandNumber();
+        continue;
+      }
       bool isUniform = op.isDpsInput(&operand) && !isVarying(operand.get()) &&
                        isa<RankedTensorType>(operand.get().getType());
       if (isUniform)
@@ -100,12 +129,15 @@ private:
     SmallVector<std::pair<Value, Value>> replacements; // of the body: new argument's tensor
     SmallVector<AffineMap> maps;
     for (auto &[number, values] : parts) {
-      if (values.size() > kMostParts)
-        continue;
       OpOperand &operand = op->getOpOperand(number);
       Value tensor = operand.get();
+      if (isVarying(tensor) ? values.size() > 1 || isWider(values.front(), tensor)
+                            : values.size() > kMostParts)
+        continue;
       for (Value value : values) {
         Value prepared = prepare(op, tensor, op.getMatchingBlockArgument(&operand), value);
+        if (isVarying(tensor))
+          varying.insert(prepared);
         replacements.emplace_back(value, prepared);
         maps.push_back(op.getMatchingIndexingMap(&operand));
       }

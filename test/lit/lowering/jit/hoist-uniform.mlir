@@ -84,3 +84,36 @@ func.func @main(%x: tensor<4xf32> {approx.value = 0}, %w: tensor<2x2xf32> {appro
   } -> tensor<4xf32>
   return %0 : tensor<4xf32>
 }
+
+// -----
+
+#x = affine_map<(n, k) -> (k)>
+#w = affine_map<(n, k) -> (k, n)>
+#y = affine_map<(n, k) -> (n)>
+
+// A sample's value that 40 sums read is masked once, not 40 times, and is no matter of @prepare.
+
+// CHECK-LABEL: func.func @prepare(
+// CHECK-NEXT:    return
+// CHECK-LABEL: func.func @main(
+// CHECK-SAME:    %[[X:[a-z0-9]*]]: tensor<4xf32> {approx.value = 0 : i64}
+// CHECK:         %[[MASKED:.*]] = linalg.generic {{.*}} ins(%[[X]] : tensor<4xf32>)
+// CHECK:           arith.andi
+// CHECK:         linalg.generic {{.*}} ins(%[[X]], %{{.*}}, %[[MASKED]] :
+// CHECK-NOT:       arith.andi
+// CHECK:           arith.mulf
+func.func @main(%x: tensor<4xf32> {approx.value = 0}, %w: tensor<4x40xf32> {approx.weight = "w"},
+                %sums: tensor<40xf32> {approx.value = 1}) -> tensor<40xf32> {
+  %mask = arith.constant -4096 : i32
+  %0 = linalg.generic {indexing_maps = [#x, #w, #y], iterator_types = ["parallel", "reduction"]}
+      ins(%x, %w : tensor<4xf32>, tensor<4x40xf32>) outs(%sums : tensor<40xf32>) {
+  ^bb0(%in: f32, %in_w: f32, %sum: f32):
+    %1 = arith.bitcast %in : f32 to i32
+    %2 = arith.andi %1, %mask : i32
+    %3 = arith.bitcast %2 : i32 to f32
+    %4 = arith.mulf %3, %in_w : f32
+    %5 = arith.addf %sum, %4 : f32
+    linalg.yield %5 : f32
+  } -> tensor<40xf32>
+  return %0 : tensor<40xf32>
+}
