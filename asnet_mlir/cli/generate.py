@@ -133,6 +133,15 @@ def _print_manifest(manifest: Any, options: Any) -> None:
     """Say what a bundle holds."""
     print(f"bundle written to {options.output}")
     _print_needs(manifest["needs"], has_luts=options.predict_area)
+    outside = manifest.get("outside_weights")
+    if outside is not None:
+        words = sum(memory["words"] for memory in outside["memories"])
+        print(f"weights outside: {4 * words:,} bytes, {outside['file']}")
+    if outside is not None and "bytes_per_sample" in outside:
+        print(
+            f"  {outside['bytes_per_sample']:,} bytes of them an image, "
+            f"{outside['bytes_per_cycle']:.2f} a cycle of 4 that the port brings"
+        )
     if options.predict_area:
         luts = manifest["predicted_luts"]
         print(f"about {luts['total']} LUT4 on ECP5, {luts['cores']} of them in cores")

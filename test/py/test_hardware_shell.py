@@ -230,6 +230,11 @@ def test_registers_have_one_description():
         assert f"| 0x{register.address:02x} |" in docs
 
 
+def test_the_page_has_the_registers():
+    page = (ROOT / "docs" / "system.md").read_text()
+    assert table(registers(1, 1, "0.1.0", "load")) in page
+
+
 SPIRIT = {"s": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"}
 
 

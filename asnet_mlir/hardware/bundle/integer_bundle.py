@@ -47,6 +47,8 @@ def contents(
         own, described = rom_files(top, data, [part])
         files |= own
         memories |= described
+    for stage, fed in fed_stages(design.stages):
+        memories[f"{stage.name}_weights"] = {"words": fed.depth, "width": fed.width}
     layers = [_entry(stage, top, design.cycles) for stage in design.stages]
     entries = {
         "kind": "integers",

@@ -86,6 +86,11 @@ class Fed:
         """Words of the ring."""
         return self.row_words << self.ring_bits
 
+    @property
+    def depth(self) -> int:
+        """Rows of the memory in the design."""
+        return len(self.rows) if self.mode == "load" else 1 << self.ring_bits
+
     def words(self) -> list[int]:
         """Return all rows as words of 32 bits, the lowest bits first."""
         return [

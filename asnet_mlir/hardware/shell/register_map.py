@@ -72,10 +72,10 @@ def registers(
             Field("clear", 1, 1, "w1", "1'b0", "1: counters and `error` become 0"),
         ),
         (
-            *_weight_fields(weights),
             Field("busy", 0, 1, "ro", "busy", "samples are in the hardware"),
             Field("in_frame", 1, 1, "ro", "in_frame", "a sample has been taken in part"),
             Field("error", 2, 1, "ro", "frame_error", "as the port `frame_error`"),
+            *_weight_fields(weights),
         ),
         _counter("frames_in", "samples taken"),
         _counter("frames_out", "answers given"),
