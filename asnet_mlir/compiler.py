@@ -22,6 +22,7 @@ from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.ir import (
     main_function,
+    mark_parts,
     module_from_text,
     operand_format,
     run_passes,
@@ -65,7 +66,7 @@ def mark_arguments(module: Any, network: Network) -> None:
     """Mark the first argument of `@main` as the network's input and the others as its weights.
 
     Integers are signless in MLIR: where the network's input or output are read without a sign, that
-    is marked as well.
+    is marked as well; and so are the parts of rows, which a file of the module keeps (`parts_in`).
     """
     from mlir import ir
 
@@ -73,6 +74,7 @@ def mark_arguments(module: Any, network: Network) -> None:
         return {} if format.is_signed else {"approx.unsigned": ir.UnitAttr.get()}
 
     main = main_function(module)
+    mark_parts(ir, main, network.inputs, network.outputs)
     main.attributes["arg_attrs"] = ir.ArrayAttr.get(
         [
             ir.DictAttr.get(

@@ -9,12 +9,15 @@ from typing import Any
 
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.support.formats import NumberFormat, format_of_element
+from asnet_mlir.support.parts import Parts
 
 __all__ = [
     "main_function",
+    "mark_parts",
     "module_from_text",
     "new_context",
     "operand_format",
+    "parts_in",
     "run_passes",
     "walk",
     "with_layers",
@@ -129,3 +132,65 @@ def with_layers(op: Any, layer: str = "") -> Iterator[tuple[Any, str]]:
         for block in region:
             for child in block:
                 yield from with_layers(child.operation, layer)
+
+
+#: Attributes of `@main` that say what the rows that it takes and returns hold.
+_PARTS = ("inputs", "outputs")
+
+
+def mark_parts(ir: Any, main: Any, inputs: Parts | None, outputs: Parts | None) -> None:
+    """Let a function say what the rows hold that it takes and returns, in place.
+
+    Args:
+      ir: the MLIR that it is of, jaxlib's or the project's.
+    """
+    for key, parts in zip(_PARTS, (inputs, outputs), strict=True):
+        if parts is not None:
+            main.attributes[key] = _parts_attribute(ir, parts)
+
+
+def _parts_attribute(ir: Any, parts: Parts) -> Any:
+    return ir.ArrayAttr.get(
+        [
+            ir.DictAttr.get(
+                {
+                    "name": ir.StringAttr.get(part.name),
+                    "shape": ir.DenseI64ArrayAttr.get(list(part.shape)),
+                    "format": ir.StringAttr.get(part.format.name),
+                }
+            )
+            for part in parts
+        ]
+    )
+
+
+def parts_in(ir: Any, main: Any) -> tuple[Parts | None, Parts | None]:
+    """Return what the rows hold that a function takes and returns; see `mark_parts`.
+
+    Raises:
+      InputError: an edit has left something else.
+    """
+    found: list[Parts | None] = []
+    for key, kind, index in zip(_PARTS, ("input", "output"), ("inputs", "results"), strict=True):
+        if key not in main.attributes:
+            found.append(None)
+            continue
+        try:
+            parts = Parts.of_json(
+                [
+                    {
+                        "name": own["name"].value,
+                        "shape": list(ir.DenseI64ArrayAttr(own["shape"])),
+                        "format": own["format"].value,
+                    }
+                    for own in map(ir.DictAttr, ir.ArrayAttr(main.attributes[key]))
+                ]
+            )
+        except (KeyError, ValueError, AttributeError):
+            raise InputError(f"the attribute '{key}' of @main lists no {kind}s") from None
+        row = next(iter(getattr(main.attributes["function_type"].value, index)))
+        element = str(row.element_type).removeprefix("u")
+        if tuple(row.shape)[1:] != parts.shape or element != parts.format.element_type:
+            raise InputError(f"the {kind}s that @main lists, {parts}, are not those of {row}")
+        found.append(parts)
+    return found[0], found[1]

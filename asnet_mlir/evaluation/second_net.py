@@ -66,6 +66,18 @@ def check_first_samples(compiled: CompiledNetwork, x: np.ndarray) -> None:
 
 def _difference(network: Network, got: np.ndarray, expected: np.ndarray) -> bytes:
     """Return what is wrong with the outputs, or nothing."""
+    outputs = network.outputs
+    if outputs is None:
+        return _of_output(network.name, "output", got, expected)
+    messages = (
+        _of_output(network.name, f"'{name}'", outputs.take(name, got), outputs.take(name, expected))
+        for name in outputs.names
+    )
+    return next(filter(None, messages), b"")
+
+
+def _of_output(name: str, label: str, got: np.ndarray, expected: np.ndarray) -> bytes:
+    """Return what is wrong with one output, or nothing."""
     got, expected = (
         outputs.reshape(len(got), -1).astype(np.float64) for outputs in (got, expected)
     )
@@ -79,8 +91,8 @@ def _difference(network: Network, got: np.ndarray, expected: np.ndarray) -> byte
     sample = int(wrong[0])
     place = int(np.flatnonzero(~same[sample])[0])
     return (
-        f"{network.name}: of the first {len(got)} samples {len(wrong)} have other outputs than "
-        f"their framework's program gives them as one batch (sample {sample}, output {place}: "
+        f"{name}: of the first {len(got)} samples {len(wrong)} have other outputs than "
+        f"their framework's program gives them as one batch (sample {sample}, {label} {place}: "
         f"{got[sample, place]:g}, XLA has {expected[sample, place]:g}); does one depend on others?"
     ).encode()
 

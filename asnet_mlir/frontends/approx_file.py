@@ -23,9 +23,10 @@ from asnet_mlir.frontends.weights import (
     weights_file_of,
     wrong_kind,
 )
-from asnet_mlir.ir import main_function, module_from_text, run_passes, with_layers
+from asnet_mlir.ir import main_function, module_from_text, parts_in, run_passes, with_layers
 from asnet_mlir.network import ApproxTexts, Network
 from asnet_mlir.support.formats import OP_KINDS, format_of_element
+from asnet_mlir.support.parts import Parts
 
 __all__ = ["from_approx_file"]
 
@@ -48,6 +49,7 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
     try:
         with module_from_text(path.read_text()) as module:
             arguments, output = _signature(path, main_function(module))
+            inputs, outputs = _parts(module)
             # An op of arith that an edit brought in becomes one of approx, or is refused.
             run_passes(module, "builtin.module(convert-arith-to-approx)", "reading it")
             module.operation.verify()
@@ -80,7 +82,15 @@ def from_approx_file(path: Path, weights: Path | None = None) -> Network:
         missing=missing,
         input_format=taken.format,
         output_format=output.format,
+        inputs=inputs,
+        outputs=outputs,
     )
+
+
+def _parts(module: Any) -> tuple[Parts | None, Parts | None]:
+    from mlir import ir
+
+    return parts_in(ir, main_function(module))
 
 
 def _signature(path: Path, main: Any) -> tuple[list[tuple[str, TensorKind]], TensorKind]:

@@ -9,6 +9,7 @@ from typing import Any
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.constants import main_of
 from asnet_mlir.frontends.weights import network_format
+from asnet_mlir.ir import mark_parts
 from asnet_mlir.support.formats import NumberFormat, parse_format
 from asnet_mlir.support.parts import Part, Parts
 
@@ -89,6 +90,7 @@ def pack_main(module: Any, inputs: Parts | None, outputs: Parts | None) -> None:
                     "func.return", operands=[_packed(outputs, list(last.operands), result)]
                 )
             last.erase()
+        mark_parts(ir, new, inputs, outputs)
 
 
 def _function(main: Any, kind: Any, weights: int, has_row: bool) -> Any:

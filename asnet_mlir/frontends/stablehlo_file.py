@@ -21,7 +21,7 @@ from asnet_mlir.frontends.weights import (
     weights_file_of,
     wrong_kind,
 )
-from asnet_mlir.ir import walk
+from asnet_mlir.ir import parts_in, walk
 from asnet_mlir.network import Network
 from asnet_mlir.support.formats import format_of_element
 from asnet_mlir.support.parts import Parts
@@ -81,6 +81,8 @@ def from_stablehlo_bytes(path: Path, content: bytes, weights: Path | None = None
         inputs, taken = _edge(path, "input", [n for n, _ in arguments[:count]], given[:count])
         outputs, returned = _edge(path, "output", _result_names(main), results)
         lowered = lower_module(module, values, inputs=inputs, outputs=outputs)
+        # Of rows already, in a file that `asnet compile` wrote.
+        of_rows = _parts(path, main)
         _ = lowered.linalg  # what can't be lowered is no network
         lowered.analyze(str(path))
     return Network(
@@ -91,9 +93,18 @@ def from_stablehlo_bytes(path: Path, content: bytes, weights: Path | None = None
         Traced(str(path), lambda _: lowered, fixed_batch=batch),
         input_format=taken.format,
         output_format=returned.format,
-        inputs=inputs,
-        outputs=outputs,
+        inputs=inputs or of_rows[0],
+        outputs=outputs or of_rows[1],
     )
+
+
+def _parts(path: Path, main: Any) -> tuple[Parts | None, Parts | None]:
+    from jaxlib.mlir import ir
+
+    try:
+        return parts_in(ir, main)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _edge(

@@ -131,6 +131,7 @@ def quantize_network(
     floats: Sequence[str] = (),
 ) -> Calibrated:
     """Return a quantized network and what is known of it; see `quantize`."""
+    network.require_one("quantize")
     graph = Graph(network)
     groups = _left_in_float(graph, find_groups(graph), first_last_float, floats)
     samples, input = _calibration_data(data, network)

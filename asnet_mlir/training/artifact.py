@@ -50,6 +50,7 @@ def export_artifact(
     if unknown or not platforms:
         raise InputError(f"platform '{', '.join(unknown)}': of {', '.join(PLATFORMS)}")
     network = load_model(model)
+    network.require_one("export")
     function = approximate(ending_in_codes(network) if codes else network, binding)
     own = function.network
     batch = own.fixed_batch if own.fixed_batch not in (None, 1) else None

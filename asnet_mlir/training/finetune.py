@@ -108,6 +108,7 @@ def finetune(
     )
     _check(options, rate)
     network = load_model(model)
+    network.require_one("finetune")
     functions = [
         approximate(network, one, estimator=estimator, scales=scales) for one in (binding, *also)
     ]

@@ -426,6 +426,77 @@ def test_run_writes_an_array_for_each_output(
     assert "class: accuracy" in text
 
 
+@pytest.mark.parametrize("form", ["approx", "bound", "stablehlo"])
+def test_forms_keep_the_names(form: str, tmp_path: Path) -> None:
+    network = asnet_mlir.load_model(MODELS["residual"])
+    path = tmp_path / "net.mlir"
+    text = asnet_mlir.compile(network, form)
+    path.write_text(text)
+    weights = (network.unfolded or network).weights if form == "stablehlo" else network.weights
+    np.savez(tmp_path / "net.weights.npz", **{weight.name: weight.value for weight in weights})
+    again = asnet_mlir.load_model(path)
+    assert (again.inputs, again.outputs) == (network.inputs, network.outputs)
+    arrays = samples(network)
+    wanted = asnet_mlir.run(network, arrays).named
+    for name, array in asnet_mlir.run(path, arrays).named.items():
+        assert array.tobytes() == wanted[name].tobytes()
+    # An edit may not say something else than the row is.
+    path.write_text(text.replace('name = "image"', 'name = "extra"'))
+    with pytest.raises(InputError, match="of different names"):
+        asnet_mlir.load_model(path)
+    path.write_text(text.replace("shape = array<i64: 5>", "shape = array<i64: 4>"))
+    with pytest.raises(InputError, match="are not those of"):
+        asnet_mlir.load_model(path)
+
+
+def test_explore_by_one_output(keras_file: Path, labelled: Path, tmp_path: Path) -> None:
+    core = {
+        "op": "mulf",
+        "core": "fmul_trunc",
+        "parameters": {"P": {"ParamLow": 19, "ParamHigh": 20}},
+    }
+    constraints = {"cores": [core], "scope": "network"}
+    store = tmp_path / "store.sqlite"
+
+    def explored(metric: str | None, choose: str | None = None) -> Any:
+        return asnet_mlir.explore(
+            keras_file,
+            labelled,
+            constraints,
+            store=store,
+            metric=metric,
+            choose=choose,
+            cost="none",
+        )
+
+    with pytest.raises(InputError, match="has targets of class, size, .* --metric class=METRIC"):
+        explored(None)
+    by_class = explored("class=accuracy", "accuracy>=0")
+    by_size = explored("size=mse")
+    assert by_class.evaluated == by_size.evaluated == 3
+    assert explored("class=accuracy").evaluated == 0  # kept by the output's name
+    for result in by_size.results:
+        alone = asnet_mlir.evaluate(keras_file, labelled, result.binding, metric="size=mse")
+        assert result.value == alone.value
+        assert result.metric.title.startswith("size: ")
+
+
+def test_verbs_that_take_one_input_and_output(keras_file: Path, tmp_path: Path) -> None:
+    from asnet_mlir.quantization import quantize
+    from asnet_mlir.training import export_artifact, finetune
+
+    def refused(message: str, verb: Any, *arguments: Any) -> None:
+        with pytest.raises(UnsupportedError, match=message) as raised:
+            verb(*arguments)
+        assert "\n" not in str(raised.value)
+
+    one = "takes networks of one input; this one has"
+    refused(f"quantize {one} left", quantize, MODELS["siamese"], PAIR)
+    refused(f"finetune {one} dense", finetune, keras_file, PAIR)
+    refused("export takes networks of one output; this one has class", export_artifact,
+            MODELS["heads"], None, tmp_path / "net.stablehlo")  # fmt: skip
+
+
 BAD = {
     "ids as id": (
         lambda a: {"dense": a["dense"], "id": a["ids"]},

@@ -214,7 +214,6 @@ def function(body, *shape, dtype=tf.float32):
         (lambda: function(lambda x: x, None, 2, dtype=tf.int64), AsnetError, "int64"),
         (lambda: function(lambda x: x, None, None), InputError, "is open"),
         (lambda: function(lambda x: x, None), InputError, r"must be a tensor \[batch, ...\]"),
-        (lambda: function(lambda x: (x, x), None, 2), UnsupportedError, "of one output"),
         (lambda: function(lambda x: tf.cast(x, tf.int64), None, 2), AsnetError, "i64|int64"),
         (lambda: function(tf.reduce_sum, None, 2), InputError, "first dimension is the batch"),
         (
