@@ -49,6 +49,17 @@ def add(verbs: Verbs) -> None:
         "at the clock (100 MHz unless --clock-mhz is given)",
     )
     command.add_argument(
+        "--fit",
+        metavar="DEVICE",
+        help="of networks on integer codes: the lanes with which the network is fastest of all "
+        "that fit ECP5 25k, 45k or 85k",
+    )
+    command.add_argument(
+        "--dsp",
+        action="store_true",
+        help="exact products of codes are for multipliers, in --fit and --predict-area",
+    )
+    command.add_argument(
         "--clock-mhz",
         type=number,
         metavar="F",
@@ -110,6 +121,8 @@ def run(options: Any) -> None:
             style=options.style,
             lanes=options.lanes,
             target_fps=options.target_fps,
+            fit=options.fit,
+            dsp=options.dsp,
             clock_mhz=options.clock_mhz,
             prefix=options.prefix,
             predict_area=options.predict_area,
@@ -145,6 +158,8 @@ def _print_manifest(manifest: Any, options: Any) -> None:
     if options.predict_area:
         luts = manifest["predicted_luts"]
         print(f"about {luts['total']} LUT4 on ECP5, {luts['cores']} of them in cores")
+        if "dsps" in luts:
+            print(f"  {luts['dsps']} multipliers, {luts['brams']} block RAMs")
     if options.clock_mhz is not None:
         for entry in manifest["instances"]:
             print(

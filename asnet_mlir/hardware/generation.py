@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from asnet_mlir.hardware.shell.options import PLAIN, Shell
 from asnet_mlir.hardware.synthesis import area, clock
 from asnet_mlir.hardware.synthesis.needs import needs_of
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
-from asnet_mlir.hardware.synthesis.targets import ecp5_fit
+from asnet_mlir.hardware.synthesis.targets import ecp5_fit, ecp5_misfit
 from asnet_mlir.network import Network
 from asnet_mlir.support.formats import F32
 from asnet_mlir.support.parts import Parts
@@ -48,6 +50,8 @@ def generate(
     style: str | None = None,
     lanes: Sequence[str] = (),
     target_fps: float | None = None,
+    fit: str | None = None,
+    dsp: bool = False,
     clock_mhz: float | None = None,
     prefix: str | None = None,
     predict_area: bool = False,
@@ -75,6 +79,10 @@ def generate(
       target_fps: of networks on integer codes: the fewest lanes of each layer with which so many
         images a second go through at the clock (100 MHz where none is asked for); `lanes` give
         those of single layers.
+      fit: of networks on integer codes: the lanes with which most images a second go through of all
+        that fit an ECP5 device, `25k`, `45k` or `85k`, by what `predict_area` says.
+      dsp: exact products of codes are for the device's multipliers, for `fit` and `predict_area`;
+        the bundle is the same.
       clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
         on ECP5, reaches this clock and, if it can, a tenth more: where the binding says nothing
         about the parameter that gives its latency.  Bits stay the same, cycles do not.  Engines on
@@ -82,7 +90,8 @@ def generate(
       prefix: the name of the top module, with which the names of all other modules and of the ROMs'
         files begin; by default the network's.
       predict_area: say roughly how many LUT4 it takes on ECP5: its cores are mapped alone by Yosys
-        (seconds each, cached), what is around them is estimated.
+        (seconds each, cached), what is around them is estimated; on integer codes also how many
+        multipliers and block RAMs.
       device: of ECP5, `25k`, `45k` or `85k`: say whether the bundle fits it.
       stream_width: bits of a word of both streams, 8, 16 or 32: as many numbers a word as fit.
       argmax: answers are indices of the greatest number of the output's last axis, the first one
@@ -100,18 +109,20 @@ def generate(
 
     Raises:
       InputError: see `load_model`, `compile`; an unknown style, lanes that are no number or of no
-        layer, or a rate that no lanes reach; or the folder exists: nothing in it is changed.  A
-        core that does not reach the clock.
+        layer, a rate that no lanes reach, or a device that is too small; or the folder exists:
+        nothing in it is changed.  A core that does not reach the clock.
       UnsupportedError: the network has something that hardware can't do, named with its layer.
     """
     _check_style(style)
     shell = Shell(stream_width, argmax, ports, control, WeightSources(weights_from).mode)
     parsed: Sequence[str] = streams.parse_lanes(lanes)
-    sizing = Sizing(tuple(lanes), target_fps, clock_mhz, tuple(weights_from))
+    misfit = None if fit is None else partial(ecp5_misfit, fit)
+    sizing = Sizing(tuple(lanes), target_fps, clock_mhz, tuple(weights_from), misfit, dsp)
     if prefix is not None:
         check_name(prefix)
-    if device is not None:
-        ecp5_fit({}, device)  # is there such a device
+    for named in (device, fit):
+        if named is not None:
+            ecp5_fit({}, named)  # is there such a device
     if clock_mhz is not None:
         clock.check_clock(clock_mhz)
         check_output(output, force)  # before what takes long
@@ -141,6 +152,9 @@ def generate(
         text, instances = _bound(style, approx, binding, found.exact)
         clocks = {key: found.entries[one.content_hash] for key, one in instances.items()}
     cores = {key: unit_files(instance) for key, instance in instances.items()}
+    if fit is not None:
+        luts = {key: area.core_luts(core, progress) for key, core in cores.items()}
+        sizing = replace(sizing, core_luts=luts)
     manifest = write_bundle(
         text,
         {weight.name: weight.value for weight in network.weights},
@@ -159,7 +173,7 @@ def generate(
         shell=shell,
     )
     if predict_area:
-        manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress)
+        manifest["predicted_luts"] = area.predict_luts(manifest, cores, progress, dsp)
     return manifest | {"needs": needs_of(output, manifest, device)}
 
 
@@ -181,8 +195,8 @@ def _style_of(network: Network, style: str | None, sizing: Sizing) -> str:
       UnsupportedError: networks on codes have no such hardware.
     """
     if not is_on_codes(network):
-        if sizing.images_per_second is not None:
-            raise InputError("a rate can be asked for of networks on integer codes only")
+        if sizing.images_per_second is not None or sizing.misfit is not None:
+            raise InputError("rates and devices to fill are for networks on integer codes only")
         if sizing.lanes and style in (None, "shared"):
             raise InputError(
                 "lanes are for the style 'stream'; the shared machine has one of each unit"

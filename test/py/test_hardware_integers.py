@@ -144,10 +144,27 @@ def test_averages_of_several_counts_and_of_the_least_codes(tmp_path):
     assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
 
 
+def test_a_device_is_filled(tmp_path):
+    network = dense((320,), 128)
+    fewer, more = (
+        asnet_mlir.generate(network, output=tmp_path / f"{dsp}", fit="25k", dsp=dsp)
+        for dsp in (True, False)
+    )
+    area = fewer["predicted_area"]["dsp"], more["predicted_area"]["soft"]
+    assert 20 < area[0]["dsps"] <= 28 and 15000 < area[1]["luts"] <= 24288
+    assert more["predicted_cycles_per_sample"] < fewer["predicted_cycles_per_sample"]
+
+
 @pytest.mark.parametrize("text", ["0", "x", "dense=", "=4", "-1"])
 def test_lanes_that_are_no_number_are_refused(text):
     with pytest.raises(InputError, match="lanes"):
         Lanes([text])
+
+
+def test_a_device_that_is_too_small_is_refused_with_one_that_is_not(tmp_path):
+    message = "does not fit ECP5 25k: .* block RAMs where there are 56 .* it fits 85k"
+    with pytest.raises(InputError, match=message):
+        generated(dense((1024,), 256), tmp_path, fit="25k")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +176,8 @@ def test_lanes_that_are_no_number_are_refused(text):
         ({"target_fps": 2e7}, InputError, "'dense' takes at least 8; at most 12500000 images/s"),
         ({"target_fps": 1e9, "lanes": ["2"]}, InputError, "those of single ones"),
         ({"target_fps": 0.0}, InputError, "above 0"),
+        ({"target_fps": 9.0, "fit": "25k"}, InputError, "either a rate to reach or a device"),
+        ({"fit": "12k"}, InputError, "unknown ECP5 device '12k'; devices are 25k, 45k, 85k"),
     ],
 )
 def test_what_integer_hardware_refuses(tmp_path, options, error, message):

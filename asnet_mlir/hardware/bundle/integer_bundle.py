@@ -56,6 +56,10 @@ def contents(
         "input_words": design.input_words,
         "output_words": design.output_words,
         "predicted_cycles_per_sample": design.cycles,
+        "predicted_area": {
+            "dsp": design.area.counts(True),
+            "soft": design.area.counts(False),
+        },
         "layers": layers,
         "queues": dict(design.queues),
         "memories": memories,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.hardware.integers.area import NOTHING, Area, adder, memory, queue, rom
 from asnet_mlir.hardware.integers.code_graph import Generic, gathered
 from asnet_mlir.hardware.integers.datapath import (
     Datapath,
@@ -46,6 +47,7 @@ class Engine:
       units: how often each bound core is in it.
       latency: cycles from its last input to an output, roughly.
       interval: cycles from an output to the next one, where it is computed serially.
+      area: of it, cores left out.
     """
 
     module: str
@@ -57,6 +59,7 @@ class Engine:
     latency: int = 0
     interval: int = 1
     fed: Fed | None = None
+    area: Area = NOTHING
 
 
 @dataclass(frozen=True)
@@ -65,17 +68,24 @@ class _Function:
 
     Attributes:
       path: the pipeline.
-      constants: a word an output, or none.
+      roms: of it.
+      constants: those of them that have a word an output.
       text: of the instance; takes `f_fire`, `f_x0`, .., gives `f_y`.
     """
 
     path: Datapath
     roms: tuple[Rom, ...]
+    constants: tuple[Rom, ...]
     text: str
 
     @property
     def latency(self) -> int:
         return self.path.latency
+
+    @property
+    def area(self) -> Area:
+        constants = sum((rom(len(one.words), one.width) for one in self.constants), Area())
+        return self.path.area + constants + Area(luts=10.0 * len(self.constants))
 
 
 def _rom(design: str, rom: Rom, address: str, bits: int, output: str) -> str:
@@ -131,7 +141,7 @@ def _function(
     ports = "".join(f", .x{number}_i({source})" for number, source in enumerate(sources))
     start = ", .start_i(f_fire)" if path.has_start else ""
     text += f"  {path.module}{given(bool(path.roms))} f (.clk_i(clk_i){start}{ports}, .y_o(f_y));\n"
-    return _Function(path, (*path.roms, *roms), text)
+    return _Function(path, (*path.roms, *roms), tuple(roms), text)
 
 
 def _constants(
@@ -278,6 +288,7 @@ endmodule
         {function.path.module: function.path.text},
         function.latency + 3,
         interval,
+        area=function.area + queue(depth, width) + Area(luts=3.0 * bits),
     )
 
 
@@ -465,8 +476,44 @@ class _WindowEngine:
             for key, n in self._function.path.units.items():
                 counts[key] = counts.get(key, 0) + n
         done = _READ + self._term.latency + self._levels + window.depth + leaving + latency + 3
-        module, roms = f"{design}_{self._name}", tuple(self._roms)
-        return Engine(module, text, result, roms, counts, parts, done, fed=self._fed)
+        return Engine(
+            f"{design}_{self._name}",
+            text,
+            result,
+            tuple(self._roms),
+            counts,
+            parts,
+            done,
+            fed=self._fed,
+            area=self._area(depth, result.width),
+        )
+
+    def _area(self, depth: int, width: int) -> Area:
+        """Return the area of the engine, with a queue of so many results."""
+        w, sums = self._window, self._sums.width
+        lane, nodes, wide = self._term.area * w.pack, w.pack, self._term.result.width
+        while nodes > 1:
+            wide += 1
+            lane += adder(wide) * (nodes // 2)
+            nodes = (nodes + 1) // 2
+        if self._found.op is not None:
+            own = Area() if self._found.op.instance is not None else adder(sums)
+            lane += own + Area(luts=float(sums))
+        lane += Area(luts=float(sums) if w.lanes > 1 else 0.0)
+        total = lane * w.lanes + queue(depth, width) + self._loops_area()
+        if self._weight_bits and w.weights:
+            words = len(w.weights[0])
+            total += rom(words, self._weight_bits * w.lanes * w.pack)
+            total += Area(luts=2.0 * words.bit_length())
+        return total if self._function is None else total + self._function.area
+
+    def _loops_area(self) -> Area:
+        """Return the area of `asnet_window` and of what starts its steps."""
+        w = self._window
+        ring = memory(1 << w.ring_bits, self._x.width * w.codes)
+        counters = sum(2.5 * (size - 1).bit_length() for size in w.sizes)
+        addresses = 6 * adder(w.ring_bits + 1).luts + len(w.sizes) * w.ring_bits
+        return ring + Area(luts=20 + counters + addresses)
 
     def _header(self, width: int) -> str:
         return f"""module {self._design}_{self._name}{header(bool(self._roms))} (

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.hardware.integers import area as areas
+from asnet_mlir.hardware.integers.area import NOTHING, Area
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, as_unsigned, bounds
 
 __all__ = [
@@ -70,6 +72,7 @@ class Datapath:
       roms: tables that it looks up.
       units: how often it instantiates each bound core.
       has_start: whether it has the port `start_i`.
+      area: of it, cores left out.
     """
 
     text: str
@@ -79,6 +82,7 @@ class Datapath:
     roms: tuple[Rom, ...]
     units: Mapping[int, int]
     has_start: bool = False
+    area: Area = NOTHING
 
 
 def header(has_roms: bool) -> str:
@@ -155,6 +159,7 @@ class _Pipeline:
         self._registers: list[str] = []
         self._roms: list[Rom] = []
         self._used: dict[int, int] = {}
+        self._area = Area()
 
     def build(self) -> Datapath:
         needed = self._needed()
@@ -199,6 +204,7 @@ class _Pipeline:
             tuple(self._roms),
             dict(self._used),
             self._has_start,
+            self._area,
         )
 
     def _needed(self) -> set[int]:
@@ -274,6 +280,7 @@ class _Pipeline:
             chosen = op.operands[1 if self._bounds[op.operands[0]].single else 2]
             return self._moved(place, chosen, lambda x: x)
         cost = self._cost(op, found)
+        self._area += self._area_of(op, found)
         stage, delay = self._ready(op.operands, cost)
         operands = [self._operand(place, number, stage) for number in op.operands]
         name = f"v{place}_{stage}"
@@ -325,6 +332,25 @@ class _Pipeline:
         if op.name in ("select", "andi", "ori", "xori"):
             return _LUT
         return chain
+
+    def _area_of(self, op: Scalar, found: Interval) -> Area:
+        """Return the area of an op without registers."""
+        width = max([found.width, *(self._bounds[place].width for place in op.operands)])
+        name = op.name
+        if name in ("extsi", "trunci", "extui", "index_cast", "index_castui", "muli"):
+            return Area()
+        if name in ("shli", "shrsi", "shrui"):
+            amount = self._bounds[op.operands[1]]
+            return Area(luts=found.width * (amount.high - amount.low).bit_length())
+        if name in ("select", "andi", "ori", "xori"):
+            return Area(luts=found.width)
+        if name[:3] in ("max", "min"):
+            if found in [self._bounds[place] for place in op.operands]:
+                return Area()  # a limit that is none
+            return areas.adder(width) + Area(luts=found.width)
+        if name == "cmpi" and any(self._bounds[place].single == 0 for place in op.operands):
+            return Area(luts=1)  # a sign
+        return areas.adder(width)
 
     def _expression(self, op: Scalar, found: Interval, operands: list[str]) -> str:
         """Return an expression whose low bits, as many as the result has, are the result."""
@@ -408,6 +434,7 @@ class _Pipeline:
         words = tuple(entry & ((1 << width) - 1) for entry in entries)
         name = f"{self._module.removeprefix(self._design + '_')}_table{len(self._roms)}"
         self._roms.append(Rom(name, words, width))
+        self._area += areas.rom(len(words), width)
         self._nets.append(f"logic [{width - 1}:0] {net}_u;")
         self._nets.append(
             f"{self._design}_rom #(.Words({len(words)}), .Width({width}), .AddressBits({bits}), "
@@ -455,6 +482,7 @@ class _Pipeline:
         factors = [self._factor(place, number, stage) for number in range(2)]
         (a, left), (b, right) = sorted(factors, key=lambda factor: factor[1])
         cycles = min(self._interval, _SERIAL_MOST, right)
+        self._area += areas.serial(left, right, cycles)
         product = f"p{place}"
         self._nets.append(f"logic signed [{left + right - 1}:0] {product};")
         self._nets.append(
@@ -462,7 +490,7 @@ class _Pipeline:
             f"serial{place} (.clk_i(clk_i), .start_i({self._start(stage)}), .a_i({a}), .b_i({b}), "
             f".y_o({product}));"
         )
-        stage += cycles + 1
+        stage += cycles + 3
         name = f"v{place}_{stage}"
         wide = max(found.width, left + right)
         self._net(name, found.width, f"{found.width}'({wide}'({product}))")
@@ -476,8 +504,7 @@ class _Pipeline:
             return self._serial(place, op)
         stage = self._registered(op.operands)
         left, right = (self._factor(place, number, stage) for number in range(2))
-        exact = max(op.bits, found.width) + 1
-        product, stage = self._multiplied(place, left, right, stage, exact)
+        product, stage = self._multiplied(place, left, right, stage, found.width)
         name = f"v{place}_{stage}"
         self._net(name, found.width, f"{found.width}'({product})")
         return _Signal(found, stage, 0.0, {stage: name})
@@ -497,6 +524,7 @@ class _Pipeline:
             for j, (b, b_shift) in enumerate(limbs[1]):
                 product, width = f"p{place}_{i}{j}", a[1] + b[1]
                 narrow, wide = sorted((a, b), key=lambda factor: factor[1])
+                self._area += areas.product(wide[1], narrow[1])
                 self._nets.append(f"logic signed [{width - 1}:0] {product};")
                 self._nets.append(
                     f"{self._design}_product #(.Left({wide[1]}), .Right({narrow[1]}), "
@@ -512,6 +540,7 @@ class _Pipeline:
                 parts = [f"({exact}'({x}) <<< {shift - low})" for x, shift in terms[k : k + 2]]
                 name = f"s{place}_{level}_{k}"
                 self._register(name, exact, " + ".join(parts))
+                self._area += areas.adder(exact) if len(parts) > 1 else Area()
                 sums.append((name, low))
             terms, level, stage = sums, level + 1, stage + 1
         return f"{exact}'({terms[0][0]}) <<< {terms[0][1]}", stage
@@ -558,6 +587,7 @@ class _Pipeline:
         for later in range(moved + 1, done + 1):
             self._register(f"n{place}_{later}", 1, f"n{place}_{later - 1}")
         quotient = f"q{place}"
+        self._area += areas.adder(bits + 1) * 2 + Area(luts=2 * bits)
         self._net(quotient, bits + 1, f"{bits + 1}'(({product}) >>> {power})")
         name = f"v{place}_{done}"
         self._net(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.hardware.integers.area import Area, queue
 from asnet_mlir.hardware.integers.code_engines import Engine, map_engine, reduction, window_engine
 from asnet_mlir.hardware.integers.code_graph import (
     Access,
@@ -41,6 +42,8 @@ RTL = Path(__file__).parent / "rtl"
 _ROMS = WeightSources(())
 
 
+#: LUT4 of `asnet_frames`.
+_FRAMES = 180
 #: Codes that may come in at once although they come slowly on average: results of lanes.
 _BURST = 16
 
@@ -126,6 +129,7 @@ class Design:
       queues: codes that wait in front of each reader of a tensor that several read.
       counts: how often each bound core is built.
       input_words, output_words, cycles: of a sample.
+      area: of it, cores left out.
     """
 
     files: Mapping[str, str]
@@ -136,6 +140,7 @@ class Design:
     input_words: int
     output_words: int
     cycles: int
+    area: Area
 
 
 def build(
@@ -210,7 +215,20 @@ class _Builder:
             words,
             self._graph.output.size,
             self._cycles,
+            self._area(queues),
         )
+
+    def _area(self, queues: Mapping[str, int]) -> Area:
+        """Return the area of all engines, and of what is between them and at the edges."""
+        total = Area(luts=_FRAMES)
+        for stage in self._stages:
+            if stage.engine is not None:
+                total += stage.engine.area
+            else:
+                counters = sum(6 * (size - 1).bit_length() for size in stage.output.shape)
+                width = self._bounds[stage.inputs[0]].width
+                total += queue(stage.queue, width) + Area(luts=counters + stage.bounds.width)
+        return total + sum((queue(words, 8) for words in queues.values()), Area())
 
     def _with_queue(self, stage: Stage) -> Stage:
         """Return a stage with the queue that it wants: what comes in at the pace of the design."""

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many terms engines compute at once: as told, or as a rate wants."""
+"""How many terms engines compute at once: as told, as a rate wants, or as a device has room for."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.hardware.integers.area import Area
 from asnet_mlir.hardware.integers.code_graph import Graph
 from asnet_mlir.hardware.integers.datapath import Unit
 from asnet_mlir.hardware.integers.design import Design, Lanes, build
@@ -19,15 +20,21 @@ __all__ = ["AS_IT_IS", "MOST_MHZ", "Sizing", "sized"]
 #: The clock of rates where none is asked for, and the highest one that can be, in MHz.
 _CLOCK_MHZ = 100.0
 MOST_MHZ = 120.0
+#: Rates closer together than this factor are the same to a search; cycles that any image takes.
+_STEP = 1.03
+_SLOWEST = 1 << 40
 
 
 @dataclass(frozen=True)
 class Sizing:
-    """What is wanted of a design: lanes, or a rate.
+    """What is wanted of a design: lanes, a rate, or to fill a device.
 
     Attributes:
-      lanes: `N` or `LAYER=N`; with a rate those of single layers only.
+      lanes: `N` or `LAYER=N`; with a rate or a device those of single layers only.
       images_per_second: to be reached.
+      misfit: says by how much an area does not fit; the fastest design that fits is wanted.
+      dsp: products that no core computes are for the device's multipliers, else for soft logic.
+      core_luts: of each bound core by its number, for the device.
       clock_mhz: that is asked for; 100 where it is None.
       weights_from: see `WeightSources`.
     """
@@ -36,18 +43,29 @@ class Sizing:
     images_per_second: float | None = None
     clock_mhz: float | None = None
     weights_from: tuple[str, ...] = ()
+    misfit: Callable[[Mapping[str, int]], str] | None = None
+    dsp: bool = False
+    core_luts: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rate = self.images_per_second
         if rate is not None and not (math.isfinite(rate) and rate > 0):
             raise InputError(f"a rate of {rate} images a second; give a number above 0")
-        if rate is not None and any(re.fullmatch("[0-9]+", text) for text in self.lanes):
-            raise InputError("the rate gives the lanes of all layers; give those of single ones")
+        if rate is not None and self.misfit is not None:
+            raise InputError("give either a rate to reach or a device to fill, not both")
+        chosen = rate is not None or self.misfit is not None
+        if chosen and any(re.fullmatch("[0-9]+", text) for text in self.lanes):
+            raise InputError("lanes of all layers are chosen; give those of single ones")
 
     @property
     def hertz(self) -> float:
         """The clock."""
         return 1e6 * (_CLOCK_MHZ if self.clock_mhz is None else self.clock_mhz)
+
+    def area(self, design: Design) -> Area:
+        """Return the area of a design with its cores."""
+        cores = sum(design.counts[key] * self.core_luts.get(key, 0) for key in design.counts)
+        return design.area + Area(luts=float(cores))
 
     @property
     def cycles(self) -> int | None:
@@ -69,13 +87,14 @@ def sized(graph: Graph, top: str, units: Mapping[int, Unit], sizing: Sizing) -> 
       UnsupportedError: see `build`.
     """
 
-    design = build(
-        graph,
-        top,
-        units,
-        Lanes(sizing.lanes, sizing.cycles),
-        WeightSources(sizing.weights_from),
-    )
+    weights = WeightSources(sizing.weights_from)
+
+    def at(cycles: int | None) -> Design:
+        return build(graph, top, units, Lanes(sizing.lanes, cycles), weights)
+
+    if sizing.misfit is not None:
+        return _filling(at, sizing, sizing.misfit)
+    design = at(sizing.cycles)
     if sizing.cycles is not None and design.cycles > sizing.cycles:
         raise InputError(_too_fast(design, sizing))
     return design
@@ -91,3 +110,27 @@ def _too_fast(design: Design, sizing: Sizing) -> str:
         f"{sizing.cycles} cycles an image: {what}; at most "
         f"{math.floor(sizing.hertz / design.cycles)} images/s can be reached"
     )
+
+
+def _filling(
+    at: Callable[[int], Design], sizing: Sizing, excess: Callable[[Mapping[str, int]], str]
+) -> Design:
+    """Return the fastest design that fits."""
+
+    def too_large(design: Design) -> str:
+        return excess(sizing.area(design).counts(sizing.dsp))
+
+    best, fastest = at(_SLOWEST), at(0)
+    if said := too_large(best):
+        raise InputError(said)
+    if not too_large(fastest):
+        return fastest
+    low, high = fastest.cycles, best.cycles
+    while high > low * _STEP:
+        middle = math.isqrt(low * high)
+        design = at(middle)
+        if too_large(design):
+            low = middle
+        else:
+            best, high = design, min(middle, design.cycles)
+    return best

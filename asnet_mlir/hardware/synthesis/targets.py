@@ -19,6 +19,7 @@ __all__ = [
     "delay_ns",
     "ecp5_device",
     "ecp5_fit",
+    "ecp5_misfit",
     "script",
 ]
 
@@ -114,6 +115,15 @@ def _named(name: str) -> Device:
 def _larger(counts: Mapping[str, int], device: Device) -> str | None:
     larger = [d.name for d in _ECP5 if d.luts > device.luts and not _excess(counts, d)]
     return larger[0] if larger else None
+
+
+def ecp5_misfit(name: str, counts: Mapping[str, int]) -> str:
+    """Return by how much a design does not fit a device, or ''."""
+    try:
+        ecp5_device(counts, name)
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _excess(counts: Mapping[str, int], device: Device) -> str:

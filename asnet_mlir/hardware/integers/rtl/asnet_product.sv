@@ -3,7 +3,7 @@
 // Purpose:  exact products of an engine. By default one that a tool finds the device's multipliers for;
 //           with the macro ASNET_SOFT_PRODUCTS sums of pairs of rows, a tree of adders with a register
 //           behind each, which takes half of the LUTs that tools make of `*` and reaches a higher clock.
-// Latency:  Latency cycles either way, at least 1 and the tree's levels; a product a cycle.
+// Latency:  Latency cycles either way, at least 2 and 1 + the tree's levels; a product a cycle.
 module asnet_product #(
   parameter int unsigned Left    = 8,
   parameter int unsigned Right   = 8,
@@ -59,9 +59,18 @@ module asnet_product #(
   logic [Width-1:0] product;
   assign product = Width'($signed(gen_level[Levels].nodes_q));
 `else
-  localparam int unsigned Rest = Latency - 1;
+  // Registers in front of the multiplier are beside it. Many multipliers may have a factor in common,
+  // whose registers tools must not make one.
+  localparam int unsigned Rest = Latency - 2;
+  logic signed [Left-1:0]  a_q;
+  logic signed [Right-1:0] b_q;
   logic signed [Width-1:0] product;
-  always_ff @(posedge clk_i) product <= a_i * b_i;
+  (* keep *)
+  always_ff @(posedge clk_i) begin
+    a_q <= a_i;
+    b_q <= b_i;
+  end
+  always_ff @(posedge clk_i) product <= a_q * b_q;
 `endif
 
   if (Rest == 0) begin : gen_direct

@@ -2,7 +2,7 @@
 //
 // Purpose:  the product of a requantization, where a result is wanted every Cycles cycles at most: an
 //           adder instead of multipliers.
-// Latency:  Cycles + 1 from start_i, in whose cycle the factors are there; the product stays until
+// Latency:  Cycles + 3 from start_i, in whose cycle the factors are there; the product stays until
 //           the next one is there.
 module asnet_serial #(
   parameter int unsigned Left   = 24,
@@ -20,36 +20,40 @@ module asnet_serial #(
   localparam int unsigned All   = Digit * Cycles;
   localparam int unsigned Wide  = Left + Digit;
 
-  logic signed [Left-1:0]  a_q;
-  logic [All-1:0]          b_q;  // what is left of b
-  logic [Cycles-1:0]       step_q;
-  logic signed [Left-1:0]  high_q;
-  logic [All-1:0]          low_q;
-  logic signed [Wide-1:0]  total, high;
-  assign high = Wide'(high_q);
+  logic signed [Left-1:0] a_q, a_qq;
+  logic [All-1:0]         b_q;    // what is left of b
+  logic [Cycles+1:0]      step_q; // bit n is 1 in the cycle n + 1 from a start
+  logic signed [Digit:0]  digit_q;
+  logic signed [Wide-1:0] term_q, high, total;
+  logic                   carry_q;
+  logic signed [Left-1:0] high_q;
+  logic [All-1:0]         low_q;
 
-  // The last digit alone has a sign.
-  if (Digit == 1) begin : gen_bit
-    logic signed [Wide-1:0] a, term;
-    assign a     = a_q;
-    assign term  = b_q[0] ? (step_q[Cycles-1] ? ~a : a) : '0;
-    assign total = high + term + $signed({1'b0, step_q[Cycles-1] && b_q[0]});
-  end else begin : gen_digit
-    logic signed [Digit:0]   digit;
-    logic signed [Wide-1:0]  term;
-    assign digit = {step_q[Cycles-1] && b_q[Digit-1], b_q[Digit-1:0]};
-    assign term  = a_q * digit;
-    assign total = high + term;
-  end
+  assign high  = Wide'(high_q);
+  assign total = high + term_q + Wide'(carry_q);
 
   always_ff @(posedge clk_i) begin
-    step_q <= Cycles'({step_q, start_i});
-    b_q    <= start_i ? All'(b_i) : b_q >> Digit;
-    high_q <= start_i ? '0 : total[Wide-1:Digit];
-    low_q  <= All'({total[Digit-1:0], low_q} >> Digit);
+    step_q <= (Cycles + 2)'({step_q, start_i});
     if (start_i) a_q <= a_i;
-    if (step_q[Cycles-1])
-      y_o <= (Left + Right)'({total, (All - Digit)'(low_q >> Digit)});
+    b_q <= start_i ? All'(b_i) : b_q >> Digit;
+    // The last digit alone has a sign.
+    digit_q <= {step_q[Cycles-1] && b_q[Digit-1], b_q[Digit-1:0]};
+    if (step_q[0]) a_qq <= a_q;
+    high_q <= step_q[1] ? '0 : total[Wide-1:Digit];
+    low_q  <= All'({total[Digit-1:0], low_q} >> Digit);
+    if (step_q[Cycles+1]) y_o <= (Left + Right)'({total, (All - Digit)'(low_q >> Digit)});
+  end
+
+  if (Digit == 1) begin : gen_bit
+    logic signed [Wide-1:0] a;
+    assign a = Wide'(a_qq);
+    always_ff @(posedge clk_i) begin
+      term_q  <= digit_q[0] ? (digit_q[1] ? ~a : a) : '0;
+      carry_q <= digit_q[0] && digit_q[1];
+    end
+  end else begin : gen_digit
+    assign carry_q = 1'b0;
+    always_ff @(posedge clk_i) term_q <= a_qq * digit_q;
   end
 
 endmodule

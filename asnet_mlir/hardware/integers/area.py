@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Area of engines on ECP5, as their text says it: LUT4 of carry chains, choices and memories.
+
+Yosys maps what is here counted; docs/hardware.md has prediction and measurement side by side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["NOTHING", "Area", "adder", "memory", "product", "queue", "rom", "serial"]
+
+#: Shapes of a block RAM: words by bits.
+_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+#: Words of a queue or a ring in distributed memory at most, and of a ROM in logic.
+_DISTRIBUTED, _LOGIC = 64, 32
+#: Words of a distributed memory's block, and LUT4 that four bits of it take.
+_BLOCK, _BLOCK_LUTS = 16, 4
+#: LUT4 of a queue's counters.
+_QUEUE = 40
+
+
+@dataclass(frozen=True)
+class Area:
+    """What a part takes.
+
+    Attributes:
+      luts: LUT4, products left out.
+      soft: LUT4 of products in soft logic.
+      dsps: multipliers of products in them.
+      brams: block RAMs.
+    """
+
+    luts: float = 0.0
+    soft: float = 0.0
+    dsps: int = 0
+    brams: int = 0
+
+    def __add__(self, other: Area) -> Area:
+        return Area(
+            self.luts + other.luts,
+            self.soft + other.soft,
+            self.dsps + other.dsps,
+            self.brams + other.brams,
+        )
+
+    def __mul__(self, times: int) -> Area:
+        return Area(self.luts * times, self.soft * times, self.dsps * times, self.brams * times)
+
+    def counts(self, dsp: bool) -> dict[str, int]:
+        """Return LUTs, multipliers and block RAMs, products in multipliers or in soft logic."""
+        return {
+            "luts": round(self.luts + (0.0 if dsp else self.soft)),
+            "dsps": self.dsps if dsp else 0,
+            "brams": self.brams,
+        }
+
+
+NOTHING = Area()
+
+
+def adder(width: int) -> Area:
+    """Return the area of a carry chain, which has two bits a cell."""
+    return Area(luts=width + width % 2)
+
+
+def product(left: int, right: int) -> Area:
+    """Return the area of `asnet_product`, the wider factor first."""
+    pairs = (right + 1) // 2
+    luts = left * right + pairs * adder(left + 2).luts
+    digits, nodes = 2, pairs
+    while nodes > 1:
+        luts += nodes // 2 * adder(left + digits).luts
+        digits, nodes = 2 * digits, (nodes + 1) // 2
+    return Area(soft=luts, dsps=1)
+
+
+def serial(left: int, right: int, cycles: int) -> Area:
+    """Return the area of `asnet_serial`."""
+    digit = -(-right // cycles)
+    own = adder(left + digit) + Area(luts=right)
+    if digit == 1:
+        return own + Area(luts=left + 2)
+    # A digit's product is one of the tool's own.
+    return own + Area(soft=4 * left * (digit + 1), dsps=-(-left // 17))
+
+
+def memory(words: int, width: int) -> Area:
+    """Return the area of a memory with a writer and a reader, without its addresses."""
+    if words <= _DISTRIBUTED:
+        blocks = -(-words // _BLOCK)
+        return Area(luts=_BLOCK_LUTS * -(-width // 4) * blocks + (blocks - 1) * width)
+    return Area(brams=_blocks(words, width))
+
+
+def rom(words: int, width: int) -> Area:
+    """Return the area of `asnet_rom`."""
+    if words <= _LOGIC:
+        return Area(luts=0.8 * width * max(1, words / _BLOCK))
+    return Area(brams=_blocks(words, width))
+
+
+def queue(words: int, width: int) -> Area:
+    """Return the area of `asnet_fifo`."""
+    return memory(words, width) + Area(luts=_QUEUE + (words - 1).bit_length())
+
+
+def _blocks(words: int, width: int) -> int:
+    return min(-(-words // deep) * -(-width // wide) for deep, wide in _SHAPES)
