@@ -14,6 +14,7 @@ from asnet_mlir.errors import InputError, ToolError, UnsupportedError
 from asnet_mlir.hardware.bundle import kit
 from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources
 from asnet_mlir.hardware.shell.options import WeightMemory, weight_image, weight_places
+from asnet_mlir.hardware.synthesis.needs import needs_of
 from asnet_mlir.support import verilator
 
 RNG = np.random.default_rng(11)
@@ -194,6 +195,18 @@ def test_loaded_weights(loaded):
     image = np.fromfile(bundle / "weights" / "dense.bin", "<u4")
     assert image[-1] == image[:-1].sum(dtype=np.uint32)
     assert not list(bundle.glob("rom/*weights*"))
+
+
+def test_what_is_needed_counts_memories_of_weights(loaded, tmp_path):
+    _, bundle = loaded
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    memory = manifest["memories"]["stage_0_dense_weights"]
+    without = changed(
+        bundle, tmp_path / "without", "rtl/dense_stage_0_dense.sv", "dense_weights #", "other #"
+    )
+    difference = [needs_of(one, manifest)["memory_bits"] for one in (bundle, without)]
+    depth = 1 << (memory["words"] - 1).bit_length()
+    assert difference[0] - difference[1] == depth * memory["width"]
 
 
 def test_no_sample_is_taken_before_there_are_weights(bench):

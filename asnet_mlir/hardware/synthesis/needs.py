@@ -85,7 +85,7 @@ def _memories(bundle: Path, name: str) -> list[tuple[int, int, bool]]:
     Generated modules stand once in a design, and every memory is in a module of the library.
     """
     found = []
-    kinds = "fifo|ram|register_file|rom|window"
+    kinds = "fifo|ram|register_file|rom|weight_ring|weights|window"
     instance = re.compile(rf"(?<!module )\b{name}_({kinds}) #\((.*?)\n?\s*\) ", re.S)
     for path in sorted((bundle / "rtl").glob("*.sv")):
         for kind, text in instance.findall(path.read_text()):
@@ -102,7 +102,11 @@ def _of_module(kind: str, given: Mapping[str, int]) -> list[tuple[int, int, bool
     if kind == "window":
         bits = given.get("RingBits", 4)
         return [(1 << bits, given.get("Bits", 8) * given.get("Pack", 1), bits > 6)]
+    if kind == "weight_ring":
+        return [(1 << given["RowBits"], given["Width"], True)]
     words = given["Words"]
+    if kind == "weights":
+        return [(1 << given["AddressBits"], given["Width"], words > 32)]
     if kind == "register_file":
         return [(words, given["Width"], False)]
     if kind == "fifo":

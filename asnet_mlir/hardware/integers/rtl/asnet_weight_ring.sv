@@ -57,7 +57,7 @@ module asnet_weight_ring #(
     address_q <= read_q;
   end
 
-  (* no_rw_check *) logic [Width-1:0] rows[1 << RowBits];
+  (* ram_style = "block", no_rw_check *) logic [Width-1:0] rows[1 << RowBits];
   logic [Width-1:0] now_q;
   always_ff @(posedge clk_i) begin
     if (write_row) rows[write_q] <= row[Width-1:0];
