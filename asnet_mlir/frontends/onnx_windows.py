@@ -140,7 +140,7 @@ def _conv_transpose(node: Node) -> Result:
         return w.reshape(*kernel_sizes, inputs // groups, groups * outputs)
 
     y = lax.conv_general_dilated(
-        x, node.turned(1, "kernel", turn), (1,) * count, pads, lhs_dilation=strides,
+        x, node.turned(1, f"mirrored in {groups}", turn), (1,) * count, pads, lhs_dilation=strides,
         rhs_dilation=dilations, dimension_numbers=_layouts(rank), feature_group_count=groups,
     )  # fmt: skip
     return _as_image(_biased(node, y))

@@ -103,7 +103,7 @@ _SCALARS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 #: Kinds of arguments that stand for themselves, and lists of what may be computed.
 _PLAIN = frozenset(
     f"as_{kind}"
-    for kind in ("int", "ints", "float", "floats", "string", "strings", "bool", "bools",
+    for kind in ("int", "ints", "string", "strings", "bool", "bools",
                  "memory_format", "layout", "int_lists")
 )  # fmt: skip
 _LISTS = frozenset(
@@ -369,6 +369,8 @@ def _argument(name: str, entry: Mapping[str, Any], values: Mapping[str, Any]) ->
         return _element(name, own, values)
     if kind == "as_graph":
         return own["graph"]
+    if kind in ("as_float", "as_floats"):  # JSON has no infinities: they are texts
+        return [float(one) for one in own] if isinstance(own, list) else float(own)
     if kind in _PLAIN:
         return own
     if kind == "as_scalar_type":

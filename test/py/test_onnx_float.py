@@ -368,3 +368,15 @@ def test_several_inputs_and_outputs(tmp_path):
     row = network.reference(network.inputs.pack({"x": x, "bias_in": b}))
     for name, right in zip(network.outputs.names, expected, strict=True):
         np.testing.assert_allclose(network.outputs.unpack(row)[name], right, 1e-5, 1e-6)
+
+
+def test_one_initializer_of_several_ops(tmp_path):
+    """Each op turns it in its own way: none takes what another one made of it."""
+    graph = Graph((4, 5, 5))
+    w = graph.weight(4, 2, 3, 3)
+    x = graph.node("Conv", "x", w, group=2, pads=[1, 1, 1, 1])
+    x = graph.node("ConvTranspose", x, w, pads=[1, 1, 1, 1])
+    x = np.random.default_rng(1).standard_normal((3, 4, 5, 5)).astype(np.float32)
+    expected = ReferenceEvaluator(graph.model(graph.nodes[-1].output[0])).run(None, {"x": x})[0]
+    network = load_model(save(tmp_path / "net.onnx", graph.model(graph.nodes[-1].output[0])))
+    np.testing.assert_allclose(network.reference(x), expected, 1e-4, 1e-5)

@@ -130,7 +130,7 @@ class Mixed(nn.Module):
     [
         (Noise(), UnsupportedError, "Noise: op aten.randn_like.default.*gives random numbers"),
         (Choice(), InputError, "Choice: PyTorch can't export it"),
-        (Custom(), UnsupportedError, "op acme.twice.default of layer '.*' is a custom op"),
+        (Custom(), UnsupportedError, "op acme.twice.default of layer 'twice': is a custom op"),
         (Mixed(), UnsupportedError, "mixes the samples of a batch"),
         (Recurrent(nn.LSTM, proj_size=2), UnsupportedError, "proj_size"),
     ],
