@@ -56,7 +56,9 @@ def evolved(folder: Path, network: Path, budget: str) -> list[dict[str, Any]]:
 def study(network: Path, cores: list[dict[str, Any]]) -> Exploration:
     """Return every core in all products, by accuracy on validation images and energy."""
     constraints = {"cores": cores, "scope": "network"}
-    return asnet.explore(network, VALIDATION, constraints, strategy="exhaustive", cost="energy_proxy")
+    return asnet.explore(
+        network, VALIDATION, constraints, strategy="exhaustive", cost="energy_proxy"
+    )
 
 
 def best(found: Exploration, least: float) -> Result:

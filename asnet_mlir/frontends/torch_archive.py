@@ -29,6 +29,10 @@ __all__ = ["DAMAGED", "DTYPES", "TorchProgram", "read_pt2"]
 DAMAGED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
 _SCHEMA = 8
 _AGAIN = "save the program again, torch.export.save(torch.export.export(model, (x,)), 'net.pt2')"
+_OLDER = (
+    "was saved by an older PyTorch, as a pickle, which runs code when it is loaded and is never "
+    f"loaded; by a newer one, as 2.14 is, {_AGAIN}"
+)
 _MIB = 1 << 20
 _MOST_GRAPH = 256 * _MIB
 #: PyTorch stores members as they are; what is much larger unpacked is no trained network.
@@ -161,10 +165,7 @@ def _read(label: str, archive: _Archive) -> TorchProgram:
 
 def _without_program(label: str, archive: _Archive) -> InputError:
     if "serialized_exported_program.json" in archive or archive.names("", "_program.json"):
-        return UnsupportedError(
-            f"{label}: was saved by PyTorch 2.7 or older, as a pickle, which runs code when it is "
-            f"loaded and is never loaded; {_AGAIN}, by PyTorch 2.8 or later"
-        )
+        return UnsupportedError(f"{label}: {_OLDER}")
     if archive.names("", ".so") or archive.names("data/aotinductor", ""):
         return UnsupportedError(f"{label}: holds compiled code without its graph; {_AGAIN}")
     if archive.names("", ".pkl"):
@@ -199,6 +200,8 @@ def _outputs(label: str, specs: Any) -> list[str]:
 
 def _arrays(label: str, archive: _Archive, folder: str, config: str) -> dict[str, np.ndarray]:
     """Return the arrays of one folder by their names in the model."""
+    if archive.names(f"data/{folder}/", ".pt"):
+        raise UnsupportedError(f"{label}: {_OLDER}")
     entries = archive.json(f"data/{folder}/{config}")["config"]
     return {
         name: _array(label, name, archive, f"data/{folder}/{entry['path_name']}", entry)

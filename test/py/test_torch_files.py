@@ -73,6 +73,11 @@ def older(members):
     members["serialized_state_dict.pt"] = pickle.dumps({})
 
 
+def pickled_weights(members):
+    del members["data/weights/model_weights_config.json"]
+    members["data/weights/model.pt"] = pickle.dumps({})
+
+
 def compiled(members):
     del members["models/model.json"]
     members["data/aotinductor/model/net.so"] = b"\x7fELF"
@@ -172,7 +177,8 @@ def no_such_value(members):
     ("change", "kind", "message"),
     [
         (other_version, UnsupportedError, r"version 9\.\d+ of PyTorch's format .* 8 is supported"),
-        (older, UnsupportedError, "saved by PyTorch 2.7 or older, as a pickle, .* never loaded"),
+        (older, UnsupportedError, "saved by an older PyTorch, as a pickle, .* never loaded"),
+        (pickled_weights, UnsupportedError, "saved by an older PyTorch, as a pickle"),
         (compiled, UnsupportedError, "compiled code without its graph; save the program again"),
         (pickled_model, InputError, "is a pickle .* never loaded; save the program again"),
         (two_programs, UnsupportedError, "holds several programs, 'model', 'other'"),
