@@ -3,15 +3,18 @@
 
 import json
 
+import numpy as np
 import pytest
 from conftest import make_mlp
 
 from asnet_mlir.cli.main import main
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.frontends.program import from_program
 from asnet_mlir.hardware import generate
 from asnet_mlir.hardware.synthesis.needs import block_rams, needs_of
 from asnet_mlir.hardware.synthesis.targets import ecp5_fit
+from asnet_mlir.quantized import Builder, Quantization
 
 
 @pytest.mark.parametrize(
@@ -115,3 +118,19 @@ func.func @main(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
     assert "latency: at most " in said
     assert "bits of memory, about " in said
     assert "fits ECP5 85k (LUTs not counted: --predict-area)" in said
+
+
+def test_networks_on_codes_have_needs_but_no_predicted_area(tmp_path) -> None:
+    scale = Quantization(np.array([0.05]), np.array([-3]))
+    builder = Builder("dense", (12,), scale)
+    codes = np.arange(-60, 60, dtype=np.int8).reshape(12, 10)
+    kernel = codes, Quantization(np.full(10, 0.01), np.zeros(10, int))
+    sums = builder.dense(builder.input, *kernel, None, scale, layer="dense")
+    network = from_program(builder.program(sums))
+    with pytest.raises(UnsupportedError, match="area of hardware on integer codes is not pred"):
+        generate(network, output=tmp_path / "a", predict_area=True)
+    assert not (tmp_path / "a").exists()
+    needs = generate(network, output=tmp_path / "b", lanes=["4"], device="25k")["needs"]
+    assert needs["cycles_per_sample"] == 31
+    assert needs["memory_bits"] >= 12 * 10 * 7  # bits of a weight
+    assert needs["device"]["fits"]
