@@ -15,7 +15,13 @@ import numpy as np
 from asnet_mlir.data import Dataset, load_named
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import kit
-from asnet_mlir.hardware.bundle.manifest import check_files, edge_formats, edges_of, read_manifest
+from asnet_mlir.hardware.bundle.manifest import (
+    check_files,
+    edge_formats,
+    edges_of,
+    predicted_latency,
+    read_manifest,
+)
 from asnet_mlir.hardware.bundle.shelled import bundle_framing
 from asnet_mlir.hardware.simulation import layer_words
 from asnet_mlir.hardware.simulation import simulate as simulation
@@ -146,13 +152,7 @@ def simulate(
         numbers = framing.input.from_words(vectors.inputs)
         inputs = np.concatenate([inputs, formats[0].from_words(numbers)])
     inside = _inside(Path(bundle), manifest) if layers else None
-    began = time.monotonic()
-
-    def simulated(done: int, cycles: int) -> None:
-        seconds = time.monotonic() - began
-        left = f", {duration(seconds / done * (len(inputs) - done))} left" if done else ""
-        say(f"{done}/{len(inputs)} images, {cycles / seconds:,.0f} cycles/s{left}", False)
-
+    pace = _Pace(manifest, len(inputs), reset_cycle)
     result = simulation.simulate(
         bundle,
         inputs,
@@ -161,7 +161,7 @@ def simulate(
         layers=inside,
         trace=trace,
         trace_cycles=trace_cycles,
-        progress=simulated if progress else None,
+        progress=(lambda *done: say(pace.text(*done), False)) if progress else None,
     )
     got, of_vectors = result.outputs[: len(x)], result.outputs[len(x) :]
     different = compare_words(got, expected, words)
@@ -183,6 +183,30 @@ def simulate(
         0 if vectors is None else len(vectors.inputs),
         len(wrong),
     )
+
+
+class _Pace:
+    """How quick a simulation is, and how long it takes yet, by the cycles that are predicted."""
+
+    def __init__(self, manifest: Mapping[str, Any], samples: int, reset_cycle: int) -> None:
+        again = (samples - 1) * manifest["predicted_cycles_per_sample"]
+        self._cycles = predicted_latency(manifest) + again + reset_cycle
+        self._samples = samples
+        self._began: tuple[float, int] | None = None
+
+    def text(self, done: int, cycles: int) -> str:
+        """Return what is known after so many samples and cycles; it was built before the first."""
+        said = f"{done}/{self._samples} images"
+        now = time.monotonic()
+        if self._began is None:
+            self._began = now, cycles
+        seconds, passed = now - self._began[0], cycles - self._began[1]
+        if seconds <= 0 or passed <= 0:
+            return said
+        said += f", {passed / seconds:,.0f} cycles/s"
+        if cycles >= self._cycles:  # pauses, or more than was predicted
+            return said
+        return f"{said}, {duration((self._cycles - cycles) * seconds / passed)} left"
 
 
 def _inputs(

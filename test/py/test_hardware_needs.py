@@ -11,7 +11,7 @@ from asnet_mlir.cli.main import main
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.program import from_program
-from asnet_mlir.hardware import generate
+from asnet_mlir.hardware import comparison, generate
 from asnet_mlir.hardware.synthesis.needs import block_rams, needs_of
 from asnet_mlir.hardware.synthesis.targets import ecp5_fit
 from asnet_mlir.quantized import Builder, Quantization
@@ -134,3 +134,16 @@ def test_networks_on_codes_have_needs_but_no_predicted_area(tmp_path) -> None:
     assert needs["cycles_per_sample"] == 31
     assert needs["memory_bits"] >= 12 * 10 * 7  # bits of a weight
     assert needs["device"]["fits"]
+
+
+def test_the_time_left_is_that_of_the_cycles_left(monkeypatch) -> None:
+    """The first sample of a deep stream takes its latency, the others do not."""
+    clock = iter([10.0, 12.0, 20.0, 30.0])
+    monkeypatch.setattr(comparison.time, "monotonic", lambda: next(clock))
+    manifest = {"kind": "stream", "input_words": 36, "predicted_cycles_per_sample": 100}
+    manifest["layers"] = [{"cycles": 836}]  # and 64: a latency of 936
+    pace = comparison._Pace(manifest, 5, 0)
+    assert pace.text(0, 0) == "0/5 images"
+    assert pace.text(0, 200) == "0/5 images, 100 cycles/s, 11 s left"  # of 1,336 cycles
+    assert pace.text(2, 1000) == "2/5 images, 100 cycles/s, 3 s left"
+    assert pace.text(4, 1400) == "4/5 images, 70 cycles/s"

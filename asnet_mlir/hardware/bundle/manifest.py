@@ -27,6 +27,7 @@ __all__ = [
     "helper_modules",
     "listed",
     "predicted_cycles",
+    "predicted_latency",
     "read_manifest",
     "verify_files",
 ]
@@ -47,6 +48,8 @@ _MOST_LISTED = 5
 HELPERS = ("fifo", "ram", "register_file", "rom")
 #: Kinds of bundles that are an engine a layer.
 STREAM_KINDS = ("stream", "integers")
+#: Cycles that a stage of a stream adds to its own: memories, cores, and the queue behind it.
+_STAGE_LATENCY = 64
 
 
 def check_name(name: str) -> None:
@@ -110,6 +113,17 @@ def predicted_cycles(summary: Mapping[str, Any]) -> int:
         + summary["cycles"]
         + summary["output_words"] * answer
     )
+
+
+def predicted_latency(manifest: Mapping[str, Any]) -> int:
+    """Return the clock cycles from a sample's first word in to its last word out, at most.
+
+    Of a stream as if no stage began before the one in front had ended.
+    """
+    if manifest["kind"] not in STREAM_KINDS:
+        return int(manifest["predicted_cycles_per_sample"])
+    stages = sum(layer["cycles"] + _STAGE_LATENCY for layer in manifest["layers"])
+    return int(manifest["input_words"] + stages)
 
 
 def read_manifest(bundle_dir: str | Path) -> dict[str, Any]:

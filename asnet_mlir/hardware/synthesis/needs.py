@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from asnet_mlir.hardware.bundle.kit import CLOCK_PERIOD_NS
-from asnet_mlir.hardware.bundle.manifest import STREAM_KINDS
+from asnet_mlir.hardware.bundle.manifest import predicted_latency
 from asnet_mlir.hardware.synthesis.targets import ecp5_fit
 
 __all__ = ["block_rams", "needs_of"]
 
 #: Words and bits of a word of a block RAM of ECP5 (DP16KD) in each of its modes.
 _MODES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
-#: Cycles that a stage of a stream adds to its own: memories, cores, and the queue behind it.
-_STAGE_LATENCY = 64
 
 
 def needs_of(
@@ -47,7 +45,7 @@ def needs_of(
     """
     memories = _memories(Path(bundle), manifest["name"])
     clock = manifest.get("clock_mhz") or 1000 / CLOCK_PERIOD_NS
-    cycles, latency = manifest["predicted_cycles_per_sample"], _latency(manifest)
+    cycles, latency = manifest["predicted_cycles_per_sample"], predicted_latency(manifest)
     brams = sum(block_rams(words, width) for words, width, is_block in memories if is_block)
     counts = {"brams": brams}
     if "predicted_luts" in manifest:
@@ -70,13 +68,6 @@ def needs_of(
 def block_rams(words: int, width: int) -> int:
     """Return how many block RAMs of ECP5 hold `words` of `width` bits, in their best mode."""
     return min(-(-words // depth) * -(-width // bits) for depth, bits in _MODES)
-
-
-def _latency(manifest: Mapping[str, Any]) -> int:
-    if manifest["kind"] not in STREAM_KINDS:
-        return int(manifest["predicted_cycles_per_sample"])
-    stages = sum(layer["cycles"] + _STAGE_LATENCY for layer in manifest["layers"])
-    return int(manifest["input_words"] + stages)
 
 
 def _memories(bundle: Path, name: str) -> list[tuple[int, int, bool]]:
