@@ -234,6 +234,10 @@ library: setup ## circuits of mul24_library: figures that are missing, docs/libr
 figure5: setup ## the paper's Fig. 5: the library's circuits in convolutional_mnist; goes on likewise
 	nice $(BIN)/python benchmarks/figure5.py
 
+.PHONY: hardware-integers
+hardware-integers: setup ## docs/hardware.md: area, clock and images/s of hardware on codes; goes on likewise
+	nice $(BIN)/python benchmarks/integer_hardware.py
+
 .PHONY: hardware-integers-equality
 hardware-integers-equality: setup ## words of simulated hardware on codes, evaluator and LiteRT; goes on likewise
 	nice $(BIN)/python benchmarks/integer_hardware_equality.py

@@ -18,6 +18,8 @@ _DISTRIBUTED, _LOGIC = 64, 32
 _BLOCK, _BLOCK_LUTS = 16, 4
 #: LUT4 of a queue's counters.
 _QUEUE = 40
+#: What is left when all parts are mapped together, of what they take alone (three networks).
+_TOGETHER = 0.93
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Area:
     def counts(self, dsp: bool) -> dict[str, int]:
         """Return LUTs, multipliers and block RAMs, products in multipliers or in soft logic."""
         return {
-            "luts": round(self.luts + (0.0 if dsp else self.soft)),
+            "luts": round(_TOGETHER * self.luts + (0.0 if dsp else self.soft)),
             "dsps": self.dsps if dsp else 0,
             "brams": self.brams,
         }

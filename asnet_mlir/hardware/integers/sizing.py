@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.hardware.integers.area import Area
 from asnet_mlir.hardware.integers.code_graph import Graph
 from asnet_mlir.hardware.integers.datapath import Unit
 from asnet_mlir.hardware.integers.design import Design, Lanes, build
@@ -62,10 +61,11 @@ class Sizing:
         """The clock."""
         return 1e6 * (_CLOCK_MHZ if self.clock_mhz is None else self.clock_mhz)
 
-    def area(self, design: Design) -> Area:
+    def counts(self, design: Design) -> dict[str, int]:
         """Return the area of a design with its cores."""
-        cores = sum(design.counts[key] * self.core_luts.get(key, 0) for key in design.counts)
-        return design.area + Area(luts=float(cores))
+        cores = sum(count * self.core_luts[key] for key, count in design.counts.items())
+        counts = design.area.counts(self.dsp)
+        return counts | {"luts": counts["luts"] + cores}
 
     @property
     def cycles(self) -> int | None:
@@ -118,7 +118,7 @@ def _filling(
     """Return the fastest design that fits."""
 
     def too_large(design: Design) -> str:
-        return excess(sizing.area(design).counts(sizing.dsp))
+        return excess(sizing.counts(design))
 
     best, fastest = at(_SLOWEST), at(0)
     if said := too_large(best):
