@@ -135,11 +135,6 @@ def generate(
         raise UnsupportedError(
             f"{network.name}: weights outside of the hardware are those of networks on codes"
         )
-    if style == "integers" and predict_area:
-        raise UnsupportedError(
-            f"{network.name}: the area of hardware on integer codes is not predicted; "
-            "'asnet synth' measures it"
-        )
     if style == "integers":
         network = codes_of(network)
     approx = to_approx(network, 1)

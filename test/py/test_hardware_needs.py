@@ -8,7 +8,7 @@ import pytest
 from conftest import make_mlp
 
 from asnet_mlir.cli.main import main
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.program import from_program
 from asnet_mlir.hardware import comparison, generate
@@ -120,20 +120,23 @@ func.func @main(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
     assert "fits ECP5 85k (LUTs not counted: --predict-area)" in said
 
 
-def test_networks_on_codes_have_needs_but_no_predicted_area(tmp_path) -> None:
+def test_networks_on_codes_have_needs(tmp_path) -> None:
     scale = Quantization(np.array([0.05]), np.array([-3]))
     builder = Builder("dense", (12,), scale)
     codes = np.arange(-60, 60, dtype=np.int8).reshape(12, 10)
     kernel = codes, Quantization(np.full(10, 0.01), np.zeros(10, int))
     sums = builder.dense(builder.input, *kernel, None, scale, layer="dense")
     network = from_program(builder.program(sums))
-    with pytest.raises(UnsupportedError, match="area of hardware on integer codes is not pred"):
-        generate(network, output=tmp_path / "a", predict_area=True)
-    assert not (tmp_path / "a").exists()
     needs = generate(network, output=tmp_path / "b", lanes=["4"], device="25k")["needs"]
     assert needs["cycles_per_sample"] == 31
     assert needs["memory_bits"] >= 12 * 10 * 7  # bits of a weight
     assert needs["device"]["fits"]
+    manifest = generate(network, output=tmp_path / "c", predict_area=True, dsp=True, device="25k")
+    assert manifest["predicted_luts"]["dsps"] > 0
+    assert manifest["needs"]["device"]["fits"]
+    manifest["predicted_luts"]["dsps"] = 30
+    lacking = needs_of(tmp_path / "c", manifest, "25k")["device"]
+    assert lacking["excess"] == "30 multipliers where there are 28 (2 too many)"
 
 
 def test_the_time_left_is_that_of_the_cycles_left(monkeypatch) -> None:

@@ -25,7 +25,7 @@ def needs_of(
 
     Args:
       bundle: its folder.
-      manifest: where `generate` predicted the LUTs, they are compared with the device's.
+      manifest: where `generate` predicted the area, it is compared with the device's.
       device: of ECP5: `25k`, `45k` or `85k`.
 
     Returns:
@@ -50,6 +50,7 @@ def needs_of(
     counts = {"brams": brams}
     if "predicted_luts" in manifest:
         counts["luts"] = manifest["predicted_luts"]["total"]
+        counts["dsps"] = manifest["predicted_luts"].get("dsps", 0)
     return {
         "memory_bits": sum(words * width for words, width, _ in memories),
         "block_rams": brams,
