@@ -106,6 +106,7 @@ def run(options: Any) -> None:
     from asnet_mlir.exploration import choose
     from asnet_mlir.exploration.cost_kinds import cost_names
     from asnet_mlir.exploration.criterion import Criterion
+    from asnet_mlir.exploration.results import NothingFoundError
     from asnet_mlir.exploration.sweep_progress import ProgressDisplay
     from asnet_mlir.metrics import metric_named
     from asnet_mlir.reports import exploration_table, has_axes, plot_accuracy, plot_front
@@ -152,11 +153,14 @@ def run(options: Any) -> None:
         )
     finally:
         display.close()
-    chosen = None
+    chosen, failure = None, None
     if picks:
-        chosen = choose(
-            exploration, criterion, minimize=options.minimize, maximize=options.maximize
-        )
+        try:
+            chosen = choose(
+                exploration, criterion, minimize=options.minimize, maximize=options.maximize
+            )
+        except NothingFoundError as error:
+            failure = error  # what was measured is shown first
     if chosen and options.save:
         chosen.binding.save(options.save)
     if options.plot and has_axes(exploration) and options.cost == "none":
@@ -164,10 +168,13 @@ def run(options: Any) -> None:
     elif options.plot:
         plot_front(exploration, Path(options.plot), chosen)
     if options.json:
-        print_json(exploration.to_json() | ({"chosen": chosen.to_json()} if chosen else {}))
-        return
-    print(exploration_table(exploration))
-    _print_result(exploration, chosen, options.choose)
+        found = exploration.to_json() | {"seed": options.seed, "command": _repeats(options)}
+        print_json(found | ({"chosen": chosen.to_json()} if chosen else {}))
+    else:
+        print(exploration_table(exploration))
+        _print_result(exploration, chosen, options.choose)
+    if failure is not None:
+        raise failure
 
 
 def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:

@@ -46,6 +46,9 @@ def add(verbs: Verbs) -> None:
         help="of --target asic: changes of a net in a cycle; power by OpenSTA",
     )
     command.add_argument("--clock", type=number, metavar="MHZ", help="of that power (default: 100)")
+    command.add_argument(
+        "--op", metavar="OP", help="of a core: what it computes, mulf for a unit in its wrapper"
+    )
     command.add_argument("--dsp", action="store_true", help="allow DSP blocks")
 
 
@@ -64,6 +67,7 @@ def run(options: Any) -> None:
         liberty=options.liberty,
         activity=options.activity,
         clock_mhz=100.0 if options.clock is None else options.clock,
+        op=options.op,
         project=options.project,
         modified=options.modified,
         progress=show_step if sys.stderr.isatty() else None,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import asnet_mlir
 from asnet_mlir.binding import Binding
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.evaluation.outcomes import Outcome, interval, p_value
@@ -220,8 +221,10 @@ class Exploration:
         return len(self.space.variables) - self.space.steps(result.configuration)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the exploration as JSON values."""
+        """Return the exploration as JSON values; `front` has places in `results`."""
+        places = {result.key: place for place, result in enumerate(self.results)}
         return {
+            "version": asnet_mlir.__version__,
             "network": self.network,
             "data": self.data,
             "samples": self.samples,
@@ -235,6 +238,7 @@ class Exploration:
             "seconds": self.seconds,
             "evaluated": self.evaluated,
             "results": [result.to_json() for result in self.results],
+            "front": [places[result.key] for result in self.front()],
             **({"test": self.test.to_json()} if self.test else {}),
             "breakdown": [dict(row) for row in self.breakdown],
         }

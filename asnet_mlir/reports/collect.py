@@ -24,6 +24,7 @@ from asnet_mlir.exploration.store import (
     StudyResult,
 )
 from asnet_mlir.reports.paper import PaperPoint, paper_points
+from asnet_mlir.reports.search_quality import hypervolumes, importances
 from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = [
@@ -123,11 +124,23 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Study:
-    """A study with its number of results and the index of the point that it chose."""
+    """A study with its number of results and the index of the point that it chose.
+
+    Attributes:
+      volumes: by cost, the hypervolume after each evaluation, a share of the group's box.
+      importance: of each variable (`search_quality.importances`), by its label.
+    """
 
     record: StudyRecord
     results: int
     chosen: int | None
+    volumes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    importance: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """What tells it from others."""
+        return f"{self.record.strategy}, seed {self.record.seed}"
 
 
 @dataclass(frozen=True)
@@ -303,7 +316,13 @@ def _group(
         tuple(points),
         exact,
         tuple(
-            Study(record, len(results), index.get(record.chosen or ""))
+            Study(
+                record,
+                len(results),
+                index.get(record.chosen or ""),
+                _volumes(results, points, metric),
+                _importance(record, results, metric),
+            )
             for record, results in studies
         ),
         tuple(_curves(points)),
@@ -315,6 +334,39 @@ def _group(
         ),
         metric,
     )
+
+
+def _volumes(
+    results: Sequence[StudyResult], points: Sequence[Point], metric: MetricRecord
+) -> dict[str, tuple[float, ...]]:
+    """Return a study's hypervolumes by cost, in the box of all the group's full results."""
+    found = {}
+    for cost in COSTS:
+        own = [
+            (result.costs[cost], metric.score(result.evaluation.value))
+            for result in results
+            if cost in result.costs and isinstance(result.evaluation, EvaluationRecord)
+        ]
+        known = [p for p in points if cost in p.costs and p.confidence is None]
+        scores = [s for p in known if math.isfinite(s := metric.score(p.value))]
+        costs = [p.costs[cost] for p in known]
+        if len(own) > 2 and len(set(costs)) > 1 and len(set(scores)) > 1:
+            ideal, worst = (min(costs), max(scores)), (max(costs), min(scores))
+            found[cost] = hypervolumes(own, ideal, worst)
+    return found
+
+
+def _importance(
+    record: StudyRecord, results: Sequence[StudyResult], metric: MetricRecord
+) -> dict[str, float]:
+    full = [r for r in results if isinstance(r.evaluation, EvaluationRecord)]
+    if len(record.variables) < 2 or len(full) < 3:
+        return {}
+    shares = importances(
+        [r.configuration for r in full], [metric.score(r.evaluation.value) for r in full]
+    )
+    labels = [v.op if v.layer is None else f"{v.op}@{v.layer}" for v in record.variables]
+    return dict(zip(labels, shares, strict=True))
 
 
 def _figures(

@@ -124,6 +124,8 @@ def _figures(group: Group, look: Look) -> Iterator[tuple[str, Any]]:
         yield f"{_slug(group.metric.name)}-{_slug(parameter)}", _draw_curves(group, parameter, look)
     for cost in group.fronts:
         yield f"front-{cost}", _draw_front(group, cost, look)
+        if any(cost in study.volumes for study in group.studies):
+            yield f"search-{cost}", _draw_search(group, cost, look)
     for table in group.sensitivities:
         yield f"layers-{_slug(table.op)}", _draw_sensitivity(group, table, look)
 
@@ -207,6 +209,20 @@ def _draw_front(group: Group, cost: str, look: Look) -> Any:
     _leave_out_far_ones(axes, group, known, front)
     axes.set_xlabel(unit if cost == "steps" else f"{cost} [{unit}]")
     axes.set_ylabel(_plain(group.axis))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="best")
+    return figure
+
+
+def _draw_search(group: Group, cost: str, look: Look) -> Any:
+    figure, axes = _canvas(group, look)
+    for study in group.studies:
+        if volumes := study.volumes.get(cost):
+            places = range(1, len(volumes) + 1)
+            axes.plot(places, volumes, drawstyle="steps-post", label=_plain(study.label))
+    axes.set_xlabel("evaluations")
+    axes.set_ylabel(f"hypervolume ({group.metric.name}, {cost})")
+    axes.set_ylim(0, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     return figure

@@ -194,7 +194,13 @@ def _section(group: Group, number: int) -> str:
             + '</p><div class="charts" data-charts="front"></div>'
         )
     parts += [_sensitivity(group, table) for table in group.sensitivities]
-    parts += [_paper(group), _studies(group), _results(group, number), "</section>"]
+    parts += [
+        _paper(group),
+        _importance(group),
+        _studies(group),
+        _results(group, number),
+        "</section>",
+    ]
     return "\n".join(part for part in parts if part)
 
 
@@ -411,16 +417,52 @@ def _studies(group: Group) -> str:
         rows.append(
             f'<tr><th scope="row">{_e(record.strategy)}</th><td>{_e(record.scope)}</td>'
             f"<td>{_e(record.cost)}</td><td>{_e(found)}</td><td>{_e(budget)}</td>"
-            f"<td>{record.seed}</td><td>{_e(state)}</td><td>{_e(_duration(record.seconds))}</td>"
+            f"<td>{_e(_volume(study))}</td><td>{record.seed}</td><td>{_e(state)}</td><td>{_e(_duration(record.seconds))}</td>"
             f"<td><code>{_e(record.command or 'Python')}</code></td></tr>"
         )
     if not rows:
         return ""
-    names = ("Strategy", "Scope", "Cost", "Results", "Budget", "Seed", "State", "Time", "Command")
+    names = (
+        "Strategy",
+        "Scope",
+        "Cost",
+        "Results",
+        "Budget",
+        "Hypervolume",
+        "Seed",
+        "State",
+        "Time",
+        "Command",
+    )
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return (
         '<h3>Explorations</h3><div class="scroll" tabindex="0"><table class="studies"><thead>'
         f"<tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _volume(study: Study) -> str:
+    """Return the hypervolume that a study ended with, for the cost that it minimized."""
+    cost = study.record.cost.partition(",")[0]
+    return f"{study.volumes[cost][-1]:.4f}" if study.volumes.get(cost) else ""
+
+
+def _importance(group: Group) -> str:
+    """Which variables' choices explain most of what results differ in."""
+    studies = [study for study in group.studies if study.importance]
+    if not studies:
+        return ""
+    labels = list(dict.fromkeys(label for study in studies for label in study.importance))
+    most = {label: max(study.importance.get(label, 0.0) for study in studies) for label in labels}
+    rows = [
+        [label, *(f"{100 * study.importance.get(label, 0.0):.1f} %" for study in studies)]
+        for label in sorted(labels, key=lambda label: -most[label])
+    ]
+    name = _e(group.metric.name)
+    return (
+        f"<h3>Which choices matter</h3><p>The share of the variance of {name} that a choice alone "
+        f"explains, over each study's results.</p>"
+        + _table(["Choice", *(study.label for study in studies)], rows)
     )
 
 

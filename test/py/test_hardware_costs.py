@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import explore, hardware_costs
 from asnet_mlir.exploration.cost_kinds import cost_names, figures_of, giving
+from asnet_mlir.exploration.energy import activity
 from asnet_mlir.hardware import generate
 
 NET, DATA = "classification_mnist", "mnist:test:20"
@@ -77,3 +80,24 @@ def test_what_is_asked_for_and_what_comes_with_it():
     assert giving("energy_proxy", "cycles") == "cycles,energy_proxy"
     with pytest.raises(InputError, match="unknown cost 'delay'; costs are area, cycles"):
         cost_names("area,delay")
+
+
+def test_activity_is_how_often_gates_change(tmp_path):
+    """Four gates that all change, that rest, and of which half change every second time."""
+    source = tmp_path / "conjunction.v"
+    source.write_text(
+        "module conjunction(input [3:0] a, input [3:0] b, output [7:0] y);\n"
+        "  assign y = {4'd0, a & b};\nendmodule\n"
+    )
+    unit = core_from_verilog([source], op="muli").instance()
+    ones = np.full((1, 9), 15)
+    turning = np.array([[0, 15] * 4 + [0]])
+    assert activity(unit, turning, ones) == 1.0
+    assert activity(unit, ones, ones) == 0.0
+    assert activity(unit, np.array([[0, 0, 3, 3, 0, 0, 3, 3, 0]]), ones) == 0.25
+
+
+def test_energy_without_a_library_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASNET_LIBERTY", str(tmp_path / "none.lib"))
+    with pytest.raises(InputError, match=r"none\.lib is not there; install Debian's qflow-tech"):
+        explore(NET, DATA, SPACE, cost="energy")

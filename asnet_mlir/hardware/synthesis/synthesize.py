@@ -30,6 +30,7 @@ def synthesize(
     liberty: str | Path | None = None,
     activity: float | None = None,
     clock_mhz: float = 100.0,
+    op: str | None = None,
     project: str | Path | None = None,
     modified: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -51,6 +52,8 @@ def synthesize(
       liberty: the gates of an ASIC library.
       activity: of an ASIC: changes of every net in a cycle; with it, OpenSTA reports the power at
         `clock_mhz`.
+      op: of a core: what it computes, so that a unit of significands is synthesized in its wrapper,
+        as networks have it.
       project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.
       modified: take a bundle whose files are not those that were generated.
       progress: is told of every step that begins.
@@ -92,7 +95,7 @@ def synthesize(
         if not modified:
             check_files(what)
     else:
-        what = core_files(parse_instance(str(design)))
+        what = core_files(parse_instance(str(design), op=op))
     return synthesis.synthesize(
         what,
         target,

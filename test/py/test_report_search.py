@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How searches did, drawings for papers, reports of several stores."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import asnet_mlir
+from asnet_mlir.cli.main import main
+from asnet_mlir.errors import InputError
+from asnet_mlir.exploration import Store, explore
+from asnet_mlir.reports.figures import Look
+from asnet_mlir.reports.search_quality import hypervolumes, importances
+
+NET, DATA = "classification_mnist", "mnist:test[0:100]"
+SPACE = {
+    "cores": [
+        {"op": "mulf", "core": "fmul_trunc", "parameters": {"P": [18, 20, 21, 22]}},
+        {"op": "addf", "core": "fadd"},
+    ]
+}
+
+
+def test_a_hypervolume_is_the_area_that_is_dominated():
+    """Beside counting the cells of a grid."""
+    draw = np.random.default_rng(4)
+    points = [(float(c), float(s)) for c, s in draw.integers(0, 11, (30, 2))]
+    found = hypervolumes(points, (0.0, 10.0), (10.0, 0.0))
+    x, y = np.meshgrid(np.arange(10) + 0.5, np.arange(10) + 0.5)
+    dominated = np.zeros_like(x, bool)
+    for place, (c, s) in enumerate(points):
+        dominated |= (x >= c) & (y <= s)
+        assert found[place] == pytest.approx(dominated.mean())
+    assert hypervolumes([(1.0, float("inf"))], (0, 1), (2, 0)) == (0.0,)
+
+
+def test_the_choice_that_decides_is_the_important_one():
+    configurations = [(a, b) for a in range(3) for b in range(4)]
+    scores = [10.0 * a + 0.1 * b for a, b in configurations]
+    first, second = importances(configurations, scores)
+    assert first > 0.99 and second < 0.01 and first + second == pytest.approx(1)
+    assert importances(configurations, [1.0] * 12) == (0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """Two strategies in one store, and another store."""
+    folder = tmp_path_factory.mktemp("search")
+    for strategy in ("exhaustive", "nsga2"):
+        explore(NET, DATA, SPACE, store=folder / "a.sqlite", strategy=strategy, seed=3, budget=8)
+    explore(NET, DATA, SPACE, store=folder / "b.sqlite", budget=4)
+    # Made-up areas and accuracies, for nothing is synthesized here.
+    with Store(folder / "a.sqlite") as store:
+        store.execute("UPDATE evaluation SET correct = 80 + rowid")
+        for study in store.studies():
+            for result in store.study_results(study.key):
+                area = {"area": 1000.0 - 10 * sum(result.configuration)}
+                store.add_study_result(
+                    study.key, result.evaluation.key, result.position, result.configuration, area
+                )
+    return folder
+
+
+def test_searches_are_drawn_over_each_other(stores, tmp_path):
+    page = tmp_path / "r.html"
+    written = asnet_mlir.report(stores / "a.sqlite", page, figures=tmp_path / "f", look=Look("svg"))
+    (drawing,) = [path for path in written if path.name.endswith("search-area.svg")]
+    text = drawing.read_text()
+    assert "exhaustive, seed 3" in text and "nsga2, seed 3" in text
+    page_text = page.read_text()
+    assert "Which choices matter" in page_text and "mulf" in page_text
+    assert len(re.findall(r"<td>[01]\.\d{4}</td>", page_text)) == 2
+
+
+def test_drawings_for_a_paper_have_its_width_and_font(stores, tmp_path):
+    look = ["--figures", str(tmp_path / "f"), "--format", "svg", "--width", "3.5", "--font", "7"]
+    assert main(["report", str(stores / "a.sqlite"), *look]) == 0
+    front = next((tmp_path / "f").glob("*front-area.svg")).read_text()
+    assert 'width="252pt"' in front and "7px" in front
+    assert "samples" not in front and "accuracy" not in front.split("<g id")[0]
+    assert main(["report", str(stores / "a.sqlite"), *look[:2], "--format", "pdf"]) == 0
+    assert next((tmp_path / "f").glob("*front-area.pdf")).read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("look", "message"),
+    [
+        ({"format": "bmp"}, "unknown format 'bmp'; drawings are png, pdf or svg"),
+        ({"width": 0.0}, "1 to 50 inches wide"),
+        ({"font": float("nan")}, "font of 2 to 50 points"),
+    ],
+)
+def test_looks_that_no_drawing_has(look, message):
+    with pytest.raises(InputError, match=message):
+        Look(**look)
+
+
+def test_a_report_of_several_stores_names_them(stores, tmp_path):
+    page = tmp_path / "r.html"
+    assert main(["report", *(str(stores / f"{n}.sqlite") for n in "ab"), "-o", str(page)]) == 0
+    headings = re.findall(r"<h2>(.*?)</h2>", page.read_text())
+    assert [h.rsplit(" (", 1)[1] for h in headings] == ["a.sqlite)", "b.sqlite)"]
+
+
+def test_a_choice_without_a_match_shows_the_sweep_before_it_fails(stores, tmp_path, capsys):
+    (tmp_path / "s.json").write_text(json.dumps(SPACE))
+    words = ["explore", NET, "--data", DATA, "--constraints", str(tmp_path / "s.json")]
+    words += ["--store", str(stores / "b.sqlite"), "--choose", "accuracy>=0.999"]
+    assert main([*words, "--plot", str(tmp_path / "p.png")]) == 1
+    said = capsys.readouterr()
+    assert "multiplier alone" in said.out and "no configuration satisfies" in said.err
+    assert (tmp_path / "p.png").is_file()
+    assert main([*words, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["version"] == asnet_mlir.__version__ and found["seed"] == 0
+    assert found["command"].startswith("asnet explore") and found["front"]
+    assert all(len(result["interval"]) == 2 for result in found["results"])
