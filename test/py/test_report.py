@@ -368,7 +368,7 @@ def test_pictures(path, tmp_path):
         "classification_mnist-mnist-test-accuracy-P.png",
         "classification_mnist-mnist-test-front-steps.png",
     } < {p.name for p in written}
-    assert len(written) == 4
+    assert len(written) == 5
     for picture in written:
         assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
@@ -431,7 +431,7 @@ def test_bad_stores(path, tmp_path, capsys, kind, message):
 def test_bad_places(path, tmp_path, capsys):
     before = path.read_bytes()
     for arguments, message in (
-        ([], "needs -o FILE.html, --png FOLDER, or both"),
+        ([], "needs -o FILE.html, --png FOLDER or --figures"),
         (["-o", str(tmp_path)], "is a folder"),
         (["-o", str(tmp_path / "no" / "r.html")], "can't be written: No such file"),
         (["-o", str(path)], "is the store itself"),

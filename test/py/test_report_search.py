@@ -56,6 +56,7 @@ def stores(tmp_path_factory):
     # Made-up areas and accuracies, for nothing is synthesized here.
     with Store(folder / "a.sqlite") as store:
         store.execute("UPDATE evaluation SET correct = 80 + rowid")
+        store.execute("UPDATE study SET cost = 'area'")
         for study in store.studies():
             for result in store.study_results(study.key):
                 area = {"area": 1000.0 - 10 * sum(result.configuration)}
