@@ -25,7 +25,9 @@ def as_keras(function: Approximation) -> Any:
     """
     keras = import_keras()
 
-    class Approximated(keras.layers.Layer):
+    base: Any = keras.layers.Layer
+
+    class Approximated(base):
         """The network as one layer."""
 
         def __init__(self) -> None:
