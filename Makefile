@@ -7,6 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 CPP := $(shell find dialects passes lowering tools asnet_mlir -name '*.cpp' -o -name '*.h' \
          -o -name '*.td' -o -name CMakeLists.txt)
+# Templates have names to be filled in, which are no C++.
+CPP_SOURCES := $(shell find dialects passes lowering tools asnet_mlir -not -path '*/templates/*' \
+                 \( -name '*.cpp' -o -name '*.h' \))
 # verible takes `inf` for a keyword (of Verilog-AMS), so that it cannot read the files that have a signal
 # of this name; Verilator's warnings are tested for all (test/py/test_hdl_lib.py).
 VERILOG := $(shell grep -LE '^[^/]*\binf\b' hdl_lib/*/*.sv lowering/circt/rtl/*.sv examples/cores/*.sv)
@@ -122,14 +125,14 @@ lint: setup ## style, types, the contract of imports
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
 	$(BIN)/python tools/spdx.py --check
-	$(BIN)/clang-format --dry-run --Werror $(filter %.cpp %.h,$(CPP))
+	$(BIN)/clang-format --dry-run --Werror $(CPP_SOURCES)
 	$(BIN)/verible-verilog-lint --rules_config .verible-lint $(VERILOG)
 
 .PHONY: format
 format: setup ## what tools can do for the style of Python and C++
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $(filter %.cpp %.h,$(CPP))
+	$(BIN)/clang-format -i $(CPP_SOURCES)
 	$(BIN)/python tools/spdx.py
 
 .PHONY: tidy

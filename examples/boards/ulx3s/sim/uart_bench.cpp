@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The board in Verilator behind a UART: what a host does to the line is read from standard input, and
 // what the board answers is written to standard output. `Simulated` of host.py drives it.
 //
