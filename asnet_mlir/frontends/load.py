@@ -22,14 +22,34 @@ _PICKLE = (
     "where it was trained: torch.export.save(torch.export.export(model, (x,)), 'net.pt2')"
 )
 _ARRAYS = "holds arrays without a network; "
+_ELSEWHERE = "which is not read; export the network to ONNX (FILE.onnx) where it was made"
+_CHECKPOINT = (
+    "is a part of TensorFlow's checkpoint, weights without a network; save the whole model "
+    "(model.save('net.keras'), or tf.saved_model.save)"
+)
+_CIRCUIT = "is a circuit, and a MODEL is a network; give circuits as cores (asnet cores import)"
+_ARCHIVE = "is an archive; unpack it and name the model in it"
 #: What to do with files that are no networks this program reads.
 _HINTS = {
-    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib"), _PICKLE),
-    ".pb": "is a part of TensorFlow's; give the folder of a SavedModel",
-    ".safetensors": _ARRAYS + "give the model as module:function",
-    ".npz": _ARRAYS + "give it as --weights of a .mlir file, or as DATA",
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle", ".bin", ".joblib", ".torchscript", ".ptl",
+                     ".ckpt"), _PICKLE),
+    **dict.fromkeys((".index", ".meta", ".data-00000-of-00001"), _CHECKPOINT),
+    **dict.fromkeys((".v", ".sv"), _CIRCUIT),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz"), _ARCHIVE),
+    **{suffix: f"is a file of {owner}, {_ELSEWHERE}" for suffix, owner in (
+        (".caffemodel", "Caffe"), (".prototxt", "Caffe"), (".engine", "TensorRT"),
+        (".gguf", "GGML"), (".mlmodel", "Core ML"), (".mlpackage", "Core ML"), (".mnn", "MNN"),
+        (".param", "ncnn"), (".params", "MXNet"), (".pdmodel", "Paddle"), (".plan", "TensorRT"),
+        (".trt", "TensorRT"), (".xml", "OpenVINO"),
+    )},
+    ".msgpack": _ARRAYS + "give the model as module:function",
     ".npy": _ARRAYS + "give the model as module:function",
-}
+    ".npz": _ARRAYS + "give it as --weights of a .mlir file, or as DATA",
+    ".pb": "is a part of TensorFlow's; give the folder of a SavedModel",
+    ".py": "is a program; name a function in it that returns the model, module:function",
+    ".safetensors": _ARRAYS + "give the model as module:function",
+    ".sqlite": "is a store of results; give the model that was explored",
+}  # fmt: skip
 
 
 def builtin_models() -> dict[str, Path]:
@@ -112,12 +132,15 @@ def _load(model: Any, weights: str | Path | None, module: str | Path | None) -> 
         return _load_object(call_module_function(text), text)
     if path.suffix in _HINTS:
         raise InputError(f"{text}: {_HINTS[path.suffix]}")
+    kinds = (
+        "a .keras, .h5, .json, .tflite, .onnx, .pt2, .mlir or .mlirbc file, a SavedModel folder or "
+        "module:function"
+    )
+    if path.is_file():
+        raise InputError(f"{text}: is of a kind that is not read; a MODEL is {kinds}")
     near = difflib.get_close_matches(text, builtin, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else f"; built in: {', '.join(builtin) or 'none'}"
-    raise InputError(
-        f"unknown model '{text}'{hint} (or name a .keras, .h5, .tflite, .onnx, .pt2, .mlir or "
-        ".mlirbc file, a SavedModel folder or module:function)"
-    )
+    raise InputError(f"unknown model '{text}'{hint} (or name {kinds})")
 
 
 def _load_object(model: Any, reference: str | None = None) -> Network:

@@ -100,6 +100,11 @@ def test_weights_alone(saved, tmp_path):
         ("net.pt", "is a pickle, .* is never loaded; .*torch.export.save"),
         ("net.pkl", "is a pickle, .* is never loaded"),
         ("net.safetensors", "holds arrays without a network"),
+        ("net.index", "a part of TensorFlow's checkpoint, weights without a network"),
+        ("net.xml", r"a file of OpenVINO, which is not read; export the network to ONNX"),
+        ("net.py", "is a program; name a function in it"),
+        ("mult.v", "is a circuit, .*asnet cores import"),
+        ("net.unheard", "of a kind that is not read; a MODEL is a .keras, .h5, .json, .tflite"),
     ],
 )
 def test_other_suffixes_say_what_to_do(tmp_path, name, message):
