@@ -22,12 +22,12 @@ class Subject:
     """A network as both sides take it.
 
     Attributes:
-      model: whatever `load_model` takes.
+      load: gives the network.
       function: the same for `jax.jit`, of one batch.
       shape: of a sample.
     """
 
-    model: Any
+    load: Callable[[], Any]
     function: Callable[[Any], Any]
     shape: tuple[int, ...]
 
@@ -35,6 +35,8 @@ class Subject:
 def of_keras(make: Callable[[Any], Any]) -> Subject:
     """Return what `make` makes of the module `keras`, with random weights."""
     import keras
+
+    from asnet_mlir.frontends import load_model
 
     keras.utils.set_random_seed(0)
     model = make(keras)
@@ -48,7 +50,7 @@ def of_keras(make: Callable[[Any], Any]) -> Subject:
     trainable = [variable.value for variable in model.trainable_variables]
     rest = [variable.value for variable in model.non_trainable_variables]
     return Subject(
-        model,
+        lambda: load_model(model),
         lambda x: model.stateless_call(trainable, rest, x, training=False)[0],
         tuple(model.input_shape[1:]),
     )
@@ -93,11 +95,15 @@ class _Weights:
 
 def of_jax(forward: Callable[..., Any], weights: _Weights, shape: tuple[int, ...]) -> Subject:
     """Return a function of a batch and weights, one by one."""
+    from asnet_mlir.frontends import load_model
     from asnet_mlir.frontends.jax import from_jax_function
 
-    example = np.zeros((1, *shape), np.float32)
-    model = from_jax_function(forward, (example, *weights.values), name=forward.__name__)
-    return Subject(model, lambda x: forward(x, *weights.values), shape)
+    def load() -> Any:
+        example = np.zeros((1, *shape), np.float32)
+        arguments = (example, *weights.values)
+        return load_model(from_jax_function(forward, arguments, name=forward.__name__))
+
+    return Subject(load, lambda x: forward(x, *weights.values), shape)
 
 
 def resnet18() -> Subject:

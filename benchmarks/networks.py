@@ -130,10 +130,9 @@ def evaluator(subject: Any, x: Any, binding: str, threads: int) -> tuple[Any, di
     """Return what computes a batch here, and the times to load and to compile it."""
     from asnet_mlir.binding import Binding
     from asnet_mlir.evaluation import CompiledNetwork, Evaluator
-    from asnet_mlir.frontends import load_model
 
     begin, used = time.perf_counter(), time.process_time()
-    network = load_model(subject.model)
+    network = subject.load()
     loaded = time.perf_counter()
     compiled = CompiledNetwork(network)
     made = Evaluator(compiled, Binding.parse([binding] if binding else []), threads=threads)
