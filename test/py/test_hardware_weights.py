@@ -7,14 +7,16 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_hardware_integers import dense, residual
+from test_hardware_integers import CODES, bias, dense, residual, weights
 
 import asnet_mlir
 from asnet_mlir.errors import InputError, ToolError, UnsupportedError
+from asnet_mlir.frontends.program import from_program
 from asnet_mlir.hardware.bundle import kit
 from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources
 from asnet_mlir.hardware.shell.options import WeightMemory, weight_image, weight_places
 from asnet_mlir.hardware.synthesis.needs import needs_of
+from asnet_mlir.quantized import Builder
 from asnet_mlir.support import verilator
 
 RNG = np.random.default_rng(11)
@@ -195,6 +197,16 @@ def test_loaded_weights(loaded):
     image = np.fromfile(bundle / "weights" / "dense.bin", "<u4")
     assert image[-1] == image[:-1].sum(dtype=np.uint32)
     assert not list(bundle.glob("rom/*weights*"))
+
+
+def test_engines_that_begin_with_padding_wait_for_weights(tmp_path):
+    """The first row is of padding only, so it is computed before a sample is there."""
+    net = Builder("padded", (3, 3, 2), CODES)
+    kernel = weights(1, 1, 2, 4)
+    x = net.conv2d(net.input, *kernel, bias(4), CODES, layer="a", padding=((1, 1), (1, 1)))
+    network = from_program(net.program(x))
+    asnet_mlir.generate(network, output=tmp_path / "bundle", weights_from=["load"])
+    check(tmp_path / "bundle", network)
 
 
 def test_what_is_needed_counts_memories_of_weights(loaded, tmp_path):

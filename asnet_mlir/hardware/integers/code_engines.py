@@ -540,6 +540,8 @@ class _WindowEngine:
         deltas = ", ".join(f"32'h{delta & 0xFFFFFFFF:x}" for delta in reversed(w.deltas))
         enable = f"!first_q || (room_q{' && free_q' if w.gap else ''})"
         ready = ""
+        if self._fed is not None and self._fed.mode == "load":
+            enable = f"load_ready_i && ({enable})"
         if self._fed is not None and self._fed.mode == "stream":
             enable = f"weights_ready && ({enable})"
             ready = "  logic weights_ready;\n"

@@ -99,7 +99,9 @@ class Fed:
 
     def ports(self) -> str:
         """Return the ports that the engine has for them."""
-        own = "  input  logic load_start_i,\n" if self.mode == "load" else ""
+        own = ""
+        if self.mode == "load":
+            own = "  input  logic load_ready_i,\n  input  logic load_start_i,\n"
         last = "  output logic load_free_o,\n" if self.mode == "stream" else ""
         return f"{own}  input  logic load_write_i,\n  input  logic [31:0] load_word_i,\n{last}"
 
@@ -107,7 +109,7 @@ class Fed:
         """Return how the engine's instance is connected, as memory `number` of the design."""
         text = f".load_write_i(weights_write[{number}]), .load_word_i(weights_word), "
         if self.mode == "load":
-            return f".load_start_i(weights_start), {text}"
+            return f".load_ready_i(weights_ready), .load_start_i(weights_start), {text}"
         return f"{text}.load_free_o(weights_free[{number}]), "
 
     def memory(self, design: str) -> str:
@@ -133,7 +135,9 @@ def top_ports(fed: Sequence[Fed]) -> str:
     """Return the ports of the design for the weights of its engines."""
     if not fed:
         return ""
-    own = "  input  logic        weights_start,\n" if fed[0].mode == "load" else ""
+    own = ""
+    if fed[0].mode == "load":
+        own = "  input  logic        weights_ready,\n  input  logic        weights_start,\n"
     last = f"  output logic [{len(fed) - 1}:0] weights_free,\n" if fed[0].mode == "stream" else ""
     return (
         f"{own}  input  logic [{len(fed) - 1}:0] weights_write,\n"

@@ -209,7 +209,8 @@ def _weights(name: str, shell: Shell, outside: Sequence[WeightMemory]) -> str:
         clear = "frame_error_clear || clear" if shell.control else "frame_error_clear"
         return (
             text
-            + f"""  logic weights_start;
+            + f"""  logic weights_start, weights_ready;
+  assign weights_ready = weights_loaded;
   {name}_load #(.Memories({count}), .Sizes({sizes})) load (
     .clk_i(clk), .rst_i(rst), .data_i(s_weights_tdata), .valid_i(s_weights_tvalid),
     .last_i(s_weights_tlast), .ready_o(s_weights_tready), .busy_i(busy), .clear_i({clear}),
@@ -273,7 +274,11 @@ def _input(name: str, edge: Edge) -> str:
 def _network(name: str, framing: Framing, shell: Shell) -> str:
     bits = 32 if framing.format.is_float else framing.format.width
     clear = "frame_error_clear || clear" if shell.control else "frame_error_clear"
-    own = {"rom": (), "load": ("start", "write", "word"), "stream": ("write", "word", "free")}
+    own = {
+        "rom": (),
+        "load": ("ready", "start", "write", "word"),
+        "stream": ("write", "word", "free"),
+    }
     weights = "".join(f"    .weights_{one}(weights_{one}),\n" for one in own[shell.weights])
     text = _stream("answer", bits)
     return f"""{text}  logic answer_user;
