@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.hardware.integers.area import NOTHING, Area, adder, memory, queue, rom
 from asnet_mlir.hardware.integers.code_graph import Generic, gathered
 from asnet_mlir.hardware.integers.datapath import (
     Datapath,
@@ -22,6 +21,7 @@ from asnet_mlir.hardware.integers.datapath import (
     literal,
 )
 from asnet_mlir.hardware.integers.loop_windows import Window, output_order
+from asnet_mlir.hardware.integers.parts_area import NOTHING, Area, adder, memory, queue, rom
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 from asnet_mlir.hardware.integers.weight_memories import Fed
 

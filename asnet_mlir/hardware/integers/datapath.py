@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asnet_mlir.errors import UnsupportedError
-from asnet_mlir.hardware.integers import area as areas
-from asnet_mlir.hardware.integers.area import NOTHING, Area
+from asnet_mlir.hardware.integers import parts_area as areas
+from asnet_mlir.hardware.integers.parts_area import NOTHING, Area
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, as_unsigned, bounds
 
 __all__ = [

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.hardware.integers.area import Area, queue
 from asnet_mlir.hardware.integers.code_engines import Engine, map_engine, reduction, window_engine
 from asnet_mlir.hardware.integers.code_graph import (
     Access,
@@ -29,6 +28,7 @@ from asnet_mlir.hardware.integers.code_graph import (
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal, serial_interval
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
+from asnet_mlir.hardware.integers.parts_area import Area, queue
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources, top_ports
 
