@@ -175,7 +175,7 @@ def constant(value: np.ndarray, dims: tuple[tuple[int, ...], ...] | None = None)
     known = value.reshape(tuple(itertools.chain(*dims)))
     part, axes = known, []
     for k, size in enumerate(known.shape if known.size else ()):
-        first = part.take([0], axis=k)
+        first = part[(slice(None),) * k + (slice(1),)]  # a view: `take` copies what is broadcast
         alike = known.strides[k] == 0 or bool((_bits(part) == _bits(first)).all())
         if alike or size == 1:
             part = first

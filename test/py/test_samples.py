@@ -16,7 +16,7 @@ from asnet_mlir.errors import InputError, ToolError, UnsupportedError
 from asnet_mlir.evaluation import Evaluator, evaluate
 from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.second_net import check_first_samples
-from asnet_mlir.frontends import load_model
+from asnet_mlir.frontends import load_model, tensors
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.module import LoweredModule
 from asnet_mlir.frontends.xla import run_by_xla
@@ -345,3 +345,13 @@ def test_the_second_net_changes_a_fixed_batch(tmp_path, monkeypatch):
     passed = load_model(write_module(tmp_path, MEAN))
     with pytest.raises(UnsupportedError, match="depend on the others of its batch"):
         check_first_samples(CompiledNetwork(passed), X[:3, :3])
+
+
+def test_a_constant_that_is_broadcast_is_not_copied():
+    """Of 2^34 equal elements; where rows differ, they are told apart."""
+    size = 1 << 17
+    splat = tensors.constant(np.broadcast_to(np.float32(3), (size, size)))
+    assert splat.axes == () and splat.prints.shape == (1, 1)
+    rows = tensors.constant(np.broadcast_to(np.arange(4.0)[:, None], (4, size)))
+    assert rows.axes == (0,)
+    assert rows.prints != tensors.constant(np.zeros((4, 3))).prints
