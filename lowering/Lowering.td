@@ -38,6 +38,63 @@ def LinalgToLoops : Pass<"approx-linalg-to-loops"> {
                            "::mlir::memref::MemRefDialect"];
 }
 
+def UnrollLoops : Pass<"approx-unroll-loops"> {
+  let summary = "Replace the loops of a network by their iterations";
+  let description = [{
+    Every `scf.for` that carries values becomes its iterations, one after the other: for hardware
+    whose layers are engines of their own.
+
+    - Before: `scf.for` on tensors, with constant bounds; others are an error.
+    - After: none.
+
+    ```mlir
+    %h = scf.for %i = %c0 to %c2 step %c1 iter_args(%0 = %x) { .. scf.yield %1 }
+    ==>
+    .. // %i = 0, %0 = %x
+    .. // %i = 1, %0 = the %1 before
+    ```
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::scf::SCFDialect"];
+}
+
+def CarryInPlace : Pass<"approx-carry-in-place"> {
+  let summary = "Let loops keep what they carry in one place each";
+  let description = [{
+    The body of an `scf.for` on tensors ends with copies of what it yields to where it read it, but
+    for slices that it has put there itself; slices at a place that depends on the iteration are
+    copied to a fixed one. Bufferization then needs one buffer for each carried value, and none that
+    goes from one iteration to the next. What is without contents or filled with one number is made
+    in the body.
+
+    ```mlir
+    scf.for .. iter_args(%h = %start) { %1 = linalg.generic ..  scf.yield %1 }
+    ==>
+    scf.for .. iter_args(%h = %start) {
+      %1 = linalg.generic ..
+      %2 = linalg.copy ins(%1) outs(%h)
+      scf.yield %2
+    }
+    ```
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def AffineLoops : Pass<"approx-affine-loops"> {
+  let summary = "Make affine loops of those whose bounds are constants";
+  let description = [{
+    `scf.for` without results becomes `affine.for`, which the scheduler takes: an iteration's
+    addresses are then linear in the loop's counter.
+
+    ```mlir
+    scf.for %i = %c0 to %c28 step %c1 { .. }
+    ==>
+    affine.for %i = 0 to 28 { .. }
+    ```
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect"];
+}
+
 def ProtectWeights : Pass<"approx-protect-weights", "::mlir::ModuleOp"> {
   let summary = "Forbid bufferization to compute in place in a weight or a kept value";
   let description = [{

@@ -48,6 +48,7 @@ void simplify(OpPassManager &pm) {
 
 /// Tensors become memrefs of identity layout, results arguments.
 void bufferize(OpPassManager &pm, bool marksResults = false) {
+  pm.addPass(createCarryInPlace());
   bufferization::OneShotBufferizePassOptions options;
   options.bufferizeFunctionBoundaries = true;
   options.functionBoundaryTypeConversion = bufferization::LayoutMapOption::IdentityLayoutMap;
@@ -78,6 +79,7 @@ void toApprox(OpPassManager &pm) {
   OpPassManager &functions = pm.nest<func::FuncOp>();
   functions.addPass(createAnnotateLayers());
   functions.addPass(createFuseElementwise());
+  functions.addPass(createHoistFromLoops());
   functions.addPass(createSplitSums());
   simplify(pm);
   pm.addPass(createWidenBooleans());
@@ -91,6 +93,9 @@ void foldWeights(OpPassManager &pm) {
   pm.addPass(createSymbolDCEPass());
   pm.addPass(createLinalgGeneralizeNamedOpsPass());
   pm.addNestedPass<func::FuncOp>(createAnnotateLayers());
+  HoistFromLoopsOptions hoisting;
+  hoisting.movements = false;
+  pm.addNestedPass<func::FuncOp>(createHoistFromLoops(hoisting));
   pm.addPass(createCSEPass());
   pm.addPass(createFoldWeights());
 }
@@ -171,6 +176,8 @@ void schedule(OpPassManager &pm, const SchedulePipelineOptions &options) {
   // Views of buffers stay: the scheduler resolves them, and folding a reshape into indices would
   // divide.
   bufferize(pm, /*marksResults=*/true);
+  simplify(pm);
+  pm.addPass(createAffineLoops());
   pm.addPass(createLinalgToLoops());
   simplify(pm);
   ScheduleOptions scheduling;
@@ -183,6 +190,8 @@ void schedule(OpPassManager &pm, const SchedulePipelineOptions &options) {
 
 void splitStream(OpPassManager &pm, const SplitStreamPipelineOptions &options) {
   pm.addPass(createSymbolDCEPass());
+  pm.addPass(createUnrollLoops());
+  simplify(pm);
   CutEnginesOptions cutting;
   cutting.lanes = options.lanes;
   pm.addPass(createCutEngines(cutting));

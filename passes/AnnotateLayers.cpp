@@ -2,6 +2,7 @@
 #include "passes/Passes.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "llvm/ADT/StringExtras.h"
 
@@ -107,9 +108,22 @@ Scopes getScopes(Location loc) {
   return {};
 }
 
+/// JAX names the parts of a loop: what is computed in its body is of the layer that has the loop.
+void dropLoops(Scopes &scopes) {
+  for (size_t i = 0; i + 1 < scopes.size();) {
+    if (scopes[i] != "while" || (scopes[i + 1] != "body" && scopes[i + 1] != "cond")) {
+      ++i;
+      continue;
+    }
+    bool isTraced = i + 2 < scopes.size() &&
+                    (scopes[i + 2] == "eval_jaxpr" || scopes[i + 2] == "closed_call");
+    scopes.erase(scopes.begin() + i, scopes.begin() + i + (isTraced ? 3 : 2));
+  }
+}
+
 bool belongsToLayer(Operation *op) {
   return isa<linalg::LinalgOp, tensor::PadOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp,
-             tensor::ExtractSliceOp, tensor::InsertSliceOp, tensor::ConcatOp>(op);
+             tensor::ExtractSliceOp, tensor::InsertSliceOp, tensor::ConcatOp, scf::ForOp>(op);
 }
 
 struct AnnotateLayers : impl::AnnotateLayersBase<AnnotateLayers> {
@@ -117,7 +131,9 @@ struct AnnotateLayers : impl::AnnotateLayersBase<AnnotateLayers> {
     getOperation()->walk([&](Operation *op) {
       if (!belongsToLayer(op) || op->hasAttr(approx::kLayerAttrName))
         return;
-      if (Scopes scopes = getScopes(op->getLoc()); !scopes.empty())
+      Scopes scopes = getScopes(op->getLoc());
+      dropLoops(scopes);
+      if (!scopes.empty())
         op->setAttr(approx::kLayerAttrName,
                     StringAttr::get(&getContext(), llvm::join(scopes, "/")));
     });

@@ -104,6 +104,26 @@ def FoldWeights : Pass<"approx-fold-weights", "::mlir::ModuleOp"> {
                            "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def HoistFromLoops : Pass<"approx-hoist-from-loops"> {
+  let summary = "Compute before a loop what is the same in all its iterations";
+  let description = [{
+    Linalg ops in the body of an `scf.for` that depend on nothing of the iteration move before it,
+    with what they read: so that arithmetic on weights is found where weights are folded, and a
+    weight that is transposed is transposed once. What makes a tensor of one number stays, as it is
+    the start of sums.
+
+    ```mlir
+    scf.for .. iter_args(%h = ..) {
+      %0 = linalg.generic .. ins(%w) { %1 = arith.mulf %in, %in }
+    ==>
+    %0 = linalg.generic .. ins(%w) { %1 = arith.mulf %in, %in }
+    scf.for .. iter_args(%h = ..) {
+    ```
+  }];
+  let options = [Option<"movements", "movements", "bool", /*default=*/"true",
+                        "move what only moves elements as well">];
+}
+
 def WidenBooleans : Pass<"approx-widen-booleans"> {
   let summary = "Store tensors of booleans as words";
   let description = [{

@@ -3,6 +3,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
 using namespace mlir;
@@ -30,7 +31,8 @@ struct WidenBooleans : impl::WidenBooleansBase<WidenBooleans> {
         return WalkResult::advance();
       if (!isa<linalg::GenericOp, linalg::FillOp, tensor::EmptyOp, tensor::ExtractOp,
                tensor::InsertSliceOp, tensor::ExtractSliceOp, tensor::ExpandShapeOp,
-               tensor::CollapseShapeOp, tensor::PadOp, arith::ConstantOp>(op))
+               tensor::CollapseShapeOp, tensor::PadOp, arith::ConstantOp, scf::ForOp, scf::YieldOp>(
+              op))
         return op->emitError() << "'" << op->getName()
                                << "' on a tensor of booleans is not supported; use numbers";
       ops.push_back(op);
@@ -79,6 +81,10 @@ struct WidenBooleans : impl::WidenBooleansBase<WidenBooleans> {
       b.setInsertionPointAfter(op);
       auto truncated = arith::TruncIOp::create(b, loc, bit, extract.getResult());
       extract.getResult().replaceAllUsesExcept(truncated, truncated);
+    } else if (auto loop = dyn_cast<scf::ForOp>(op)) {
+      for (BlockArgument argument : loop.getRegionIterArgs())
+        if (isBooleans(argument.getType()))
+          argument.setType(widen(argument.getType()));
     } else if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       auto elements = cast<DenseElementsAttr>(constant.getValue());
       constant.setValueAttr(

@@ -193,9 +193,21 @@ def _fft(x: Any) -> Any:
     return jnp.real(jnp.fft.fft(x)).astype(jnp.float32)
 
 
-def _while(x: Any) -> Any:
+def _until(x: Any) -> Any:
     _, jnp, lax = _jax()
     return lax.while_loop(lambda y: jnp.sum(y) < 10, lambda y: y + 1, x)
+
+
+def _repeated(x: Any) -> Any:
+    _, _, lax = _jax()
+    return lax.fori_loop(0, 3, lambda i, y: y * 0.5 + x[:, i], x[:, 0])
+
+
+def _scanned(x: Any) -> Any:
+    _, jnp, lax = _jax()
+    rows = jnp.moveaxis(x, 1, 0)
+    last, all_ = lax.scan(lambda y, row: (y * 0.5 + row, y), rows[0] * 0, rows)
+    return last + all_.sum(0)
 
 
 def _case(x: Any) -> Any:
@@ -422,7 +434,9 @@ CASES: tuple[Case | TextCase, ...] = (
     Case("tan", _lax("tan")),
     Case("tanh", _lax("tanh")),
     Case("transpose", lambda x: x.transpose(0, 2, 1)),
-    Case("while", _while),
+    Case("while", _repeated, "fixed number of iterations"),
+    Case("while", _scanned, "scan"),
+    Case("while", _until, "number of iterations depends on data"),
     Case("xor", lambda x: x * ((x > 0) ^ (x > 1)), "booleans"),
 )
 

@@ -26,6 +26,9 @@ _WRAPPER = re.compile(
     r"|checkpoint|remat)\("
 )
 
+#: As in passes/AnnotateLayers.cpp: the body of a loop is of the layer that has the loop.
+_LOOP = re.compile(r"(?:^|(?<=/))while/(?:body|cond)(?:/(?:eval_jaxpr|closed_call))?(?:/|$)")
+
 _LONGEST_LOCATION = 200
 
 
@@ -42,6 +45,11 @@ def describe_op(op: Any) -> str:
 
 def scope_of(location: Any) -> str:
     """Return the scope that a location names, such as `dense` for `jit(f)/dense/dot_general`."""
+    return _LOOP.sub("", _full_scope_of(location)).rstrip("/")
+
+
+def _full_scope_of(location: Any) -> str:
+    """Return the scope with the parts of loops in it."""
     from jaxlib.mlir import ir
 
     location = location.maybe_downcast() if hasattr(location, "maybe_downcast") else location
@@ -51,11 +59,11 @@ def scope_of(location: Any) -> str:
         if rest is None:
             return "/".join(_scopes(parts[:-1]))
         around = _scopes(parts) if len(parts) > 1 else []
-        return "/".join([*around, *filter(None, [scope_of(rest)])])
+        return "/".join([*around, *filter(None, [_full_scope_of(rest)])])
     if isinstance(location, ir.FusedLoc):
-        return max((scope_of(child) for child in location.locations), key=len, default="")
+        return max((_full_scope_of(child) for child in location.locations), key=len, default="")
     if isinstance(location, ir.CallSiteLoc):
-        return scope_of(location.caller) or scope_of(location.callee)
+        return _full_scope_of(location.caller) or _full_scope_of(location.callee)
     return ""
 
 

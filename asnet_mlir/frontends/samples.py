@@ -22,10 +22,11 @@ import numpy as np
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends import tensors
 from asnet_mlir.frontends.constants import main_of
+from asnet_mlir.frontends.induction import widened
 from asnet_mlir.frontends.locations import describe_op
 from asnet_mlir.frontends.tensors import Tensor
 
-__all__ = ["SampleAnalysis", "analyze_samples", "check_sizes"]
+__all__ = ["SampleAnalysis", "analyze_samples", "check_sizes", "evaluator_of"]
 
 #: Constants up to this size are computed with; larger ones are looked at as they are.
 _COMPUTED = 1 << 20
@@ -201,6 +202,12 @@ class SampleAnalysis:
         block = function.regions[0].blocks[0]
         values = dict(zip(block.arguments, arguments, strict=True))
         found = dict(zip(block.arguments, causes, strict=True))
+        return self._block(block, values, found)
+
+    def _block(
+        self, block: Any, values: dict[Any, Tensor], found: dict[Any, _Found | None]
+    ) -> tuple[list[Tensor], list[_Found | None]]:
+        """Interpret a block whose arguments have `values`, and causes `found`."""
         for view in block.operations:
             op = view.operation
             operands = [values[value] for value in op.operands]
@@ -212,6 +219,8 @@ class SampleAnalysis:
             if op.name == "func.call":
                 callee = self._functions[op.attributes["callee"].value]
                 results, after = self._function(callee, operands, before)
+            elif op.name == "stablehlo.while":
+                results, after = self._loop(op, values, found)
             else:
                 if op.name == "stablehlo.gather":
                     operands += _joined_parts(op, values)
@@ -226,7 +235,55 @@ class SampleAnalysis:
                 self.results.append((op, b"" if is_known else _sample_print(results[0])))
             values.update(zip(op.results, results, strict=True))
             found.update(zip(op.results, after, strict=True))
-        raise AssertionError("a function without a return")
+        raise AssertionError("a block without a return")
+
+    def _loop(
+        self, op: Any, outer: Mapping[Any, Tensor], found: Mapping[Any, _Found | None]
+    ) -> tuple[list[Tensor], list[_Found | None]]:
+        """Interpret a loop by what is true of all its iterations (`induction.py`)."""
+        condition, body = (region.blocks[0] for region in op.regions)
+        start = [outer[value] for value in op.operands]
+        causes = [found[value] for value in op.operands]
+        begin = len(self.results)
+        decided: list[Tensor] = []
+
+        def step(state: list[Tensor]) -> list[Tensor]:
+            nonlocal causes
+            del self.results[begin:]
+            own = {**found, **dict(zip(condition.arguments, causes, strict=True))}
+            decided[:], _ = self._block(
+                condition, {**outer, **dict(zip(condition.arguments, state, strict=True))}, own
+            )
+            own = {**found, **dict(zip(body.arguments, causes, strict=True))}
+            values = {**outer, **dict(zip(body.arguments, state, strict=True))}
+            after, mixed = self._block(body, values, own)
+            causes = [old or new for old, new in zip(causes, mixed, strict=True)]
+            return after
+
+        claims = widened(f"loop {begin}", start, step)
+        if claims is None or decided[0].has_owner:
+            # How often it runs may depend on a sample: nothing is known of what it gives.
+            results = _opaque(op, start)
+            return results, [_irregular(value, self.batch, op) for value in results]
+        state, after = claims
+        parts = [*start, *after, *decided]
+        digest = tensors.tag(repr([_sample_print(part) for part in parts]))
+        results = [
+            Tensor(
+                claim.dims,
+                tensors.mix(claim.prints, digest),
+                claim.lowest,
+                claim.highest,
+                claim.axes,
+            )
+            for claim in state
+        ]
+        self.results.append((op, _sample_print(results[0])))
+        kept = [
+            cause if _irregular(value, self.batch, op) else None
+            for cause, value in zip(causes, results, strict=True)
+        ]
+        return results, kept
 
 
 def _sample_print(tensor: Tensor) -> bytes:
@@ -243,6 +300,23 @@ def _sample_print(tensor: Tensor) -> bytes:
 
 
 # One operation
+
+
+def evaluator_of(op: Any) -> Callable[..., np.ndarray | None]:
+    """Return what computes the result of an operation on constants, given as arrays.
+
+    It returns None where that can't be computed here.
+    """
+    name = op.name.removeprefix("stablehlo.")
+    if name in _COMPUTE or name in ("compare", "convert"):
+        function = _function_of(op, name)
+        return function or (lambda *_: None)
+
+    def interpreted(*arrays: np.ndarray) -> np.ndarray | None:
+        values = [tensors.constant(np.asarray(array)) for array in arrays]
+        return _interpret(op, values)[0].value
+
+    return interpreted
 
 
 def _interpret(op: Any, operands: Sequence[Tensor]) -> list[Tensor]:
@@ -332,16 +406,20 @@ _COMPUTE: dict[str, Callable[..., np.ndarray]] = {
     "add": np.add,
     "and": np.bitwise_and,
     "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
+    "divide": lambda x, y: _quotient(x, y),
     "maximum": np.maximum,
     "minimum": np.minimum,
     "multiply": np.multiply,
     "negate": np.negative,
     "not": np.invert,
     "or": np.bitwise_or,
+    "remainder": lambda x, y: x - _quotient(x, y) * y,
     "select": np.where,
+    "sign": np.sign,
     "subtract": np.subtract,
     "xor": np.bitwise_xor,
 }
+_OF_INTEGERS = ("divide", "remainder")
 _COMPARE: dict[str, Callable[..., np.ndarray]] = {
     "EQ": np.equal,
     "NE": np.not_equal,
@@ -350,6 +428,12 @@ _COMPARE: dict[str, Callable[..., np.ndarray]] = {
     "GT": np.greater,
     "GE": np.greater_equal,
 }
+
+
+def _quotient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return integers divided and truncated."""
+    down = x // y
+    return down + ((down < 0) & (down * y != x))
 
 
 def _elementwise(op: Any, name: str, operands: Sequence[Tensor]) -> Tensor:
@@ -383,20 +467,39 @@ def _computed(op: Any, name: str, operands: Sequence[Tensor]) -> np.ndarray | No
     """Return an operation's value where all its operands are known."""
     values = [value.value for value in operands]
     known = [value for value in values if value is not None]
-    if not known or len(known) < len(values) or math.prod(_shape_of(op)) > _COMPUTED:
+    if not known or len(known) < len(values):
         return None
+    function = _function_of(op, name)
+    return None if function is None else function(*known)
+
+
+def _function_of(op: Any, name: str) -> Callable[..., np.ndarray | None] | None:
+    """Return what computes an elementwise operation on arrays; None where nothing does."""
+    shape = _shape_of(op)
     kind = _DTYPES.get(str(op.results[0].type.element_type))
-    if kind is None:
+    if kind is None or math.prod(shape) > _COMPUTED:
         return None
     if name == "compare":
-        return np.asarray(_COMPARE[_word(op.attributes["comparison_direction"])](*known))
+        compare = _COMPARE[_word(op.attributes["comparison_direction"])]
+        return lambda *known: np.asarray(compare(*known))
     if name == "convert":
-        if known[0].dtype.kind in "fV" and kind.kind in "iu":
-            return None  # what is out of range is left open
-        return known[0] != 0 if kind.kind == "b" else known[0].astype(kind)
-    if name in _COMPUTE:
-        return np.broadcast_to(_COMPUTE[name](*known), _shape_of(op)).astype(kind)
-    return None
+        return lambda known: _converted(known, kind)
+    if name not in _COMPUTE:
+        return None
+    compute = _COMPUTE[name]
+
+    def computed(*known: np.ndarray) -> np.ndarray | None:
+        if name in _OF_INTEGERS and (known[0].dtype.kind not in "iu" or not known[-1].all()):
+            return None  # also what is divided by 0
+        return np.broadcast_to(compute(*known), shape).astype(kind)
+
+    return computed
+
+
+def _converted(known: np.ndarray, kind: np.dtype[Any]) -> np.ndarray | None:
+    if known.dtype.kind in "fV" and kind.kind in "iu":
+        return None  # what is out of range is left open
+    return known != 0 if kind.kind == "b" else known.astype(kind)
 
 
 def _word(attribute: Any) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.locations import describe_op
+from asnet_mlir.frontends.loops import rewrite_loops
 from asnet_mlir.ir import walk
 
 __all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
@@ -49,6 +50,7 @@ def linalg_from_stablehlo(module: Any) -> str:
         copy = module.operation.clone()
         run_passes(copy, INLINE)
         _refuse(copy.operation, lambda name: name in _REFUSED)
+        rewrite_loops(copy)
         _rewrite(copy.operation)
         run_passes(copy, _LEGALIZE)
         _refuse(copy.operation, lambda name: name.startswith(("stablehlo.", "chlo.", "mhlo.")))

@@ -111,14 +111,17 @@ private:
     op->walk([&](Operation *nested) {
       depends |= llvm::any_of(nested->getOperands(), [&](Value value) { return hasLanes(value); });
     });
-    if (isa<func::ReturnOp>(op))
+    // What a loop carries has lanes.
+    if (isa<func::ReturnOp, scf::YieldOp>(op))
       depends = true;
     if (!depends)
       return success();
     b.setInsertionPoint(op);
     if (auto generic = dyn_cast<linalg::GenericOp>(op))
       return convertGeneric(generic);
-    if (isa<func::ReturnOp, tensor::PadOp, tensor::InsertSliceOp, tensor::ConcatOp,
+    if (auto loop = dyn_cast<scf::ForOp>(op))
+      return convertLoop(loop);
+    if (isa<func::ReturnOp, scf::YieldOp, tensor::PadOp, tensor::InsertSliceOp, tensor::ConcatOp,
             tensor::CollapseShapeOp, tensor::ExpandShapeOp, tensor::ExtractSliceOp, tensor::CastOp,
             tensor::ReshapeOp>(op)) {
       for (OpOperand &operand : op->getOpOperands())
@@ -142,6 +145,19 @@ private:
   void setTypes(Operation *op) {
     for (Value result : op->getResults())
       result.setType(withLanes(result.getType()));
+  }
+
+  LogicalResult convertLoop(scf::ForOp loop) {
+    for (auto [init, argument] :
+         llvm::zip_equal(loop.getInitArgsMutable(), loop.getRegionIterArgs())) {
+      init.set(broadcast(init.get()));
+      argument.setType(init.get().getType());
+    }
+    for (Operation &inner : llvm::make_early_inc_range(*loop.getBody()))
+      if (failed(convert(&inner)))
+        return failure();
+    setTypes(loop);
+    return success();
   }
 
   LogicalResult convertGeneric(linalg::GenericOp op) {

@@ -25,9 +25,10 @@ public:
   void run() {
     findVarying();
     SmallVector<linalg::GenericOp> generics;
-    for (auto op : main.getBody().front().getOps<linalg::GenericOp>())
+    main.walk([&](linalg::GenericOp op) {
       if (isVarying(op))
         generics.push_back(op);
+    });
     for (linalg::GenericOp op : generics)
       splitBody(op);
     outline();
@@ -43,7 +44,16 @@ private:
     for (BlockArgument argument : main.getArguments())
       if (main.getArgAttr(argument.getArgNumber(), approx::kValueAttrName))
         varying.insert(argument);
-    for (Operation &op : main.getBody().front()) {
+    findVarying(main.getBody().front());
+  }
+
+  void findVarying(Block &block) {
+    for (Operation &op : block) {
+      // What a loop carries or counts is another one in each iteration.
+      if (auto loop = dyn_cast<scf::ForOp>(op)) {
+        varying.insert(loop.getBody()->args_begin(), loop.getBody()->args_end());
+        findVarying(*loop.getBody());
+      }
       bool depends = false;
       op.walk([&](Operation *nested) {
         depends |= llvm::any_of(nested->getOperands(),
@@ -52,6 +62,11 @@ private:
       if (depends)
         varying.insert(op.result_begin(), op.result_end());
     }
+  }
+
+  /// Whether a value is there before anything that depends on the input.
+  bool isUniform(Value value) {
+    return !isVarying(value) && value.getParentBlock() == &main.getBody().front();
   }
 
   /// Whether a reduction reads each element of an operand so often that what it computes of it alone
@@ -90,11 +105,10 @@ private:
         source[argument] = operand.getOperandNumber();
         continue;
       }
-      bool isUniform = op.isDpsInput(&operand) && !isVarying(operand.get()) &&
-                       isa<RankedTensorType>(operand.get().getType());
-      if (isUniform)
+      if (op.isDpsInput(&operand) && isUniform(operand.get()) &&
+          isa<RankedTensorType>(operand.get().getType()))
         source[argument] = operand.getOperandNumber();
-      else if (isVarying(operand.get()) || op.isDpsInit(&operand))
+      else if (!isUniform(operand.get()) || op.isDpsInit(&operand))
         mixed.insert(argument);
     }
     for (Operation &inner : body->without_terminator()) {
@@ -170,7 +184,8 @@ private:
   Value prepare(linalg::GenericOp op, Value tensor, BlockArgument argument, Value value) {
     auto type = cast<RankedTensorType>(tensor.getType());
     Location loc = op.getLoc();
-    b.setInsertionPoint(op);
+    // What is uniform is computed before loops.
+    b.setInsertionPoint(isUniform(tensor) ? main.getBody().front().findAncestorOpInBlock(*op) : op);
     // Memory has no bits.
     Type element = value.getType().isInteger(1) ? b.getI8Type() : value.getType();
     Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), element);

@@ -14,7 +14,7 @@ namespace asnet {
 namespace {
 constexpr int64_t kAlignment = 64;
 
-/// A buffer, and the top-level ops of its function between which it is alive.
+/// A buffer, and the numbers of the ops between which it is alive.
 struct Buffer {
   memref::AllocOp alloc;
   int64_t size, begin, end, offset = 0;
@@ -67,15 +67,15 @@ public:
 
 private:
   void collect() {
-    Block &body = function.getBody().front();
-    DenseMap<Operation *, int64_t> positions;
-    for (auto [position, op] : llvm::enumerate(body))
-      positions[&op] = position;
-    for (auto alloc : body.getOps<memref::AllocOp>()) {
+    SmallVector<memref::AllocOp> allocs;
+    number(function);
+    function.walk([&](memref::AllocOp alloc) {
       auto type = cast<MemRefType>(alloc.getType());
-      if (!type.hasStaticShape() || !type.getLayout().isIdentity())
-        continue;
-      int64_t begin = positions.size(), end = 0;
+      if (type.hasStaticShape() && type.getLayout().isIdentity())
+        allocs.push_back(alloc);
+    });
+    for (memref::AllocOp alloc : allocs) {
+      int64_t begin = std::numeric_limits<int64_t>::max(), end = 0;
       SmallVector<Value> pending{alloc};
       DenseSet<Value> seen;
       while (!pending.empty()) {
@@ -85,9 +85,10 @@ private:
         for (Operation *user : value.getUsers()) {
           if (isa<memref::DeallocOp>(user))
             continue;
-          int64_t position = positions.lookup(body.findAncestorOpInBlock(*user));
-          begin = std::min(begin, position);
-          end = std::max(end, position);
+          // In a loop that does not make the buffer it is alive from the first iteration to the last.
+          auto [first, last] = positions.lookup(alloc->getBlock()->findAncestorOpInBlock(*user));
+          begin = std::min(begin, first);
+          end = std::max(end, last);
           // Who has its address has the buffer.
           bool isAddress = isa<memref::ExtractAlignedPointerAsIndexOp>(user);
           for (Value result : user->getResults())
@@ -95,8 +96,19 @@ private:
               pending.push_back(result);
         }
       }
-      buffers.push_back({alloc, sizeOf(type), begin, end});
+      buffers.push_back({alloc, sizeOf(cast<MemRefType>(alloc.getType())), begin, end});
     }
+  }
+
+  /// Numbers the ops in their order, and what they hold: of each, its own number and the last one
+  /// inside.
+  void number(Operation *op) {
+    int64_t own = count++;
+    for (Region &region : op->getRegions())
+      for (Block &block : region)
+        for (Operation &inner : block)
+          number(&inner);
+    positions[op] = {own, count - 1};
   }
 
   /// Places large buffers first, each at the lowest offset that is free while it is alive.
@@ -124,6 +136,8 @@ private:
 
   func::FuncOp function;
   SmallVector<Buffer> buffers;
+  DenseMap<Operation *, std::pair<int64_t, int64_t>> positions;
+  int64_t count = 0;
 };
 
 struct UseArena : impl::UseArenaBase<UseArena> {

@@ -178,9 +178,9 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
   auto type = cast<MemRefType>(memref.getType());
   SmallVector<int64_t> strides;
   int64_t offset;
-  if (failed(type.getStridesAndOffset(strides, offset)) || ShapedType::isDynamic(offset) ||
+  if (failed(type.getStridesAndOffset(strides, offset)) ||
       llvm::any_of(strides, ShapedType::isDynamic) || !type.hasStaticShape())
-    return scheduleError(op, "must access memory of static shape, strides and offset, got ",
+    return scheduleError(op, "must access memory of static shape and strides, got ",
                          memref.getType());
   if (!type.getElementType().isF32() && !type.getElementType().isInteger(32))
     return scheduleError(op, "must access words of 32 bits, f32 or i32, got elements of ",
@@ -203,6 +203,52 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
   memory.first = std::min(memory.first, position);
   memory.last = std::max(memory.last, position);
 
+  Access access;
+  access.memory = *index;
+  FailureOr<LinearForm> origin = originOf(op, memref);
+  if (failed(origin) || failed(addIndices(op, map, indices, strides, *origin)))
+    return failure();
+  access.address = std::move(*origin);
+  accesses[op] = std::move(access);
+  return success();
+}
+
+/// Where the first element of a view lies: its type says it, or the views say how they move.
+FailureOr<LinearForm> Memories::originOf(Operation *op, Value view) {
+  SmallVector<int64_t> strides;
+  int64_t offset;
+  if (failed(cast<MemRefType>(view.getType()).getStridesAndOffset(strides, offset)))
+    return scheduleError(op, "must access memory of strides, got ", view.getType());
+  LinearForm origin;
+  if (!ShapedType::isDynamic(offset)) {
+    origin.constant = offset;
+    return origin;
+  }
+  auto viewLike = view.getDefiningOp<ViewLikeOpInterface>();
+  if (!viewLike)
+    return scheduleError(op, "accesses memory that begins nobody knows where");
+  Value source = viewLike.getViewSource();
+  FailureOr<LinearForm> around = originOf(op, source);
+  auto subview = dyn_cast<memref::SubViewOp>(viewLike.getOperation());
+  if (failed(around) || !subview)
+    return around;
+  SmallVector<int64_t> distances;
+  (void)cast<MemRefType>(source.getType()).getStridesAndOffset(distances, offset);
+  Builder b(op->getContext());
+  for (auto [position, stride] : llvm::zip_equal(subview.getMixedOffsets(), distances)) {
+    if (auto value = dyn_cast<Value>(position)) {
+      if (failed(addIndices(op, b.getMultiDimIdentityMap(1), value, stride, *around)))
+        return failure();
+    } else {
+      around->constant += stride * cast<IntegerAttr>(cast<Attribute>(position)).getInt();
+    }
+  }
+  return around;
+}
+
+/// Add what indices contribute to an address: the results of `map`, times strides.
+LogicalResult Memories::addIndices(Operation *op, AffineMap map, ValueRange indices,
+                                   ArrayRef<int64_t> strides, LinearForm &address) {
   SmallVector<Value> operands(indices);
   affine::fullyComposeAffineMapAndOperands(&map, &operands);
   affine::canonicalizeMapAndOperands(&map, &operands);
@@ -215,16 +261,12 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
   }
   map =
       simplifyAffineMap(map.replaceDimsAndSymbols(dims, {}, map.getNumDims(), map.getNumSymbols()));
-  Access access;
-  access.memory = *index;
-  access.address.constant = offset;
   for (auto [expr, stride] : llvm::zip_equal(map.getResults(), strides)) {
     FailureOr<LinearForm> form = linearize(op, expr, operands, map.getNumDims());
     if (failed(form))
       return failure();
-    access.address.add(*form, stride);
+    address.add(*form, stride);
   }
-  accesses[op] = std::move(access);
   return success();
 }
 

@@ -123,6 +123,9 @@ private:
   }
   mlir::LogicalResult collectAccess(mlir::Operation *op, mlir::Value memref, mlir::AffineMap map,
                                     mlir::ValueRange indices);
+  mlir::FailureOr<LinearForm> originOf(mlir::Operation *op, mlir::Value view);
+  mlir::LogicalResult addIndices(mlir::Operation *op, mlir::AffineMap map, mlir::ValueRange indices,
+                                 llvm::ArrayRef<int64_t> strides, LinearForm &address);
   mlir::FailureOr<unsigned> find(mlir::Operation *op, mlir::Value base);
   mlir::FailureOr<Memory> describe(mlir::Operation *op, mlir::Value base);
   mlir::FailureOr<LinearForm> linearize(mlir::Operation *user, mlir::AffineExpr expr,

@@ -71,3 +71,19 @@ func.func @nothing_to_do(%a: !t) {
     loc("jit(f)/dense/neg")
   return
 }
+
+// The body of a loop is of the layer that has the loop.
+// CHECK-LABEL: func.func @loops
+func.func @loops(%a: !t) -> !t {
+  %empty = tensor.empty() : !t
+  // CHECK: linalg.exp {approx.layer = "lstm/cell"}
+  %0 = linalg.exp ins(%a : !t) outs(%empty : !t) -> !t
+    loc("jit(f)/lstm/while/body/eval_jaxpr/cell/exp")
+  // CHECK: linalg.exp {approx.layer = "rnn"}
+  %1 = linalg.exp ins(%0 : !t) outs(%empty : !t) -> !t
+    loc("jit(f)/rnn/while/body/while/body/exp")
+  // CHECK: linalg.exp {approx.layer = "while/feet"}
+  %2 = linalg.exp ins(%1 : !t) outs(%empty : !t) -> !t
+    loc("jit(f)/while/feet/exp")
+  return %2 : !t
+}

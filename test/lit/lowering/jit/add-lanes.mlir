@@ -73,3 +73,31 @@ func.func @moves(%x: tensor<4xf32> {approx.value = 0}) -> tensor<4xf32> {
 func.func @prepare(%w: tensor<4xf32>) -> tensor<4xf32> {
   return %w : tensor<4xf32>
 }
+
+// -----
+
+// What a loop carries has lanes, also where it starts from constants.
+
+// CHECK-LABEL: func.func @loop
+// CHECK: scf.for %[[I:.*]] = {{.*}} iter_args(%[[H:.*]] = %{{.*}}) -> (tensor<4xvector<8xf32>>)
+// CHECK: tensor.extract_slice %{{.*}}[%[[I]], 0] {{.*}} : tensor<3x4xvector<8xf32>>
+// CHECK: linalg.generic {{.*}} ins(%[[H]], %{{.*}} : tensor<4xvector<8xf32>>, tensor<4xvector<8xf32>>)
+// CHECK: scf.yield %{{.*}} : tensor<4xvector<8xf32>>
+func.func @loop(%x: tensor<3x4xf32> {approx.value = 0}) -> tensor<4xf32> {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %c3 = arith.constant 3 : index
+  %start = arith.constant dense<1.0> : tensor<4xf32>
+  %0 = scf.for %i = %c0 to %c3 step %c1 iter_args(%h = %start) -> tensor<4xf32> {
+    %row = tensor.extract_slice %x[%i, 0] [1, 4] [1, 1] : tensor<3x4xf32> to tensor<4xf32>
+    %e = tensor.empty() : tensor<4xf32>
+    %1 = linalg.generic {indexing_maps = [affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>, affine_map<(d0) -> (d0)>], iterator_types = ["parallel"]}
+        ins(%h, %row : tensor<4xf32>, tensor<4xf32>) outs(%e : tensor<4xf32>) {
+    ^bb0(%a: f32, %b: f32, %out: f32):
+      %2 = arith.addf %a, %b : f32
+      linalg.yield %2 : f32
+    } -> tensor<4xf32>
+    scf.yield %1 : tensor<4xf32>
+  }
+  return %0 : tensor<4xf32>
+}
