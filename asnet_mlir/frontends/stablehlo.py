@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
+from asnet_mlir.frontends.elementary import FUNCTIONS
 from asnet_mlir.frontends.locations import describe_op
 from asnet_mlir.frontends.loops import rewrite_loops
 from asnet_mlir.ir import walk
@@ -96,6 +97,7 @@ def _rewrite(module: Any) -> None:
         "stablehlo.dot": _integer_product,
         "stablehlo.dot_general": _integer_product,
         "stablehlo.convolution": _integer_product,
+        **FUNCTIONS,
     }
     for op in list(walk(module)):
         rewrite = rewrites.get(op.name)
