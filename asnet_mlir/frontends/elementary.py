@@ -17,8 +17,8 @@ import numpy as np
 
 __all__ = ["FUNCTIONS"]
 
-#: Bits of 2 / pi behind a word of zeros: the product with a float's significand, modulo 4, needs the
-#: ones from its exponent on (M. H. Payne, R. N. Hanek, 1983).
+#: Bits of 2 / pi behind a word of zeros: the product with a float's significand, modulo 4, needs
+#: those from its exponent on (M. H. Payne, R. N. Hanek, 1983).
 _TWO_OVER_PI = (
     *(0x00000000, 0xA2F9836E, 0x4E441529, 0xFC2757D1),
     *(0xF534DDC0, 0xDB629599, 0x3C439041, 0xFE5163AB),
@@ -138,9 +138,7 @@ class _Code:
 
     def below(self, a: Any, b: Any) -> Any:
         """Return whether an integer without a sign is less than another."""
-        return self.compare(
-            self.differ(a, self.i32(_SIGN)), "LT", self.differ(b, self.i32(_SIGN))
-        )
+        return self.compare(self.differ(a, self.i32(_SIGN)), "LT", self.differ(b, self.i32(_SIGN)))
 
     def select(self, condition: Any, a: Any, b: Any) -> Any:
         return self._make("select", [condition, a, b], a.type)
@@ -188,9 +186,7 @@ class _Code:
         result = self.add(bits, self.up(n, 23))
         infinity = self.either(sign, self.i32(_INFINITY))
         result = self.select(self.compare(exponent, "GE", self.i32(255)), infinity, result)
-        return self.of_bits(
-            self.select(self.compare(exponent, "LE", self.i32(0)), sign, result)
-        )
+        return self.of_bits(self.select(self.compare(exponent, "LE", self.i32(0)), sign, result))
 
     def parts(self, a: Any) -> tuple[Any, Any]:
         """Return significand in [1, 2) and exponent of a positive number, subnormal ones too."""
@@ -262,10 +258,10 @@ def _reduced(c: _Code, x: Any) -> tuple[Any, Any, Any]:
         shift = c.select(fits, c.add(shift, c.i32(step)), shift)
     high = c.either(high, c.down(c.down(low, 1), c.subtract(c.i32(31), shift)))
     quarter = c.moved(c.to_float_unsigned(high), c.subtract(c.i32(-32), shift))
-    half_pi = np.float32(math.pi / 2)
+    half_pi = float(np.float32(math.pi / 2))
     y = c.add(
         c.multiply(quarter, c.f32(half_pi)),
-        c.multiply(quarter, c.f32(math.pi / 2 - float(half_pi))),
+        c.multiply(quarter, c.f32(math.pi / 2 - half_pi)),
     )
     zero = c.i32(0)
     return (
@@ -339,9 +335,7 @@ def _cube_root(c: _Code, x: Any) -> Any:
         error = c.minus(y, c.divide(z, c.multiply(y, y)))
         y = c.add(y, c.multiply(error, c.f32(-1 / 3)))
     result = c.moved(y, c.subtract(q, c.i32(200)))
-    is_end = c.either(
-        c.compare(a, "EQ", c.f32(0.0)), c.compare(a, "EQ", c.f32(math.inf))
-    )
+    is_end = c.either(c.compare(a, "EQ", c.f32(0.0)), c.compare(a, "EQ", c.f32(math.inf)))
     result = c.signed(c.select(is_end, a, result), _sign_of(c, x))
     return c.finish(result, x)
 
@@ -427,13 +421,13 @@ def _power(c: _Code, x: Any, y: Any) -> Any:
     a, zero, one, infinity = c.magnitude(x), c.f32(0.0), c.f32(1.0), c.f32(math.inf)
     high, low = _logarithm(c, a)
     # Beyond 2^30 every power of a number that is not 1 has over- or underflowed.
-    least = c.select(c.compare(c.magnitude(y), "GT", c.f32(2.0**30)), c.f32(2.0**30), c.magnitude(y))
+    least = c.select(
+        c.compare(c.magnitude(y), "GT", c.f32(2.0**30)), c.f32(2.0**30), c.magnitude(y)
+    )
     exponent = c.signed(least, _sign_of(c, y))
     high_x, high_y = _upper(c, high), _upper(c, exponent)
     lower_x = c.add(c.minus(high, high_x), low)
-    rest = c.add(
-        c.multiply(exponent, lower_x), c.multiply(c.minus(exponent, high_y), high_x)
-    )
+    rest = c.add(c.multiply(exponent, lower_x), c.multiply(c.minus(exponent, high_y), high_x))
     product, rest = _two(c, c.multiply(high_y, high_x), rest)
     result = _exponential(c, product, rest)
     is_up = c.compare(y, "GT", zero)

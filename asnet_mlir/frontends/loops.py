@@ -22,7 +22,16 @@ from asnet_mlir.frontends.locations import describe_op
 from asnet_mlir.frontends.samples import evaluator_of
 from asnet_mlir.ir import walk
 
-__all__ = ["inline_calls", "rewrite_loops"]
+__all__ = [
+    "as_type",
+    "constant_of",
+    "counted_loop",
+    "extract",
+    "inline_calls",
+    "integer_constant",
+    "rewrite_loops",
+    "signless",
+]
 
 #: Iterations of one loop.
 _MOST_TRIPS = 1 << 14
@@ -126,8 +135,7 @@ class _Loop:
         start = {
             number: value
             for number, operand in enumerate(self.op.operands)
-            if number not in self._unchanged
-            and (value := _Integers({}).constant(operand)) is not None
+            if number not in self._unchanged and (value := constant_of(operand)) is not None
         }
         returned = list(_terminator(self._body).operands)
         decided, body, after = self._collect(start, returned)
@@ -186,27 +194,18 @@ class _Loop:
         """Replace the loop by an `scf.for`; its results by that one's, or by what is known."""
         from jaxlib.mlir import ir
 
-        op, context = self.op, self.op.context
-        for dialect in ("arith", "affine", "scf", "tensor"):
-            context.get_dialect_descriptor(dialect)  # loads it
+        op = self.op
         with ir.InsertionPoint(op), op.location:
-            inits = [_signless(op.operands[number]) for number in self.carried]
-            index = ir.IndexType.get()
-            low, high, step = (_index(value) for value in (0, self.trips, 1))
-            loop = ir.Operation.create(
-                "scf.for",
-                results=[init.type for init in inits],
-                operands=[low, high, step, *inits],
-                regions=1,
+            loop, block = _empty_loop(
+                self.trips, [signless(op.operands[number]) for number in self.carried]
             )
-            block = loop.regions[0].blocks.append(index, *(init.type for init in inits))
         self._counter = block.arguments[0]
         self._before = ir.InsertionPoint(loop)
         self._step()
         with ir.InsertionPoint(block), op.location:
             for argument, number in zip(list(block.arguments)[1:], self.carried, strict=True):
                 old = self._body.arguments[number]
-                old.replace_all_uses_with(_as_type(argument, old.type))
+                old.replace_all_uses_with(as_type(argument, old.type))
         *ops, terminator = [view.operation for view in self._body.operations]
         returned = [terminator.operands[number] for number in self.carried]
         terminator.erase()
@@ -216,7 +215,7 @@ class _Loop:
         for view in list(self._body.operations):
             block.append(view)
         with ir.InsertionPoint(block), op.location:
-            ir.Operation.create("scf.yield", operands=[_signless(value) for value in returned])
+            ir.Operation.create("scf.yield", operands=[signless(value) for value in returned])
         with ir.InsertionPoint(op), op.location:
             self._replace_results(loop)
         op.erase()
@@ -225,11 +224,11 @@ class _Loop:
         given = dict(zip(self.carried, loop.results, strict=True))
         for number, result in enumerate(self.op.results):
             if number in given:
-                value = _as_type(given[number], result.type)
+                value = as_type(given[number], result.type)
             elif number in self._unchanged:
                 value = self.op.operands[number]
             else:
-                value = _constant(result.type, self.last[number])
+                value = integer_constant(result.type, self.last[number])
             result.replace_all_uses_with(value)
 
     def _step(self) -> None:
@@ -268,7 +267,7 @@ class _Loop:
             if value in self._stepped:
                 given: _Array | None = self._stepped[value]
             else:
-                given = _Integers({}).constant(value)
+                given = constant_of(value)
             if given is None:
                 return None
             places = np.broadcast_to(np.asarray(given).reshape(-1), (self.trips,))
@@ -289,11 +288,11 @@ class _Loop:
         if is_bit:
             element = ir.IntegerType.get_signless(32)
         with self._before:
-            whole = _constant(ir.RankedTensorType.get(values.shape, element), values)
+            whole = integer_constant(ir.RankedTensorType.get(values.shape, element), values)
         sizes = [1, *values.shape[1:]]
-        row = _extract(whole, [self._counter, *[0] * (values.ndim - 1)], sizes)
+        row = extract(whole, [self._counter, *[0] * (values.ndim - 1)], sizes)
         row = stablehlo.reshape(ir.RankedTensorType.get(values.shape[1:], element), row)
-        return stablehlo.convert(kind, row) if is_bit else _as_type(row, kind)
+        return stablehlo.convert(kind, row) if is_bit else as_type(row, kind)
 
     def _materialized(self, value: Any) -> Any:
         from jaxlib.mlir import ir
@@ -301,7 +300,7 @@ class _Loop:
         values = self._stepped[value]
         kind = ir.RankedTensorType(value.type)
         if not len(values) or bool((values == values[0]).all()):
-            return _constant(kind, values[0] if len(values) else np.zeros((), np.int64))
+            return integer_constant(kind, values[0] if len(values) else np.zeros((), np.int64))
         return self.table(values, kind)
 
 
@@ -372,6 +371,41 @@ class _Integers:
         return row
 
 
+def constant_of(value: Any) -> _Array | None:
+    """Return a small array of integers that depends on constants only; None of others."""
+    return _Integers({}).constant(value)
+
+
+def _empty_loop(trips: int, inits: Sequence[Any]) -> tuple[Any, Any]:
+    """Return an `scf.for` at the insertion point, and its body, which lacks its end."""
+    from jaxlib.mlir import ir
+
+    for dialect in ("arith", "affine", "scf", "tensor"):
+        ir.Context.current.get_dialect_descriptor(dialect)  # loads it
+    kinds = [init.type for init in inits]
+    bounds = [_index(value) for value in (0, trips, 1)]
+    loop = ir.Operation.create("scf.for", results=kinds, operands=[*bounds, *inits], regions=1)
+    return loop, loop.regions[0].blocks.append(ir.IndexType.get(), *kinds)
+
+
+def counted_loop(
+    trips: int, inits: Sequence[Any], body: Callable[[Any, Sequence[Any]], Sequence[Any]]
+) -> list[Any]:
+    """Return what is carried behind a loop of `trips` iterations, made at the insertion point.
+
+    Args:
+      inits: tensors without signs (`signless`).
+      body: makes an iteration, given the counter and what is carried; it returns as much.
+    """
+    from jaxlib.mlir import ir
+
+    loop, block = _empty_loop(trips, inits)
+    with ir.InsertionPoint(block):
+        results = body(block.arguments[0], list(block.arguments)[1:])
+        ir.Operation.create("scf.yield", operands=list(results))
+    return list(loop.results)
+
+
 def linear_places(starts: _Array, counter: Any) -> list[Any] | None:
     """Return positions that follow a counter: numbers, and values where they move.
 
@@ -427,7 +461,7 @@ def _slice_at(loop: _Loop, op: Any, source: Any, starts: _Array, sizes: Sequence
     if places is None:
         loop._fail("it reads at positions that are no linear function of the iteration", op)
     kind = ir.RankedTensorType.get(sizes, ir.RankedTensorType(source.type).element_type)
-    return _as_type(_extract(_signless(source), places, sizes), kind)
+    return as_type(extract(signless(source), places, sizes), kind)
 
 
 def _dynamic_update_slice(loop: _Loop, op: Any) -> Any:
@@ -442,15 +476,15 @@ def _dynamic_update_slice(loop: _Loop, op: Any) -> Any:
     places = loop.places(found)
     if places is None:
         loop._fail("it writes at positions that are no linear function of the iteration", op)
-    target = _signless(whole)
+    target = signless(whole)
     numbers, values = _positions(places)
     written = ir.Operation.create(
         "tensor.insert_slice",
         results=[target.type],
-        operands=[_signless(update), target, *values],
+        operands=[signless(update), target, *values],
         attributes=_slice_attributes(numbers, sizes, [1, 1, len(values), 0, 0]),
     ).result
-    return _as_type(written, kind)
+    return as_type(written, kind)
 
 
 def _gather(loop: _Loop, op: Any) -> Any:
@@ -513,7 +547,7 @@ def _index(value: int) -> Any:
     ).result
 
 
-def _constant(kind: Any, values: _Array) -> Any:
+def integer_constant(kind: Any, values: _Array) -> Any:
     """Return a constant of a tensor's type, of any integer type."""
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import stablehlo
@@ -529,7 +563,7 @@ def _constant(kind: Any, values: _Array) -> Any:
     return stablehlo.constant(ir.DenseElementsAttr.get(array, type=kind.element_type))
 
 
-def _signless(value: Any) -> Any:
+def signless(value: Any) -> Any:
     """Return a tensor as memory has it, and the loops of MLIR: integers without a sign."""
     from jaxlib.mlir import ir
 
@@ -537,10 +571,10 @@ def _signless(value: Any) -> Any:
     element = kind.element_type
     if isinstance(element, ir.IntegerType) and not element.is_signless:
         element = ir.IntegerType.get_signless(element.width)
-    return _as_type(value, ir.RankedTensorType.get(kind.shape, element))
+    return as_type(value, ir.RankedTensorType.get(kind.shape, element))
 
 
-def _as_type(value: Any, kind: Any) -> Any:
+def as_type(value: Any, kind: Any) -> Any:
     from jaxlib.mlir.dialects import stablehlo
 
     return value if value.type == kind else stablehlo.bitcast_convert(kind, value)
@@ -552,7 +586,7 @@ def _positions(places: Sequence[Any]) -> tuple[list[int], list[Any]]:
     return numbers, [place for place in places if not isinstance(place, int)]
 
 
-def _extract(source: Any, places: Sequence[Any], sizes: Sequence[int]) -> Any:
+def extract(source: Any, places: Sequence[Any], sizes: Sequence[int]) -> Any:
     from jaxlib.mlir import ir
 
     numbers, values = _positions(places)

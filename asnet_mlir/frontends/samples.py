@@ -784,6 +784,16 @@ def _is_plain_window(op: Any, k: int) -> bool:
     return not padded and strides == (1, 1, 1)
 
 
+def _sort(op: Any, operands: Sequence[Tensor]) -> list[Tensor]:
+    dim = int(op.attributes["dimension"].value)
+    whole = tensors.combine(tensors.tag("sorted"), operands)
+    if whole.shape[dim] > 1:
+        whole = tensors.blur(whole, dim, whole.shape[dim], _tag_of(op, "dimension"))
+    return [
+        tensors.combine(tensors.tag(f"result {number}"), [whole]) for number in range(len(operands))
+    ]
+
+
 def _reduce(op: Any, operands: Sequence[Tensor]) -> list[Tensor]:
     count = len(operands) // 2
     dims = _integers(op, "dimensions")
@@ -1044,5 +1054,6 @@ _RULES: dict[str, Callable[[Any, Sequence[Tensor]], Tensor | list[Tensor]]] = {
     "reverse": _reverse,
     "select_and_scatter": _select_and_scatter,
     "slice": _slice,
+    "sort": _sort,
     "transpose": _transpose,
 }

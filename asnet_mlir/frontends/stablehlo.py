@@ -14,8 +14,10 @@ import numpy as np
 
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.frontends.elementary import FUNCTIONS
+from asnet_mlir.frontends.gathers import gathered
 from asnet_mlir.frontends.locations import describe_op
 from asnet_mlir.frontends.loops import rewrite_loops
+from asnet_mlir.frontends.sorting import exchanged
 from asnet_mlir.ir import walk
 
 __all__ = ["INLINE", "linalg_from_stablehlo", "run_passes"]
@@ -99,6 +101,9 @@ def _rewrite(module: Any) -> None:
         "stablehlo.convolution": _integer_product,
         **FUNCTIONS,
     }
+    # Into concatenations, which are rewritten next.
+    for op in [op for op in walk(module) if op.name in ("stablehlo.sort", "stablehlo.gather")]:
+        _replace(op, exchanged if op.name == "stablehlo.sort" else gathered)
     for op in list(walk(module)):
         rewrite = rewrites.get(op.name)
         if rewrite is None or not all(
@@ -106,13 +111,20 @@ def _rewrite(module: Any) -> None:
             for result in op.results
         ):
             continue
-        with ir.InsertionPoint(op), op.location:
-            values = rewrite(op)
-        if values == list(op.results):
-            continue
-        for result, value in zip(op.results, values, strict=True):
-            result.replace_all_uses_with(value)
-        op.erase()
+        _replace(op, rewrite)
+
+
+def _replace(op: Any, rewrite: Callable[[Any], list[Any]]) -> None:
+    """Replace an op by what `rewrite` makes before it; its own results mean that it stays."""
+    from jaxlib.mlir import ir
+
+    with ir.InsertionPoint(op), op.location:
+        values = rewrite(op)
+    if values == list(op.results):
+        return
+    for result, value in zip(op.results, values, strict=True):
+        result.replace_all_uses_with(value)
+    op.erase()
 
 
 def _insertions(op: Any) -> list[Any]:

@@ -248,3 +248,54 @@ def test_hardware_has_the_loop(tmp_path):
     assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
     flat = generate(unrolled(network(scan)), [TRUNCATED], output=tmp_path / "f")
     assert manifest["schedule"]["rows"] * 2 < flat["schedule"]["rows"]
+
+
+@pytest.mark.parametrize(
+    "order",
+    ["sort", "argsort", "top_k", "bytes"],
+)
+def test_sorting_is_exchanges_in_a_loop(order):
+    """Equal keys keep their order, NaNs go last, and any number of arrays follows."""
+    import jax.numpy as jnp
+
+    def function(x):
+        if order == "sort":
+            return jnp.sort(x, 1)
+        if order == "argsort":
+            return jnp.argsort(x, 2).astype(x.dtype)
+        if order == "top_k":
+            return lax().top_k(x, 2)[1].astype(x.dtype)
+        return jnp.sort((x * 20 + 128).astype(jnp.uint8), 1, descending=True).astype(x.dtype)
+
+    x = np.round(samples())
+    if order != "bytes":
+        x[3, 2, 1], x[4, 1, 1] = np.nan, -0.0
+    compiled = CompiledNetwork(network(function))
+    assert compiled.lanes > 1
+    assert same_bits(Evaluator(compiled).outputs(x), np.asarray(function(x)))
+
+
+def test_sorting_the_batch_is_refused():
+    import jax.numpy as jnp
+
+    with pytest.raises(UnsupportedError, match="mixes the samples"):
+        network(lambda x: jnp.sort(x, 0))
+
+
+TABLE = np.random.default_rng(2).standard_normal((11, 4)).astype(np.float32)
+
+
+def test_rows_of_small_tables_are_selected():
+    """Indices out of range too; no address is data, so that lanes and hardware can do it."""
+    import jax.numpy as jnp
+
+    def embedded(x, table):
+        index = (x[:, :, 0] * 3 + 5).astype(jnp.int32)
+        return jnp.take(table, index, axis=0, mode="clip").sum(1) + x[
+            :, np.array([3, 1, 5]), :1
+        ].sum(1)
+
+    compiled, x = CompiledNetwork(network(embedded, TABLE)), samples()
+    assert compiled.lanes > 1 and "tensor.extract " not in compiled.lowered
+    expected = np.asarray(embedded(x, TABLE))
+    np.testing.assert_allclose(Evaluator(compiled).outputs(x), expected, rtol=1e-5, atol=1e-5)
