@@ -201,11 +201,12 @@ def test_loaded_weights(loaded):
 
 def test_engines_that_begin_with_padding_wait_for_weights(tmp_path):
     """The first row is of padding only, so it is computed before a sample is there."""
-    net = Builder("padded", (3, 3, 2), CODES)
-    kernel = weights(1, 1, 2, 4)
-    x = net.conv2d(net.input, *kernel, bias(4), CODES, layer="a", padding=((1, 1), (1, 1)))
+    net = Builder("padded", (1, 1, 16), CODES)
+    kernel = weights(1, 1, 16, 32)
+    x = net.pad(net.input, ((1, 1), (0, 0), (0, 0)), layer="pad", code=100)
+    x = net.conv2d(x, *kernel, bias(32), CODES, layer="a")
     network = from_program(net.program(x))
-    asnet_mlir.generate(network, output=tmp_path / "bundle", weights_from=["load"])
+    asnet_mlir.generate(network, output=tmp_path / "bundle", lanes=["32"], weights_from=["load"])
     check(tmp_path / "bundle", network)
 
 
