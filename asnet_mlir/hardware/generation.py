@@ -196,7 +196,10 @@ def _style_of(network: Network, style: str | None, sizing: Sizing) -> str:
     """
     if not is_on_codes(network):
         if sizing.images_per_second is not None or sizing.misfit is not None:
-            raise InputError("rates and devices to fill are for networks on integer codes only")
+            raise InputError(
+                f"{network.name} takes {network.input_format.name}: rates and devices to fill are "
+                "for networks that take integer codes, as those do that were quantized with bytes"
+            )
         if sizing.lanes and style in (None, "shared"):
             raise InputError(
                 "lanes are for the style 'stream'; the shared machine has one of each unit"

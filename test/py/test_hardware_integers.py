@@ -167,6 +167,13 @@ def test_a_device_that_is_too_small_is_refused_with_one_that_is_not(tmp_path):
         generated(dense((1024,), 256), tmp_path, fit="25k")
 
 
+@pytest.mark.parametrize("options", [{"target_fps": 100.0}, {"fit": "25k"}])
+def test_rates_of_float_networks_are_refused(tmp_path, options):
+    message = "takes f32: .* for networks that take integer codes"
+    with pytest.raises(InputError, match=message):
+        generated("classification_mnist", tmp_path, **options)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
