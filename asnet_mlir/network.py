@@ -151,6 +151,8 @@ def check_batch(origin: str, batch: int, fixed: int | None) -> None:
 class Network:
     """A feed-forward network, from [batch, *input_shape] to [batch, *output_shape].
 
+    Of several inputs or outputs, these are rows of all (docs/decisions/0035-rows-of-parts.md).
+
     Attributes:
       name: for messages and file names.
       input_shape, output_shape: of one sample, without the batch dimension.

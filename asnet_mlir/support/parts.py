@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several tensors of a sample as one row of numbers (docs/decisions/0032-several-tensors.md).
+"""Several tensors of a sample as one row of numbers (docs/decisions/0035-rows-of-parts.md).
 
 A network of several inputs or outputs is, inside, one of one: the row of a sample holds its tensors
 one after the other, in the order in which the network has them.

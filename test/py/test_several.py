@@ -284,8 +284,8 @@ def test_onnx_keeps_the_graphs_names(tmp_path: Path) -> None:
         np.testing.assert_allclose(got[name], array, rtol=1e-4, atol=1e-5)
 
 
-def test_tflite_gives_the_reference_kernels_bits(tmp_path: Path) -> None:
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+def quantized_file(path: Path) -> bytes:
+    """Write a network of codes with two inputs and two outputs, all of other scales."""
     from tflite_files import File
 
     file = File()
@@ -296,8 +296,15 @@ def test_tflite_gives_the_reference_kernels_bits(tmp_path: Path) -> None:
     file.op("ADD", [a, b], [total], kind="AddOptions")
     file.op("MUL", [total, b], [product], kind="MulOptions")
     content = file.content([a, b], [product, total])
-    path = tmp_path / "several.tflite"
     path.write_bytes(content)
+    return content
+
+
+def test_tflite_gives_the_reference_kernels_bits(tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    path = tmp_path / "several.tflite"
+    content = quantized_file(path)
     network = asnet_mlir.load_model(path)
     assert network.inputs.names == ("a", "b")
     assert network.outputs.names == ("product", "total")
@@ -582,6 +589,16 @@ def test_hardware_has_all_parts_in_a_frame(name: str, style: str, tmp_path: Path
     # Another order of the inputs gives other words: the frame's order counts.
     with pytest.raises(InputError, match="lacks .*; expected are"):
         asnet_mlir.simulate(bundle, {"x": arrays[network.inputs.names[0]]})
+
+
+def test_hardware_of_codes_has_all_parts_in_a_frame(tmp_path: Path) -> None:
+    path, bundle = tmp_path / "several.tflite", tmp_path / "bundle"
+    quantized_file(path)
+    manifest = asnet_mlir.generate(path, output=bundle)
+    assert [part["name"] for part in manifest["info"]["outputs"]] == ["product", "total"]
+    compared = asnet_mlir.simulate(bundle, samples(asnet_mlir.load_model(path), 6))
+    assert compared.equal
+    assert compared.samples == 6
 
 
 def test_what_hardware_refuses() -> None:

@@ -50,6 +50,7 @@ def codes_of(network: Network) -> Network:
         output_format=format,
         lowering=lowering,
         unfolded=None,
+        outputs=None,
     )
 
 
