@@ -191,7 +191,7 @@ def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:
     if chosen:
         bound = f" for {bounds}" if bounds else ""
         print(
-            f"chosen{bound}: {chosen.binding.label}, "
+            f"chosen{bound}: {chosen.label}, "
             + ", ".join(_figure(chosen, name, value) for name, value in chosen.figures.items())
         )
     if exploration.test:

@@ -38,7 +38,8 @@ TABLES = (
   bytes BLOB NOT NULL         -- zlib; of bits the first is the highest of its byte
 )""",
     """CREATE TABLE IF NOT EXISTS kept (  -- what results were computed from
-  kind TEXT NOT NULL,         -- core: by content_hash; network: by key; beside: by evaluation
+  kind TEXT NOT NULL,         -- core: by content_hash; network: by key; beside: by evaluation;
+                              -- breakdown: by study
   key TEXT NOT NULL,
   facts TEXT NOT NULL,        -- JSON; of a core its description
   files TEXT NOT NULL,        -- JSON: {path or name: hash in content}
@@ -172,6 +173,12 @@ class Archive:
                 "INSERT OR IGNORE INTO kept VALUES (?, ?, ?, ?)",
                 (kind, key, json.dumps(facts), json.dumps(hashes)),
             )
+
+    def put(self, kind: str, key: str, facts: Mapping[str, Any]) -> None:
+        """Keep facts in the place of what is there."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, '{}')", (kind, key, json.dumps(facts))
+        )
 
     def kept(self, kind: str, key: str) -> tuple[dict[str, Any], dict[str, str]] | None:
         """Return the facts about something, and its files with their hashes."""

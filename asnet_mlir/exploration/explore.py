@@ -318,6 +318,8 @@ def _explore(
         total = options.total(space)
         measurer = Measurer(store, study, record, costs, runner, stop, total, progress, interrupts)
 
+        breakdown: list[dict[str, Any]] = []
+
         def found(chosen: Result | None = None, judgement: Judgement | None = None) -> Exploration:
             return Exploration(
                 network.name,
@@ -336,7 +338,7 @@ def _explore(
                 judge.metric,
                 judgement,
                 options.cost,
-                _breakdown(costs, space, chosen),
+                breakdown,
             )
 
         task = Task(
@@ -362,6 +364,9 @@ def _explore(
             raise KeyboardInterrupt(_interrupted(options.store, measurer)) from None
         finally:
             measurer.end(state, time.perf_counter() - begin, chosen)
+        breakdown = _breakdown(costs, space, chosen)
+        if breakdown:
+            store.archive.put("breakdown", measurer.key, {"rows": breakdown})
         judgement = None
         if test is not None:
             judge = judge_of(judge.metric, test, network)

@@ -4,10 +4,11 @@
 Cycles are those of the hardware's schedule.  It depends on which ops share a unit and on the
 latencies of units, not on what they compute: configurations that agree in this are generated once.
 
-Area is that of all units, each mapped alone between registers, plus that of what is around them.
-What is around grows with the number of units: it is measured twice, once for the exact network and,
-where a configuration has more or fewer units than that, once for the one whose variables all take
-another choice; for others it is interpolated.  So these two are measured, all others predicted.
+Area is that of all units, each mapped alone between registers, and of what is around them.  What is
+around shrinks with the units, by bits that a unit no longer gives to the adder behind it, and grows
+with their number.  It is measured twice, for the exact network and for the configuration of all
+variables' last choices, and taken as linear in the units' area between and beyond: two hardwares
+are mapped whole, all others predicted.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ class HardwareCosts:
         units, built = self._hardware(configuration)
         figures = {"cycles": float(built.cycles)}
         if set(self._wanted) != {"cycles"}:
-            figures["area"] = self._own(units, built) + self._around(sum(built.counts.values()))
+            own = self._own(units, built)
+            figures["area"] = round(own + self._around(own), 1)
             figures["lut_time"] = figures["area"] * built.cycles
         return {name: figures[name] for name in self._wanted}
 
@@ -142,25 +144,20 @@ class HardwareCosts:
             for place, number in built.counts.items()
         )
 
-    def _around(self, units: int) -> float:
-        """Return the LUTs around so many units."""
-        exact, least = self._anchor(self._space.exact)
-        if units == exact:
-            return least
-        # Neighbouring variables take different choices, so that all have units of their own.
-        other, most = self._anchor(
-            tuple(
-                1 + index % (len(variable.choices) - 1)
-                for index, variable in enumerate(self._space.variables)
-            )
-        )
+    def _around(self, own: int) -> float:
+        """Return the LUTs around units that take so many together."""
+        exact, rest = self._anchor(self._space.exact)
+        if own == exact:
+            return rest
+        last = tuple(len(variable.choices) - 1 for variable in self._space.variables)
+        other, other_rest = self._anchor(last)
         if other == exact:
-            return least
-        return least + (most - least) * (units - exact) / (other - exact)
+            return rest
+        return rest + (other_rest - rest) * (own - exact) / (other - exact)
 
     @functools.cache  # noqa: B019 (it lives as long as its study)
     def _anchor(self, configuration: Configuration) -> tuple[int, float]:
-        """Return a configuration's number of units, and the LUTs around them, measured."""
+        """Return the LUTs of a configuration's units, and those around them, measured."""
         units, built = self._hardware(configuration)
         binding = self._binding(configuration)
 
@@ -173,7 +170,8 @@ class HardwareCosts:
         hashes = [rule.label + rule.instance.content_hash for rule in binding.rules]
         key = content_hash(_code(), self._key, repr(self._style), *hashes)
         whole = float(cached_text("hardware-luts", key, make))
-        return sum(built.counts.values()), whole - self._own(units, built)
+        own = self._own(units, built)
+        return own, whole - own
 
 
 def _code() -> str:

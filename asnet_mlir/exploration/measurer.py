@@ -179,6 +179,7 @@ class Measurer:
                 self._study.metric,
                 known.difference,
                 self._store.archive.outcome(key, known.samples),
+                self._study.space.label(configuration),
             )
         if self._stop is None:
             return None
@@ -195,6 +196,7 @@ class Measurer:
             key,
             True,
             self._study.metric,
+            name=self._study.space.label(configuration),
         )
 
     def _add(self, key: str, configuration: Configuration, measured: Measurement) -> Result:
@@ -216,7 +218,7 @@ class Measurer:
                     confidence,
                     self._stop.bound,
                     measured.seconds,
-                    binding.label,
+                    study.space.label(configuration),
                     study.origin_of(binding),
                     metric,
                     figure,
@@ -228,7 +230,7 @@ class Measurer:
                     key,
                     study.network,
                     study.dataset,
-                    binding.label,
+                    study.space.label(configuration),
                     binding.to_json(),
                     tuple(
                         RuleRecord(
@@ -270,6 +272,7 @@ class Measurer:
             metric=study.metric,
             difference=difference,
             outcome=measured.outcome,
+            name=study.space.label(configuration),
         )
 
     def _stored(self, key: str) -> str | None:

@@ -44,6 +44,7 @@ class Result:
       metric: what judged it.
       difference: from the exact network, as `Difference.to_json` gives it; None where the
         evaluation was stopped early, or is of an older store.
+      name: the label that its design space gives it.
       outcome: what the samples contribute to the figure (`evaluation.outcomes`); None where that is
         not known: stopped early, an infinite figure, or found in a store that does not keep it.
     """
@@ -59,6 +60,12 @@ class Result:
     metric: Metric = Accuracy()  # noqa: RUF009 (a value)
     difference: Mapping[str, float | None] | None = None
     outcome: Outcome | None = field(default=None, compare=False, repr=False)
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The configuration in one line, as `--bind` takes it (`DesignSpace.label`)."""
+        return self.name or self.binding.label
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
@@ -101,7 +108,7 @@ class Result:
             **stopped,
             **self.costs,
             **({"difference": dict(self.difference)} if self.difference is not None else {}),
-            "label": self.binding.label,
+            "label": self.label,
             **self.binding.to_json(),
         }
 
@@ -170,7 +177,7 @@ class Exploration:
     breakdown: Sequence[Mapping[str, Any]] = ()
 
     def __repr__(self) -> str:
-        chosen = f", chosen {self.chosen.binding.label!r}" if self.chosen else ""
+        chosen = f", chosen {self.chosen.label!r}" if self.chosen else ""
         return (
             f"Exploration({self.network!r} on {self.data!r}, {self.samples} samples, "
             f"{len(self.results)} results{chosen})"
@@ -309,7 +316,7 @@ def choose(
         word = "most accurate" if metric.name == "accuracy" else "best"
         reached = f"{best.value:.4f}" if metric.unit == "%" else metric.show(best.value)
         raise NothingFoundError(
-            f"no configuration satisfies {criterion.text}; the {word} one, {best.binding.label}, "
+            f"no configuration satisfies {criterion.text}; the {word} one, {best.label}, "
             f"reaches {reached}"
         )
 

@@ -146,6 +146,23 @@ class DesignSpace:
                 rules.append(Rule(variable.op, instance, variable.layer))
         return Binding(tuple(rules))
 
+    def label(self, configuration: Configuration) -> str:
+        """Return a configuration in one line, as `--bind` takes it.
+
+        Where all layers with ops of a kind have one core, it is said once: `mulf=mul.v:C=2`.
+        """
+        rules = self.binding(configuration).rules
+        parts: dict[str, None] = {}
+        for rule in rules:
+            own = [other for other in rules if other.op == rule.op]
+            having = {layer.name for layer in self.layers if rule.op in layer.ops}
+            is_one = len({other.instance.content_hash for other in own}) == 1
+            if is_one and {other.layer for other in own} == having:
+                parts[f"{rule.op}={rule.instance.reference}"] = None
+            else:
+                parts[rule.label] = None
+        return " ".join(parts) or "exact"
+
     def steps(self, configuration: Configuration) -> float:
         """How far along the lists of choices it is: 0 exact, 1 for each variable at its end."""
         return sum(

@@ -74,7 +74,7 @@ class ProgressDisplay(ProgressLine):
             metric = self._best.metric
             value = self._best.value
             figure = f"{value:.4f}" if metric.unit == "%" else metric.show(value)
-            parts.append(f"best {figure}{cost}: {self._best.binding.label}")
+            parts.append(f"best {figure}{cost}: {self._best.label}")
         self.show(", ".join(parts), total is not None and done >= total)
 
     def _rate(self, seconds: float) -> float:

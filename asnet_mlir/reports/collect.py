@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.cost_kinds import COSTS
@@ -129,6 +130,7 @@ class Study:
     Attributes:
       volumes: by cost, the hypervolume after each evaluation, a share of the group's box.
       importance: of each variable (`search_quality.importances`), by its label.
+      breakdown: rows of where costs come from (`Exploration.breakdown`).
     """
 
     record: StudyRecord
@@ -136,6 +138,7 @@ class Study:
     chosen: int | None
     volumes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
+    breakdown: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def label(self) -> str:
@@ -222,6 +225,11 @@ def collect(path: str | Path) -> list[Group]:
         for record in store.evaluations():
             evaluations[record.network, record.dataset, record.metric].append(record)
         intervals = _intervals(store)
+        broken = {
+            study.key: tuple(kept[0]["rows"])
+            for study, _ in studies
+            if (kept := store.archive.kept("breakdown", study.key)) is not None
+        }
     for study, results in studies:
         if results:
             evaluations.setdefault((study.network, study.dataset, study.metric), [])
@@ -240,6 +248,7 @@ def collect(path: str | Path) -> list[Group]:
             ],
             metric,
             intervals,
+            broken,
         )
         for (network, dataset, metric), records in evaluations.items()
     ]
@@ -262,6 +271,7 @@ def _group(
     studies: Sequence[tuple[StudyRecord, Sequence[StudyResult]]],
     metric: MetricRecord,
     intervals: Mapping[str, tuple[float, float]],
+    broken: Mapping[str, tuple[Mapping[str, Any], ...]],
 ) -> Group:
     costs: dict[str, dict[str, float]] = defaultdict(dict)
     views: dict[str, list[tuple[RuleRecord, ...]]] = defaultdict(list)
@@ -322,6 +332,7 @@ def _group(
                 index.get(record.chosen or ""),
                 _volumes(results, points, metric),
                 _importance(record, results, metric),
+                broken.get(record.key, ()),
             )
             for record, results in studies
         ),

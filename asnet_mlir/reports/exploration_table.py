@@ -72,7 +72,7 @@ def _front(exploration: Exploration) -> str:
         mark = "~" if result.key in alike else " "
         lines.append(
             f"{metric.show(result.value):>10}{mark} "
-            f"{interval_text(metric, result.interval):>18}  {shown:>16}  {result.binding.label}"
+            f"{interval_text(metric, result.interval):>18}  {shown:>16}  {result.label}"
         )
     if any(result.key in alike for result in rows):
         lines.append("~ can't be told from the next better one (a paired test at 5 %)")

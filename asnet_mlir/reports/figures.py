@@ -130,11 +130,14 @@ def _figures(group: Group, look: Look) -> Iterator[tuple[str, Any]]:
         yield f"layers-{_slug(table.op)}", _draw_sensitivity(group, table, look)
 
 
-def _canvas(group: Group, look: Look, height: float = 4.5) -> tuple[Any, Any]:
+def _canvas(group: Group, look: Look, height: float | None = None) -> tuple[Any, Any]:
+    """Return a figure and its axes, as high as a drawing of its width is, or so many inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(look.width, look.width / 8 * height), dpi=150, layout="constrained")
+    figure = Figure(
+        figsize=(look.width, height or look.width / 8 * 4.5), dpi=150, layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     if look.title:
@@ -183,7 +186,7 @@ def _draw_curves(group: Group, parameter: str, look: Look) -> Any:
 
 
 def _draw_front(group: Group, cost: str, look: Look) -> Any:
-    figure, axes = _canvas(group, look)
+    figure, axes = _canvas(group, look, look.width / 8 * 4.5 + 0.05 * look.font)
     factor, unit = group.scale(cost)
 
     def draw(points: Sequence[Point], *style: Any, **options: Any) -> None:
@@ -210,7 +213,10 @@ def _draw_front(group: Group, cost: str, look: Look) -> Any:
     axes.set_xlabel(unit if cost == "steps" else f"{cost} [{unit}]")
     axes.set_ylabel(_plain(group.axis))
     axes.grid(alpha=0.3)
-    axes.legend(loc="best")
+    # Below the drawing, where it hides no point.
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 6 if look.width > 6 else 3
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -269,7 +275,8 @@ def _leave_out_far_ones(
 
 
 def _draw_sensitivity(group: Group, table: Sensitivity, look: Look) -> Any:
-    figure, axes = _canvas(group, look, 1.6 + 0.4 * len(table.layers))
+    # The headings are turned: what they need grows with the font, not with the width.
+    figure, axes = _canvas(group, look, look.font / 10 * (1.8 + 0.4 * len(table.layers)))
     score = [group.metric.score(group.drawn(point.value)) for point in group.points]
     base = score[group.exact] if group.exact is not None else math.nan
     if math.isnan(base):
@@ -286,7 +293,7 @@ def _draw_sensitivity(group: Group, table: Sensitivity, look: Look) -> Any:
     axes.set_xticks(range(len(labels)), labels, fontsize="small", **turned)
     what = op_title(table.op)
     unit = {"%": "points of ", "dB": "dB of "}.get(group.metric.unit, "")
-    figure.colorbar(image, label=_plain(f"{unit}{group.metric.name} lost"), pad=0.02)
+    figure.colorbar(image, label=_plain(f"{unit}{group.metric.name}\nlost"), pad=0.02)
     axes.set_xlabel(f"{what} of one layer alone")
     return figure
 

@@ -194,6 +194,7 @@ def _section(group: Group, number: int) -> str:
             + '</p><div class="charts" data-charts="front"></div>'
         )
     parts += [_sensitivity(group, table) for table in group.sensitivities]
+    parts += [_breakdown(study) for study in group.studies]
     parts += [
         _paper(group),
         _importance(group),
@@ -439,6 +440,28 @@ def _studies(group: Group) -> str:
         '<h3>Explorations</h3><div class="scroll" tabindex="0"><table class="studies"><thead>'
         f"<tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _breakdown(study: Study) -> str:
+    """Where the costs of a study come from, by layer and op kind."""
+    parts = []
+    for cost in dict.fromkeys(row["cost"] for row in study.breakdown):
+        own = [row for row in study.breakdown if row["cost"] == cost]
+        names = [name for name in ("exact", "chosen") if name in own[0]]
+        rows = [
+            [
+                f"{row['layer'] or '(no name)'}, {op_title(row['op'])}",
+                *(f"{row[name]:.1f} %" for name in names),
+            ]
+            for row in sorted(own, key=lambda row: -row["exact"])
+        ]
+        rows.append(["all", *(f"{sum(row[name] for row in own):.1f} %" for name in names)])
+        parts.append(
+            f"<h3>Where the {_e(cost)} comes from</h3><p>Operations of each kind in each layer, in "
+            f"per cent of all of the exact network ({_e(study.label)}).</p>"
+            + _table(["Operations", *names], rows)
+        )
+    return "".join(parts)
 
 
 def _volume(study: Study) -> str:

@@ -85,7 +85,7 @@ def build(model: Path, result: Result, folder: Path, images: str) -> dict[str, A
     asnet_mlir.generate(model, result.binding, output=folder, force=True, style="stream")
     simulated = asnet_mlir.simulate(folder, images, samples=IMAGES)
     return {
-        "label": result.binding.label,
+        "label": result.label,
         "predicted": dict(result.costs),
         "luts": asnet_mlir.synthesize(folder, route=False)["luts"],
         "cycles": simulated.cycles_per_sample,
@@ -151,7 +151,7 @@ def main(output: Path) -> int:
     display.close()
     print(exploration_table(found))
     assert found.test is not None and found.chosen is not None
-    print(f"chosen: {found.chosen.binding.label}")
+    print(f"chosen: {found.chosen.label}")
     found.chosen.binding.save(output / "chosen.json")
 
     step(f"{BUILT} configurations generated, simulated ({IMAGES} images) and synthesized")

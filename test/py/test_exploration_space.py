@@ -319,3 +319,19 @@ def test_what_an_instance_costs(monkeypatch, cost, fmax, area, delay):
     expected = {"area_proxy": area, "delay_proxy": 4 * (delay or 0), "energy_proxy": energy}
     wanted = expected if cost == "energy_proxy" else {cost: expected[cost]}
     assert figures == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_label_says_what_all_layers_share_once():
+    """What `--bind` makes of it computes the same."""
+    layers = (Layer("a", {"mulf": 4, "addf": 4}), Layer("b", {"mulf": 2}))
+    space = DesignSpace.of(constraints("layer", mulf=[20, 21]), layers)
+    assert space.label((1, 1)) == "mulf=fmul_trunc:P=20"
+    assert space.label((1, 2)) == "mulf@a=fmul_trunc:P=20 mulf@b=fmul_trunc:P=21"
+    assert space.label((0, 1)) == "mulf@b=fmul_trunc:P=20" and space.label((0, 0)) == "exact"
+    for configuration in space.configurations():
+        label = space.label(configuration)
+        parsed = Binding.parse([] if label == "exact" else label.split())
+        for layer in layers:
+            rules = [b.rule_for("mulf", layer.name) for b in (parsed, space.binding(configuration))]
+            one, other = (rule and rule.instance for rule in rules)
+            assert one == other

@@ -33,8 +33,8 @@ def test_cycles_are_those_of_the_generated_hardware(style, tmp_path):
     assert style == "stream" or cycles[0] != cycles[1]
 
 
-def test_area_is_that_of_the_units_and_of_what_was_measured_around_them(monkeypatch):
-    """The exact hardware is mapped whole, once; the others differ by their multiplier."""
+def test_area_is_measured_twice_and_linear_in_the_units_between(monkeypatch):
+    """The exact hardware and that of the last choice are mapped whole, once each."""
     luts = {"fmul": 1600, "fadd": 600, "fdiv": 1900, "fmax": 150}
     whole = []
 
@@ -43,17 +43,18 @@ def test_area_is_that_of_the_units_and_of_what_was_measured_around_them(monkeypa
             core = design.core.name
             return {"luts": luts.get(core, 1000 - 10 * dict(design.parameters).get("P", 0))}
         whole.append(design)
-        return {"luts": 5000}
+        return {"luts": [5000, 4000][len(whole) - 1]}
 
     monkeypatch.setattr(hardware_costs, "synthesize", synthesize)
     monkeypatch.setattr(hardware_costs, "cached_text", lambda kind, key, make: make())
     found = explore(NET, DATA, SPACE, cost="area")
+    areas = {result.label: result.costs["area"] for result in found.results}
+    assert areas["exact"] == 5000 and areas["mulf=fmul_trunc:P=20,LATENCY=5"] == 4000
+    # Units of 820 LUTs instead of 1600 and 800: each of them is worth 1.25.
+    assert areas["mulf=fmul_trunc:P=18"] == 5000 - 1.25 * (1600 - 820)
     for result in found.results:
-        rules = result.binding.rules
-        own = 1000 - 10 * dict(rules[0].instance.parameters)["P"] if rules else 1600
-        assert result.costs["area"] == 5000 - 1600 + own
         assert result.costs["lut_time"] == result.costs["area"] * result.costs["cycles"]
-    assert len(whole) == 1
+    assert len(whole) == 2
 
 
 def test_a_cost_of_the_users_own():
