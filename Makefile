@@ -201,6 +201,11 @@ bench-eight-bits: setup ## evaluation in 8 bits against float in XLA, layers alo
 eight-bits-equality: setup ## words of all ways to compute 8-bit products, whole test sets; goes on likewise
 	nice $(BIN)/python benchmarks/eight_bits_equality.py
 
+.PHONY: training
+training: setup ## what training through cores gets back: estimators, seeds, steps (hours; goes on)
+	nice $(BIN)/python benchmarks/training.py steps
+	nice $(BIN)/python benchmarks/training.py recovery
+
 .PHONY: benchmarks-table
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench
 	$(BIN)/python benchmarks/benchmarks_table.py

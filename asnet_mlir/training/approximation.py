@@ -538,14 +538,24 @@ def _products(
 
 
 def _check_layers(network: Network, binding: Binding, found: Mapping[str, WeightedSum]) -> None:
+    """Every rule is of some layer's products, and of their format."""
     for rule in binding.rules:
         base = (rule.layer or "").partition("/[")[0] if rule.channels else rule.layer
-        if not any(
-            base is None or layer == base or layer.startswith(f"{base}/") for layer in found
-        ):
+        there = [
+            one
+            for layer, one in found.items()
+            if base is None or layer == base or layer.startswith(f"{base}/")
+        ]
+        if not there:
             raise InputError(
                 f"{rule.label}: {network.name} has no products of codes in that layer; they are in "
                 f"{', '.join(found)}"
+            )
+        formats = sorted({one.operands.name for one in there})
+        if not any(rule.instance.computes_on(one) for one in formats):
+            raise InputError(
+                f"{rule.label}: is of {rule.instance.format}, the codes are {', '.join(formats)}; "
+                "CODE_BITS=W or SIGN_MAGNITUDE=W brings them together"
             )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import asnet_mlir
 from asnet_mlir.cli.main import main
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.program import from_program
 from asnet_mlir.quantized import Builder, Quantization
 from asnet_mlir.training import approximate, finetune
@@ -120,6 +120,18 @@ def test_a_device_that_is_not_there(capsys):
     options = ["--data", "mnist:test:9", "--device", "cpu-xla", "--threads", "1"]
     assert main(["evaluate", "convolutional_mnist", *options]) == 2
     assert "are of --device cpu" in capsys.readouterr().err
+
+
+def test_a_core_without_a_table_has_no_estimator():
+    wide = Quantization(np.array([0.05]), np.array([0]), 12)
+    build = Builder("wide", (4,), wide)
+    kernel = np.ones((4, 2), np.int16)
+    one = from_program(build.program(build.dense(build.input, kernel, wide, None, wide, layer="a")))
+    for estimator in ("lre", steep):
+        with pytest.raises(UnsupportedError, match="operands of 16 bits; tables of products have"):
+            approximate(one, "muli=imul:N=16,SIGNED=1", estimator=estimator)
+    with pytest.raises(InputError, match="is of i12, the codes are i16; CODE_BITS"):
+        approximate(one, "muli=truncated:N=12,CUT=4,SIGNED=1")
 
 
 @pytest.mark.parametrize(
