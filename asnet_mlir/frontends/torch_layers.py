@@ -243,8 +243,11 @@ def _resize(call: Call) -> Result:
     own: dict[str, Any] = {"axes": list(range(2, count + 2)), "mode": mode,
                            "coordinate_transformation_mode": places}  # fmt: skip
     if mode == "nearest":
-        own["nearest_mode"] = "floor"
-    return call.onnx("Resize", x, None, None, call.constant(np.array(sizes)), **own)
+        own["nearest_mode"] = "round_prefer_ceil" if "exact" in call.op else "floor"
+    if None in scales or call.get("align_corners"):
+        return call.onnx("Resize", x, None, None, call.constant(np.array(sizes)), **own)
+    # Where places are depends on the factor that was given, not on what the sizes make of it.
+    return call.onnx("Resize", x, None, call.constant(np.array(scales)), **own)
 
 
 #: Where PyTorch's gates are among ONNX's, which has an LSTM's as i, o, f, c and a GRU's as z, r, h.

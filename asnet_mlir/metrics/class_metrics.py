@@ -40,9 +40,11 @@ def class_labels(targets: np.ndarray, output: Output) -> np.ndarray:
         return np.argmax(targets, axis=-1).astype(np.int64)
     if targets.shape[1:] not in (places, (*places, 1)):
         several = f" or one-hot rows of shape {list(output.shape)}" if channels > 1 else ""
+        turn = "; classes that come first are to come last: of PyTorch, y.movedim(1, -1)"
         raise InputError(
             f"class indices for outputs of shape {list(output.shape)} have the shape "
             f"{list(places)} a sample{several}, not {list(targets.shape[1:])}"
+            f"{turn if places and targets.shape[1:] == output.shape[1:] else ''}"
         )
     if targets.dtype.kind == "f" and not np.array_equal(targets, np.rint(targets)):
         raise InputError("class indices are integers; for numbers give another metric, such as mse")
