@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,12 +116,22 @@ def main_function(module: Any) -> Any:
 
 
 def walk(op: Any) -> Iterator[Any]:
-    """Yield an operation and all that it holds, in order."""
-    yield op
-    for region in op.regions:
-        for block in region:
-            for child in block:
-                yield from walk(child.operation)
+    """Yield an operation and all that it holds, in order.
+
+    Those that there are at the beginning; what is changed meanwhile does not matter.
+    """
+    # Whoever goes through a block makes Python look for a module of each op's dialect; where the
+    # bindings have none, as jaxlib's of linalg, it is looked for again for every op.
+    found: list[Any] = []
+    operation = op.operation
+    bindings = sys.modules[type(operation).__module__]
+
+    def keep(inner: Any) -> Any:
+        found.append(inner)
+        return bindings.WalkResult.ADVANCE
+
+    operation.walk(keep, bindings.WalkOrder.PRE_ORDER)
+    yield from found
 
 
 def with_layers(op: Any, layer: str = "") -> Iterator[tuple[Any, str]]:
