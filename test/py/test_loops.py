@@ -243,7 +243,7 @@ def test_hardware_has_the_loop(tmp_path):
     x[1, 2] = [np.nan, np.inf, -0.0]
     np.savez(tmp_path / "x.npz", x=x)
     manifest = generate(network(scan), [TRUNCATED], output=tmp_path / "b")
-    result = simulate(tmp_path / "b", str(tmp_path / "x.npz"))
+    result = simulate(tmp_path / "b", str(tmp_path / "x.npz"), layers=True)
     assert (result.samples, result.mismatches) == (4, 0), result.differences
     assert result.cycles_per_sample == manifest["predicted_cycles_per_sample"]
     flat = generate(unrolled(network(scan)), [TRUNCATED], output=tmp_path / "f")

@@ -172,10 +172,14 @@ def machine_layers(
             groups: dict[tuple[int, str], list[int]] = {}
             roots: dict[int, Any] = {}
             for store, key in by_address.values():
-                groups.setdefault(key, [])
-                roots[key[0]] = _root(store.operands[1])
+                root = _root(store.operands[1])
+                # A buffer of a loop's body is gone behind the loop.
+                if isinstance(root.owner, ir.Block) or root.owner.operation.block == block:
+                    groups.setdefault(key, [])
+                    roots[key[0]] = root
             for address, (_, key) in sorted(by_address.items()):
-                groups[key].append(address)
+                if key in groups:
+                    groups[key].append(address)
             after = next(one for last, one in following if last == ops[-1])
             for number, ((memory, name), found) in enumerate(groups.items()):
                 root = roots[memory]
