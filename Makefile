@@ -112,6 +112,7 @@ deep: setup ## checks that take long: 10 million vectors a core, wheel in a fres
 	  test/py/test_hardware_kit.py test/py/test_hardware_clock.py test/py/test_hardware_overlap.py \
 	  test/py/test_hardware_synth.py test/py/test_ops.py \
 	  -k "cocotb or other_depths or random_networks or register_behind or truncation"
+	ASNET_DEEP=1 $(BIN)/python -m pytest -q test/py/test_onnx_float.py -k node_tests
 	$(BIN)/python -m pytest -q test/deep
 
 .PHONY: prove
