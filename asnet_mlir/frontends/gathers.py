@@ -3,7 +3,8 @@
 
 Rows at places that are known are slices.  Of a table of few rows, the one that an index names is
 selected in a loop over all, which computes several samples at once and which hardware has; larger
-tables are read where the index says, which both have not.
+tables are read where the index says, which both have not.  Tables of codes, one dimension of
+integers, stay: they are ROMs of hardware on codes.
 """
 
 from __future__ import annotations
@@ -76,6 +77,7 @@ def _rows_of(op: Any, numbers: Any) -> _Rows | None:
         or sizes != [1 if dim == map_[0] else size for dim, size in enumerate(shape)]
         or vector not in (len(places), len(places) - 1)
         or shape[map_[0]] > _MOST_ROWS
+        or (len(shape) == 1 and _is_integer(op.results[0].type.element_type))
     ):
         return None
     offset = list(numbers.offset_dims)

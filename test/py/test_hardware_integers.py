@@ -155,6 +155,13 @@ def test_a_device_is_filled(tmp_path):
     assert more["predicted_cycles_per_sample"] < fewer["predicted_cycles_per_sample"]
 
 
+def test_tables_of_codes_are_roms(tmp_path):
+    net = Builder("table", (4,), CODES)
+    network = from_program(net.program(net.function(net.input, np.tanh, WIDE, layer="tanh")))
+    manifest = json.loads((generated(network, tmp_path) / "manifest.json").read_text())
+    assert [memory["words"] for memory in manifest["memories"].values()] == [256]
+
+
 @pytest.mark.parametrize("text", ["0", "x", "dense=", "=4", "-1"])
 def test_lanes_that_are_no_number_are_refused(text):
     with pytest.raises(InputError, match="lanes"):
