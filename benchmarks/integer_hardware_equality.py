@@ -7,7 +7,7 @@ Our networks in 8 bits on images of their test sets, with exact products and wit
 core; files of TensorFlow Lite as MLPerf Tiny's networks are, with random weights, on random inputs.
 The hardware is simulated: words and cycles an image are compared.
 
-Results: integer_hardware_equality.json, written after every network.
+Results go to integer_hardware_equality.json and docs/hardware.md after every network.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ RANDOM_INPUTS = 10
 CORE = "compressor42:N=8,SIGNED=1"
 FILES = ("mobilenet", "ds_cnn", "autoencoder", "resnet8")
 TERMS = "32"
+PAGE = Path(__file__).parents[1] / "docs" / "hardware.md"
+_BEGIN, _END = "<!-- begin: integers equal -->", "<!-- end: integers equal -->"
 
 
 def main() -> None:
@@ -45,12 +47,32 @@ def main() -> None:
             if label not in known:
                 known[label] = compare(name, core)
                 host.save("integer_hardware_equality", report)
+                write(known)
             print(label, known[label], flush=True)
     wrong = [
         label for label, one in known.items() if one["differ"] or one.get("differ_from_litert")
     ]
     if wrong:
         raise SystemExit(f"words differ: {wrong}")
+
+
+def write(known: dict[str, dict[str, Any]]) -> None:
+    """Write the table into the page."""
+    lines = [
+        "| network | inputs | words | differ from the evaluator | evaluator from LiteRT | "
+        "cycles an image (predicted) |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {label} | {one['images']:,} | {one['words']:,} | {one['differ']} | "
+        f"{one.get('differ_from_litert', '-')} | {one['cycles']:,.0f} "
+        f"({one['predicted_cycles']:,}) |"
+        for label, one in known.items()
+    ]
+    table = "\n".join(lines)
+    before, _, rest = PAGE.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    PAGE.write_text(f"{before}{_BEGIN}\n\n{table}\n{_END}{after}")
 
 
 def compare(name: str, core: str | None) -> dict[str, Any]:
