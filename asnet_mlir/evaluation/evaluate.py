@@ -34,7 +34,15 @@ from asnet_mlir.metrics import (
 from asnet_mlir.network import Network
 from asnet_mlir.worker import in_mlir_process
 
-__all__ = ["Evaluation", "OutputFigure", "evaluate", "judge_of", "judges_of", "prepare_data"]
+__all__ = [
+    "Evaluation",
+    "OutputFigure",
+    "evaluate",
+    "judge_of",
+    "judges_of",
+    "output_figures",
+    "prepare_data",
+]
 
 
 @dataclass(frozen=True)
@@ -149,6 +157,14 @@ class Evaluation:
         return {"output": self.outputs[0].output, "outputs": each}
 
 
+def output_figures(
+    judges: Sequence[Judge], outputs: np.ndarray, exact: np.ndarray
+) -> tuple[OutputFigure, ...]:
+    """Return `Evaluation.outputs`: none where the network has one output."""
+    several = [judge for judge in judges if isinstance(judge.metric, OutputMetric)]
+    return tuple(OutputFigure.of(judge, outputs, exact) for judge in several)
+
+
 def prepare_data(data: Any, network: Network) -> Dataset:
     """Load `data`, whatever `load_named` takes, and fit it to the network's inputs.
 
@@ -170,15 +186,21 @@ def judge_of(metric: str | Metric | None, dataset: Dataset, network: Network) ->
     outputs, label = network.outputs, f"{network.name} on {dataset.name}"
     if outputs is not None and metric is None:
         only_judged(dataset.y.dtype.names or () if dataset.y is not None else (), outputs, label)
-    return judges_of([] if metric is None else [metric], dataset, network)[0]
+    return judges_of(metric, dataset, network)[0]
 
 
-def judges_of(metrics: Sequence[str | Metric], dataset: Dataset, network: Network) -> list[Judge]:
+def judges_of(
+    metric: str | Metric | Sequence[str | Metric] | None, dataset: Dataset, network: Network
+) -> list[Judge]:
     """Return what judges each of the network's outputs, the one that the figure is of first.
+
+    Args:
+      metric: of the output; of several, one for each at most.
 
     Raises:
       InputError: see `make_judges`; several metrics for one output.
     """
+    metrics = [] if metric is None else [metric] if isinstance(metric, str | Metric) else [*metric]
     label = f"{network.name} on {dataset.name}"
     if network.outputs is not None:
         return make_judges(metrics, dataset.y, network.outputs, label)
@@ -215,8 +237,7 @@ def evaluate(
     forced, way = parse_strategy(strategy)
     network = load_model(model)
     dataset = prepare_data(data, network)
-    metrics = [] if metric is None else [metric] if isinstance(metric, str | Metric) else [*metric]
-    judges = judges_of(metrics, dataset, network)
+    judges = judges_of(metric, dataset, network)
     binding = network.complete(binding)
     ensure_checked(binding.instances.values())
     begin = time.perf_counter()

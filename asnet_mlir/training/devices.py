@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -11,9 +12,9 @@ import numpy as np
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluation
-from asnet_mlir.evaluation.evaluate import judge_of, prepare_data
+from asnet_mlir.evaluation.evaluate import judges_of, output_figures, prepare_data
 from asnet_mlir.evaluation.outcomes import outcome_of
-from asnet_mlir.metrics import Difference, Metric
+from asnet_mlir.metrics import Metric
 from asnet_mlir.training.approximation import Approximation, approximate
 
 __all__ = ["DEVICES", "evaluate_on", "find_device"]
@@ -46,7 +47,7 @@ def evaluate_on(
     data: Any,
     binding: Any = None,
     *,
-    metric: str | Metric | None = None,
+    metric: str | Metric | Sequence[str | Metric] | None = None,
     batch: int = 256,
 ) -> Evaluation:
     """Measure how good `model` under `binding` is on `data`, like `evaluate`, by XLA on a device.
@@ -65,12 +66,13 @@ def evaluate_on(
     function = approximate(model, binding)
     network = function.network
     dataset = prepare_data(data, network)
-    judge = judge_of(metric, dataset, network)
+    judges = judges_of(metric, dataset, network)
     outputs, compiled, seconds = _outputs(function, dataset.x, place, batch)
     exact = outputs
     if function.binding.rules:
         exact, _, _ = _outputs(approximate(network), dataset.x, place, batch)
-    judge = judge.resolved(exact)
+    judges = [judge.resolved(exact) for judge in judges]
+    judge = judges[0]
     return Evaluation(
         function.binding,
         judge.value(outputs),
@@ -78,8 +80,9 @@ def evaluate_on(
         seconds,
         compiled,
         judge.metric,
-        Difference.of(outputs, exact),
+        judge.difference(outputs, exact),
         outcome=outcome_of(judge, outputs),
+        outputs=output_figures(judges, outputs, exact),
     )
 
 

@@ -607,3 +607,18 @@ def test_what_hardware_refuses() -> None:
         asnet_mlir.generate(tokens_, output="unused")
     with pytest.raises(InputError, match="argmax is of one output; the network has"):
         asnet_mlir.generate(MODELS["residual"], output="unused", argmax=True)
+
+
+def test_evaluation_by_xla_has_the_same_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, data = tmp_path / "several.tflite", tmp_path / "data.npz"
+    quantized_file(path)
+    np.savez(data, **samples(asnet_mlir.load_model(path)))
+    found = []
+    for device in ("cpu", "cpu-xla"):
+        asked = ["--metric", "total=snr", "--device", device, "--json"]
+        assert main(["evaluate", str(path), "--data", str(data), *asked]) == 0
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["outputs"] == found[1]["outputs"]
+    assert list(found[0]["outputs"]) == ["total", "product"]
