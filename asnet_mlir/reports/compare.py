@@ -118,6 +118,9 @@ def compare(
             rows.append(_simulated(row, Path(place), samples, data) if samples else row)
         else:
             rows += [row for row in known if row.place == str(place)]
+    built = [row.binding for row in rows if Path(row.place).is_dir() and row.binding]
+    # A result whose hardware is there stands in its row.
+    rows = [row for row in rows if Path(row.place).is_dir() or row.binding not in built]
     unique = {(row.name, row.place): row for row in rows}
     return sorted(unique.values(), key=lambda row: not row.is_exact)
 
@@ -218,6 +221,7 @@ def _of_bundle(
         value=twin.value,
         interval=twin.interval,
         p=twin.p,
+        binding=twin.binding,
     )
 
 
