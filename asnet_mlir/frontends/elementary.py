@@ -438,15 +438,11 @@ def _power(c: _Code, x: Any, y: Any) -> Any:
     half = c.multiply(y, c.f32(0.5))
     is_odd = c.both(is_whole, c.compare(c.rounded(half), "NE", half))
     result = c.signed(result, c.select(is_odd, _sign_of(c, x), c.i32(0)))
-    is_none = c.both(c.compare(x, "LT", zero), c.compare(is_whole, "EQ", _false(c)))
+    is_none = c.both(c.compare(x, "LT", zero), c.compare(c.rounded(y), "NE", y))
     is_none = c.both(is_none, c.compare(a, "LT", infinity))
     result = c.finish(c.select(is_none, c.f32(math.nan), result), x, y)
     is_one = c.either(c.compare(y, "EQ", zero), c.compare(x, "EQ", one))
     return c.select(is_one, one, result)
-
-
-def _false(c: _Code) -> Any:
-    return c.compare(c.i32(0), "NE", c.i32(0))
 
 
 def _mapped(emit: Callable[..., Any]) -> Callable[[Any], list[Any]]:
