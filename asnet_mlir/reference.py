@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from asnet_mlir.errors import InputError
 from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
 from asnet_mlir.native.jit import CompiledModule, library_paths
 from asnet_mlir.native.objects import compile_object, native_key
@@ -109,10 +110,20 @@ class StagedReference:
         weights: Sequence[np.ndarray],
         outputs: Sequence[np.ndarray],
     ) -> None:
-        """Compute one sample; arrays are in the order of the network's arguments and results."""
+        """Compute one sample; arrays are in the order of the network's arguments and results.
+
+        Raises:
+          InputError: the weights are not the network's.
+        """
+        given = [array.shape for array in weights]
+        if given != [shape for _, shape in self._weights]:
+            raise InputError(
+                f"the network has {len(self._weights)} arrays of weights, given were {len(given)}, "
+                "or their shapes differ; generate the bundle anew"
+            )
         arrays = {**self._arrays, **dict(zip(self._outputs, outputs, strict=True))}
         arrays |= dict(zip(self._inputs, inputs, strict=True))
-        named = dict(zip(self._weights, weights, strict=True))
+        named = dict(zip((name for name, _ in self._weights), weights, strict=True))
         for part in self.parts:
             self._compiled[part.text](
                 "main",
@@ -127,9 +138,9 @@ class StagedReference:
 
 def _split(
     bound: str,
-) -> tuple[list[_Part], tuple[int, ...], tuple[str, ...], tuple[int, ...]]:
-    """Return the stages of a bound network, the numbers of its inputs, its weights' names in order,
-    and the numbers of its outputs.
+) -> tuple[list[_Part], tuple[int, ...], tuple[tuple[str, tuple[int, ...]], ...], tuple[int, ...]]:
+    """Return the stages of a bound network, the numbers of its inputs, names and shapes of its
+    weights in order, and the numbers of its outputs.
     """
     from mlir import ir
 
@@ -138,7 +149,7 @@ def _split(
         main, parts = main_function(module), []
         libraries = [op for op in module.body.operations if op.operation.name == "approx.library"]
         inputs = tuple(value.number for value in _values(main, "arg_attrs"))
-        weights = tuple(name for name, _ in _named_weights(main))
+        weights = _named_weights(main)
         outputs = tuple(value.number for value in _values(main, "res_attrs"))
         for op in module.body.operations:
             name = op.attributes["sym_name"].value if "sym_name" in op.attributes else ""

@@ -318,7 +318,7 @@ def test_accuracy_on_codes():
 
 
 def test_what_has_no_format():
-    with pytest.raises(UnsupportedError, match="the input is bool; float32, bfloat16"):
+    with pytest.raises(UnsupportedError, match="input 'input' is bool; float32, bfloat16"):
         from_jax_function(lambda x: x + 1.0, (np.zeros((1, 3), bool),), name="n")
 
 

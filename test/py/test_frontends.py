@@ -186,7 +186,9 @@ def test_module_function(tmp_path, monkeypatch):
 
 
 def test_input_of_no_format_is_refused():
-    with pytest.raises(UnsupportedError, match="the input is bool; float32, bfloat16, float16, "):
+    with pytest.raises(
+        UnsupportedError, match="input 'input' is bool; float32, bfloat16, float16, "
+    ):
         from_jax_function(lambda x: x, (np.zeros((1, 2), bool),))
 
 
@@ -248,9 +250,6 @@ def test_models_that_keras_can_not_say_the_shape_of():
 
     keras = import_keras()
     layers = keras.layers
-    a, b = keras.Input((3,)), keras.Input((3,))
-    with pytest.raises(UnsupportedError, match="it has 2 and 1"):
-        load_model(keras.Model([a, b], layers.Add()([a, b])))
     c = keras.Input((None, 3))
     with pytest.raises(InputError, match=r"input shape \(None, 3\) is open"):
         load_model(keras.Model(c, layers.Dense(2)(c)))
