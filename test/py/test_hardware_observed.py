@@ -325,7 +325,8 @@ def test_an_interrupt_leaves_nothing(made, tmp_path):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
-    assert (process.returncode, out, err) == (130, "", "asnet: interrupted\n")
+    # Where it takes long, progress stands before.
+    assert (process.returncode, out, err.splitlines()[-1]) == (130, "", "asnet: interrupted")
     assert not target.exists()
 
 
