@@ -33,7 +33,7 @@ RESULTS = host.RESULTS / "training.json"
 PICTURE = Path(__file__).parents[1] / "docs" / "training.png"
 DATA = {"convolutional_mnist": "mnist", "resnet8_svhn": "svhn_synthetic"}
 OPTIONS: dict[str, Any] = {"epochs": 5, "rate": 2e-3, "schedule": "cosine", "scales": True}
-#: Cores of rank 1, 3 and 5, and one that is looked up.
+#: Cores of few and of many passes (docs/eight_bits.md).
 STEPS = (
     "muli=perforated:N=8,SIGN_MAGNITUDE=8",
     "muli=truncated:N=8,CUT=7,CORRECTION=0,SIGNED=1",
