@@ -57,7 +57,8 @@ def add(verbs: Verbs) -> None:
     command.add_argument(
         "--dsp",
         action="store_true",
-        help="exact products of codes are for multipliers, in --fit and --predict-area",
+        help="exact products of codes are for multipliers, in --fit and --predict-area; more than "
+        "--device or --fit has are in logic",
     )
     command.add_argument(
         "--clock-mhz",

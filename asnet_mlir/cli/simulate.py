@@ -92,7 +92,7 @@ def _print_result(result: Any, trace: str | None) -> None:
     for layer in result.layers:
         print(
             f"  {layer['layer']}: {layer['utilisation']:.4f} of its multipliers' cycles used, "
-            f"the order of the sums allows {layer['utilisation_bound']:.4f}"
+            f"of {layer['utilisation_bound']:.4f} that the design allows"
         )
     for layer in result.compared:
         print(

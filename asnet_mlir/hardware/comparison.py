@@ -52,7 +52,8 @@ class Comparison:
         multiply-accumulates (or other steps) for a sample; `busy_cycles`, from its first issue to
         its last, whose interval included, of the quickest sample; `utilisation`, work over these
         cycles and the lanes; `utilisation_bound`, what the defined order of sums and the intervals
-        of cores allow.
+        of cores allow.  On integer codes all layers go at the pace of the slowest: there both are
+        over the cycles of a sample, measured and predicted.
       compared: where layers were compared, of each layer `layer`, `words` a sample, `mismatches`,
         those of the vectors included.
       first_difference: where they were, the first word of a layer that differs, by sample and then
@@ -176,7 +177,7 @@ def simulate(
         result.cycles_per_sample,
         result.latency_cycles,
         tuple(lines),
-        tuple(_use_of_engines(simulation.engines(manifest), result.busy_cycles)),
+        tuple(_use_of_engines(manifest, result)),
         tuple(layer_words.summary(inside.values, result.mismatches)) if inside else (),
         _located(inside, result.first) if inside and result.first else None,
         result.traced_cycles,
@@ -243,20 +244,22 @@ def _difference_lines(
 
 
 def _use_of_engines(
-    engines: Sequence[Mapping[str, Any]], busy_cycles: Sequence[int]
+    manifest: Mapping[str, Any], result: simulation.Simulation
 ) -> list[dict[str, Any]]:
     """Return how well each engine with a reduction was used; see `Comparison.layers`."""
     used = []
-    for layer, issuing in zip(engines, busy_cycles, strict=True):
+    has_pace = manifest.get("kind") == "integers"
+    for layer, issuing in zip(simulation.engines(manifest), result.busy_cycles, strict=True):
         if layer["depth"] <= 1:
             continue  # elementwise layers go on as their inputs come
         cycles = issuing + layer.get("interval", 1) - 1
+        over = result.cycles_per_sample if has_pace else cycles
         used.append(
             {
                 "layer": layer["layer"],
                 "work": layer["work"],
                 "busy_cycles": cycles,
-                "utilisation": layer["work"] / (cycles * layer["lanes"]),
+                "utilisation": layer["work"] / (over * layer["lanes"]),
                 "utilisation_bound": layer["utilisation_bound"],
             }
         )

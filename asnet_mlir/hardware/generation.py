@@ -28,7 +28,7 @@ from asnet_mlir.hardware.shell.options import PLAIN, Shell
 from asnet_mlir.hardware.synthesis import area, clock
 from asnet_mlir.hardware.synthesis.needs import needs_of
 from asnet_mlir.hardware.synthesis.synthesize import synthesize
-from asnet_mlir.hardware.synthesis.targets import ecp5_fit, ecp5_misfit
+from asnet_mlir.hardware.synthesis.targets import ecp5_misfit, ecp5_multipliers
 from asnet_mlir.network import Network
 from asnet_mlir.support.formats import F32
 from asnet_mlir.support.parts import Parts
@@ -82,7 +82,7 @@ def generate(
       fit: of networks on integer codes: the lanes with which most images a second go through of all
         that fit an ECP5 device, `25k`, `45k` or `85k`, by what `predict_area` says.
       dsp: exact products of codes are for the device's multipliers, for `fit` and `predict_area`;
-        the bundle is the same.
+        with a `device` or one to `fit`, terms beyond its multipliers are in logic.
       clock_mhz: the fewest pipeline stages are chosen with which each core, alone between registers
         on ECP5, reaches this clock and, if it can, a tenth more: where the binding says nothing
         about the parameter that gives its latency.  Bits stay the same, cycles do not.  Engines on
@@ -117,12 +117,13 @@ def generate(
     shell = Shell(stream_width, argmax, ports, control, WeightSources(weights_from).mode)
     parsed: Sequence[str] = streams.parse_lanes(lanes)
     misfit = None if fit is None else partial(ecp5_misfit, fit)
-    sizing = Sizing(tuple(lanes), target_fps, clock_mhz, tuple(weights_from), misfit, dsp)
+    named = [one for one in (fit, device) if one is not None]
+    multipliers = min(map(ecp5_multipliers, named), default=None)
+    sizing = Sizing(
+        tuple(lanes), target_fps, clock_mhz, tuple(weights_from), misfit, dsp, multipliers
+    )
     if prefix is not None:
         check_name(prefix)
-    for named in (device, fit):
-        if named is not None:
-            ecp5_fit({}, named)  # is there such a device
     if clock_mhz is not None:
         clock.check_clock(clock_mhz)
         check_output(output, force)  # before what takes long

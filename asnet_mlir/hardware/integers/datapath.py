@@ -102,7 +102,7 @@ def literal(value: int, width: int) -> str:
 
 def serial_interval(cycles: int) -> int:
     """Return how many cycles a result may take where one is wanted every so many, for less area."""
-    return next((few for few in (_SERIAL_MOST, _SERIAL_MOST // 2, _SERIAL) if few <= cycles), 1)
+    return next((few for few in (_SERIAL_MOST, 16, 8, _SERIAL) if few <= cycles), 1)
 
 
 def datapath(
@@ -113,6 +113,7 @@ def datapath(
     units: Mapping[int, Unit],
     design: str,
     interval: int = 1,
+    in_logic: bool = False,
 ) -> Datapath:
     """Build the pipeline of a body.
 
@@ -125,8 +126,9 @@ def datapath(
       interval: the fewest cycles from operands to the next ones.  With `_SERIAL` or more, wide
         products are computed one digit after the other, and the module has a port `start_i` that
         is 1 in the cycle of the operands.
+      in_logic: its products are for no multiplier of the device.
     """
-    return _Pipeline(module, body, arguments, arrivals, units, design, interval).build()
+    return _Pipeline(module, body, arguments, arrivals, units, design, interval, in_logic).build()
 
 
 @dataclass
@@ -149,7 +151,9 @@ class _Pipeline:
         units: Mapping[int, Unit],
         design: str,
         interval: int,
+        in_logic: bool,
     ) -> None:
+        self._in_logic = in_logic
         self._module, self._body, self._design = module, body, design
         self._interval, self._starts, self._has_start = interval, {0: "start_i"}, False
         self._arguments, self._arrivals, self._units = arguments, arrivals, units
@@ -490,7 +494,8 @@ class _Pipeline:
             f"serial{place} (.clk_i(clk_i), .start_i({self._start(stage)}), .a_i({a}), .b_i({b}), "
             f".y_o({product}));"
         )
-        stage += cycles + 3
+        digit = -(-right // cycles)
+        stage += cycles + 2 + (1 if digit == 1 else _levels(digit + 1))
         name = f"v{place}_{stage}"
         wide = max(found.width, left + right)
         self._net(name, found.width, f"{found.width}'({wide}'({product}))")
@@ -518,17 +523,18 @@ class _Pipeline:
           The low `exact` bits of the product, and the stage in which they are there.
         """
         limbs = [self._limbs(left), self._limbs(right)]
-        latency = max(_levels(min(a[1], b[1])) for a, _ in limbs[0] for b, _ in limbs[1])
+        latency = max(2, *(_levels(min(a[1], b[1])) for a, _ in limbs[0] for b, _ in limbs[1]))
         terms = []
+        own = ", .InLogic(1'b1)" if self._in_logic else ""
         for i, (a, a_shift) in enumerate(limbs[0]):
             for j, (b, b_shift) in enumerate(limbs[1]):
                 product, width = f"p{place}_{i}{j}", a[1] + b[1]
                 narrow, wide = sorted((a, b), key=lambda factor: factor[1])
-                self._area += areas.product(wide[1], narrow[1])
+                self._area += areas.product(wide[1], narrow[1], self._in_logic)
                 self._nets.append(f"logic signed [{width - 1}:0] {product};")
                 self._nets.append(
                     f"{self._design}_product #(.Left({wide[1]}), .Right({narrow[1]}), "
-                    f".Latency({latency})) {product}_unit "
+                    f".Latency({latency}){own}) {product}_unit "
                     f"(.clk_i(clk_i), .a_i({wide[0]}), .b_i({narrow[0]}), .y_o({product}));"
                 )
                 terms.append((product, a_shift + b_shift))
@@ -627,8 +633,8 @@ class _Pipeline:
 
 
 def _levels(bits: int) -> int:
-    """Return how many registers a product of so many bits has inside: see `asnet_product`."""
-    return max(2, 1 + ((bits + 1) // 2 - 1).bit_length())
+    """Return how many registers a product by so many bits has inside: see `asnet_rows`."""
+    return 1 + ((bits + 1) // 2 - 1).bit_length()
 
 
 def instance(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources, top
 
 __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build", "fed_stages", "reads"]
 
-#: Modules of the library, beside those of `bundle.manifest`.
-HELPERS = ("frames", "pad", "product", "serial", "window", "weights", "weight_ring")
+#: Modules of the library, beside those of `bundle.manifest`; what others instantiate comes last.
+HELPERS = ("frames", "pad", "product", "serial", "rows", "window", "weights", "weight_ring")
 #: Where they are, as `asnet_NAME.sv`.
 RTL = Path(__file__).parent / "rtl"
 
@@ -149,14 +150,18 @@ def build(
     units: Mapping[int, Unit],
     lanes: Lanes,
     sources: WeightSources = _ROMS,
+    in_logic: Mapping[str, int] = MappingProxyType({}),
 ) -> Design:
     """Build the design of a graph.
+
+    Args:
+      in_logic: of stages by name, how many of their terms are for no multiplier of the device.
 
     Raises:
       InputError: lanes of a layer that there is not.
       UnsupportedError: something that engines can't do, named with its layer.
     """
-    return _Builder(graph, top, units, lanes, sources).build()
+    return _Builder(graph, top, units, lanes, sources, in_logic).build()
 
 
 class _Builder:
@@ -167,8 +172,9 @@ class _Builder:
         units: Mapping[int, Unit],
         lanes: Lanes,
         sources: WeightSources,
+        in_logic: Mapping[str, int],
     ) -> None:
-        self._sources = sources
+        self._sources, self._in_logic = sources, in_logic
         self._graph, self._top, self._units, self._lanes = graph, top, units, lanes
         self._stages: list[Stage] = []
         self._bounds: dict[Tensor, Interval] = {graph.input: full_range(graph.input.bits)}
@@ -269,6 +275,7 @@ class _Builder:
             then,
             self._units,
             self._sources.of(node.layer),
+            self._in_logic.get(name, 0),
         )
         output = node.result if then is None else then.result
         cycles = max(window.cycles, x.size)

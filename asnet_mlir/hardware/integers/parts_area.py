@@ -18,6 +18,8 @@ _DISTRIBUTED, _LOGIC = 64, 32
 _BLOCK, _BLOCK_LUTS = 16, 4
 #: LUT4 of a queue's counters.
 _QUEUE = 40
+#: Bits of a factor up to which a product is in logic always: see `asnet_product`.
+_FEW_BITS = 4
 #: What is left when all parts are mapped together, of what they take alone (three networks).
 _TOGETHER = 0.93
 
@@ -28,12 +30,14 @@ class Area:
 
     Attributes:
       luts: LUT4, products left out.
-      soft: LUT4 of products in soft logic.
-      dsps: multipliers of products in them.
+      rows: LUT4 of products that are in logic always.
+      soft: LUT4 of other products, in logic.
+      dsps: multipliers of these.
       brams: block RAMs.
     """
 
     luts: float = 0.0
+    rows: float = 0.0
     soft: float = 0.0
     dsps: int = 0
     brams: int = 0
@@ -41,18 +45,25 @@ class Area:
     def __add__(self, other: Area) -> Area:
         return Area(
             self.luts + other.luts,
+            self.rows + other.rows,
             self.soft + other.soft,
             self.dsps + other.dsps,
             self.brams + other.brams,
         )
 
     def __mul__(self, times: int) -> Area:
-        return Area(self.luts * times, self.soft * times, self.dsps * times, self.brams * times)
+        return Area(
+            self.luts * times,
+            self.rows * times,
+            self.soft * times,
+            self.dsps * times,
+            self.brams * times,
+        )
 
     def counts(self, dsp: bool) -> dict[str, int]:
         """Return LUTs, multipliers and block RAMs, products in multipliers or in soft logic."""
         return {
-            "luts": round(_TOGETHER * self.luts + (0.0 if dsp else self.soft)),
+            "luts": round(_TOGETHER * self.luts + self.rows + (0.0 if dsp else self.soft)),
             "dsps": self.dsps if dsp else 0,
             "brams": self.brams,
         }
@@ -66,15 +77,23 @@ def adder(width: int) -> Area:
     return Area(luts=width + width % 2)
 
 
-def product(left: int, right: int) -> Area:
+def product(left: int, right: int, in_logic: bool = False) -> Area:
     """Return the area of `asnet_product`, the wider factor first."""
+    luts = _rows(left, right)
+    if in_logic or right <= _FEW_BITS:
+        return Area(rows=luts)
+    return Area(soft=luts, dsps=1)
+
+
+def _rows(left: int, right: int) -> float:
+    """Return LUT4 of `asnet_rows`."""
     pairs = (right + 1) // 2
     luts = left * right + pairs * adder(left + 2).luts
     digits, nodes = 2, pairs
     while nodes > 1:
         luts += nodes // 2 * adder(left + digits).luts
         digits, nodes = 2 * digits, (nodes + 1) // 2
-    return Area(soft=luts, dsps=1)
+    return luts
 
 
 def serial(left: int, right: int, cycles: int) -> Area:
@@ -83,8 +102,7 @@ def serial(left: int, right: int, cycles: int) -> Area:
     own = adder(left + digit) + Area(luts=right)
     if digit == 1:
         return own + Area(luts=left + 2)
-    # A digit's product is one of the tool's own.
-    return own + Area(soft=4 * left * (digit + 1), dsps=-(-left // 17))
+    return own + Area(rows=_rows(left, digit + 1))
 
 
 def memory(words: int, width: int) -> Area:

@@ -33,6 +33,7 @@ class Sizing:
       images_per_second: to be reached.
       misfit: says by how much an area does not fit; the fastest design that fits is wanted.
       dsp: products that no core computes are for the device's multipliers, else for soft logic.
+      multipliers: that the device has, for `dsp`; terms beyond them are in logic.
       core_luts: of each bound core by its number, for the device.
       clock_mhz: that is asked for; 100 where it is None.
       weights_from: see `WeightSources`.
@@ -44,6 +45,7 @@ class Sizing:
     weights_from: tuple[str, ...] = ()
     misfit: Callable[[Mapping[str, int]], str] | None = None
     dsp: bool = False
+    multipliers: int | None = None
     core_luts: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -90,7 +92,12 @@ def sized(graph: Graph, top: str, units: Mapping[int, Unit], sizing: Sizing) -> 
     weights = WeightSources(sizing.weights_from)
 
     def at(cycles: int | None) -> Design:
-        return build(graph, top, units, Lanes(sizing.lanes, cycles), weights)
+        lanes = Lanes(sizing.lanes, cycles)
+        design = build(graph, top, units, lanes, weights)
+        if not sizing.dsp or sizing.multipliers is None:
+            return design
+        rows = _in_logic(design, sizing.multipliers)
+        return build(graph, top, units, lanes, weights, rows) if rows else design
 
     if sizing.misfit is not None:
         return _filling(at, sizing, sizing.misfit)
@@ -98,6 +105,22 @@ def sized(graph: Graph, top: str, units: Mapping[int, Unit], sizing: Sizing) -> 
     if sizing.cycles is not None and design.cycles > sizing.cycles:
         raise InputError(_too_fast(design, sizing))
     return design
+
+
+def _in_logic(design: Design, multipliers: int) -> dict[str, int]:
+    """Return how many terms of stages are in logic, where there are no more multipliers: those that
+    take least logic for a multiplier."""
+    excess, rows = design.area.dsps - multipliers, {}
+    found = [
+        (stage.name, stage.engine.term, stage.window.lanes * stage.window.pack)
+        for stage in design.stages
+        if stage.window is not None and stage.engine is not None and stage.engine.term.dsps
+    ]
+    for name, term, count in sorted(found, key=lambda one: one[1].soft / one[1].dsps):
+        if excess > 0:
+            rows[name] = min(count, -(-excess // term.dsps))
+            excess -= rows[name] * term.dsps
+    return rows
 
 
 def _too_fast(design: Design, sizing: Sizing) -> str:

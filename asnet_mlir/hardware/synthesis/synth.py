@@ -32,7 +32,7 @@ from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_directory, code_version, content_hash
 from asnet_mlir.support.tools import yosys_program
 
-__all__ = ["TARGETS", "silent", "synthesize"]
+__all__ = ["TARGETS", "netlist", "silent", "synthesize"]
 
 #: What a step may take.
 _TIMEOUT = 3600.0
@@ -106,22 +106,7 @@ def synthesize(
     library = _library(target, device, liberty, seeds)
     _check_activity(target, activity, clock_mhz)
     loaded = _core_design(design) if isinstance(design, CoreFiles) else _bundle_design(Path(design))
-    name = "cells.lib" if library is not None else None
-    script = targets.script(target, loaded.top, [name for name, _ in loaded.files], dsp, name)
-    key = content_hash(
-        code_version("hardware"),
-        target,
-        version("pyosys"),
-        json.dumps(script),
-        library or b"",
-        *(part for pair in (*loaded.files, *loaded.data) for part in pair),
-    )
-
-    def map_(folder: Path) -> None:
-        progress(f"mapping {loaded.label} to {target} with Yosys")
-        _map(loaded, script, target, library, folder)
-
-    mapped = cached_directory("synthesis", key, map_)
+    mapped = _mapped(loaded, target, dsp, library, progress)
     result: dict[str, Any] = json.loads((mapped / "result.json").read_text())
     if activity is not None and library is not None:
         progress(f"power of {loaded.label} with OpenSTA")
@@ -164,6 +149,37 @@ def synthesize(
             "seconds": round(seconds, 1),
         }
     )
+
+
+def netlist(bundle: Path, dsp: bool = False, progress: Callable[[str], None] = silent) -> Path:
+    """Return the file that Yosys writes of a bundle's cells on ECP5, named by where they are."""
+    return _mapped(_bundle_design(bundle), "ecp5", dsp, None, progress) / "design.json"
+
+
+def _mapped(
+    design: _Design,
+    target: str,
+    dsp: bool,
+    library: bytes | None,
+    progress: Callable[[str], None],
+) -> Path:
+    """Return the folder of a design as it is mapped, which is kept."""
+    name = "cells.lib" if library is not None else None
+    script = targets.script(target, design.top, [name for name, _ in design.files], dsp, name)
+    key = content_hash(
+        code_version("hardware"),
+        target,
+        version("pyosys"),
+        json.dumps(script),
+        library or b"",
+        *(part for pair in (*design.files, *design.data) for part in pair),
+    )
+
+    def map_(folder: Path) -> None:
+        progress(f"mapping {design.label} to {target} with Yosys")
+        _map(design, script, target, library, folder)
+
+    return cached_directory("synthesis", key, map_)
 
 
 def _library(

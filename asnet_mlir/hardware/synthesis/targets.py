@@ -20,6 +20,7 @@ __all__ = [
     "ecp5_device",
     "ecp5_fit",
     "ecp5_misfit",
+    "ecp5_multipliers",
     "script",
 ]
 
@@ -102,6 +103,15 @@ def ecp5_fit(counts: Mapping[str, int], name: str) -> dict[str, Any]:
     excess = _excess(counts, device)
     larger = _larger(counts, device) if excess else None
     return {"name": device.name, "fits": not excess, "excess": excess, "larger": larger}
+
+
+def ecp5_multipliers(name: str) -> int:
+    """Return how many multipliers a device has.
+
+    Raises:
+      InputError: there is no such device.
+    """
+    return _named(name).dsps
 
 
 def _named(name: str) -> Device:

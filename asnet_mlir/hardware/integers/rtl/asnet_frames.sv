@@ -32,7 +32,7 @@ module asnet_frames #(
 
   localparam int unsigned InCount  = $clog2(InWords + 1);
   localparam int unsigned OutCount = $clog2(OutWords + 1);
-  localparam int unsigned Frames   = 16; // under way at most; more wait outside
+  localparam int unsigned Frames   = 16; // under way at most, a power of two; more wait outside
 
   // In: a frame that ended early is filled up, one that goes on is dropped until it ends.
   logic [InCount-1:0] in_q;
@@ -64,26 +64,28 @@ module asnet_frames #(
   end
 
   // Which frames under way were wrong.
-  logic [Frames-1:0]       marks_q;
-  logic [$clog2(Frames):0] under_way_q;
-  logic                    pop;
+  localparam int unsigned FrameBits = $clog2(Frames);
+  (* ram_style = "distributed" *) logic marks[Frames];
+  logic [FrameBits-1:0] newest_q, oldest_q;
+  logic [FrameBits:0]   under_way_q;
+  logic                 pop;
 
-  assign room = !under_way_q[$clog2(Frames)];
+  assign room = !under_way_q[FrameBits];
   assign pop  = m_valid_o && m_ready_i && m_last_o;
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin
       under_way_q <= '0;
-      marks_q     <= '0;
+      newest_q    <= '0;
+      oldest_q    <= '0;
     end else begin
       if (push && !pop) under_way_q <= under_way_q + 1'b1;
       if (pop && !push) under_way_q <= under_way_q - 1'b1;
-      for (int i = 0; i < Frames; i++) begin
-        if (push && under_way_q == ($clog2(Frames) + 1)'(pop ? i + 1 : i)) marks_q[i] <= wrong;
-        else if (pop) marks_q[i] <= i + 1 < Frames ? marks_q[(i+1)%Frames] : 1'b0;
-      end
+      if (push) newest_q <= newest_q + 1'b1;
+      if (pop) oldest_q <= oldest_q + 1'b1;
     end
   end
+  always_ff @(posedge clk_i) if (push) marks[newest_q] <= wrong;
 
   // Out.
   logic [OutCount-1:0] out_q;
@@ -93,7 +95,7 @@ module asnet_frames #(
   assign m_valid_o = valid_i;
   assign ready_o   = m_ready_i;
   assign m_last_o  = out_last_q;
-  assign m_user_o  = out_last_q && marks_q[0];
+  assign m_user_o  = out_last_q && marks[oldest_q];
 
   always_ff @(posedge clk_i) begin
     if (rst_i) begin

@@ -1,13 +1,14 @@
 // Product of two's complement numbers, with registers inside.
 //
 // Purpose:  exact products of an engine. By default one that a tool finds the device's multipliers for;
-//           with the macro ASNET_SOFT_PRODUCTS sums of pairs of rows, a tree of adders with a register
-//           behind each, which takes half of the LUTs that tools make of `*` and reaches a higher clock.
-// Latency:  Latency cycles either way, at least 2 and 1 + the tree's levels; a product a cycle.
+//           in logic (`asnet_rows`) with the macro ASNET_SOFT_PRODUCTS, with InLogic, and where b_i has few
+//           bits: few rows are smaller than the way to a multiplier is long.
+// Latency:  Latency cycles, at least 2 and those of `asnet_rows`; a product a cycle.
 module asnet_product #(
   parameter int unsigned Left    = 8,
   parameter int unsigned Right   = 8,
-  parameter int unsigned Latency = 3
+  parameter int unsigned Latency = 3,
+  parameter bit          InLogic = 1'b0
 ) (
   input  logic                         clk_i,
   input  logic signed [Left-1:0]       a_i,
@@ -15,63 +16,32 @@ module asnet_product #(
   output logic signed [Left+Right-1:0] y_o
 );
 
-  localparam int unsigned Width = Left + Right;
-
 `ifdef ASNET_SOFT_PRODUCTS
-  // A node of level l is a times 2^(l+1) bits of b, of which only the last ones have a sign.
-  localparam int unsigned Pairs  = (Right + 1) / 2;
-  localparam int unsigned Levels = $clog2(Pairs);
-
-  logic signed [2*Pairs-1:0] b;
-  assign b = (2 * Pairs)'(b_i);
-
-  for (genvar l = 0; l <= Levels; l++) begin : gen_level
-    localparam int unsigned Digits = 2 << l;
-    localparam int unsigned Wide   = Left + Digits;
-    localparam int unsigned Count  = (Pairs + (1 << l) - 1) >> l;
-    logic [Count*Wide-1:0] nodes_q;
-    for (genvar k = 0; k < Count; k++) begin : gen_node
-      if (l == 0) begin : gen_pair
-        logic signed [Wide-1:0] once, twice;
-        assign once  = b[2*k] ? Wide'(a_i) : '0;
-        assign twice = b[2*k+1] ? Wide'(a_i) <<< 1 : '0;
-        always_ff @(posedge clk_i)
-          nodes_q[Wide*k+:Wide] <= k == Pairs - 1 ? once - twice : once + twice;
-      end else begin : gen_sum
-        localparam int unsigned Half  = Digits / 2;
-        localparam int unsigned Short = Wide - Half;
-        localparam int unsigned Below = (Pairs + (1 << (l - 1)) - 1) >> (l - 1);
-        logic signed [Short-1:0] low;
-        assign low = gen_level[l-1].nodes_q[Short*2*k+:Short];
-        if (2 * k + 1 < Below) begin : gen_both
-          logic signed [Short-1:0] high;
-          assign high = gen_level[l-1].nodes_q[Short*(2*k+1)+:Short];
-          always_ff @(posedge clk_i)
-            nodes_q[Wide*k+:Wide] <= {high + Short'(low >>> Half), low[Half-1:0]};
-        end else begin : gen_last
-          always_ff @(posedge clk_i) nodes_q[Wide*k+:Wide] <= Wide'(low);
-        end
-      end
-    end
-  end
-
-  localparam int unsigned Rest = Latency - Levels - 1;
-  logic [Width-1:0] product;
-  assign product = Width'($signed(gen_level[Levels].nodes_q));
+  localparam bit HasRows = 1'b1;
 `else
-  // Registers in front of the multiplier are beside it. Many multipliers may have a factor in common,
-  // whose registers tools must not make one.
-  localparam int unsigned Rest = Latency - 2;
-  logic signed [Left-1:0]  a_q;
-  logic signed [Right-1:0] b_q;
-  logic signed [Width-1:0] product;
-  (* keep *)
-  always_ff @(posedge clk_i) begin
-    a_q <= a_i;
-    b_q <= b_i;
-  end
-  always_ff @(posedge clk_i) product <= a_q * b_q;
+  localparam bit HasRows = InLogic || Right <= 4;
 `endif
+  localparam int unsigned Width = Left + Right;
+  localparam int unsigned Least = HasRows ? 1 + $clog2((Right + 1) / 2) : 2;
+  localparam int unsigned Rest  = Latency - Least;
+
+  logic signed [Width-1:0] product;
+  if (HasRows) begin : gen_rows
+    asnet_rows #(.Left(Left), .Right(Right)) rows (
+      .clk_i(clk_i), .a_i(a_i), .b_i(b_i), .y_o(product)
+    );
+  end else begin : gen_block
+    // Registers in front of the multiplier are beside it. Many multipliers may have a factor in common,
+    // whose registers tools must not make one.
+    logic signed [Left-1:0]  a_q;
+    logic signed [Right-1:0] b_q;
+    (* keep *)
+    always_ff @(posedge clk_i) begin
+      a_q <= a_i;
+      b_q <= b_i;
+    end
+    always_ff @(posedge clk_i) product <= a_q * b_q;
+  end
 
   if (Rest == 0) begin : gen_direct
     assign y_o = product;
