@@ -9,12 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["FALSE", "TRUE", "Builder", "Circuit", "Word"]
+from asnet_mlir.cores.circuits.words import Gates, Word
 
-#: A literal: twice a variable's number, plus 1 where it is inverted; variable 0 is false.
-FALSE, TRUE = 0, 1
-#: Literals, lowest bit first.
-Word = list[int]
+__all__ = ["Builder", "Circuit"]
 
 _TABLE_BITS = 20
 _HASH_PAIRS, _HASH_SEED = 1 << 16, 20261126
@@ -131,7 +128,7 @@ def _range(width: int) -> str:
     return "" if width == 1 else f"[{width - 1}:0] "
 
 
-class Builder:
+class Builder(Gates):
     """A growing circuit in which no two gates are the same."""
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -146,50 +143,11 @@ class Builder:
             variable += width
         self._first = variable
 
-    def conjunction(self, x: int, y: int) -> int:
-        """Return `x and y`."""
-        x, y = min(x, y), max(x, y)
-        if x == FALSE or x ^ 1 == y:
-            return FALSE
-        if x in (TRUE, y):
-            return y
+    def _conjoin(self, x: int, y: int) -> int:
         return self._gate((x, y, 0))
 
-    def either(self, x: int, y: int) -> int:
-        """Return `x or y`."""
-        return self.conjunction(x ^ 1, y ^ 1) ^ 1
-
-    def differ(self, x: int, y: int) -> int:
-        """Return `x xor y`."""
-        inverted = (x ^ y) & 1
-        x, y = min(x & ~1, y & ~1), max(x & ~1, y & ~1)
-        if x == y:
-            return inverted
-        if x == FALSE:
-            return y ^ inverted
-        return self._gate((x, y, 1)) ^ inverted
-
-    def choose(self, condition: int, yes: int, no: int) -> int:
-        """Return `yes` where the condition holds, else `no`."""
-        return self.either(self.conjunction(condition, yes), self.conjunction(condition ^ 1, no))
-
-    def half_adder(self, x: int, y: int) -> tuple[int, int]:
-        """Return sum and carry."""
-        return self.differ(x, y), self.conjunction(x, y)
-
-    def full_adder(self, x: int, y: int, z: int) -> tuple[int, int]:
-        """Return sum and carry."""
-        half = self.differ(x, y)
-        carry = self.either(self.conjunction(x, y), self.conjunction(half, z))
-        return self.differ(half, z), carry
-
-    def add(self, x: Word, y: Word, carry: int = FALSE) -> tuple[Word, int]:
-        """Return the sum's bits and the carry out of them, by a chain of full adders."""
-        total = []
-        for left, right in zip(x, y, strict=True):
-            bit, carry = self.full_adder(left, right, carry)
-            total.append(bit)
-        return total, carry
+    def _differ(self, x: int, y: int) -> int:
+        return self._gate((x, y, 1))
 
     def finish(self, outputs: Sequence[int]) -> Circuit:
         """Return the circuit of these outputs, without gates that none of them needs."""

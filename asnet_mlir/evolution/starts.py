@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from asnet_mlir.evolution.circuit import FALSE, TRUE, Builder, Circuit, Word
+from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
+from asnet_mlir.evolution.circuit import Builder, Circuit
 
 __all__ = ["adder", "multiplier", "starts"]
 

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asnet_mlir.cores import load_core
-from asnet_mlir.cores.circuits.aig import FALSE, TRUE, Graph, Word
+from asnet_mlir.cores.circuits.aig import Graph
 from asnet_mlir.cores.circuits.terms import Function, Node, evaluate, parse
+from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
 from asnet_mlir.cores.core import Core, Instance
 from asnet_mlir.cores.models.derive import _prove_native, _reference_texts, derive_models
 from asnet_mlir.cores.models.kernel import compile_elementwise

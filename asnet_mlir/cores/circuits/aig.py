@@ -18,22 +18,18 @@ from pathlib import Path
 import numpy as np
 
 from asnet_mlir.cores.circuits.terms import Function
+from asnet_mlir.cores.circuits.words import FALSE, Gates, Word
 from asnet_mlir.errors import ToolError, ToolTimeoutError, UnsupportedError
 from asnet_mlir.support import processes
 from asnet_mlir.support.resources import how_to_install
 
-__all__ = ["FALSE", "TRUE", "Graph", "Word", "abc_path", "blast", "same"]
-
-#: A literal: twice a variable's number, plus 1 where it is inverted; variable 0 is the constant.
-FALSE, TRUE = 0, 1
-#: Literals, lowest bit first.
-Word = list[int]
+__all__ = ["Graph", "abc_path", "blast", "same"]
 
 _CONFLICTS = 1_000_000
 _MEMORY_BYTES = 4 << 30
 
 
-class Graph:
+class Graph(Gates):
     """A growing graph in which no two gates have the same inputs."""
 
     def __init__(self) -> None:
@@ -55,92 +51,16 @@ class Graph:
         """Return new inputs."""
         return [self.input() for _ in range(width)]
 
-    def conjunction(self, x: int, y: int) -> int:
-        """Return `x and y`."""
-        if x > y:
-            x, y = y, x
-        if x == FALSE or x ^ 1 == y:
-            return FALSE
-        if x in (TRUE, y):
-            return y
+    def _conjoin(self, x: int, y: int) -> int:
         found = self._known.get((x, y))
         if found is None:
             self._gates.append((x, y))
             found = self._known[x, y] = 2 * (len(self._gates) - 1)
         return found
 
-    def either(self, x: int, y: int) -> int:
-        """Return `x or y`."""
-        return self.conjunction(x ^ 1, y ^ 1) ^ 1
-
-    def differ(self, x: int, y: int) -> int:
-        """Return `x xor y`."""
-        inverted = (x ^ y) & 1
-        x, y = x & ~1, y & ~1
-        if x == y:
-            return inverted
-        if FALSE in (x, y):
-            return x ^ y ^ inverted
+    def _differ(self, x: int, y: int) -> int:
         both, neither = self.conjunction(x, y), self.conjunction(x ^ 1, y ^ 1)
-        return self.conjunction(both ^ 1, neither ^ 1) ^ inverted
-
-    def choose(self, condition: int, yes: int, no: int) -> int:
-        """Return `yes` where the condition holds, else `no`."""
-        if condition in (FALSE, TRUE):
-            return yes if condition else no
-        if yes == no:
-            return yes
-        if yes == no ^ 1:
-            return self.differ(condition, no)
-        return self.either(self.conjunction(condition, yes), self.conjunction(condition ^ 1, no))
-
-    def choose_word(self, condition: int, yes: Word, no: Word) -> Word:
-        """Choose bit by bit."""
-        return [self.choose(condition, y, n) for y, n in zip(yes, no, strict=True)]
-
-    def any(self, word: Sequence[int]) -> int:
-        """Return whether any literal holds."""
-        level = list(word) or [FALSE]
-        while len(level) > 1:
-            pairs = [self.either(*level[k : k + 2]) for k in range(0, len(level) - 1, 2)]
-            level = pairs + level[len(level) & ~1 :]
-        return level[0]
-
-    def add(self, x: Word, y: Word, carry: int = FALSE) -> tuple[Word, int]:
-        """Return the sum's bits and the carry out of them."""
-        total = []
-        for left, right in zip(x, y, strict=True):
-            half = self.differ(left, right)
-            total.append(self.differ(half, carry))
-            carry = self.either(self.conjunction(left, right), self.conjunction(half, carry))
-        return total, carry
-
-    def subtract(self, x: Word, y: Word) -> tuple[Word, int]:
-        """Return the difference's bits and whether `x >= y`, both unsigned."""
-        return self.add(x, [bit ^ 1 for bit in y], TRUE)
-
-    def multiply(self, x: Word, y: Word) -> Word:
-        """Return the low `len(x)` bits of the product, by rows of `x`."""
-        width = len(x)
-        total = [FALSE] * width
-        for position, bit in enumerate(y):
-            if bit != FALSE:
-                row = [self.conjunction(bit, other) for other in x[: width - position]]
-                total, _ = self.add(total, [FALSE] * position + row)
-        return total
-
-    def divide(self, x: Word, y: Word) -> tuple[Word, Word]:
-        """Return quotient and remainder, unsigned; anything where `y` is 0."""
-        width = len(x)
-        remainder = [FALSE] * (width + 1)
-        divisor = [*y, FALSE]
-        quotient = [FALSE] * width
-        for position in reversed(range(width)):
-            remainder = [x[position], *remainder[:-1]]
-            difference, fits = self.subtract(remainder, divisor)
-            quotient[position] = fits
-            remainder = self.choose_word(fits, difference, remainder)
-        return quotient, remainder[:width]
+        return self.conjunction(both ^ 1, neither ^ 1)
 
     def is_nan(self, word: Word) -> int:
         """Return whether the bits of an f32 are those of a NaN."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.cores.circuits import rom
-from asnet_mlir.cores.circuits.aig import FALSE, TRUE, Graph, Word
+from asnet_mlir.cores.circuits.aig import Graph
+from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
 from asnet_mlir.errors import UnsupportedError
 
 __all__ = ["BITWISE", "LATCHES", "Gates", "split_bitwise"]

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from asnet_mlir.cores.circuits.aig import FALSE, Graph, abc_path
+from asnet_mlir.cores.circuits.aig import Graph, abc_path
+from asnet_mlir.cores.circuits.words import FALSE
 from asnet_mlir.errors import ToolError, UnsupportedError
 from asnet_mlir.support import processes
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from asnet_mlir.cores.circuits import aig
 from asnet_mlir.cores.circuits.gates import LATCHES, Gates
+from asnet_mlir.cores.circuits.words import FALSE
 from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 
 __all__ = ["ZERO_DIVISOR", "has_undefined", "replaced", "settle"]
@@ -72,7 +73,7 @@ def settle(
         found = [graph.conjunction(is_other, literal) for literal in found]
     reached = [literal for literal in graph.inputs_of(found) if literal in gates.unknown]
     if reached:
-        others = graph.substitute(found, dict.fromkeys(reached, aig.FALSE))
+        others = graph.substitute(found, dict.fromkeys(reached, FALSE))
         verdict = aig.same(graph, found, others, _SECONDS)
         if verdict is not True:
             values = verdict if isinstance(verdict, dict) else {}

@@ -33,6 +33,7 @@ import numpy as np
 from asnet_mlir.cores.circuits import aig, luts, rom
 from asnet_mlir.cores.circuits import terms as smt
 from asnet_mlir.cores.circuits.gates import Gates
+from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
 from asnet_mlir.cores.core import Instance
 from asnet_mlir.cores.models import bitslice
 from asnet_mlir.cores.models.external import simulated_model, with_library
@@ -322,7 +323,7 @@ def _sliced_text(instance: Instance, flat: Netlist, word: str | None) -> str:
     return text + single_pair_text(types, storage)
 
 
-def gates_of(instance: Instance) -> tuple[aig.Graph, aig.Word, aig.Word, aig.Word]:
+def gates_of(instance: Instance) -> tuple[aig.Graph, Word, Word, Word]:
     """Return the gates of an instance without its registers: graph, bits of a, of b, of the result.
 
     Raises:
@@ -339,7 +340,7 @@ def gates_of(instance: Instance) -> tuple[aig.Graph, aig.Word, aig.Word, aig.Wor
     return graph, inputs[:width], inputs[width:], outputs
 
 
-def _graph(instance: Instance, flat: Netlist) -> tuple[aig.Graph, aig.Word, aig.Word]:
+def _graph(instance: Instance, flat: Netlist) -> tuple[aig.Graph, Word, Word]:
     """Return the gates of a netlist, the bits of a, then those of b, and the bits of the result.
 
     Raises:
@@ -350,7 +351,7 @@ def _graph(instance: Instance, flat: Netlist) -> tuple[aig.Graph, aig.Word, aig.
     operands = {name: graph.word(len(ports[name])) for name in "ab"}
     seen = operands
     if instance.core.format == "f32":  # a NaN is the canonical one, as in `comb_to_arith.py`
-        nan = [aig.TRUE if QUIET_NAN_BITS >> k & 1 else aig.FALSE for k in range(32)]
+        nan = [TRUE if QUIET_NAN_BITS >> k & 1 else FALSE for k in range(32)]
         seen = {n: graph.choose_word(graph.is_nan(w), nan, w) for n, w in operands.items()}
     literals = {
         bit: literal for name in "ab" for bit, literal in zip(ports[name], seen[name], strict=True)

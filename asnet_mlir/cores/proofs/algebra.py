@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.cores.circuits import polynomials
-from asnet_mlir.cores.circuits.aig import FALSE, TRUE, Graph
+from asnet_mlir.cores.circuits.aig import Graph
 from asnet_mlir.cores.circuits.gates import Gates
 from asnet_mlir.cores.circuits.polynomials import Polynomial
 from asnet_mlir.cores.circuits.tables import greatest_sum
+from asnet_mlir.cores.circuits.words import FALSE, TRUE
 from asnet_mlir.cores.verilog.inlining import without_circles
 from asnet_mlir.errors import UnsupportedError
 

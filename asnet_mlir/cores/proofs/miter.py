@@ -19,6 +19,7 @@ import numpy as np
 
 from asnet_mlir.cores.circuits import aig
 from asnet_mlir.cores.circuits.gates import Gates
+from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
 from asnet_mlir.cores.proofs import solver
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.errors import UnsupportedError
@@ -51,7 +52,7 @@ class Subject:
         a, b, _ = self.widths
         return a + b if self.op == "muli" else max(a, b) + 1
 
-    def gates(self) -> tuple[aig.Graph, aig.Word, aig.Word, aig.Word]:
+    def gates(self) -> tuple[aig.Graph, Word, Word, Word]:
         """Return the core's gates, and the bits of a, b and the result.
 
         Raises:
@@ -98,9 +99,9 @@ def decide(
     return _by_z3(graph, subject, (a, b, result), bound, seconds)
 
 
-def _extended(subject: Subject, word: aig.Word, width: int, signed: bool | None = None) -> aig.Word:
+def _extended(subject: Subject, word: Word, width: int, signed: bool | None = None) -> Word:
     is_signed = subject.signed if signed is None else signed
-    return [*word, *[word[-1] if is_signed else aig.FALSE] * (width - len(word))]
+    return [*word, *[word[-1] if is_signed else FALSE] * (width - len(word))]
 
 
 def _result_signed(subject: Subject) -> bool:
@@ -110,7 +111,7 @@ def _result_signed(subject: Subject) -> bool:
 def _by_abc(
     graph: aig.Graph,
     subject: Subject,
-    words: tuple[aig.Word, aig.Word, aig.Word],
+    words: tuple[Word, Word, Word],
     bound: int,
     seconds: float,
 ) -> Literal[True] | tuple[int, int] | None:
@@ -130,18 +131,18 @@ def _by_abc(
     error, _ = graph.subtract(exact, got)
     bad = graph.either(
         _above(graph, error, bound),
-        _above(graph, graph.subtract([aig.FALSE] * width, error)[0], bound),
+        _above(graph, graph.subtract([FALSE] * width, error)[0], bound),
     )
-    found = aig.same(graph, [bad], [aig.FALSE], seconds)
+    found = aig.same(graph, [bad], [FALSE], seconds)
     if found is True:
         return True
     if found is None or found is False:
-        return (0, 0) if bad == aig.TRUE else None
+        return (0, 0) if bad == TRUE else None
     pair = [sum(found.get(literal, 0) << k for k, literal in enumerate(word)) for word in (a, b)]
     return pair[0], pair[1]
 
 
-def _above(graph: aig.Graph, word: aig.Word, bound: int) -> int:
+def _above(graph: aig.Graph, word: Word, bound: int) -> int:
     """Return whether a two's complement number is above a bound that is not negative."""
     limit = [bound >> k & 1 for k in range(len(word))]
     at_most = graph.subtract(limit[:-1], word[:-1])[1]
@@ -151,7 +152,7 @@ def _above(graph: aig.Graph, word: aig.Word, bound: int) -> int:
 def _by_z3(
     graph: aig.Graph,
     subject: Subject,
-    words: tuple[aig.Word, aig.Word, aig.Word],
+    words: tuple[Word, Word, Word],
     bound: int,
     seconds: float,
 ) -> Literal[True] | tuple[int, int] | None:

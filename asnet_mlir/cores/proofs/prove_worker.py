@@ -29,6 +29,7 @@ import numpy as np
 
 from asnet_mlir.cores.circuits import aig
 from asnet_mlir.cores.circuits import terms as smt
+from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
 from asnet_mlir.cores.operands import corner_values, integer_corner_pairs, random_operands
 from asnet_mlir.errors import AsnetError
 from asnet_mlir.support.formats import F32
@@ -162,10 +163,10 @@ class _Products:
     def __init__(self, graph: aig.Graph, normalise: bool) -> None:
         self._graph = graph
         self._normalise = normalise
-        self._made: list[tuple[aig.Word, aig.Word, aig.Word]] = []
-        self.facts = aig.TRUE
+        self._made: list[tuple[Word, Word, Word]] = []
+        self.facts = TRUE
 
-    def __call__(self, _: int, x: aig.Word, y: aig.Word) -> aig.Word:
+    def __call__(self, _: int, x: Word, y: Word) -> Word:
         """Return the product of two words modulo their width."""
         graph, width = self._graph, len(x)
         (low_x, x_live), (low_y, y_live) = _live(x), _live(y)
@@ -173,26 +174,26 @@ class _Products:
         if least < _LEAST_ABSTRACTED or most > _MOST_ABSTRACTED:
             few, many = (x, y) if len(x_live) < len(y_live) else (y, x)
             return graph.multiply(many, few)
-        x_live, y_live = (word + [aig.FALSE] * (most - len(word)) for word in (x_live, y_live))
+        x_live, y_live = (word + [FALSE] * (most - len(word)) for word in (x_live, y_live))
         product = self._of_normalised(x_live, y_live) if self._normalise else None
         product = product or self._of(x_live, y_live)
-        return ([aig.FALSE] * (low_x + low_y) + product + [aig.FALSE] * width)[:width]
+        return ([FALSE] * (low_x + low_y) + product + [FALSE] * width)[:width]
 
-    def _of_normalised(self, x: aig.Word, y: aig.Word) -> aig.Word:
+    def _of_normalised(self, x: Word, y: Word) -> Word:
         graph, width = self._graph, len(x)
         (x_top, x_by), (y_top, y_by) = (_normalised(graph, word) for word in (x, y))
         product = self._of(x_top, y_top)
-        distance = graph.add([*x_by, aig.FALSE], [*y_by, aig.FALSE])[0]
+        distance = graph.add([*x_by, FALSE], [*y_by, FALSE])[0]
         for position, bit in enumerate(distance):
             step = 1 << position
             # What falls out below is zero: a fact about the product.
             lost = graph.conjunction(bit, graph.any(product[:step]))
             self._assume(lost ^ 1)
-            moved = (product[step:] + [aig.FALSE] * step)[: 2 * width]
+            moved = (product[step:] + [FALSE] * step)[: 2 * width]
             product = graph.choose_word(bit, moved, product)
         return product
 
-    def _of(self, x: aig.Word, y: aig.Word) -> aig.Word:
+    def _of(self, x: Word, y: Word) -> Word:
         for known_x, known_y, product in self._made:
             if len(known_x) != len(x):
                 continue
@@ -208,7 +209,7 @@ class _Products:
     def _assume(self, fact: int) -> None:
         self.facts = self._graph.conjunction(self.facts, fact)
 
-    def _assume_leading_one(self, x: aig.Word, y: aig.Word, product: aig.Word) -> None:
+    def _assume_leading_one(self, x: Word, y: Word, product: Word) -> None:
         """Assume for all i, j: x >= 2^i, y >= 2^j make the product >= 2^(i+j); < and < make <."""
         graph, width = self._graph, len(x)
         x_least, y_least, least = (
@@ -222,20 +223,20 @@ class _Products:
                 self._assume(graph.either(either, least[i + j] ^ 1))
 
 
-def _live(word: aig.Word) -> tuple[int, aig.Word]:
+def _live(word: Word) -> tuple[int, Word]:
     """Return the number of constant zeros at a word's low end, and its bits without those zeros."""
-    live = [position for position, bit in enumerate(word) if bit != aig.FALSE]
+    live = [position for position, bit in enumerate(word) if bit != FALSE]
     return (live[0], word[live[0] : live[-1] + 1]) if live else (0, [])
 
 
-def _normalised(graph: aig.Graph, word: aig.Word) -> tuple[aig.Word, aig.Word]:
+def _normalised(graph: aig.Graph, word: Word) -> tuple[Word, Word]:
     """Return a word moved up until its top bit is set, and by how much (0: as far as it goes)."""
     width = len(word)
-    distance: aig.Word = []
+    distance: Word = []
     for position in reversed(range((width - 1).bit_length())):
         step = 1 << position
         clear = graph.any(word[max(0, width - step) :]) ^ 1
-        word = graph.choose_word(clear, ([aig.FALSE] * step + word)[:width], word)
+        word = graph.choose_word(clear, ([FALSE] * step + word)[:width], word)
         distance.insert(0, clear)
     return word, distance
 
@@ -251,20 +252,20 @@ def _by_sweeping(
         for word, is_float in zip(inputs, one.is_float[:2], strict=True)
     ]
     kept = [
-        [bit if mask >> k & 1 else aig.FALSE for k, bit in enumerate(word)]
+        [bit if mask >> k & 1 else FALSE for k, bit in enumerate(word)]
         for word, mask in zip(seen, masks, strict=True)
     ]
     products = None if way == "exact" else _Products(graph, way == "normalised")
-    results, bad = [], aig.FALSE
+    results, bad = [], FALSE
     for function, (a, b) in ((one, seen), (two, kept)):
         words, undefined = aig.blast(graph, function, a, b, products)
         result = words[function.result]
         results.append(_canonical_word(graph, result) if function.is_float[2] else result)
         bad = graph.either(bad, undefined)
-    facts = products.facts if products is not None else aig.TRUE
+    facts = products.facts if products is not None else TRUE
     left, right = ([graph.conjunction(facts, bit) for bit in word] for word in results)
     left.append(graph.conjunction(facts, bad))
-    right.append(aig.FALSE)
+    right.append(FALSE)
     remaining = seconds - (time.monotonic() - start)
     if remaining < 0.2:
         return False, None
@@ -281,7 +282,7 @@ def _by_sweeping(
     return found is True, None
 
 
-def _canonical_word(graph: aig.Graph, word: aig.Word) -> aig.Word:
+def _canonical_word(graph: aig.Graph, word: Word) -> Word:
     nan = [_CANONICAL_NAN >> k & 1 for k in range(32)]
     return graph.choose_word(graph.is_nan(word), nan, word)
 
