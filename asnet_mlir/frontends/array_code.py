@@ -53,6 +53,10 @@ def compute_arrays(function: Any, arguments: Sequence[np.ndarray]) -> list[np.nd
                 return [values[operand] for operand in operation.operands]
             if operation.name == "linalg.generic":
                 values[operation.results[0]] = _Generic(op, values).compute()
+            elif operation.name == "tensor.pad":
+                widths, fill = _padding(operation)
+                padded = np.pad(values[operation.operands[0]], widths, constant_values=values[fill])
+                values[operation.results[0]] = padded
             else:
                 values[operation.results[0]] = _compute(operation, values)
     raise UnsupportedError("a function without results")
@@ -75,6 +79,10 @@ def _check(op: Any) -> None:
         steps = len(list(body)) * int(np.prod([generic.ranges[d] for d in generic.reduced] or [1]))
         if generic.reduced and steps > _MOST_STEPS:
             raise UnsupportedError("a sum of many terms")
+    elif name == "tensor.pad":
+        _padding(operation)
+    elif name in ("tensor.extract_slice", "tensor.insert_slice"):
+        _slices(operation)
     elif name not in _OPS and name not in ("func.return", "linalg.yield", "linalg.index"):
         raise UnsupportedError(name)
 
@@ -182,6 +190,45 @@ def _reshaped(op: Any, x: np.ndarray) -> np.ndarray:
     return x.reshape(op.results[0].type.shape)
 
 
+def _static(op: Any, name: str) -> list[int]:
+    numbers = list(op.attributes[name])
+    if any(number < 0 for number in numbers):  # stands for an operand, or has no meaning here
+        raise UnsupportedError(f"{op.name} of sizes that are not constants")
+    return numbers
+
+
+def _padding(op: Any) -> tuple[list[tuple[int, int]], Any]:
+    """Return how much a `tensor.pad` adds before and behind each dimension, and its value."""
+    block = op.regions[0].blocks[0]
+    (end,) = block.operations
+    fill = end.operands[0]
+    if fill in list(block.arguments):
+        raise UnsupportedError("tensor.pad of values by their places")
+    return list(zip(_static(op, "static_low"), _static(op, "static_high"), strict=True)), fill
+
+
+def _slices(op: Any) -> tuple[slice, ...]:
+    """Return the part of a tensor that a slice takes or changes."""
+    offsets, sizes, strides = (
+        _static(op, f"static_{name}") for name in ("offsets", "sizes", "strides")
+    )
+    return tuple(
+        slice(start, start + size * step, step)
+        for start, size, step in zip(offsets, sizes, strides, strict=True)
+    )
+
+
+def _extracted(op: Any, x: np.ndarray) -> np.ndarray:
+    return x[_slices(op)].reshape(op.results[0].type.shape)
+
+
+def _inserted(op: Any, part: np.ndarray, x: np.ndarray) -> np.ndarray:
+    result = x.copy()
+    place = result[_slices(op)]
+    place[...] = part.reshape(place.shape)
+    return result
+
+
 def _unsigned(x: np.ndarray) -> np.ndarray:
     return x.view(f"u{x.itemsize}") if x.dtype != np.bool_ else x
 
@@ -269,6 +316,8 @@ _OPS: Mapping[str, _Function] = {
     "arith.index_cast": _converted,
     "arith.constant": _constant,
     "tensor.empty": lambda op: np.empty(op.results[0].type.shape, _dtype(op)),
+    "tensor.extract_slice": _extracted,
+    "tensor.insert_slice": _inserted,
     "tensor.expand_shape": _reshaped,
     "tensor.collapse_shape": _reshaped,
 }

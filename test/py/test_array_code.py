@@ -110,6 +110,23 @@ def test_a_sum_keeps_its_order():
     assert not same_bits(got, a.astype(np.float64).sum(0).astype(np.float32))
 
 
+_PLACES = """
+  func.func @main(%a: tensor<4x5xf32>) -> tensor<7x9xf32> {
+    %z = arith.constant 2.5 : f32
+    %p = tensor.pad %a low[1, 0] high[2, 4] {
+    ^bb0(%i: index, %j: index):
+      tensor.yield %z : f32
+    } : tensor<4x5xf32> to tensor<7x9xf32>
+    %s = tensor.extract_slice %a[3, 0] [1, 3] [1, 2] : tensor<4x5xf32> to tensor<3xf32>
+    %r = tensor.insert_slice %s into %p[2, 5] [3, 1] [2, 1] : tensor<3xf32> into tensor<7x9xf32>
+    return %r : tensor<7x9xf32>
+  }"""
+
+
+def test_padding_and_slices():
+    assert same_bits(*_both(_PLACES, _patterns(8)[:20].reshape(4, 5)))
+
+
 @pytest.mark.parametrize(
     "text",
     [_sum(200_003), _elementwise("%r = arith.maximumf %x, %y : f32")],
