@@ -306,7 +306,7 @@ def test_lines_of_a_process_are_watched():
 
 def test_an_interrupt_leaves_nothing(made, tmp_path):
     """Ctrl-C while the bench writes a waveform of a long run."""
-    x = np.random.default_rng(0).standard_normal((20_000, 2, 5, 4)).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal((4_000, 2, 5, 4)).astype(np.float32)
     np.savez(tmp_path / "d.npz", x=x, y=np.zeros(len(x), int))
     target = tmp_path / "w.vcd"
     program = "import sys; from asnet_mlir.cli.main import main; sys.exit(main(sys.argv[1:]))"
