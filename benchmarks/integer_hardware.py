@@ -70,7 +70,7 @@ _ACTIVITY, _MHZ = 0.1, 100.0
 _PARTS = {
     "multipliers": r"term\d",
     "accumulators": r"sums|a\d+_\d|before|after|adder|f_x0",
-    "requantization": r"f\b|f_constants|f_count",
+    "requantization": r"f\b|f_|rest_q",
     "addresses": r"window\b|weight|rom_",
 }
 _LUTS = {"LUT4": 1, "CCU2C": 2, "TRELLIS_DPR16X4": 4}

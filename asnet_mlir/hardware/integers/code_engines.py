@@ -709,26 +709,43 @@ class _WindowEngine:
         op, width = self._found.op, self._sums.width
         if op is None:
             return tree + f"  assign sums[{lane}] = {total};\n"
-        start = literal(self._found.start, width)
-        text = tree + f"  logic signed [{width - 1}:0] before{lane}, after{lane};\n"
-        text += f"  assign before{lane} = sum_first ? {start} : sums[{lane}];\n"
         if op.instance is not None:
-            text += self._adder(lane, total, op)
+            text = self._before(lane) + self._adder(lane, total, op)
         elif op.name == "addi":
+            text = self._before(lane)
             text += f"  assign after{lane} = before{lane} + {width}'({total});\n"
         else:
-            sign = ">" if op.name.startswith("max") else "<"
-            left, right = f"before{lane}", f"{width}'({total})"
-            is_unsigned = op.unsigned or op.name.endswith("ui")
-            a, b = (
-                (f"$unsigned({op.bits}'({left}))", f"$unsigned({op.bits}'({right}))")
-                if is_unsigned
-                else (left, right)
-            )
-            text += f"  assign after{lane} = {a} {sign} {b} ? {left} : {right};\n"
+            text = self._extreme(lane, f"{width}'({total})", op)
+        text = f"{tree}  logic signed [{width - 1}:0] after{lane};\n{text}"
         return text + (
             f"  always_ff @(posedge clk_i) if (sum_valid) sums[{lane}] <= after{lane};\n"
         )
+
+    def _before(self, lane: int) -> str:
+        """Return what a sum is before a term."""
+        width = self._sums.width
+        start = literal(self._found.start, width)
+        return (
+            f"  logic signed [{width - 1}:0] before{lane};\n"
+            f"  assign before{lane} = sum_first ? {start} : sums[{lane}];\n"
+        )
+
+    def _extreme(self, lane: int, term: str, op: Scalar) -> str:
+        """Take the greatest or the least of all terms."""
+        is_max = op.name.startswith("max")
+        sign = ">" if is_max else "<"
+        is_unsigned = op.unsigned or op.name.endswith("ui")
+        bounds, start = self._term.result, self._found.start
+        if not is_unsigned and (start <= bounds.low if is_max else start >= bounds.high):
+            # The first term is taken, whatever there was: no choice in front of the comparison.
+            before = f"sums[{lane}]"
+            kept = f"!sum_first && {before} {sign} {term}"
+            return f"  assign after{lane} = {kept} ? {before} : {term};\n"
+        before = f"before{lane}"
+        a, b = before, term
+        if is_unsigned:
+            a, b = (f"$unsigned({op.bits}'({one}))" for one in (before, term))
+        return self._before(lane) + f"  assign after{lane} = {a} {sign} {b} ? {before} : {term};\n"
 
     def _adder(self, lane: int, total: str, op: Scalar) -> str:
         """Instantiate a bound adder."""
