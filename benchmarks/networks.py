@@ -21,11 +21,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import host
-from float_networks import NETWORKS
+from float_networks import NETWORKS, SAMPLES
 
 WAYS = {"jax.jit": None, "exact": "", "P = 12": "mulf=fmul_trunc:P=12"}
 PAGE = Path(__file__).parent.parent / "docs" / "networks.md"
@@ -48,17 +49,21 @@ def main() -> None:
     results = host.RESULTS / "networks.json"
     report = json.loads(results.read_text()) if results.exists() else {"networks": {}}
     for name in [] if options.page else options.network or NETWORKS:
-        how = {key: getattr(options, key) for key in ("threads", "samples", "repeat")}
+        how = {
+            "threads": options.threads,
+            "samples": SAMPLES.get(name, options.samples),
+            "repeat": options.repeat,
+        }
         entry = report["networks"].get(name)
         if entry and "error" not in entry and entry["how"] == how and not options.again:
             continue
         machine = host.describe()
-        report["networks"][name] = measure(name, options) | {"how": how} | machine
+        report["networks"][name] = measure(name, how) | {"how": how} | machine
         host.save("networks", report)
     write_page(report["networks"])
 
 
-def measure(name: str, options: Any) -> dict[str, Any]:
+def measure(name: str, how: Mapping[str, int]) -> dict[str, Any]:
     """Return the figures of every way of a network, each from a process of its own."""
     import numpy as np
 
@@ -70,8 +75,8 @@ def measure(name: str, options: Any) -> dict[str, Any]:
             environment = {**os.environ, "ASNET_CACHE_DIR": f"{folder}/cache{number}"}
             command = [sys.executable, __file__, "--network", name, "--way", way]
             command += ["--outputs", str(path)]
-            for key in ("threads", "samples", "repeat"):
-                command += [f"--{key}", str(getattr(options, key))]
+            for key, value in how.items():
+                command += [f"--{key}", str(value)]
             done = subprocess.run(
                 command, env=environment, capture_output=True, text=True, check=False
             )
@@ -179,13 +184,14 @@ def write_page(networks: dict[str, Any]) -> None:
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     first = next(iter(networks.values()))
+    others = [f"{n} of {name}" for name, n in SAMPLES.items() if name in measured]
     how = first["how"]
     failed = [f"{name}: {e['error']}" for name, e in networks.items() if "error" in e]
     lines += [
         *(["", *failed] if failed else []),
         "",
-        f"{first['machine']}, {how['threads']} threads, {how['samples']} images, the least of "
-        f"{how['repeat']} runs.",
+        f"{first['machine']}, {how['threads']} threads, "
+        f"{', '.join([f'{how["samples"]} samples', *others])}, the least of {how['repeat']} runs.",
         "",
         "![Time against exact jax.jit](networks.png)",
     ]
