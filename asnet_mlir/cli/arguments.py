@@ -194,7 +194,7 @@ def integer(text: str) -> int:
 
 def number(text: str) -> float:
     """Return the decimal number that a command line names."""
-    if not re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+", text, re.ASCII):
+    if not re.fullmatch(r"[+-]?[0-9]*\.?[0-9]+(e[+-]?[0-9]+)?", text, re.ASCII | re.IGNORECASE):
         raise argparse.ArgumentTypeError(f"'{text}' is not a number")
     return float(text)
 

@@ -55,7 +55,7 @@ def add(verbs: Verbs) -> None:
         "--strategy",
         default="exhaustive",
         metavar="S",
-        help="exhaustive (default), greedy or nsga2",
+        help="exhaustive (default), greedy, nsga2 or, of networks on codes, agn",
     )
     command.add_argument(
         "--budget", type=integer, metavar="N", help="measure at most N configurations"

@@ -33,6 +33,7 @@ from asnet_mlir.exploration.hardware_costs import HardwareCosts, Style
 from asnet_mlir.exploration.kept_networks import keep_network
 from asnet_mlir.exploration.layers import network_layers
 from asnet_mlir.exploration.measurer import BudgetSpent, Measurer, Study
+from asnet_mlir.exploration.noise_levels import LayerNoise
 from asnet_mlir.exploration.origin import Origin, origin_of
 from asnet_mlir.exploration.results import (
     Exploration,
@@ -112,7 +113,7 @@ def explore(
       tune_weights: evaluate every configuration with weights tuned for it (`tune_weights`), for the
         codes of these data, or with True for all codes alike; not with `scheduler`.
       store: an SQLite file that keeps the results; those in it already are not computed again.
-      strategy: `exhaustive`, `greedy` or `nsga2` (`exploration.strategies`).
+      strategy: `exhaustive`, `greedy`, `nsga2` or `agn` (`exploration.strategies`).
       budget: configurations that may be measured, those found in the store with them, so that a
         study which is continued ends where it would have ended; by default all for `exhaustive`,
         `DEFAULT_BUDGET` for the others.
@@ -352,6 +353,7 @@ def _explore(
             options.criterion,
             options.only_axes,
             judge.metric,
+            LayerNoise(compiled, dataset, space),
         )
         state, chosen = "interrupted", None
         try:

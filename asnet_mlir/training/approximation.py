@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from asnet_mlir.training.reader import Operation, Straight, Type, read_network
 from asnet_mlir.training.rewriting import with_added
 from asnet_mlir.training.scales import find_scales
 
-__all__ = ["Approximation", "approximate"]
+__all__ = ["Approximation", "Noise", "approximate"]
 
 #: By a weight's name `kernel`, its codes, and `bias`, what is added to sums of its products.
 Parameters = dict[str, dict[str, Any]]
@@ -49,6 +50,19 @@ _MOST_SUMS = 1 << 24
 #: What moves codes, and keeps what they are.
 _KEEPS = ("convert", "pad", "reshape", "transpose", "slice", "reverse", "broadcast_in_dim")
 _CODE_BITS = {f"{sign}i{bits}": bits for sign in ("", "u") for bits in (8, 16)}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise that is added to the sums of layers.
+
+    Attributes:
+      levels: by layer its standard deviation, float32, in units of the sums.
+      key: of JAX, that it is drawn by.
+    """
+
+    levels: Mapping[str, Any]
+    key: Any
 
 
 def approximate(
@@ -138,17 +152,29 @@ class Approximation:
         """
         return self._run(x, parameters, self._code.output).exact
 
-    def logits(self, x: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+    def logits(
+        self, x: Any, parameters: Mapping[str, Any] | None = None, noise: Noise | None = None
+    ) -> Any:
         """Return what a softmax takes, float32 with derivatives: [n, classes].
 
         That is the argument of the network's own softmax where it ends in one, the outputs where
         they are numbers, and the codes over 8 where they are codes.
+
+        Args:
+          x, parameters: see `__call__`.
+          noise: what is added to the sums of products of codes.
         """
         value = _before_softmax(self._code)
-        if value is not None:
-            return self._run(x, parameters, value, differentiable=True).as_real()
-        found = self._run(x, parameters, self._code.output, differentiable=True)
-        return found.exact if found.is_float else found.as_real() / 8
+        own = self._code.output if value is None else value
+        found = self._run(x, parameters, own, differentiable=True, noise=noise)
+        return found.as_real() if found.is_float or value is not None else found.as_real() / 8
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that sum products of codes and weights."""
+        return tuple(
+            dict.fromkeys(one.layer for one in self._sums.values() if one.weight is not None)
+        )
 
     def _run(
         self,
@@ -157,6 +183,7 @@ class Approximation:
         output: int,
         *,
         differentiable: bool = False,
+        noise: Noise | None = None,
     ) -> Number:
         batch, shape = self._code.batch, self._code.types[0].shape
         if x.ndim != len(shape) or x.shape[1:] != shape[1:]:
@@ -168,26 +195,34 @@ class Approximation:
         with jax.enable_x64(True):
             weights = self._weights(parameters, differentiable)
             x = jnp.asarray(x, DTYPES[self._code.types[0].element])
-            one = functools.partial(self._batch, weights, output, differentiable)
+            levels = {} if noise is None else noise.levels
+            one = functools.partial(self._batch, weights, output, differentiable, levels)
+            rows = _filled(x, batch).reshape(-1, *shape) if batch > 1 else x[:, None]
+            keys = None if noise is None else jax.random.split(noise.key, rows.shape[0])
+            found = self._mapped(one, (rows, keys))
             if batch > 1:
-                rows = _filled(x, batch)
-                found = self._mapped(one, rows.reshape(-1, *shape))
                 found = [part.reshape(-1, *part.shape[2:])[: x.shape[0]] for part in found]
             else:
-                found = [part[:, 0] for part in self._mapped(one, x[:, None])]
+                found = [part[:, 0] for part in found]
         return Number(*found)
 
-    def _mapped(self, one: Any, x: Any) -> Any:
+    def _mapped(self, one: Any, rows: tuple[Any, Any]) -> Any:
         """Compute batches together, and no more of them than memory holds."""
-        count = x.shape[0]
+        count = rows[0].shape[0]
         if self._samples and isinstance(count, int) and count > max(self._samples, 1):
-            return lax.map(one, x, batch_size=max(self._samples, 1))
-        return jax.vmap(one)(x)
+            return lax.map(one, rows, batch_size=max(self._samples, 1))
+        return jax.vmap(one)(rows)
 
     def _batch(
-        self, weights: Sequence[Number], output: int, differentiable: bool, x: Any
+        self,
+        weights: Sequence[Number],
+        output: int,
+        differentiable: bool,
+        levels: Mapping[str, Any],
+        row: tuple[Any, Any],
     ) -> list[Any]:
         """Return a value for one batch, its numbers and, of integers, their float32."""
+        x, key = row
         own: dict[int, Number] = dict(enumerate([Number(x), *weights]))
         wanted = [op for op in self._code.operations if op.results[0] <= output]
         for op in wanted:
@@ -196,6 +231,9 @@ class Approximation:
             if value in self._sums:
                 cores = self._products[value]
                 own[value] = self._sums[value].apply(operands, cores, weights, differentiable)
+                if op.layer in levels:
+                    own_key = jax.random.fold_in(key, value)
+                    own[value] = _noisy(own[value], levels[op.layer], own_key)
             elif op.name in ("convolution", "dot_general"):
                 own[value] = _plain_sum(op, operands, self._code.types[value], self._floats)
             elif self._floats.is_ordered and self._code.types[value].element == "f32":
@@ -358,6 +396,13 @@ class _Sum:
         axes = tuple(a for a in range(self.base.ndim) if a != self._output_axis)
         offset = -self.zero * kernel.as_real().sum(axes)
         return Number(exact, pin(real + wide(bias.as_real()) + wide(offset), exact))
+
+
+def _noisy(sums: Number, level: Any, key: Any) -> Number:
+    """Return sums with noise added; their derivative by its level is the noise itself."""
+    added = level * jax.random.normal(key, sums.exact.shape, jnp.float32)
+    exact = sums.exact + jnp.round(added).astype(jnp.int32)
+    return Number(exact, pin(sums.as_real() + added, exact))
 
 
 def _whole(real: Any, differentiable: bool) -> Number:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,22 @@ def read_artifact(path: str | Path) -> Any:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"{path}: no such file")
+    with _readable(path):
+        artifact = export.deserialize(bytearray(file.read_bytes()))
+        version = artifact.calling_convention_version
+        least = export.minimum_supported_calling_convention_version
+        most = export.maximum_supported_calling_convention_version
+        if not least <= version <= most:
+            raise ValueError(f"its calling convention is {version}, here are {least} to {most}")
+    return artifact
+
+
+@contextlib.contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """Say of what JAX stumbles on that the artifact is of another version, or none."""
     try:
-        return export.deserialize(bytearray(file.read_bytes()))
-    except Exception as error:  # the reader of flatbuffers raises whatever it stumbles on
+        yield
+    except Exception as error:  # the readers of flatbuffers and StableHLO raise whatever they like
         detail = " ".join(str(error).split())[:200]
         raise InputError(
             f"{path}: no artifact that JAX {jax.__version__} reads ({detail}); write it again with "
@@ -103,7 +117,9 @@ def run_artifact(path: str | Path, x: np.ndarray, *, batch: int = 256) -> np.nda
             f"{path}: is for {', '.join(artifact.platforms)}, the device here is {platform}"
         )
     size = kind.shape[0] if isinstance(kind.shape[0], int) else min(batch, len(x))
-    function = jax.jit(artifact.call)
+    with _readable(path):
+        given = jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
+        function = jax.jit(artifact.call).lower(given).compile()
     rows = []
     for start in range(0, len(x), size):
         part = x[start : start + size]

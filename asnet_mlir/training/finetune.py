@@ -23,6 +23,7 @@ from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.training.approximation import Approximation, approximate
 from asnet_mlir.training.estimators import Estimator
+from asnet_mlir.training.losses import are_classes, cross_entropy
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Tuned", "finetune"]
 
@@ -116,14 +117,14 @@ def finetune(
     if not function.parameters:
         raise InputError(f"{function.network.name}: has no weights that could be trained")
     training = prepare_data(data, function.network)
-    x, y = training.x, _classes(training)
+    x, y = training.x, _classes(training, network)
     if validation is None:
         kept = max(len(x) // 10, 1)
         held = x[-kept:], y[-kept:]
         x, y = x[:-kept], y[:-kept]
     else:
         other = prepare_data(validation, function.network)
-        held = other.x, _classes(other)
+        held = other.x, _classes(other, network)
     if not len(x):
         raise InputError("there is no sample to train on")
     loop = _Loop(functions, (x, y), held, options)
@@ -163,14 +164,21 @@ def _check(options: _Options, rate: float | None) -> None:
         raise InputError(f"a rate is positive and finite, not {rate:g}")
 
 
-def _classes(dataset: Dataset) -> np.ndarray:
+def _classes(dataset: Dataset, network: Network) -> np.ndarray:
     """Return int[n], the labels.
 
     Raises:
-      InputError: there are none, or they are no classes.
+      InputError: there are none, or they are no classes that the network has.
     """
-    if dataset.y is None or dataset.y.ndim != 1 or not np.issubdtype(dataset.y.dtype, np.integer):
+    if dataset.y is None or not are_classes(dataset.y):
         raise InputError(f"{dataset.name}: training takes labels that are classes")
+    shape, highest = network.output_shape, int(dataset.y.max(initial=0))
+    if len(shape) != 1:
+        raise InputError(f"{network.name}: training takes one output a class, not {list(shape)}")
+    if highest >= shape[0]:
+        raise InputError(
+            f"{dataset.name}: has a class {highest}, but {network.name} has {shape[0]} classes"
+        )
     return dataset.y
 
 
@@ -219,8 +227,7 @@ class _Loop:
         import optax
 
         def loss(parameters: Any, x: Any, y: Any) -> Any:
-            chances = jax.nn.log_softmax(function.logits(x, parameters))
-            return -jnp.take_along_axis(chances, y[:, None], axis=1).mean()
+            return cross_entropy(function.logits(x, parameters), y)
 
         def step(parameters: Any, state: Any, x: Any, y: Any) -> Any:
             value, slope = jax.value_and_grad(loss)(parameters, x, y)

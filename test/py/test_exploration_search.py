@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import numpy as np
 import pytest
 
 from asnet_mlir.errors import AsnetError, InputError
@@ -17,6 +18,8 @@ from asnet_mlir.exploration.space import DesignSpace
 from asnet_mlir.exploration.strategies import STRATEGIES, Task, strategy_named
 
 SAMPLES = 10_000
+#: Those that know nothing of a network but results.
+SEARCHES = sorted(set(STRATEGIES) - {"agn"})
 
 
 class Spent(Exception):
@@ -49,7 +52,7 @@ class World:
             weight * (30 - c) for weight, c in zip(self._weights, configuration, strict=True)
         )
 
-    def run(self, strategy, *, budget=None, seed=0, bound=None):
+    def run(self, strategy, *, budget=None, seed=0, bound=None, noise=None):
         """Return results by configuration, in the order in which they were asked for."""
         results: dict = {}
 
@@ -66,7 +69,9 @@ class World:
             return results
 
         criterion = Criterion.parse(bound) if bound else None
-        task = Task(self.space, self.cost, measure, results, budget, seed, SAMPLES, criterion)
+        task = Task(
+            self.space, self.cost, measure, results, budget, seed, SAMPLES, criterion, noise=noise
+        )
         try:
             STRATEGIES[strategy](task)
         except Spent:
@@ -156,7 +161,7 @@ def test_nsga2_ends_when_everything_is_measured():
     assert len(World(2, 2, 0).run("nsga2", budget=500)) == 9
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", SEARCHES)
 def test_the_same_seed_takes_the_same_way(strategy):
     world = World(5, 6, 3)
     first = list(world.run(strategy, budget=70, seed=5, bound="accuracy>=0.8"))
@@ -165,7 +170,7 @@ def test_the_same_seed_takes_the_same_way(strategy):
         assert first != list(world.run(strategy, budget=70, seed=6, bound="accuracy>=0.8"))
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", SEARCHES)
 @pytest.mark.parametrize("budget", [1, 2, 3, 7])
 def test_small_budgets(strategy, budget):
     found = len(World(3, 3, 0).run(strategy, budget=budget))
@@ -173,9 +178,62 @@ def test_small_budgets(strategy, budget):
     assert found == budget or (strategy == "greedy" and budget == 7 and found > 3)
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", SEARCHES)
 def test_one_variable_with_one_choice(strategy):
     assert set(World(1, 1, 0).run(strategy, budget=50)) == {(0,), (1,)}
+
+
+class Noise:
+    """A choice's error is its place; a variable stands the more, the less it loses."""
+
+    def __init__(self, world):
+        self._world = world
+        self.errors = [
+            np.arange(len(variable.choices), dtype=float)[:, None]
+            for variable in world.space.variables
+        ]
+
+    def levels(self, shares, seed):
+        assert sum(shares) == pytest.approx(1) and min(shares) > 0
+        for weight in np.linspace(0, 6, 13):
+            yield [np.array([weight / (0.2 + worst)]) for worst in self._world._worst]
+
+
+def test_agn_takes_the_cheapest_choices_below_the_levels():
+    world = World(4, 6, 1)
+    found = list(world.run("agn", noise=Noise(world)))
+    wanted = [
+        tuple(int(min(weight / (0.2 + worst), 6)) for worst in world._worst)
+        for weight in np.linspace(0, 6, 13)
+    ]
+    assert found == list(dict.fromkeys(wanted)) and len(found) > 5
+
+
+def test_agn_goes_on_between_two_configurations_where_there_is_a_bound():
+    limit, cheaper = 0.9, 0
+    for seed in range(5):
+        world = World(4, 6, seed)
+        path = world.run("agn", noise=Noise(world))
+        found = world.run("agn", noise=Noise(world), bound=f"accuracy>={limit}")
+        assert path.keys() <= found.keys() and len(found) <= len(path) + 4
+        cheaper += world.cheapest(found, limit) < world.cheapest(path, limit)
+    assert cheaper > 1
+
+
+def test_agn_spreads_a_small_budget():
+    world = World(4, 6, 1)
+    path = list(world.run("agn", noise=Noise(world)))
+    found = list(world.run("agn", noise=Noise(world), budget=4))
+    assert len(found) == 3 and {path[0], path[-1]} < set(found)
+
+
+def test_agn_needs_sums_of_products():
+    world = World(2, 2, 0)
+    empty = Noise(world)
+    empty.errors = [np.empty((3, 0))] * 2
+    for noise in (None, empty):
+        with pytest.raises(InputError, match="is for products of codes and weights"):
+            world.run("agn", noise=noise)
 
 
 def test_unknown_strategies():

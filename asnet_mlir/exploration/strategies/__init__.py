@@ -13,17 +13,19 @@ import difflib
 from collections.abc import Callable
 
 from asnet_mlir.errors import InputError
+from asnet_mlir.exploration.strategies.agn import agn
 from asnet_mlir.exploration.strategies.exhaustive import exhaustive
 from asnet_mlir.exploration.strategies.greedy import greedy
 from asnet_mlir.exploration.strategies.nsga2 import nsga2
-from asnet_mlir.exploration.strategies.task import Task
+from asnet_mlir.exploration.strategies.task import NoiseModel, Task
 
-__all__ = ["STRATEGIES", "Task", "strategy_named"]
+__all__ = ["STRATEGIES", "NoiseModel", "Task", "strategy_named"]
 
 STRATEGIES: dict[str, Callable[[Task], None]] = {
     "exhaustive": exhaustive,
     "greedy": greedy,
     "nsga2": nsga2,
+    "agn": agn,
 }
 
 

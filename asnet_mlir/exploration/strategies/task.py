@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
 
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.results import Result
@@ -12,7 +15,27 @@ from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.metrics import Metric
 from asnet_mlir.metrics.class_metrics import Accuracy
 
-__all__ = ["Task"]
+__all__ = ["NoiseModel", "Task"]
+
+
+class NoiseModel(Protocol):
+    """What a network's sums of products stand, and what cores add to them."""
+
+    @property
+    def errors(self) -> Sequence[np.ndarray]:
+        """By variable, float64[choices, sums]: the root mean square of the error of each sum.
+
+        Without sums where it is of something else than products of codes and weights.
+        """
+        ...
+
+    def levels(self, shares: Sequence[float], seed: int) -> Iterator[Sequence[np.ndarray]]:
+        """Yield by variable the noise that its sums stand, float64[sums], from little to much.
+
+        Args:
+          shares: by variable how much of all that can be saved is saved by it; they sum to 1.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,6 +54,7 @@ class Task:
       criterion: bounds that the choice will have to satisfy.
       metric: what results are judged by.
       only_axes: leave out configurations that approximate more than one variable.
+      noise: of the network's sums; without sums where it is not on codes.
     """
 
     space: DesignSpace
@@ -43,6 +67,7 @@ class Task:
     criterion: Criterion | None = None
     only_axes: bool = False
     metric: Metric = Accuracy()  # noqa: RUF009 (a value)
+    noise: NoiseModel | None = None
 
     def feasible(self, result: Result) -> bool:
         """Whether a result is as good as is asked for."""
