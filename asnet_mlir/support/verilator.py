@@ -19,7 +19,7 @@ from asnet_mlir.support import cpp, processes
 from asnet_mlir.support.cache import cached_directory, content_hash
 from asnet_mlir.support.resources import how_to_install
 
-__all__ = ["compile_model", "preprocess", "translate", "version"]
+__all__ = ["compile_model", "compile_object", "preprocess", "translate", "version"]
 
 _RUNTIME = ("verilated", "verilated_threads")
 _TRACE_RUNTIME = ("verilated_vcd_c",)
@@ -41,6 +41,8 @@ _COMPILE = (
     # Unique symbols would be shared by all libraries that one process loads.
     "-fno-gnu-unique",
 )
+# Every evaluation goes through the runtime's loop.
+_RUNTIME_LEVEL = "-O1"
 # What a model may define for itself ($finish, $stop, fatal errors) is weak in the runtime.
 _REPLACEABLE = """#pragma once
 [[gnu::weak]] void vl_finish(const char*, int, const char*);
@@ -159,15 +161,38 @@ def compile_model(
     objects = _runtime(_RUNTIME, trace=False)
     if trace:
         objects += _runtime(_TRACE_RUNTIME, trace=True)
-    flags = _flags(trace)
     folders = [f"-I{os.fspath(folder)}" for folder in includes]
-    known = cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, (*flags, level))
     cpp.compile(
-        [*known, *defines, *folders, *units, *objects, *link, "-o", output],
+        [*_known(level, trace), *defines, *folders, *units, *objects, *link, "-o", output],
         purpose=purpose,
         cwd=cwd,
         timeout_seconds=timeout_seconds,
     )
+
+
+def compile_object(
+    unit: Path, output: Path, *, level: str, purpose: str, timeout_seconds: float = 600.0
+) -> None:
+    """Compile a C++ unit of a model, which `compile_model` takes as one of its units.
+
+    Args:
+      level: of optimisation.
+      purpose: what for, named in errors.
+
+    Raises:
+      ToolError: the compiler failed or took too long.
+    """
+    cpp.compile(
+        [*_known(level, trace=False), "-c", unit, "-o", output],
+        purpose=purpose,
+        cwd=unit.parent,
+        timeout_seconds=timeout_seconds,
+    )
+
+
+def _known(level: str, trace: bool) -> list[str]:
+    """Return the flags of a unit that begins with the runtime's headers."""
+    return cpp.with_headers(_TRACE_HEADERS if trace else _HEADERS, (*_flags(trace), level))
 
 
 def _root() -> Path:
@@ -195,7 +220,7 @@ def _runtime(names: Sequence[str], *, trace: bool) -> list[Path]:
     flags = _flags(trace)
     folder = cached_directory(
         "verilator-runtime",
-        content_hash(version(), cpp.version(), _REPLACEABLE, *names, *flags),
+        content_hash(version(), cpp.version(), _REPLACEABLE, *names, *flags, _RUNTIME_LEVEL),
         lambda folder: _build_runtime(folder, names, flags),
     )
     return [folder / f"{name}.o" for name in names]
@@ -205,11 +230,11 @@ def _build_runtime(folder: Path, names: Sequence[str], flags: Sequence[str]) -> 
     (folder / "replaceable.h").write_text(_REPLACEABLE)
 
     def compile_one(name: str) -> None:
-        # -O0: what a model calls in every cycle is inlined from headers.
         source = _root() / "include" / f"{name}.cpp"
         target = folder / f"{name}.o"
+        own = ("-include", folder / "replaceable.h")
         cpp.compile(
-            [*flags, "-O0", "-include", folder / "replaceable.h", "-c", source, "-o", target],
+            [*flags, _RUNTIME_LEVEL, *own, "-c", source, "-o", target],
             purpose="compiling Verilator's runtime",
             timeout_seconds=300.0,
         )

@@ -30,9 +30,10 @@ def test_wheel_goes_the_whole_way(tmp_path):
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT, PATH=path)
     (wheel,) = wheels.glob("asnet_mlir-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    # Of C++, what bundles are made of; of MNIST, no training images.
+    # Of C++, what bundles and their simulations are made of; of MNIST, no training images.
     assert [n for n in names if Path(n).suffix in {".cpp", ".h", ".td"}] == [
-        "asnet_mlir/hardware/bundle/bench.cpp"
+        "asnet_mlir/hardware/bundle/bench.cpp",
+        "asnet_mlir/hardware/simulation/stage_models.cpp",
     ]
     assert [n for n in names if "train-" in n] == []
     assert "asnet_mlir/py.typed" in names

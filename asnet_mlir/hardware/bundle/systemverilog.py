@@ -20,6 +20,7 @@ __all__ = [
     "KEYWORDS",
     "MergedSources",
     "directives",
+    "header",
     "identifier",
     "merge_sources",
 ]
@@ -129,6 +130,27 @@ def _code(text: str) -> list[str]:
 def directives(text: str) -> set[str]:
     """Return the compiler directives and macros in `text` whose effect would reach other files."""
     return {token for token in _tokens(text) if token[0] == "`" and token not in _HARMLESS}
+
+
+def header(text: str, module: str) -> str:
+    """Return the declaration of a module in `text`, from `module` up to the `;` behind its ports.
+
+    Raises:
+      UnsupportedError: `text` does not declare it.
+    """
+    declaration: list[str] = []
+    last, depth = "", 0
+    for token in _tokens(text):
+        is_code = not token.isspace() and not token.startswith(("//", "/*"))
+        if declaration:
+            declaration.append(token)
+            depth += (token == "(") - (token == ")")
+            if token == ";" and depth == 0:
+                return "".join(declaration)
+        elif token == module and last == "module":
+            declaration = ["module ", token]
+        last = token if is_code else last
+    raise UnsupportedError(f"there is no module '{module}' where one of that name is expected")
 
 
 def _defined(text: str, where: str = "Verilog") -> set[str]:

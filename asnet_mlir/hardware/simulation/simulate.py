@@ -24,6 +24,7 @@ from asnet_mlir.hardware.bundle.manifest import (
 )
 from asnet_mlir.hardware.bundle.shelled import bundle_framing
 from asnet_mlir.hardware.simulation.layer_words import Layers
+from asnet_mlir.hardware.simulation.stage_models import StageModels
 from asnet_mlir.support import processes, verilator
 from asnet_mlir.support.cache import cached_directory, content_hash
 
@@ -45,6 +46,8 @@ _VERILATOR_OPTIONS = (
     "--output-split",
     "20000",
 )
+#: From how many stages on most of a stream waits for the rest.
+_DEEP = 8
 #: Of a waveform without a bound of its own: a hundred megabytes, as VCD files are large.
 _TRACE_CYCLES = 20_000
 #: Below this pace something is wrong; the cycles themselves are bounded by the bench.
@@ -110,7 +113,7 @@ def _built(
     defines = [f"-DASNET_ENGINES={len(engines(manifest))}"]
     if manifest.get("has_integer_words"):
         defines.append("-DASNET_INTEGERS")
-    options = list(_VERILATOR_OPTIONS)
+    options: list[str] = []
     if is_stream or layers or "shell" in manifest:
         if not (bundle / "tb" / "observed.sv").is_file():
             raise InputError(f"{bundle}: lacks tb/observed.sv; generate the bundle anew")
@@ -125,41 +128,70 @@ def _built(
         defines.append("-DASNET_WRITES=1")
     if trace:
         options.append("--trace-vcd")
-    texts = [(bundle / name).read_bytes() for name in (*sources, "tb/bench.cpp")]
+    # A waveform is of one model.
+    is_deep = is_stream and len(manifest["layers"]) >= _DEEP and level != "-O0" and not trace
+    models = StageModels(bundle, manifest, _VERILATOR_OPTIONS, level) if is_deep else None
     key = content_hash(
-        verilator.version(), top, *defines, *options, level, *sources, *texts, str(trace)
+        verilator.version(),
+        top,
+        *defines,
+        *_VERILATOR_OPTIONS,
+        *options,
+        level,
+        *sources,
+        *((bundle / name).read_bytes() for name in (*sources, "tb/bench.cpp")),
+        str(trace),
+        StageModels.version() if is_deep else "",
     )
 
     def build(folder: Path) -> None:
-        verilator.translate(
-            sources,
-            top=top,
-            prefix="Vtop",
-            into=folder,
-            cwd=bundle,
-            options=options,
-            purpose=f"translating {bundle} with Verilator",
-        )
-        # One translation unit: quicker than several with their headers on few cores.
-        unit = folder / "all.cpp"
+        objects: list[Path] = []
+        if models is not None:
+            objects = models.write(folder, top, sources, options)
+        else:
+            verilator.translate(
+                sources,
+                top=top,
+                prefix="Vtop",
+                into=folder,
+                cwd=bundle,
+                options=[*_VERILATOR_OPTIONS, *options],
+                purpose=f"translating {bundle} with Verilator",
+            )
         shutil.copyfile(bundle / "tb" / "bench.cpp", folder / "bench.cpp")
-        parts = [*sorted(path.name for path in folder.glob("Vtop*.cpp")), "bench.cpp"]
-        unit.write_text("".join(f'#include "{part}"\n' for part in parts))
-        verilator.compile_model(
-            [unit],
-            folder / "bench",
-            level=level,
-            defines=defines,
-            includes=[folder],
-            trace=trace,
-            cwd=folder,
-            purpose=f"compiling the simulation of {bundle}",
-        )
-        for path in folder.iterdir():
-            if path.name != "bench":
-                path.unlink()
+        # What is between stages is little code that runs in every cycle.
+        best = level if models is None else "-O2"
+        _compile(folder, objects, best, defines, trace, f"compiling the simulation of {bundle}")
 
     return cached_directory("bundle-simulation", key, build)
+
+
+def _compile(
+    folder: Path,
+    objects: Sequence[Path],
+    level: str,
+    defines: Sequence[str],
+    trace: bool,
+    purpose: str,
+) -> None:
+    """Compile the bench and the models beside it to the program `bench`; leave nothing else."""
+    # One translation unit: quicker than several with their headers on few cores.
+    unit = folder / "all.cpp"
+    parts = [*sorted(path.name for path in folder.glob("V*.cpp")), "bench.cpp"]
+    unit.write_text("".join(f'#include "{part}"\n' for part in parts))
+    verilator.compile_model(
+        [unit, *objects],
+        folder / "bench",
+        level=level,
+        defines=defines,
+        includes=[folder],
+        trace=trace,
+        cwd=folder,
+        purpose=purpose,
+    )
+    for path in folder.iterdir():
+        if path.name != "bench":
+            path.unlink()
 
 
 def simulate(
