@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,8 @@ def test_only_what_changed_is_compiled_again(
     stage = next((tmp_path / "b" / "rtl").glob("*_stage_0.sv"))
     text = stage.read_text()
     assert "operand_0 <= " in text
-    stage.write_text(text.replace("operand_0 <= ", "operand_0 <= 32'h80000000 ^ ", 1))
+    changed = text.replace("operand_0 <= ", "operand_0 <= 32'h80000000 ^ ", 1)
+    stage.write_text(f"// {time.time_ns()}: in no cache\n{changed}")
     after = run(tmp_path / "b", True, monkeypatch)
     assert len(compiled() - known) == 1
     assert not np.array_equal(after.outputs, before.outputs)
