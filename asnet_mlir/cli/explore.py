@@ -55,7 +55,7 @@ def add(verbs: Verbs) -> None:
         "--strategy",
         default="exhaustive",
         metavar="S",
-        help="exhaustive (default), greedy, nsga2 or, of networks on codes, agn",
+        help="exhaustive (default), greedy, nsga2 or, of networks on codes, agn; several by commas",
     )
     command.add_argument(
         "--budget", type=integer, metavar="N", help="measure at most N configurations"
@@ -64,11 +64,21 @@ def add(verbs: Verbs) -> None:
         "--seed", type=integer, default=0, metavar="N", help="of the strategy (default: 0)"
     )
     command.add_argument(
+        "--seeds", type=integer, default=1, metavar="N", help="search with N seeds (default: 1)"
+    )
+    command.add_argument(
         "--cost",
         default="none",
         metavar="C",
-        help="what is minimized, and after commas what else is measured: area, cycles or lut_time "
-        "of the hardware, energy, area_proxy, delay_proxy, energy_proxy, or none (default)",
+        help="what is minimized, and after commas what else is measured: area, cycles, latency, "
+        "lut_time (hardware), energy, area_proxy, delay_proxy, energy_proxy, or none (default)",
+    )
+    command.add_argument(
+        "--synthesis-seeds",
+        type=integer,
+        default=1,
+        metavar="N",
+        help="place units N times: clocks in costs are medians, drawn with their range",
     )
     add_style(command)
     command.add_argument(
@@ -150,6 +160,8 @@ def run(options: Any) -> None:
             test=options.test,
             style=options.style,
             lanes=options.lanes,
+            seeds=options.seeds,
+            synthesis_seeds=options.synthesis_seeds,
         )
     finally:
         display.close()
@@ -184,6 +196,14 @@ def _print_result(exploration: Any, chosen: Any, bounds: str | None) -> None:
             f"{exploration.replaced} results in the store came from other models of these cores "
             "than this program makes; they were measured again"
         )
+    if exploration.killed:
+        print("an earlier run was killed; what it had stored was not measured again")
+    if len(exploration.searches) > 1:
+        for search, volume in zip(exploration.searches, exploration.volumes(), strict=True):
+            print(
+                f"{search.label}: {len(search.results)} configurations, hypervolume "
+                f"{volume[-1] if volume else 0:.4f}"
+            )
     print(
         f"{len(exploration.results)} configurations ({exploration.evaluated} run) on "
         f"{exploration.samples} samples in {exploration.seconds:.1f} s"
@@ -251,6 +271,8 @@ def _repeats(options: Any) -> str:
         ("strategy", "exhaustive"),
         ("budget", None),
         ("seed", 0),
+        ("seeds", 1),
+        ("synthesis_seeds", 1),
         ("cost", "none"),
         ("choose", None),
         ("minimize", None),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import asnet_mlir
-from asnet_mlir.cli.arguments import Verbs, add_verb, number
+from asnet_mlir.cli.arguments import Verbs, add_verb, integer, number
 from asnet_mlir.cli.printing import print_json
 from asnet_mlir.errors import InputError
 
@@ -20,6 +20,14 @@ def add(verbs: Verbs) -> None:
         "store", nargs="+", metavar="STORE", help="what 'asnet explore --store' wrote, or several"
     )
     command.add_argument("-o", "--output", metavar="FILE.html", help="the page")
+    command.add_argument(
+        "--watch",
+        type=integer,
+        nargs="?",
+        const=5,
+        metavar="SECONDS",
+        help="write the page anew every 5 (or N) seconds while a study runs; browsers reload it",
+    )
     command.add_argument("--png", metavar="FOLDER", help="the drawings as pictures")
     command.add_argument("--figures", metavar="FOLDER", help="the drawings for a paper")
     command.add_argument("--format", default="pdf", metavar="F", help="pdf (default), svg or png")
@@ -45,6 +53,9 @@ def run(options: Any) -> None:
 
     if options.output is None and options.png is None and options.figures is None:
         raise InputError("report needs -o FILE.html, --png FOLDER or --figures FOLDER")
+    if options.watch is not None:
+        _watch(options)
+        return
     look = Look(options.format, options.width, options.font, options.title)
     written = asnet_mlir.report(
         options.store,
@@ -59,3 +70,18 @@ def run(options: Any) -> None:
         return
     for path in written:
         print(path)
+
+
+def _watch(options: Any) -> None:
+    """Keep a page up to date until no study runs, or Ctrl-C."""
+    from asnet_mlir.reports.report import watch
+
+    if options.output is None or options.png or options.figures:
+        raise InputError("--watch goes with -o FILE.html alone")
+    try:
+        watch(options.store, options.output, seconds=options.watch, quantized=options.quantized)
+    finally:
+        if options.json:
+            print_json({"files": [options.output]})
+        else:
+            print(options.output)

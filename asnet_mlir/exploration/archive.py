@@ -39,7 +39,7 @@ TABLES = (
 )""",
     """CREATE TABLE IF NOT EXISTS kept (  -- what results were computed from
   kind TEXT NOT NULL,         -- core: by content_hash; network: by key; beside: by evaluation;
-                              -- breakdown: by study
+                              -- breakdown, run, spread: by study
   key TEXT NOT NULL,
   facts TEXT NOT NULL,        -- JSON; of a core its description
   files TEXT NOT NULL,        -- JSON: {path or name: hash in content}

@@ -33,6 +33,7 @@ class CostKind:
 COSTS: Mapping[str, CostKind] = {
     "area": CostKind("LUT4", "area of the hardware", ("area", "lut_time")),
     "cycles": CostKind("cycles", "clock cycles an image", ("cycles", "area", "lut_time")),
+    "latency": CostKind("cycles", "clock cycles from an image to its answer", ("latency",)),
     "lut_time": CostKind("LUT4 cycles", "area x cycles an image", ("lut_time", "area")),
     "energy": CostKind("nJ", "energy of the arithmetic an image", ("energy",)),
     "area_proxy": CostKind("LUT4", "area of the units alone", ("area_proxy", "energy_proxy")),

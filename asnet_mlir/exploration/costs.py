@@ -9,8 +9,9 @@ others are plain logic and cost nothing.
 - `area_proxy`, in LUT4.  Of an instance: the LUTs that Yosys maps it to.  Of a configuration: the
   sum over its distinct instances.
 - `delay_proxy`, in ns.  Of an instance: (latency + 1) / Fmax after place and route, from register
-  to register; the latency of an iterative core is that of its slowest operands.  Of a
-  configuration: the sum over all ops, a sample's arithmetic one op after the other.
+  to register, Fmax being the median of the seeds that it is placed with; the latency of an
+  iterative core is that of its slowest operands.  Of a configuration: the sum over all ops, a
+  sample's arithmetic one op after the other.
 - `energy_proxy`, in LUT ns.  Of an instance: area x delay.  Of a configuration: the sum over all
   ops: an op's energy is taken to grow with the logic that switches and the time for which it does.
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import functools
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Protocol
@@ -52,7 +54,7 @@ __all__ = [
 ]
 
 TARGET = "ecp5"
-HARDWARE = ("area", "cycles", "lut_time")
+HARDWARE = ("area", "cycles", "latency", "lut_time")
 """Costs of the hardware that a configuration generates."""
 
 
@@ -73,6 +75,7 @@ class Proxies:
         space: DesignSpace,
         instances: Mapping[str, InstanceCost],
         bound: Binding | None = None,
+        ranges: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         """Prepare the sums.
 
@@ -80,8 +83,10 @@ class Proxies:
           wanted: the proxies that are given.
           instances: measured figures by content hash.
           bound: what the network's file binds where a configuration does not.
+          ranges: of instances' delays over the seeds of their placement, by content hash.
         """
         self._wanted = wanted
+        self._ranges = ranges or {}
         exact = exact_instances(space.layers)
         variables = {(v.op, v.layer): index for index, v in enumerate(space.variables)}
         #: Per op kind and layer: operations, the variable that decides, figures of its choices.
@@ -117,6 +122,23 @@ class Proxies:
         }
         return {name: known[name] for name in self._wanted}
 
+    def spreads(self, configuration: Configuration) -> dict[str, tuple[float, float]]:
+        """Return the range of those costs that have delays in them, all units quick or all slow."""
+        delays, energies = np.zeros(2), np.zeros(2)
+        for count, variable, choices in self._slots:
+            figure = choices[0 if variable is None else configuration[variable]]
+            if figure.content_hash not in self._ranges:
+                return {}
+            delay = count * np.array(self._ranges[figure.content_hash])
+            delays += delay
+            energies += (figure.area or 0.0) * delay
+        known = {"delay_proxy": delays, "energy_proxy": energies}
+        return {
+            name: (round(float(ends[0]), 3), round(float(ends[1]), 3))
+            for name, ends in known.items()
+            if name in self._wanted
+        }
+
     def parts(self, configuration: Configuration) -> dict[tuple[str, str], float]:
         """Return the energy's proxy of each layer's ops of each kind; nothing where not wanted."""
         if "energy_proxy" not in self._wanted:
@@ -145,6 +167,14 @@ class CostModel:
     def figures(self, configuration: Configuration) -> Mapping[str, float]:
         """Return the configuration's costs, those that are known."""
         return {k: v for part in self._parts for k, v in part.figures(configuration).items()}
+
+    def spreads(self, configuration: Configuration) -> dict[str, tuple[float, float]]:
+        """Return the range of costs over the seeds of synthesis, of those that have one."""
+        found: dict[str, tuple[float, float]] = {}
+        for part in self._parts:
+            if isinstance(part, Proxies):
+                found |= part.spreads(configuration)
+        return found
 
     def minimized(self, configuration: Configuration) -> float:
         """Return what a search minimizes: without costs the steps not yet taken along the lists."""
@@ -225,6 +255,7 @@ def measure_costs(
     bound: Binding | None = None,
     hardware: Callable[[Sequence[str]], CostPart] | None = None,
     energy: Callable[[], CostPart] | None = None,
+    seeds: int = 1,
 ) -> CostModel:
     """Synthesize what a design space's costs are made of; results are cached by content.
 
@@ -235,6 +266,7 @@ def measure_costs(
       bound: what the network's file binds.
       hardware: makes the part that gives those of `HARDWARE` that are wanted.
       energy: makes the part that gives the energy.
+      seeds: with how many seeds instances are placed.
 
     Raises:
       InputError: an unknown cost.
@@ -245,8 +277,8 @@ def measure_costs(
     proxies = [name for name in names if name.endswith("_proxy")]
     if proxies:
         wanted = _wanted(space, bound)
-        figures = _synthesized(wanted, proxies, store, progress)
-        parts.append(Proxies(proxies, space, figures, bound))
+        figures, ranges = _synthesized(wanted, proxies, store, progress, seeds)
+        parts.append(Proxies(proxies, space, figures, bound, ranges))
     if hardware is not None and (asked := [name for name in names if name in HARDWARE]):
         parts.append(hardware(asked))
     if energy is not None and "energy" in names:
@@ -275,15 +307,20 @@ def _synthesized(
     proxies: Sequence[str],
     store: Store,
     progress: Callable[[int, int, str], None] | None,
-) -> dict[str, InstanceCost]:
+    seeds: int,
+) -> tuple[dict[str, InstanceCost], dict[str, tuple[float, float]]]:
+    """Return figures of instances, and with several seeds the ranges of their delays."""
     figures: dict[str, InstanceCost] = {}
+    ranges: dict[str, tuple[float, float]] = {}
     # Tools are processes of their own: threads only wait for them.
     with ThreadPoolExecutor(default_threads()) as pool:
-        pending = [pool.submit(_measure, instance, proxies) for instance in wanted]
+        pending = [pool.submit(_measure, instance, proxies, seeds) for instance in wanted]
         try:
             for done in as_completed(pending):
-                figure = done.result()
+                figure, delays = done.result()
                 figures[figure.content_hash] = figure
+                if seeds > 1 and delays:
+                    ranges[figure.content_hash] = min(delays), max(delays)
                 store.add_cost(figure)
                 store.archive.note("synthesis", figure.content_hash, provenance())
                 if progress:
@@ -291,17 +328,25 @@ def _synthesized(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return figures
+    return figures, ranges
 
 
-def _measure(instance: Instance, proxies: Sequence[str]) -> InstanceCost:
-    area = delay = None
+def _measure(
+    instance: Instance, proxies: Sequence[str], seeds: int
+) -> tuple[InstanceCost, list[float]]:
+    """Return an instance's figures, and its delay with each seed."""
+    area, delays = None, []
     if "area_proxy" in proxies:
         area = float(synthesize(instance, target=TARGET, route=False)["luts"])
     if "delay_proxy" in proxies:
-        clock = synthesize(instance, target=TARGET)["fmax_mhz"]
+        clocks = synthesize(instance, target=TARGET, seeds=seeds)["fmax_mhz_by_seed"].values()
         # Without a clock there is no path between registers: a core of constants or wires.
-        delay = 0.0 if clock is None else round((instance.latency + 1) * 1000 / clock, 3)
-    return InstanceCost(
+        delays = [
+            0.0 if clock is None else round((instance.latency + 1) * 1000 / clock, 3)
+            for clock in clocks
+        ]
+    delay = statistics.median(delays) if delays else None
+    figure = InstanceCost(
         instance.content_hash, TARGET, instance.core.op or "", instance.reference, area, delay
     )
+    return figure, delays

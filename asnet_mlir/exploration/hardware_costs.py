@@ -3,6 +3,8 @@
 
 Cycles are those of the hardware's schedule.  It depends on which ops share a unit and on the
 latencies of units, not on what they compute: configurations that agree in this are generated once.
+The latency, which in a stream follows from how engines wait for each other, is that of one image in
+the simulation of this one hardware.
 
 Area is that of all units, each mapped alone between registers, and of what is around them.  What is
 around shrinks with the units, by bits that a unit no longer gives to the adder behind it, and grows
@@ -23,14 +25,16 @@ from typing import Any
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance
+from asnet_mlir.data import Dataset
+from asnet_mlir.errors import AsnetError
 from asnet_mlir.exploration.costs import unit_of
 from asnet_mlir.exploration.space import Configuration, DesignSpace
-from asnet_mlir.hardware import generate, synthesize
+from asnet_mlir.hardware import generate, simulate, synthesize
 from asnet_mlir.hardware.bundle.core_files import unit_files
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import cached_text, code_version, content_hash
 
-__all__ = ["HardwareCosts", "Style"]
+__all__ = ["Generator", "HardwareCosts", "Style", "hardware_version"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,58 @@ class Style:
 
     style: str | None = None
     lanes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Generates hardware of a network, and simulates it.
+
+    Attributes:
+      network: without a binding of its own.
+      key: hash of the network.
+      sample: one of the data, for the latency.
+      progress: told of each step that takes long.
+    """
+
+    network: Network
+    key: str
+    style: Style
+    sample: Dataset
+    progress: Callable[[str], None] = lambda text: None
+
+    def write(self, binding: Binding, folder: Path) -> dict[str, Any]:
+        """Write a bundle; return its manifest."""
+        style, lanes = self.style.style, self.style.lanes
+        return generate(self.network, binding, output=folder, style=style, lanes=lanes)
+
+    def manifest(self, binding: Binding) -> dict[str, Any]:
+        """Return the manifest of what is generated."""
+        self.progress(f"generating the hardware of {binding.label or 'the exact network'}")
+        with tempfile.TemporaryDirectory(prefix="asnet-costs-") as name:
+            return self.write(binding, Path(name) / "bundle")
+
+    def latency(self, binding: Binding, signature: str) -> int:
+        """Return the clock cycles from a sample's first word in to its last one out.
+
+        Args:
+          signature: of all that have this latency; they are simulated once for all time.
+        """
+
+        def make() -> str:
+            self.progress(f"simulating the hardware of {binding.label or 'the exact network'}")
+            with tempfile.TemporaryDirectory(prefix="asnet-costs-") as name:
+                folder = Path(name) / "bundle"
+                self.write(binding, folder)
+                found = simulate(folder, self.sample, samples=1)
+            if not found.equal:
+                name = binding.label or "the exact network"
+                raise AsnetError(
+                    f"the hardware of {name} differs from the software: {found.differences[0]}"
+                )
+            return str(found.latency_cycles)
+
+        key = content_hash(hardware_version(), self.key, signature, repr(self.style))
+        return int(cached_text("hardware-latencies", key, make))
 
 
 @dataclass(frozen=True)
@@ -55,49 +111,50 @@ class _Built:
 
 
 class HardwareCosts:
-    """The part of a cost model that gives `area`, `cycles` and `lut_time`."""
+    """The part of a cost model that gives `area`, `cycles`, `latency` and `lut_time`."""
 
     def __init__(
         self,
         wanted: Sequence[str],
-        network: Network,
-        key: str,
+        generator: Generator,
         space: DesignSpace,
         bound: Binding | None,
-        style: Style,
-        progress: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare it; nothing is generated yet.
 
         Args:
           wanted: the costs that are given.
-          network: without a binding of its own.
-          key: hash of the network.
           bound: what holds where a configuration says nothing.
-          progress: told of each step that takes long.
         """
-        self._wanted, self._network, self._key = wanted, network, key
-        self._space, self._bound, self._style = space, bound, style
-        self._say = progress or (lambda text: None)
+        self._wanted, self._generator = wanted, generator
+        self._space, self._bound = space, bound
         self._built: dict[str, _Built] = {}
+        self._latencies: dict[str, int] = {}
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
         """See `CostPart`."""
-        units, built = self._hardware(configuration)
+        binding = self._binding(configuration)
+        signature, units = self._units(binding)
+        built = self._hardware(signature, binding, units)
         figures = {"cycles": float(built.cycles)}
-        if set(self._wanted) != {"cycles"}:
+        if "latency" in self._wanted:
+            figures["latency"] = float(self._latency(signature, binding))
+        if {"area", "lut_time"} & {*self._wanted}:
             own = self._own(units, built)
             figures["area"] = round(own + self._around(own), 1)
             figures["lut_time"] = figures["area"] * built.cycles
         return {name: figures[name] for name in self._wanted}
 
-    def _hardware(self, configuration: Configuration) -> tuple[list[Instance], _Built]:
-        """Return a configuration's units, and what is known of the hardware."""
-        binding = self._binding(configuration)
-        signature, units = self._units(binding)
+    def _hardware(self, signature: str, binding: Binding, units: Sequence[Instance]) -> _Built:
+        """Return what is known of the hardware of a signature."""
         if signature not in self._built:
             self._built[signature] = self._generate(signature, binding, units)
-        return units, self._built[signature]
+        return self._built[signature]
+
+    def _latency(self, signature: str, binding: Binding) -> int:
+        if signature not in self._latencies:
+            self._latencies[signature] = self._generator.latency(binding, signature)
+        return self._latencies[signature]
 
     def _binding(self, configuration: Configuration) -> Binding:
         binding = self._space.binding(configuration)
@@ -123,24 +180,20 @@ class HardwareCosts:
         """Generate the hardware of a signature's first configuration, once for all time."""
 
         def make() -> str:
-            self._say(f"generating the hardware of {binding.label}")
-            with tempfile.TemporaryDirectory(prefix="asnet-costs-") as name:
-                manifest = self._write(binding, Path(name) / "bundle")
+            manifest = self._generator.manifest(binding)
             cycles = manifest["predicted_cycles_per_sample"]
             return json.dumps({"cycles": cycles, "counts": _counts(manifest, units)})
 
-        key = content_hash(_code(), self._key, signature, repr(self._style))
+        style = repr(self._generator.style)
+        key = content_hash(hardware_version(), self._generator.key, signature, style)
         found = json.loads(cached_text("hardware-costs", key, make))
         return _Built(int(found["cycles"]), found["counts"])
 
-    def _write(self, binding: Binding, folder: Path) -> dict[str, Any]:
-        style, lanes = self._style.style, self._style.lanes
-        return generate(self._network, binding, output=folder, style=style, lanes=lanes)
-
     def _own(self, units: Sequence[Instance], built: _Built) -> int:
         """Return the LUTs of all units, each alone."""
+        say = self._generator.progress
         return sum(
-            number * int(synthesize(units[int(place)], route=False, progress=self._say)["luts"])
+            number * int(synthesize(units[int(place)], route=False, progress=say)["luts"])
             for place, number in built.counts.items()
         )
 
@@ -158,23 +211,25 @@ class HardwareCosts:
     @functools.cache  # noqa: B019 (it lives as long as its study)
     def _anchor(self, configuration: Configuration) -> tuple[int, float]:
         """Return the LUTs of a configuration's units, and those around them, measured."""
-        units, built = self._hardware(configuration)
         binding = self._binding(configuration)
+        signature, units = self._units(binding)
+        built, generator = self._hardware(signature, binding, units), self._generator
 
         def make() -> str:
             with tempfile.TemporaryDirectory(prefix="asnet-costs-") as name:
-                self._write(binding, Path(name) / "bundle")
-                whole = synthesize(Path(name) / "bundle", route=False, progress=self._say)
+                generator.write(binding, Path(name) / "bundle")
+                whole = synthesize(Path(name) / "bundle", route=False, progress=generator.progress)
             return str(whole["luts"])
 
         hashes = [rule.label + rule.instance.content_hash for rule in binding.rules]
-        key = content_hash(_code(), self._key, repr(self._style), *hashes)
+        key = content_hash(hardware_version(), generator.key, repr(generator.style), *hashes)
         whole = float(cached_text("hardware-luts", key, make))
         own = self._own(units, built)
         return own, whole - own
 
 
-def _code() -> str:
+def hardware_version() -> str:
+    """Return what stands for all code that hardware depends on."""
     return code_version("hardware", "lowering", "cores")
 
 

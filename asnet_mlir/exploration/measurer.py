@@ -22,6 +22,7 @@ from asnet_mlir.exploration.origin import Origin
 from asnet_mlir.exploration.provenance import provenance
 from asnet_mlir.exploration.results import Result
 from asnet_mlir.exploration.runner import Measurement, Runner
+from asnet_mlir.exploration.runs import this_run
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.exploration.store import (
     ACCURACY,
@@ -92,6 +93,8 @@ class Measurer:
         total: int | None,
         progress: Progress | None,
         interrupts: Interrupts,
+        ahead: int = 0,
+        begin: float | None = None,
     ) -> None:
         """Begin a study, or go on with it.
 
@@ -99,14 +102,16 @@ class Measurer:
           record: what is asked; its key is made here.
           total: how many configurations there will be, where that is known.
           progress: called once a result is stored.
+          ahead, begin: configurations of other searches that are done, and when the first one
+            began, for the progress.
         """
         self.results: dict[Configuration, Result] = {}
         self.evaluated = 0
         self.replaced = 0
         self._store, self._study, self._costs, self._runner = store, study, costs, runner
         self._stop, self._budget, self._progress = stop, record.budget, progress
-        self._total, self._interrupts = total, interrupts
-        self._begin = time.perf_counter()
+        self._total, self._interrupts, self._ahead = total, interrupts, ahead
+        self._begin = time.perf_counter() if begin is None else begin
         self._position = 0
         self._outdated: set[str] = set()
         self.key = content_hash(
@@ -118,8 +123,11 @@ class Measurer:
             *(rule.label + rule.instance.content_hash for rule in study.given.rules),
             *([] if record.metric == ACCURACY else [record.metric.key]),
         )
+        #: Whether the last run of this study was killed.
+        self.found_killed = store.state(self.key) == "killed"
         store.begin_study(replace(record, key=self.key))
         store.archive.note("study", self.key, provenance())
+        store.archive.put("run", self.key, this_run())
 
     def measure(self, wanted: Iterable[Configuration]) -> Mapping[Configuration, Result]:
         """See `Task.measure`."""
@@ -180,6 +188,7 @@ class Measurer:
                 known.difference,
                 self._store.archive.outcome(key, known.samples),
                 self._study.space.label(configuration),
+                self._costs.spreads(configuration),
             )
         if self._stop is None:
             return None
@@ -197,6 +206,7 @@ class Measurer:
             True,
             self._study.metric,
             name=self._study.space.label(configuration),
+            spread=self._costs.spreads(configuration),
         )
 
     def _add(self, key: str, configuration: Configuration, measured: Measurement) -> Result:
@@ -273,6 +283,7 @@ class Measurer:
             difference=difference,
             outcome=measured.outcome,
             name=study.space.label(configuration),
+            spread=self._costs.spreads(configuration),
         )
 
     def _stored(self, key: str) -> str | None:
@@ -294,7 +305,7 @@ class Measurer:
         waiting.append((position, configuration, result))
         if self._progress:
             seconds = time.perf_counter() - self._begin
-            self._progress(len(self.results), self._total, result, seconds)
+            self._progress(self._ahead + len(self.results), self._total, result, seconds)
         self._interrupts.check()
 
     def end(self, state: str, seconds: float, chosen: Result | None) -> None:
@@ -303,7 +314,10 @@ class Measurer:
         Raises:
           AsnetError: the store can't be written, and nothing had failed before.
         """
+        spreads = {r.key: dict(r.spread) for r in self.results.values() if r.spread}
         try:
+            if spreads:
+                self._store.archive.put("spread", self.key, spreads)
             self._store.end_study(self.key, state, seconds, chosen.key if chosen else None)
         except AsnetError:
             if state == "done":

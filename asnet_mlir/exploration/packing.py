@@ -114,6 +114,7 @@ def _fill(folder: Path, name: str, with_data: bool) -> dict[str, Any]:
             place = data.get(dataset.name, dataset.name)
             store.execute("UPDATE dataset SET name = ? WHERE key = ?", [place, dataset.key])
         _move_cores(store)
+        store.execute("DELETE FROM kept WHERE kind = 'run'")
         store.execute("VACUUM")
         facts = {
             "networks": [

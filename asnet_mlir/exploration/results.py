@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,11 +18,20 @@ from asnet_mlir.evaluation.statistics import LEVEL, share_interval
 from asnet_mlir.exploration.constraints import Constraints
 from asnet_mlir.exploration.cost_kinds import COSTS, Cost, cost_names, figures_of, giving
 from asnet_mlir.exploration.criterion import Criterion
+from asnet_mlir.exploration.search_quality import hypervolumes
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.metrics import Metric, finite
 from asnet_mlir.metrics.class_metrics import Accuracy
 
-__all__ = ["Exploration", "Judgement", "NothingFoundError", "Result", "check_objective", "choose"]
+__all__ = [
+    "Exploration",
+    "Judgement",
+    "NothingFoundError",
+    "Result",
+    "Search",
+    "check_objective",
+    "choose",
+]
 
 
 class NothingFoundError(AsnetError):
@@ -47,6 +57,7 @@ class Result:
       name: the label that its design space gives it.
       outcome: what the samples contribute to the figure (`evaluation.outcomes`); None where that is
         not known: stopped early, an infinite figure, or found in a store that does not keep it.
+      spread: the range of costs over the seeds of synthesis, of those that have one.
     """
 
     binding: Binding
@@ -61,6 +72,7 @@ class Result:
     difference: Mapping[str, float | None] | None = None
     outcome: Outcome | None = field(default=None, compare=False, repr=False)
     name: str = ""
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -107,6 +119,7 @@ class Result:
             "samples": self.samples,
             **stopped,
             **self.costs,
+            **({"spread": {k: list(v) for k, v in self.spread.items()}} if self.spread else {}),
             **({"difference": dict(self.difference)} if self.difference is not None else {}),
             "label": self.label,
             **self.binding.to_json(),
@@ -139,8 +152,29 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What one strategy measured with one seed, in its order.
+
+    Attributes:
+      study: key of the study in the store.
+    """
+
+    strategy: str
+    seed: int
+    study: str
+    results: tuple[Result, ...]
+
+    @property
+    def label(self) -> str:
+        """What tells it from others."""
+        return f"{self.strategy}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
 class Exploration:
     """All results of a study, in the order in which its strategy asked for them.
+
+    Those of several strategies or seeds are put together, each configuration once.
 
     Attributes:
       seconds: of this run, compilation included; results found in the store cost nothing.
@@ -148,7 +182,7 @@ class Exploration:
       cost: the name of the cost that was minimized, or `none`.
       chosen: what `choose` picked for the bound that the exploration was given; None without one
         or where nothing satisfies it.
-      study: key of the study in the store.
+      study: key of the (first) study in the store.
       metric: what judged the configurations.
       replaced: how many results in the store came from other models of the same cores than this
         program makes; they were measured again.
@@ -156,6 +190,8 @@ class Exploration:
       asked_costs: what `cost` was given.
       breakdown: rows of cost, layer, op kind and shares of `exact` and `chosen`, in per cent of
         the exact network's, of costs that are sums over operations.
+      searches: each strategy with each of its seeds.
+      killed: how many of them had been begun by a run that was killed, and went on now.
     """
 
     network: str
@@ -175,6 +211,8 @@ class Exploration:
     test: Judgement | None = None
     asked_costs: Cost = "none"
     breakdown: Sequence[Mapping[str, Any]] = ()
+    searches: tuple[Search, ...] = ()
+    killed: int = 0
 
     def __repr__(self) -> str:
         chosen = f", chosen {self.chosen.label!r}" if self.chosen else ""
@@ -227,6 +265,33 @@ class Exploration:
             return result.costs[self.cost]
         return len(self.space.variables) - self.space.steps(result.configuration)
 
+    def volumes(self) -> tuple[tuple[float, ...], ...]:
+        """Return of each search the hypervolume after each of its complete results.
+
+        It is a share of the box that all results span, by the minimized cost and the score.
+        """
+        complete = [result for result in self.results if result.complete]
+        scores = [r.score for r in complete if math.isfinite(r.score)]
+        costs = [self.cost_of(result) for result in complete]
+        ideal, worst = (min(costs), max(scores)), (max(costs), min(scores))
+        own = (
+            [(self.cost_of(r), r.score) for r in search.results if r.complete]
+            for search in self.searches
+        )
+        return tuple(hypervolumes(points, ideal, worst) for points in own)
+
+    def _searches_json(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "strategy": search.strategy,
+                "seed": search.seed,
+                "study": search.study,
+                "evaluations": len(search.results),
+                "hypervolume": list(volume),
+            }
+            for search, volume in zip(self.searches, self.volumes(), strict=True)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the exploration as JSON values; `front` has places in `results`."""
         places = {result.key: place for place, result in enumerate(self.results)}
@@ -248,6 +313,7 @@ class Exploration:
             "front": [places[result.key] for result in self.front()],
             **({"test": self.test.to_json()} if self.test else {}),
             "breakdown": [dict(row) for row in self.breakdown],
+            **({"searches": self._searches_json()} if len(self.searches) > 1 else {}),
         }
 
 

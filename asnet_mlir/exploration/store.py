@@ -27,6 +27,7 @@ from typing import Any
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration.archive import TABLES, Archive
 from asnet_mlir.exploration.origin import Origin
+from asnet_mlir.exploration.runs import is_alive
 from asnet_mlir.metrics import Metric, text_of
 from asnet_mlir.metrics.class_metrics import Accuracy
 
@@ -375,7 +376,7 @@ class StudyRecord:
       bound: what the choice had to satisfy, as `--choose` takes it.
       early_stop: the confidence with which evaluations were stopped; None without.
       stopping_rule: `rule` of the study's partial results.
-      state: `running`, `interrupted` or `done`; a killed one stays `running`.
+      state: `running`, `interrupted` or `done`; a killed one stays `running` (`Store.state`).
       size: configurations of the whole space.
       seconds: spent on it, all runs together.
       chosen: key of an evaluation.
@@ -473,8 +474,7 @@ class Store:
         return connection
 
     def _open(self) -> None:
-        application, version = self._pragma("application_id"), self._pragma("user_version")
-        tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        application, version, tables = self._state()
         if tables == 0 and application == 0 and not self._read_only:
             self._create()
         elif application != _APPLICATION_ID:
@@ -495,6 +495,20 @@ class Store:
                 self._connection.execute(table)
             # A power failure may lose the last results, a killed process none.
             self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _state(self) -> tuple[int, int, int]:
+        """Return whose file it is, its version and how many tables it has, all of one moment.
+
+        Another process may be making the store meanwhile: what is read before and after it has done
+        so would be tables in a file of nobody's.
+        """
+        self._connection.execute("BEGIN")
+        try:
+            count = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            return self._pragma("application_id"), self._pragma("user_version"), count
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _migrate(self) -> None:
         """Copy tables that had fewer columns; the new ones get their defaults."""
@@ -849,6 +863,18 @@ class Store:
             "WHERE key = ?",
             (state, seconds, chosen, _now(), study),
         )
+
+    def state(self, study: str) -> str:
+        """Return `running`, `interrupted`, `done` or `killed`; empty where there is no such study.
+
+        Of one that another machine runs, or an older program began: `running or killed`.
+        """
+        rows = self._rows("SELECT state FROM study WHERE key = ?", (study,))
+        if not rows or rows[0][0] != "running":
+            return rows[0][0] if rows else ""
+        run = self.archive.kept("run", study)
+        alive = None if run is None else is_alive(run[0])
+        return {True: "running", False: "killed", None: "running or killed"}[alive]
 
     def studies(self) -> list[StudyRecord]:
         """Return all studies, oldest first."""

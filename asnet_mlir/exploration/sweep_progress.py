@@ -18,8 +18,9 @@ __all__ = ["Progress", "ProgressDisplay"]
 Progress = Callable[[int, int | None, Result, float], None]
 
 
-#: Seconds over which the rate is taken, and from which on a sweep is said to be long.
-_LATE, _LONG = 20.0, 1200.0
+#: Seconds over which the rate is taken; from which on a sweep's time is said before it goes on, and
+#: from which on with advice.
+_LATE, _SAID, _LONG = 20.0, 60.0, 1200.0
 
 
 class ProgressDisplay(ProgressLine):
@@ -48,7 +49,10 @@ class ProgressDisplay(ProgressLine):
         self._warned = False
 
     def costs(self, done: int, total: int, label: str) -> None:
-        """Show how far the synthesis of the instances is."""
+        """Show how far the synthesis of the instances is, or with no `total` what begins."""
+        if not total:
+            self.show(label)
+            return
         self.show(f"synthesis of {done}/{total} instances, last {label}", done == total)
 
     def __call__(self, done: int, total: int | None, result: Result, seconds: float) -> None:
@@ -62,12 +66,9 @@ class ProgressDisplay(ProgressLine):
         if total and rate and done < total:
             left = (total - done) / rate
             parts.append(f"{duration(left)} left")
-            if not self._warned and self._run > 2 and left > _LONG:
+            if not self._warned and self._run > 2:
                 self._warned = True
-                self.note(
-                    f"{total:,} configurations take about {duration(left)} here; --budget N, or "
-                    "--strategy greedy, measures fewer"
-                )
+                self._estimate(total, left)
         if self._best is not None:
             known = self._best.costs.get(self._cost)
             cost = "" if known is None else f", {self._cost} {known:,.0f}"
@@ -76,6 +77,12 @@ class ProgressDisplay(ProgressLine):
             figure = f"{value:.4f}" if metric.unit == "%" else metric.show(value)
             parts.append(f"best {figure}{cost}: {self._best.label}")
         self.show(", ".join(parts), total is not None and done >= total)
+
+    def _estimate(self, total: int, seconds: float) -> None:
+        """Say how long a sweep will take, once its first configurations have shown it."""
+        if seconds > _SAID:
+            advice = "; --budget N, or --strategy greedy, measures fewer" if seconds > _LONG else ""
+            self.note(f"{total:,} configurations take about {duration(seconds)} here{advice}")
 
     def _rate(self, seconds: float) -> float:
         """Return configurations run a second of late, without what is found in the store."""

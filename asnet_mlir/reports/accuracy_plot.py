@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from asnet_mlir.cores import Instance
 from asnet_mlir.exploration import Exploration
+from asnet_mlir.reports.figures import Look, drawing_settings
 from asnet_mlir.reports.save import drawn, save_figure
+from asnet_mlir.reports.style import MARKERS, core_name
 from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = ["accuracy_table", "plot_accuracy"]
-
-# Told apart by shape as well as by hue, and in grey.
-_MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
 def _series(exploration: Exploration) -> dict[str, list[tuple[str, float]]]:
@@ -31,7 +31,7 @@ def _series(exploration: Exploration) -> dict[str, list[tuple[str, float]]]:
 
 def _text(instance: Instance, among: Sequence[Instance]) -> str:
     """Name an instance by what tells it from the others: `P=20`, or its core and parameters."""
-    one_core = len({other.core.name for other in among}) == 1
+    one_core = len({core_name(other.reference) for other in among}) == 1
     varying = [
         f"{name}={value}"
         for name, value in instance.parameters
@@ -39,7 +39,7 @@ def _text(instance: Instance, among: Sequence[Instance]) -> str:
     ]
     if one_core and varying:
         return ",".join(varying)
-    return ":".join([instance.core.name, *([",".join(varying)] if varying else [])])
+    return ":".join([core_name(instance.reference), *([",".join(varying)] if varying else [])])
 
 
 def accuracy_table(exploration: Exploration) -> str:
@@ -66,6 +66,13 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
     Raises:
       InputError: `path` can't be written.
     """
+    from matplotlib import rc_context
+
+    with rc_context(drawing_settings(Look())):  # type: ignore[arg-type]
+        save_figure(_drawn(exploration), path)
+
+
+def _drawn(exploration: Exploration) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -73,7 +80,7 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
     figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for marker, (op, points) in zip(_MARKERS, _series(exploration).items(), strict=False):
+    for marker, (op, points) in zip(MARKERS, _series(exploration).items(), strict=False):
         if not points:
             continue
         numbers = [_single_number(text) for text, _ in points]
@@ -101,7 +108,7 @@ def plot_accuracy(exploration: Exploration, path: Path) -> None:
     axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
-    save_figure(figure, path)
+    return figure
 
 
 def _single_number(text: str) -> int | None:

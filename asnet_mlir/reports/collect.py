@@ -12,6 +12,7 @@ from typing import Any
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.cost_kinds import COSTS
+from asnet_mlir.exploration.search_quality import hypervolumes, importances
 from asnet_mlir.exploration.store import (
     ACCURACY,
     DatasetRecord,
@@ -25,7 +26,7 @@ from asnet_mlir.exploration.store import (
     StudyResult,
 )
 from asnet_mlir.reports.paper import PaperPoint, paper_points
-from asnet_mlir.reports.search_quality import hypervolumes, importances
+from asnet_mlir.reports.style import core_name, far_limit
 from asnet_mlir.support.formats import OP_KINDS
 
 __all__ = [
@@ -67,6 +68,7 @@ class Point:
         rules: one that approximates the only layer with divisions is a `divf` to one study, a
         `divf@dense` to another.
       chosen: by a study.
+      spread: the range of costs over the seeds of synthesis, of those that have one.
     """
 
     key: str
@@ -84,6 +86,16 @@ class Point:
     chosen: bool = False
     difference: Mapping[str, float | None] | None = None
     interval: tuple[float, float] | None = None
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def core(self) -> str:
+        """The core of its approximate ops; `exact` without, empty where there are several."""
+        rules = next((view for view in self.views if view), ())
+        cores = {core_name(rule.label) for rule in rules}
+        if len(cores) == 1:
+            return cores.pop()
+        return "exact" if () in self.views or not self.views else ""
 
     def alone(self) -> Iterator[RuleRecord]:
         """Yield the rule of each view that has just one; none where it was stopped early."""
@@ -131,6 +143,7 @@ class Study:
       volumes: by cost, the hypervolume after each evaluation, a share of the group's box.
       importance: of each variable (`search_quality.importances`), by its label.
       breakdown: rows of where costs come from (`Exploration.breakdown`).
+      state: `running`, `killed`, .. (`Store.state`).
     """
 
     record: StudyRecord
@@ -139,6 +152,7 @@ class Study:
     volumes: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     importance: Mapping[str, float] = field(default_factory=dict)
     breakdown: tuple[Mapping[str, Any], ...] = ()
+    state: str = "done"
 
     @property
     def label(self) -> str:
@@ -199,15 +213,25 @@ class Group:
         """Return a figure as drawings have it: in its unit, none for an infinite one."""
         return self.factor * value if math.isfinite(value) else math.nan
 
-    def scale(self, cost: str) -> tuple[float, str]:
-        """Return what a cost is divided by to be read easily, and the unit that it then has."""
-        largest = max((p.costs[cost] for p in self.points if cost in p.costs), default=0.0)
-        unit = COST_UNITS[cost]
-        if unit.endswith("ns"):
-            for factor, second in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
-                if largest >= factor:
-                    return factor, f"{unit.removesuffix('ns')}{second}"
-        return 1.0, unit
+    def axis_of(self, cost: str) -> str:
+        """Return the title of an axis of a cost."""
+        unit = COST_UNITS.get(cost, "")
+        if cost == "steps":
+            return unit
+        return f"{cost} [{unit}]" if unit else cost
+
+    def cores(self, cost: str) -> tuple[str, ...]:
+        """Return the cores of points that approximate with one core, in the order of legends."""
+        known = {point.core for point in self.points if cost in point.costs}
+        return tuple(sorted(known - {"", "exact"}))
+
+    def limit(self, cost: str) -> tuple[float, int] | None:
+        """Return where the axis of drawn figures ends, and how many are beyond (`far_limit`)."""
+        near = [self.drawn(self.points[index].value) for index in self.fronts[cost]]
+        if self.exact is not None:
+            near.append(self.drawn(self.points[self.exact].value))
+        values = [self.drawn(point.value) for point in self.points if cost in point.costs]
+        return far_limit(near, values, self.metric.larger_is_better)
 
 
 def collect(path: str | Path) -> list[Group]:
@@ -230,6 +254,12 @@ def collect(path: str | Path) -> list[Group]:
             for study, _ in studies
             if (kept := store.archive.kept("breakdown", study.key)) is not None
         }
+        states = {study.key: store.state(study.key) for study, _ in studies}
+        spreads: dict[str, dict[str, tuple[float, float]]] = {}
+        for study, _ in studies:
+            kept = store.archive.kept("spread", study.key)
+            for key, ranges in (kept[0] if kept else {}).items():
+                spreads[key] = {name: (ends[0], ends[1]) for name, ends in ranges.items()}
     for study, results in studies:
         if results:
             evaluations.setdefault((study.network, study.dataset, study.metric), [])
@@ -247,11 +277,20 @@ def collect(path: str | Path) -> list[Group]:
                 if (s[0].network, s[0].dataset, s[0].metric) == (network, dataset, metric)
             ],
             metric,
-            intervals,
-            broken,
+            _Beside(intervals, broken, states, spreads),
         )
         for (network, dataset, metric), records in evaluations.items()
     ]
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What a store has beside results: of evaluations by their keys, of studies by theirs."""
+
+    intervals: Mapping[str, tuple[float, float]]
+    breakdowns: Mapping[str, tuple[Mapping[str, Any], ...]]
+    states: Mapping[str, str]
+    spreads: Mapping[str, Mapping[str, tuple[float, float]]]
 
 
 def _intervals(store: Store) -> dict[str, tuple[float, float]]:
@@ -270,8 +309,7 @@ def _group(
     evaluations: Sequence[EvaluationRecord],
     studies: Sequence[tuple[StudyRecord, Sequence[StudyResult]]],
     metric: MetricRecord,
-    intervals: Mapping[str, tuple[float, float]],
-    broken: Mapping[str, tuple[Mapping[str, Any], ...]],
+    beside: _Beside,
 ) -> Group:
     costs: dict[str, dict[str, float]] = defaultdict(dict)
     views: dict[str, list[tuple[RuleRecord, ...]]] = defaultdict(list)
@@ -302,7 +340,8 @@ def _group(
             views=tuple(views[record.key]),
             chosen=record.key in chosen,
             difference=record.difference,
-            interval=intervals.get(record.key),
+            interval=beside.intervals.get(record.key),
+            spread=beside.spreads.get(record.key, {}),
         )
         for record in evaluations
     ]
@@ -332,7 +371,8 @@ def _group(
                 index.get(record.chosen or ""),
                 _volumes(results, points, metric),
                 _importance(record, results, metric),
-                broken.get(record.key, ()),
+                beside.breakdowns.get(record.key, ()),
+                beside.states.get(record.key, record.state),
             )
             for record, results in studies
         ),
@@ -473,15 +513,10 @@ def _curves(points: Sequence[Point]) -> list[Curve]:
                 if len(line) < 2:
                     continue
                 title = op_title(op)
-                title += f" {_short(core)}" if several_cores else ""
+                title += f" {core_name(core)}" if several_cores else ""
                 title += "".join(f", {name}={value}" for name, value in rest)
                 curves.append(Curve(parameter, op, title, tuple(sorted(line.items()))))
     return curves
-
-
-def _short(core: str) -> str:
-    """Return a core's name without the folders of its file."""
-    return core.rsplit("/", 1)[-1]
 
 
 def _sensitivities(points: Sequence[Point], network: NetworkRecord) -> list[Sensitivity]:
@@ -522,7 +557,7 @@ def _telling(rules: Sequence[RuleRecord]) -> Iterable[str]:
             for name, value in rule.parameters.items()
             if any(o.core == rule.core and o.parameters.get(name) != value for o in rules)
         ]
-        core = [_short(rule.core)] if several_cores or not varying else []
+        core = [core_name(rule.core)] if several_cores or not varying else []
         yield " ".join([*core, *varying])
 
 

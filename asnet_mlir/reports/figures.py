@@ -17,16 +17,10 @@ import numpy as np
 from asnet_mlir.errors import InputError
 from asnet_mlir.reports.collect import Group, Point, Sensitivity, op_title
 from asnet_mlir.reports.save import save_figure
+from asnet_mlir.reports.style import CHOSEN, COLOURS, MARKERS, beyond_text
 from asnet_mlir.support.files import unwritable
 
-__all__ = ["Look", "draw_figures"]
-
-# Told apart by shape as well as by hue, and in grey.
-_MARKERS = ("o", "s", "^", "D", "v", "P")
-#: Okabe and Ito's colours (2008), which most colour-blind people tell apart, without yellow.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-#: Figures further below the front than this many times its span do not compress the axis.
-_FAR = 2.0
+__all__ = ["Look", "drawing_settings", "draw_figures", "draw_front"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ def draw_figures(groups: Sequence[Group], folder: Path, look: Look = Look()) -> 
     except OSError as error:
         raise unwritable(folder, error) from None
     try:
-        with warnings.catch_warnings(), rc_context(_settings(look)):  # type: ignore[arg-type]
+        with warnings.catch_warnings(), rc_context(drawing_settings(look)):  # type: ignore[arg-type]
             # A name may have characters that the font lacks; boxes stand for them.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             for group in groups:
@@ -87,7 +81,7 @@ def draw_figures(groups: Sequence[Group], folder: Path, look: Look = Look()) -> 
     return written
 
 
-def _settings(look: Look) -> dict[str, Any]:
+def drawing_settings(look: Look) -> dict[str, Any]:
     """Return matplotlib's settings; text in vector drawings stays text."""
     from cycler import cycler
 
@@ -97,7 +91,7 @@ def _settings(look: Look) -> dict[str, Any]:
         "legend.fontsize": 0.9 * look.font,
         "xtick.labelsize": 0.9 * look.font,
         "ytick.labelsize": 0.9 * look.font,
-        "axes.prop_cycle": cycler(color=_COLOURS),
+        "axes.prop_cycle": cycler(color=COLOURS),
         "pdf.fonttype": 42,
         "svg.fonttype": "none",
         "svg.hashsalt": "asnet",
@@ -123,7 +117,7 @@ def _figures(group: Group, look: Look) -> Iterator[tuple[str, Any]]:
     for parameter in dict.fromkeys(curve.parameter for curve in group.curves):
         yield f"{_slug(group.metric.name)}-{_slug(parameter)}", _draw_curves(group, parameter, look)
     for cost in group.fronts:
-        yield f"front-{cost}", _draw_front(group, cost, look)
+        yield f"front-{cost}", draw_front(group, cost, look)
         if any(cost in study.volumes for study in group.studies):
             yield f"search-{cost}", _draw_search(group, cost, look)
     for table in group.sensitivities:
@@ -157,7 +151,7 @@ def _draw_curves(group: Group, parameter: str, look: Look) -> Any:
         axes.plot(
             [value for value, _ in curve.points],
             [group.drawn(group.points[index].value) for _, index in curve.points],
-            marker=_MARKERS[position % len(_MARKERS)],
+            marker=MARKERS[position % len(MARKERS)],
             ms=5,
             label=_plain(curve.title),
         )
@@ -185,39 +179,51 @@ def _draw_curves(group: Group, parameter: str, look: Look) -> Any:
     return figure
 
 
-def _draw_front(group: Group, cost: str, look: Look) -> Any:
+def draw_front(group: Group, cost: str, look: Look) -> Any:
+    """Return a figure of all results by metric and cost, with the front, exact and chosen ones."""
     figure, axes = _canvas(group, look, look.width / 8 * 4.5 + 0.05 * look.font)
-    factor, unit = group.scale(cost)
 
     def draw(points: Sequence[Point], *style: Any, **options: Any) -> None:
-        x = [point.costs[cost] / factor for point in points]
+        x = [point.costs[cost] for point in points]
         axes.plot(x, [group.drawn(point.value) for point in points], *style, **options)
 
     known = [p for p in group.points if cost in p.costs]
-    front = [group.points[index] for index in group.fronts[cost]]
-    of_cores: dict[str, list[Point]] = {}
-    for point in known:
-        of_cores.setdefault(_core_of(point), []).append(point)
-    names = sorted(name for name in of_cores if name not in ("", "exact"))
-    for number, name in enumerate(names):
-        marker = _MARKERS[number % len(_MARKERS)]
-        draw(of_cores[name], marker, ms=3.5, alpha=0.6, mew=0, label=_plain(name))
-    if several := of_cores.get("", []):
+    full = [p for p in known if p.confidence is None]
+    for number, name in enumerate(group.cores(cost)):
+        own = [point for point in full if point.core == name]
+        marker, colour = MARKERS[number % len(MARKERS)], COLOURS[number % len(COLOURS)]
+        draw(own, marker, color=colour, ms=3.5, alpha=0.6, mew=0, label=_plain(name))
+    if several := [point for point in full if not point.core]:
         draw(several, ".", color="0.7", ms=4, label="several cores")
+    if stopped := [point for point in known if point.confidence is not None]:
+        draw(stopped, "x", color="0.8", ms=4, label="stopped early (estimates)")
+    front = [group.points[index] for index in group.fronts[cost]]
     draw(front, "-", color="0.2", lw=1, drawstyle="steps-post", label="Pareto front")
+    _draw_spreads(axes, group, cost, front)
     if group.exact is not None and cost in group.points[group.exact].costs:
         draw([group.points[group.exact]], "s", color="k", ms=6, label="exact")
     if chosen := [p for p in known if p.chosen]:
-        draw(chosen, "o", mfc="none", mec="#009e73", mew=2, ms=10, label="chosen")
-    _leave_out_far_ones(axes, group, known, front)
-    axes.set_xlabel(unit if cost == "steps" else f"{cost} [{unit}]")
+        draw(chosen, "o", mfc="none", mec=CHOSEN, mew=2, ms=10, label="chosen")
+    _leave_out_far_ones(axes, group, cost)
+    axes.set_xlabel(_plain(group.axis_of(cost)))
     axes.set_ylabel(_plain(group.axis))
+    axes.ticklabel_format(axis="x", style="plain")
     axes.grid(alpha=0.3)
     # Below the drawing, where it hides no point.
     handles, labels = axes.get_legend_handles_labels()
     columns = 6 if look.width > 6 else 3
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
     return figure
+
+
+def _draw_spreads(axes: Any, group: Group, cost: str, front: Sequence[Point]) -> None:
+    """Draw how far the costs of a front's points reach over the seeds of synthesis."""
+    label = "range over seeds of synthesis"
+    for point in front:
+        if cost in point.spread:
+            height = group.drawn(point.value)
+            axes.plot(point.spread[cost], [height, height], "|-", color="0.4", lw=1, label=label)
+            label = "_nolegend_"
 
 
 def _draw_search(group: Group, cost: str, look: Look) -> Any:
@@ -234,40 +240,16 @@ def _draw_search(group: Group, cost: str, look: Look) -> Any:
     return figure
 
 
-def _core_of(point: Point) -> str:
-    """Return the core of a point's approximate ops, where there is one."""
-    rules = next((view for view in point.views if view), ())
-    cores = {rule.label.partition(":")[0].rsplit("/", 1)[-1] for rule in rules}
-    return (
-        cores.pop()
-        if len(cores) == 1
-        else ("exact" if not point.views or () in point.views else "")
-    )
-
-
-def _leave_out_far_ones(
-    axes: Any, group: Group, known: Sequence[Point], front: Sequence[Point]
-) -> None:
+def _leave_out_far_ones(axes: Any, group: Group, cost: str) -> None:
     """End the axis where the front is, and say how many points are beyond its end."""
-    near = [group.drawn(p.value) for p in front if math.isfinite(group.drawn(p.value))]
-    if group.exact is not None:
-        near.append(group.drawn(group.points[group.exact].value))
-    values = [v for p in known if math.isfinite(v := group.drawn(p.value))]
-    if not near or not values:
+    limit = group.limit(cost)
+    if limit is None:
         return
-    low, high = min(near), max(near)
-    room = _FAR * max(high - low, 1e-9)
-    is_far = [v < low - room if group.metric.larger_is_better else v > high + room for v in values]
-    if not any(is_far):
-        return
-    if group.metric.larger_is_better:
-        axes.set_ylim(bottom=low - room)
-    else:
-        axes.set_ylim(top=high + room)
-    beyond = "below" if group.metric.larger_is_better else "above"
+    is_low = group.metric.larger_is_better
+    axes.set_ylim(**{"bottom" if is_low else "top": limit[0]})
     axes.text(
         *(0.01, 0.02),
-        f"{sum(is_far)} configurations are {beyond}",
+        beyond_text(limit[1], is_low),
         transform=axes.transAxes,
         color="0.4",
         fontsize="small",

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The front of the metric and cost of one exploration, as a picture."""
+"""The front of the metric and cost of one exploration, as a picture, as reports draw it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from asnet_mlir.exploration import Exploration, Result
-from asnet_mlir.exploration.cost_kinds import cost_kind
-from asnet_mlir.reports.save import drawn, save_figure
+from asnet_mlir.exploration.store import DatasetRecord, MetricRecord, NetworkRecord, RuleRecord
+from asnet_mlir.reports.collect import Group, Point
+from asnet_mlir.reports.figures import Look, draw_front, drawing_settings
+from asnet_mlir.reports.save import save_figure
 
 __all__ = ["plot_front"]
 
@@ -23,33 +24,57 @@ def plot_front(exploration: Exploration, path: Path, chosen: Result | None = Non
     Raises:
       InputError: `path` can't be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib import rc_context
 
-    figure = Figure(figsize=(8, 4.5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    look = Look()
+    group = _group(exploration, chosen)
+    with rc_context(drawing_settings(look)):  # type: ignore[arg-type]
+        save_figure(draw_front(group, _cost(exploration), look), path)
 
-    metric = exploration.metric
 
-    def draw(results: list[Result], style: str, **options: Any) -> None:
-        x = [exploration.cost_of(result) for result in results]
-        axes.plot(x, [drawn(metric, result.value) for result in results], style, **options)
+def _cost(exploration: Exploration) -> str:
+    return "steps" if exploration.cost == "none" else exploration.cost
 
-    complete = [result for result in exploration.results if result.complete]
-    stopped = [result for result in exploration.results if not result.complete]
-    draw(complete, ".", color="0.7", ms=5, label="configurations")
-    if stopped:
-        draw(stopped, "x", color="0.8", ms=4, label="stopped early (estimates)")
-    draw(exploration.front(), "o-", ms=5, drawstyle="steps-post", label="front")
-    draw([exploration.exact], "s", color="black", ms=6, label="exact")
-    if chosen is not None:
-        draw([chosen], "*", color="tab:red", ms=13, label="chosen")
-    kind = cost_kind(exploration.cost)
-    title = f"{kind.title} [{kind.unit}]" if kind.unit else kind.title
-    axes.set_xlabel("steps to the end of the lists" if exploration.cost == "none" else title)
-    axes.set_ylabel(metric.axis)
-    axes.set_title(f"{exploration.network}, {exploration.samples:,} samples of {exploration.data}")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    save_figure(figure, path)
+
+def _group(exploration: Exploration, chosen: Result | None) -> Group:
+    """Return an exploration as reports know what a store has of it."""
+    results = exploration.results
+    places = {result.key: place for place, result in enumerate(results)}
+    return Group(
+        NetworkRecord("", exploration.network, None, ()),
+        DatasetRecord("", exploration.data, exploration.samples),
+        tuple(_point(exploration, result, result is chosen) for result in results),
+        places[exploration.exact.key],
+        (),
+        fronts={_cost(exploration): tuple(places[one.key] for one in exploration.front())},
+        metric=MetricRecord.of(exploration.metric),
+    )
+
+
+def _point(exploration: Exploration, result: Result, is_chosen: bool) -> Point:
+    rules = tuple(
+        RuleRecord(
+            rule.op,
+            rule.layer,
+            rule.instance.reference,
+            rule.instance.to_json()["core"],
+            rule.instance.all_parameters,
+            rule.instance.content_hash,
+        )
+        for rule in result.binding.rules
+    )
+    return Point(
+        result.key,
+        result.label,
+        result.value,
+        None,
+        result.samples,
+        0.0,
+        {**result.costs, _cost(exploration): exploration.cost_of(result)},
+        None,
+        {},
+        (rules,),
+        result.confidence,
+        chosen=is_chosen,
+        spread=result.spread,
+    )

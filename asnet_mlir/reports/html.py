@@ -23,8 +23,9 @@ from asnet_mlir.exploration.store import ACCURACY
 from asnet_mlir.metrics import finite, text_of
 from asnet_mlir.reports import quantized
 from asnet_mlir.reports.collect import COST_UNITS, Group, Point, Sensitivity, Study, op_title
-from asnet_mlir.reports.figure_texts import figure_text
+from asnet_mlir.reports.figure_texts import cost_text, figure_text, number_text
 from asnet_mlir.reports.paper import SOURCE
+from asnet_mlir.reports.style import beyond_text, page_colours
 
 __all__ = ["embedded_data", "render"]
 
@@ -47,7 +48,22 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 "factor": group.factor,
                 "larger": group.metric.larger_is_better,
             },
-            "scales": {cost: group.scale(cost) for cost in COST_UNITS},
+            "axes": {cost: group.axis_of(cost) for cost in COST_UNITS},
+            "units": dict(COST_UNITS),
+            "cores": {cost: group.cores(cost) for cost in group.fronts},
+            "limits": {
+                cost: [limit[0], beyond_text(limit[1], group.metric.larger_is_better)]
+                for cost in group.fronts
+                if (limit := group.limit(cost)) is not None
+            },
+            "searches": [
+                {
+                    "label": study.label,
+                    "volumes": {cost: _steps(volume) for cost, volume in study.volumes.items()},
+                }
+                for study in group.studies
+                if study.volumes
+            ],
             "points": [
                 {
                     "label": point.label,
@@ -56,7 +72,9 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
                     "samples": point.samples,
                     "seconds": round(point.seconds, 3),
                     "costs": dict(point.costs),
+                    "core": point.core,
                     "chosen": point.chosen,
+                    **({"spread": point.spread} if point.spread else {}),
                     **({"difference": point.difference} if point.difference else {}),
                     **({"interval": point.interval} if point.interval else {}),
                     **({"command": point.command} if point.command else {}),
@@ -93,6 +111,15 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
+def _steps(volumes: Sequence[float]) -> list[tuple[int, float]]:
+    """Return (number of evaluations, hypervolume) wherever it rises, and at the end."""
+    steps: list[tuple[int, float]] = []
+    for number, volume in enumerate(volumes, 1):
+        if not steps or volume > volumes[number - 2] or number == len(volumes):
+            steps.append((number, round(volume, 6)))
+    return steps
+
+
 def _offered(group: Group) -> set[int]:
     """Return the points whose bindings the page has as files: others would make it long."""
     fronts = {index for front in group.fronts.values() for index in front}
@@ -104,12 +131,16 @@ def _offered(group: Group) -> set[int]:
 
 
 def render(
-    groups: Sequence[Group], name: str, quantizations: Sequence[Mapping[str, Any]] = ()
+    groups: Sequence[Group],
+    name: str,
+    quantizations: Sequence[Mapping[str, Any]] = (),
+    refresh: int | None = None,
 ) -> str:
     """Return the page for the contents of the store called `name`.
 
     Args:
       quantizations: what `read_quantization` returns, of networks in the store.
+      refresh: seconds after which a browser reads the page again; None for a page that stays.
     """
     style, script = ((_PAGE / f).read_text() for f in ("report.css", "report.js"))
     # In a script element, only "<" can end the element or begin a comment.
@@ -126,23 +157,32 @@ def render(
     accurate = all(group.metric == ACCURACY for group in groups)
     heading = "Accuracy of approximate networks" if accurate else "Approximate networks"
     contents = f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if len(groups) > 1 else ""
+    again = f'<meta http-equiv="refresh" content="{refresh}">\n' if refresh else ""
+    running = sum(study.state == "running" for group in groups for study in group.studies)
+    live = (
+        f'<p class="note" role="status">{running} {_plural(running, "search", "searches")} running;'
+        f" the page is read again every {refresh} s.</p>"
+        if refresh
+        else ""
+    )
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
+{again}<meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="generator" content="asnet-mlir {_e(asnet_mlir.__version__)}">
 <title>{_e(name)} - approximate networks</title>
 <style>
-{style}</style>
+{page_colours()}{style}</style>
 </head>
 <body>
 <header>
 <h1>{_e(heading)}</h1>
 <p class="lead">{count:,} {_plural(count, "configuration")} in <code>{_e(name)}</code>, by
 asnet-mlir {_e(asnet_mlir.__version__)}.</p>
+{live}
 {contents}
 <noscript><p class="note">The drawings and the table of all results need JavaScript; the rest of the
 page does not.</p></noscript>
@@ -163,8 +203,8 @@ def _e(text: object) -> str:
     return html.escape(str(text))
 
 
-def _plural(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
+def _plural(count: int, noun: str, several: str | None = None) -> str:
+    return noun if count == 1 else several or f"{noun}s"
 
 
 def _section(group: Group, number: int) -> str:
@@ -172,7 +212,7 @@ def _section(group: Group, number: int) -> str:
         f'<section id="group-{number}" class="group" data-group="{number}">',
         f"<h2>{_e(group.title)}</h2>",
         _facts(group),
-        *(_chosen(group, study) for study in group.studies if study.chosen is not None),
+        *_choices(group),
     ]
     if group.curves:
         parts.append(
@@ -192,6 +232,12 @@ def _section(group: Group, number: int) -> str:
                 else ""
             )
             + '</p><div class="charts" data-charts="front"></div>'
+        )
+    if any(study.volumes for study in group.studies):
+        parts.append(
+            "<h3>How the searches went</h3><p>The share of the box of all results, by cost and "
+            f"{_e(group.metric.name)}, that a search's front dominates after each evaluation (its "
+            'hypervolume).</p><div class="charts" data-charts="search"></div>'
         )
     parts += [_sensitivity(group, table) for table in group.sensitivities]
     parts += [_breakdown(study) for study in group.studies]
@@ -249,9 +295,21 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def _chosen(group: Group, study: Study) -> str:
-    assert study.chosen is not None
-    point, record = group.points[study.chosen], study.record
+def _choices(group: Group) -> list[str]:
+    """What was chosen, once where several studies chose the same for the same bounds."""
+    found: dict[tuple[int, str | None], list[Study]] = {}
+    for study in group.studies:
+        if study.chosen is not None:
+            found.setdefault((study.chosen, study.record.bound), []).append(study)
+    several = len(group.studies) > 1
+    return [
+        _chosen(group, place, bound, ", ".join(dict.fromkeys(s.label for s in by)) * several)
+        for (place, bound), by in found.items()
+    ]
+
+
+def _chosen(group: Group, place: int, bound: str | None, by: str) -> str:
+    point = group.points[place]
     shown = figure_text(group.metric, point.value, point.interval)
     facts = [f"{group.metric.name} {shown}"]
     if group.exact is not None:
@@ -260,22 +318,25 @@ def _chosen(group: Group, study: Study) -> str:
             facts[0] += f" ({_change(change, group)}{_points(group)} against exact)"
     facts += _difference(point)
     facts += [
-        f"{name} {value / factor:,.{_decimals(value / factor)}f} {unit}"
+        f"{name} {cost_text(name, value)}{_range(point, name)}"
         for name, value in point.costs.items()
-        if name in COST_UNITS and name != "steps"
-        for factor, unit in [group.scale(name)]
+        if name != "steps"
     ]
-    bound = f"for {record.bound}" if record.bound else "without a bound"
+    text = f"for {bound}" if bound else "without a bound"
+    source = f" ({_e(by)})" if by else ""
     return (
-        f'<div class="chosen"><h3>Chosen {_e(bound)}</h3>'
+        f'<div class="chosen"><h3>Chosen {_e(text)}{source}</h3>'
         f"<p><strong>{_e(point.label)}</strong><br>{_e(', '.join(facts))}</p>"
         f"{_command(point.command)}{_download(point)}</div>"
     )
 
 
-def _decimals(value: float) -> int:
-    """Return how many decimals show four significant digits."""
-    return max(0, 3 - math.floor(math.log10(value))) if value > 0 else 0
+def _range(point: Point, cost: str) -> str:
+    """Return how far a cost reaches over the seeds of synthesis, behind it."""
+    if cost not in point.spread:
+        return ""
+    low, high = map(number_text, point.spread[cost])
+    return f" [{low}..{high}]"
 
 
 def _command(command: str | None) -> str:
@@ -412,7 +473,9 @@ def _studies(group: Group) -> str:
     for study in group.studies:
         record = study.record
         budget = f"{record.budget:,}" if record.budget is not None else "none"
-        state = "running or killed" if record.state == "running" else record.state
+        state = study.state
+        if state not in ("done", ""):
+            state += f", begun or ended last at {record.updated}"
         size = f"{record.size:,}" if record.size < 10**9 else f"{Decimal(record.size):.1e}"
         found = f"{study.results:,} of {size}"
         rows.append(

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from asnet_mlir.errors import InputError
-from asnet_mlir.reports.collect import collect
+from asnet_mlir.reports.collect import Group, collect
 from asnet_mlir.reports.figures import Look, draw_figures
 from asnet_mlir.reports.html import render
 from asnet_mlir.reports.quantized import read_quantization
 from asnet_mlir.support.files import write_whole
 
-__all__ = ["report"]
+__all__ = ["report", "watch"]
 
 
 def report(
@@ -45,11 +46,7 @@ def report(
     if output is None and png is None and figures is None:
         raise InputError("report: name an HTML file, a folder for pictures, or both")
     stores = [Path(store)] if isinstance(store, str | Path) else [Path(one) for one in store]
-    groups = [
-        replace(group, store=one.name if len(stores) > 1 else "")
-        for one in stores
-        for group in collect(one)
-    ]
+    groups = _groups(stores)
     found = [read_quantization(path) for path in quantized]
     written: list[Path] = []
     if output is not None:
@@ -61,6 +58,51 @@ def report(
     if figures is not None:
         written += draw_figures(groups, Path(figures), look)
     return written
+
+
+def watch(
+    store: str | Path | Sequence[str | Path],
+    output: str | Path,
+    *,
+    seconds: int = 5,
+    quantized: Sequence[str | Path] = (),
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Write a page again and again that browsers reload, as long as a study in a store runs.
+
+    In the end, and when it is interrupted, the page is written once more, as one that stays.
+
+    Args:
+      store, output, quantized: as for `report`.
+      seconds: between two pages.
+
+    Raises:
+      InputError: see `report`; less than a second.
+    """
+    if seconds < 1:
+        raise InputError(f"report: a page can be written every second or later, not {seconds}")
+    stores = [Path(store)] if isinstance(store, str | Path) else [Path(one) for one in store]
+    found = [read_quantization(path) for path in quantized]
+    name = ", ".join(one.name for one in stores)
+    try:
+        while _is_running(groups := _groups(stores)):
+            _write(Path(output), render(groups, name, found, seconds), stores)
+            sleep(seconds)
+    finally:
+        _write(Path(output), render(_groups(stores), name, found), stores)
+
+
+def _is_running(groups: Sequence[Group]) -> bool:
+    return any(study.state == "running" for group in groups for study in group.studies)
+
+
+def _groups(stores: Sequence[Path]) -> list[Group]:
+    """Return what stores hold; where there are several, each group with its store's name."""
+    return [
+        replace(group, store=one.name if len(stores) > 1 else "")
+        for one in stores
+        for group in collect(one)
+    ]
 
 
 def _write(path: Path, text: str, stores: Sequence[Path]) -> None:

@@ -293,9 +293,10 @@ def test_what_an_instance_costs(monkeypatch, cost, fmax, area, delay):
 
     asked = []
 
-    def synthesize(instance, *, target, route=True):
+    def synthesize(instance, *, target, route=True, seeds=1):
         asked.append((instance.label, target, route))
-        return {"luts": 321 if not route else 999, "fmax_mhz": fmax if route else 1.0}
+        clock = fmax if route else 1.0
+        return {"luts": 321 if not route else 999, "fmax_mhz_by_seed": {"1": clock}}
 
     monkeypatch.setattr(costs, "synthesize", synthesize)
     space = DesignSpace.of(
@@ -319,6 +320,31 @@ def test_what_an_instance_costs(monkeypatch, cost, fmax, area, delay):
     expected = {"area_proxy": area, "delay_proxy": 4 * (delay or 0), "energy_proxy": energy}
     wanted = expected if cost == "energy_proxy" else {cost: expected[cost]}
     assert figures == pytest.approx(wanted, abs=0.01)
+
+
+def test_clocks_of_several_seeds_have_a_median_and_a_range(monkeypatch):
+    """Of sums the ends are those of all units quick and of all units slow."""
+    from asnet_mlir.exploration import costs
+
+    # Both have a latency of 3: four periods.
+    clocks = {"fmul": (400.0, 320.0, 500.0), "fmul_trunc": (800.0, 1000.0, 400.0)}
+
+    def synthesize(instance, *, target, route=True, seeds=1):
+        own = clocks[instance.core.name][:seeds]
+        return {"luts": 300, "fmax_mhz_by_seed": dict(enumerate(own, 1))}
+
+    monkeypatch.setattr(costs, "synthesize", synthesize)
+    layers = (Layer("a", {"mulf": 4}), Layer("b", {"mulf": 2}))
+    space = DesignSpace.of(constraints("layer", mulf=[20]), layers)
+    with Store(None) as store:
+        one = measure_costs("delay_proxy", space, store)
+        assert one.figures((0, 0)) == {"delay_proxy": 60.0} and one.spreads((0, 0)) == {}
+        model = measure_costs("energy_proxy", space, store, seeds=3)
+    assert model.figures((0, 1))["delay_proxy"] == 4 * 10.0 + 2 * 5.0
+    assert model.spreads((0, 1)) == {
+        "delay_proxy": (4 * 8.0 + 2 * 4.0, 4 * 12.5 + 2 * 10.0),
+        "energy_proxy": (300 * 40.0, 300 * 70.0),
+    }
 
 
 def test_a_label_says_what_all_layers_share_once():

@@ -150,6 +150,23 @@ def test_two_processes_make_and_fill_one_store(tmp_path):
         assert {e.key for e in store.evaluations()} == {f"e{n}" for n in range(1000)}
 
 
+def test_a_store_that_another_process_makes_while_it_is_opened(tmp_path, monkeypatch):
+    """What is known of the file is of one moment: an empty one, or a store."""
+    path, pragma, made = tmp_path / "s.sqlite", Store._pragma, []
+    sql(path, "PRAGMA journal_mode = WAL")  # empty, and nobody waits for a reader
+
+    def meanwhile(self, name):
+        found = pragma(self, name)
+        if not made:
+            made.append(name)
+            fill(path, 3)
+        return found
+
+    monkeypatch.setattr(Store, "_pragma", meanwhile)
+    with Store(path) as store:
+        assert made and store.count() == 3
+
+
 def test_a_killed_process_loses_nothing_that_it_reported(tmp_path):
     path, generator = tmp_path / "s.sqlite", random.Random(4)
     reported = 0

@@ -32,6 +32,7 @@ from asnet_mlir.exploration.store import (
     VariableRecord,
 )
 from asnet_mlir.reports.collect import Point, _front, collect
+from asnet_mlir.reports.figure_texts import cost_text
 from asnet_mlir.reports.paper import paper_points
 from asnet_mlir.support import files
 
@@ -227,7 +228,7 @@ def test_curves_and_front_and_paper(path):
     assert [second.points[i].label for i in second.fronts["area"]] == ["mulf@dense=fmul_trunc:P=22"]
 
 
-def test_costs_are_shown_in_units_that_can_be_read(tmp_path):
+def test_a_cost_has_one_unit_everywhere(tmp_path):
     path = tmp_path / "r.sqlite"
     with Store(path) as store:
         store.add_network(NetworkRecord("n", "net", None, ()))
@@ -238,9 +239,13 @@ def test_costs_are_shown_in_units_that_can_be_read(tmp_path):
         store.add_study_result("s", "exact", 0, (), costs)
         store.end_study("s", "done", 1.0, "exact")
     (group,) = collect(path)
-    assert [group.scale(cost) for cost in costs] == [(1, "LUT4"), (1e6, "ms"), (1e9, "LUT4 s")]
+    axes = ["area [LUT4]", "delay_proxy [ns]", "energy_proxy [LUT4 ns]"]
+    assert [group.axis_of(cost) for cost in costs] == axes
     text, page = page_of(path, tmp_path)
-    assert "area 5,000,000 LUT4, delay_proxy 25.00 ms, energy_proxy 9.500 LUT4 s" in text
+    shown = [cost_text(name, value) for name, value in costs.items()]
+    assert shown[:2] == ["5,000,000 LUT4", "25,000,000 ns"]
+    assert f"area {shown[0]}, delay_proxy {shown[1]}, energy_proxy {shown[2]}" in text
+    assert [page.data[0]["axes"][cost] for cost in costs] == axes
     assert page.data[0]["points"][0]["costs"] == costs
 
 
@@ -530,7 +535,7 @@ def test_in_a_browser(path, tmp_path):
     )  # fmt: skip
     found = json.loads(Page(run.stdout).texts["pre"][-1])
     assert found == {
-        "charts": 3,
+        "charts": 4,
         "filtered": ["44"],
         "least": "45",
         "tooltip": "mulf=fmul_trunc:P=0\n90.00 % [87.98 % .. 91.71 %] (0.00 points against exact)",

@@ -13,8 +13,8 @@ import asnet_mlir
 from asnet_mlir.cli.main import main
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Store, explore
+from asnet_mlir.exploration.search_quality import hypervolumes, importances
 from asnet_mlir.reports.figures import Look
-from asnet_mlir.reports.search_quality import hypervolumes, importances
 
 NET, DATA = "classification_mnist", "mnist:test[0:100]"
 SPACE = {

@@ -35,10 +35,7 @@
   const inTitle = { "%": " in per cent", dB: " in dB", "": "" };
   const number = (value) =>
     value.toLocaleString("en", { maximumSignificantDigits: value < 1000 ? 4 : 6 });
-  const costNames = (group) => Object.keys(group.scales).filter((name) => group.fronts[name]);
-
-  const unit = (group, cost) => group.scales[cost][1];
-  const scaled = (group, cost, point) => point.costs[cost] / group.scales[cost][0];
+  const costNames = (group) => Object.keys(group.axes).filter((name) => group.fronts[name]);
 
   function describe(group, point) {
     const lines = [point.label, shown(group, point.value)];
@@ -55,8 +52,9 @@
       if (snr !== null) lines.push(`SNR against exact ${snr.toFixed(1)} dB, equal answers ${(100 * equal).toFixed(2)} %`);
     }
     for (const name of costNames(group)) {
-      const label = name === "steps" ? "" : `${name} `;
-      if (name in point.costs) lines.push(`${label}${number(scaled(group, name, point))} ${unit(group, name)}`);
+      const label = name === "steps" ? "" : `${name} `, ends = point.spread?.[name];
+      const range = ends ? ` [${number(ends[0])} .. ${number(ends[1])}]` : "";
+      if (name in point.costs) lines.push(`${label}${number(point.costs[name])} ${group.units[name]}${range}`);
     }
     if (point.stopped) {
       lines.push(`stopped early after ${point.samples} samples: not ${shown(group, point.stopped.bound)}`
@@ -270,31 +268,48 @@
       const known = group.points.filter((point) => cost in point.costs && drawable(point));
       const front = group.fronts[cost].map((index) => group.points[index]).filter(drawable);
       if (!known.length) return;
-      const inFront = new Set(front);
-      const rest = known.filter((point) => !inFront.has(point));
-      const chosen = known.filter((point) => point.chosen);
-      const entries = [
-        [(x, y) => [svg("line", { class: "frontline", x1: 1, x2: 23, y1: y, y2: y }), mark(0, x, y, 4, { class: "front", fill: "var(--series-0)" })], "Pareto front"],
-        [(x, y) => [mark(0, x, y, 2.5, { fill: "var(--soft)", "fill-opacity": 0.6 })], "other configurations"],
-      ];
-      if (chosen.length) entries.push([(x, y) => [svg("circle", { class: "chosenmark", cx: x, cy: y, r: 5, fill: "none", stroke: "var(--mark)", "stroke-width": 2 })], "chosen"]);
+      const inFront = new Set(front), cores = group.cores[cost], limit = group.limits[cost];
+      const beyond = (point) => limit && (group.metric.larger ? figure(group, point) < limit[0] : figure(group, point) > limit[0]);
+      const seen = known.filter((point) => !beyond(point));
+      const rest = seen.filter((point) => !inFront.has(point));
+      const chosen = seen.filter((point) => point.chosen);
+      const exact = seen.find((point) => point === group.points[group.exact]);
+      const colour = (core) => (cores.includes(core) ? `var(--series-${cores.indexOf(core) % 6})` : "var(--soft)");
+      const shape = (core) => Math.max(0, cores.indexOf(core));
+      const ring = (x, y, r) => svg("circle", { class: "chosenmark", cx: x, cy: y, r, fill: "none", stroke: "var(--mark)", "stroke-width": 2 });
+      const square = (x, y) => mark(1, x, y, 4.2, { class: "exactmark" });
+      const entries = cores.map((core) => [(x, y) => [mark(shape(core), x, y, 3.6, { fill: colour(core) })], core]);
+      if (seen.some((point) => !point.core)) entries.push([(x, y) => [mark(0, x, y, 2.5, { fill: colour("") })], "several cores"]);
+      entries.push([(x, y) => [svg("line", { class: "frontline", x1: 1, x2: 23, y1: y, y2: y })], "Pareto front"]);
+      if (exact) entries.push([(x, y) => [square(x, y)], "exact"]);
+      if (chosen.length) entries.push([(x, y) => [ring(x, y, 5)], "chosen"]);
+      const heights = padded(seen.map((point) => figure(group, point)), 0.08, least(group));
       chart(place, {
         title: `${group.metric.name}${inTitle[group.metric.unit]} against ${cost}`,
-        x: padded(known.map((point) => scaled(group, cost, point)), 0.04, 1e-9 + Math.abs(scaled(group, cost, known[0])) * 0.01),
-        y: padded(known.map((point) => figure(group, point)), 0.08, least(group)),
-        xTitle: cost === "steps" ? unit(group, cost) : `${cost} [${unit(group, cost)}]`,
+        x: padded(seen.flatMap((point) => [point.costs[cost], ...(point.spread?.[cost] ?? [])]), 0.04, 1e-9 + Math.abs(known[0].costs[cost]) * 0.01),
+        y: limit ? [group.metric.larger ? limit[0] : heights[0], group.metric.larger ? heights[1] : limit[0]] : heights,
+        xTitle: group.axes[cost],
         legend: () => legend(entries),
       }, (root, x, y, spots, box) => {
         root.append(svg("text", { x: 2, y: 14 }, group.metric.axis));
+        if (limit) root.append(svg("text", { x: box.left + 6, y: group.metric.larger ? box.bottom - 6 : box.top + 12 }, limit[1]));
         const spot = (point) => ({
-          x: x(scaled(group, cost, point)), y: y(figure(group, point)), text: describe(group, point), open: () => open(point),
+          x: x(point.costs[cost]), y: y(figure(group, point)), core: point.core, text: describe(group, point), open: () => open(point),
         });
-        const cloud = rest.map(spot), line = front.map(spot);
-        // One path for all of them: thousands of nodes would be slow.
-        root.append(svg("path", { class: "cloud", d: cloud.map((s) => `M${s.x.toFixed(1)} ${s.y.toFixed(1)}h0`).join("") }));
+        const cloud = rest.map(spot), line = front.filter((point) => !beyond(point)).map(spot);
+        // One path for all of a colour: thousands of nodes would be slow.
+        for (const core of ["", "exact", ...cores]) {
+          const own = cloud.filter((s) => s.core === core);
+          if (own.length) root.append(svg("path", { class: "cloud", style: `stroke: ${colour(core)}`, d: own.map((s) => `M${s.x.toFixed(1)} ${s.y.toFixed(1)}h0`).join("") }));
+        }
         root.append(svg("path", { class: "frontline", d: line.map((s, i) => (i ? `H${s.x}V${s.y}` : `M${s.x} ${s.y}`)).join("") }));
-        for (const s of line) root.append(mark(0, s.x, s.y, 4.2, { class: "front" }));
-        for (const s of chosen.map(spot)) root.append(svg("circle", { class: "chosenmark", cx: s.x, cy: s.y, r: 8 }));
+        for (const point of front) {
+          const ends = point.spread?.[cost], height = y(figure(group, point));
+          if (ends) root.append(svg("line", { class: "spread", x1: x(ends[0]), x2: x(ends[1]), y1: height, y2: height }));
+        }
+        for (const s of line) root.append(mark(shape(s.core), s.x, s.y, 4.2, { fill: colour(s.core) }));
+        if (exact) root.append(square(spot(exact).x, spot(exact).y));
+        for (const s of chosen.map(spot)) root.append(ring(s.x, s.y, 8));
         spots.push(...line, ...cloud);
       });
     };
@@ -307,6 +322,31 @@
     }
     holder.append(place);
     show(names[0]);
+  }
+
+  function drawSearches(group, holder) {
+    const costs = costNames(group).filter((cost) => group.searches.some((search) => search.volumes[cost]));
+    for (const cost of costs) {
+      const searches = group.searches.filter((search) => search.volumes[cost]);
+      const colour = (i) => `var(--series-${i % 6})`;
+      chart(holder, {
+        title: `hypervolume of ${group.metric.name} and ${cost} against evaluations`,
+        x: padded(searches.flatMap((search) => [1, search.volumes[cost].at(-1)[0]]), 0.03, 0.5), y: [0, 1.02], whole: true,
+        xTitle: "evaluations",
+        legend: () => legend(searches.map((search, i) => [
+          (x, y) => [svg("line", { x1: 1, x2: 23, y1: y, y2: y, stroke: colour(i), "stroke-width": 1.8 })], search.label,
+        ])),
+      }, (root, x, y, spots) => {
+        root.append(svg("text", { x: 2, y: 14 }, `hypervolume (${group.metric.name}, ${cost})`));
+        searches.forEach((search, i) => {
+          const places = search.volumes[cost].map(([n, volume]) => [x(n), y(volume), volume, n]);
+          root.append(svg("path", { class: "line", stroke: colour(i), d: places.map(([px, py], n) => (n ? `H${px}V${py}` : `M${px} ${py}`)).join("") }));
+          for (const [px, py, volume, n] of places) {
+            spots.push({ x: px, y: py, text: `${search.label}\n${number(volume)} after ${n} evaluations` });
+          }
+        });
+      });
+    }
   }
 
   // -- the table of results ------------------------------------------------------------------
@@ -323,9 +363,9 @@
         value: (row) => row.point.value ?? Infinity, show: (row) => shown(group, row.point.value), down: group.metric.larger,
       },
       ...costs.map((cost) => ({
-        name: `${cost[0].toUpperCase()}${cost.slice(1)}`, unit: unit(group, cost),
+        name: `${cost[0].toUpperCase()}${cost.slice(1)}`, unit: group.units[cost],
         value: (row) => row.point.costs[cost] ?? Infinity,
-        show: (row) => (cost in row.point.costs ? number(scaled(group, cost, row.point)) : ""),
+        show: (row) => (cost in row.point.costs ? number(row.point.costs[cost]) : ""),
       })),
       { name: "Seconds", value: (row) => row.point.seconds, show: (row) => row.point.seconds.toFixed(2) },
     ];
@@ -457,5 +497,7 @@
     if (curves) drawCurves(group, curves, open);
     const front = section.querySelector('[data-charts="front"]');
     if (front) drawFront(group, front, open);
+    const search = section.querySelector('[data-charts="search"]');
+    if (search) drawSearches(group, search);
   }
 })();
