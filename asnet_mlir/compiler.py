@@ -190,10 +190,8 @@ def bind_for_hardware(
         return str(module), instances
 
 
-#: What hardware streams in and out, and computes with units.
+#: What hardware computes with units.
 _UNITS_ON = (F32,)
-#: What its memories of weights hold.
-_WEIGHTS_OF = ("f32", "i32")
 
 
 def _check_for_hardware(module: Any) -> None:
@@ -211,7 +209,7 @@ def _check_for_hardware(module: Any) -> None:
     for what, kind, own in edges:
         element = str(kind.element_type)
         format = format_of_element(element, is_unsigned="approx.unsigned" in own)
-        if format not in _UNITS_ON:
+        if format is None or not _has_words(format):
             raise UnsupportedError(f"{only}; the network's {what} is {format or element}")
     for op, layer in with_layers(module.operation):
         kind_name = op.name.removeprefix("approx.")
@@ -224,9 +222,15 @@ def _check_for_hardware(module: Any) -> None:
             bound = "" if "instance" not in op.attributes else "a core for "
             raise UnsupportedError(f"{only}; the network has {bound}{kind_name} on {format}{where}")
     for kind, own in zip(list(kinds.inputs)[1:], arguments[1:], strict=True):
-        if str(kind.element_type) not in _WEIGHTS_OF:
+        format = format_of_element(str(kind.element_type))
+        if format is None or not _has_words(format):
             name = own["approx.weight"].value
             raise UnsupportedError(f"{only}; the weight '{name}' is of {kind.element_type}")
+
+
+def _has_words(format: NumberFormat) -> bool:
+    """Whether hardware has streams, memories and plain logic for a format: f32 and integers."""
+    return format in _UNITS_ON or not format.is_float
 
 
 #: Exact integer ops that are the same word for word in plain logic.

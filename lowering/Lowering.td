@@ -95,6 +95,27 @@ def AffineLoops : Pass<"approx-affine-loops"> {
   let dependentDialects = ["::mlir::affine::AffineDialect"];
 }
 
+def WidenIntegers : Pass<"approx-widen-integers", "::mlir::func::FuncOp"> {
+  let summary = "Compute with integers of fewer than 32 bits in words";
+  let description = [{
+    Hardware has memories, and plain logic, of words of 32 bits. Integers of 2 to 31 bits become i32:
+    a word has the number's bits at its low end and zeros above, which additions, products and
+    shifts to the left cut off again; where a sign counts, it is extended first. What comes from the
+    network's input is cut as well. `arith.sitofp` and `uitofp` become plain logic.
+
+    - Before: linalg on tensors, every approx op bound.
+    - After: no integers of 2 to 31 bits.
+
+    ```mlir
+    %1 = arith.addi %a, %b : i8
+    ==>
+    %0 = arith.addi %a, %b : i32
+    %1 = arith.andi %0, %c255 : i32
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::asnet::approx::ApproxDialect"];
+}
+
 def ProtectWeights : Pass<"approx-protect-weights", "::mlir::ModuleOp"> {
   let summary = "Forbid bufferization to compute in place in a weight or a kept value";
   let description = [{

@@ -172,6 +172,7 @@ void reference(OpPassManager &pm) {
 
 void schedule(OpPassManager &pm, const SchedulePipelineOptions &options) {
   pm.addPass(createSymbolDCEPass());
+  pm.addNestedPass<func::FuncOp>(createWidenIntegers());
   pm.addPass(createProtectWeights());
   // Views of buffers stay: the scheduler resolves them, and folding a reshape into indices would
   // divide.
@@ -190,6 +191,7 @@ void schedule(OpPassManager &pm, const SchedulePipelineOptions &options) {
 
 void splitStream(OpPassManager &pm, const SplitStreamPipelineOptions &options) {
   pm.addPass(createSymbolDCEPass());
+  pm.addNestedPass<func::FuncOp>(createWidenIntegers());
   pm.addPass(createUnrollLoops());
   simplify(pm);
   CutEnginesOptions cutting;

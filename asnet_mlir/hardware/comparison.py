@@ -140,6 +140,8 @@ def simulate(
     formats = edge_formats(manifest["info"])
     framing = bundle_framing(manifest)
     words = formats[1] if framing.has_floats else _INTEGERS
+    if formats[1].width == F32.width and not manifest.get("has_integer_words"):
+        words = F32  # among others: a row of integers may hold the bits of floats
     x = _inputs(bundle, manifest, data, samples)
     say = progress or (lambda text, last: None)
     expected = software_outputs(

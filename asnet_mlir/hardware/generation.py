@@ -273,18 +273,11 @@ def _several(network: Network) -> dict[str, Parts]:
 
 
 def _check_parts(network: Network, shell: Shell) -> None:
-    """Refuse frames of parts that hardware has no words for.
+    """Refuse what hardware has of one output only.
 
     Raises:
-      UnsupportedError: parts are of several formats.
       InputError: there is an argmax of several outputs.
     """
-    for edge, parts in _several(network).items():
-        formats = {part.format for part in parts}
-        if len(formats) > 1:
-            raise UnsupportedError(
-                f"{network.name}: hardware has {edge} of one format; these are {parts}"
-            )
     if shell.argmax and network.outputs is not None:
         raise InputError(
             f"{network.name}: argmax is of one output; the network has {network.outputs}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circt import ir
-from scheduled import ScheduleError, Unit, facts, to_python
+from scheduled import ScheduleError, Unit, facts, takes_floats, to_python
 
 __all__ = [
     "Body",
@@ -171,6 +171,7 @@ class Stream:
     units: tuple[Unit, ...]
     outputs: tuple[int, ...]
     input_words: int
+    takes_floats: bool
 
 
 def read_stream(module: ir.Module) -> Stream:
@@ -182,7 +183,7 @@ def read_stream(module: ir.Module) -> Stream:
     units: list[Unit] = []
     stages: list[Stage] = []
     outputs: tuple[int, ...] | None = None
-    input_words = 0
+    input_words, floats = 0, True
     operations = [op.operation for op in module.body.operations]
     for operation in operations:
         if "approx.units" in operation.attributes:
@@ -198,10 +199,11 @@ def read_stream(module: ir.Module) -> Stream:
         elif "approx.outputs" in attributes:
             outputs = to_python(attributes["approx.outputs"])
             input_words = to_python(attributes["approx.input_words"])
+            floats = takes_floats(operation)
             timing = EngineTiming(**facts(operation, "approx.timing"))
     if outputs is None or not stages:
         raise ScheduleError("no scheduled stages; run approx-schedule-engines first")
-    return Stream(timing, tuple(stages), tuple(units), outputs, input_words)
+    return Stream(timing, tuple(stages), tuple(units), outputs, input_words, floats)
 
 
 def _stage(function: ir.Operation, index_of: dict[int, int]) -> Stage:

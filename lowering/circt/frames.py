@@ -28,14 +28,14 @@ class InputFrames:
     """The input stream of a network.
 
     Attributes:
-      word: the word for the hardware, a NaN canonical.
+      word: the word for the hardware, a NaN of floats canonical.
       valid: there is one.
       wrong: it shows that its frame has the wrong length: the frame ends with it but should not, or
         should but does not.
       is_wrong: the frame of which it is the last word has the wrong length.
     """
 
-    def __init__(self, m: Module, clk: str, rst: str) -> None:
+    def __init__(self, m: Module, clk: str, rst: str, has_floats: bool = True) -> None:
         self.m = m
         self.clk = clk
         self.rst = rst
@@ -45,7 +45,9 @@ class InputFrames:
         self.padding = m.forward("padding", 1)
         self.discarding = m.forward("discarding", 1)
         # No other padding takes so little logic, as a NaN in the stream becomes this one, too.
-        is_poison = m.or_(self.padding, is_nan(m, self.stream.data))
+        is_poison = self.padding
+        if has_floats:
+            is_poison = m.or_(is_poison, is_nan(m, self.stream.data))
         self.word = m.hint("word", m.mux(is_poison, m.constant(NAN, 32), self.stream.data))
         offered = m.and_(self.stream.valid, m.not_(self.discarding))
         self.valid = m.hint("word_offered", m.or_(self.padding, offered))

@@ -109,7 +109,7 @@ class _Machine(Parts):
         if self.options.is_stage:
             self.in_data, in_valid = m.input("s_axis_tdata", 32), m.input("s_axis_tvalid", 1)
         else:
-            self.frames = InputFrames(m, self.clk, self.rst)
+            self.frames = InputFrames(m, self.clk, self.rst, self.program.takes_floats)
             self.in_data, in_valid = self.frames.word, self.frames.valid
         self.out_ready = m.input("m_axis_tready", 1)
         self.clock_bit = m.bit(self.clk)

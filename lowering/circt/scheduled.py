@@ -202,6 +202,7 @@ class Program:
     units: tuple[Unit, ...]
     timing: Timing
     body: list[Segment | Loop]
+    takes_floats: bool = True
 
     def words(self, bank: str) -> int:
         """Return how many words `bank` has."""
@@ -241,6 +242,12 @@ def read_program(module: ir.Module) -> Program:
             f"expected one scheduled function, got {len(functions)}; run approx-schedule first"
         )
     return _Reader(functions[0]).program()
+
+
+def takes_floats(function: ir.Operation) -> bool:
+    """Whether a function's first argument, the network's input, is of f32."""
+    inputs = ir.FunctionType(ir.TypeAttr(function.attributes["function_type"]).value).inputs
+    return bool(str(ir.ShapedType(inputs[0]).element_type) == "f32")
 
 
 def _integer(operation: ir.Operation, name: str) -> int:
@@ -324,6 +331,7 @@ class _Reader:
         return Program(
             name=self.name or "main",
             memories=self.memories,
+            takes_floats=takes_floats(self.function),
             units=self.units,
             timing=self.timing,
             body=self.block(self.function),

@@ -165,7 +165,7 @@ class _Top(Parts):
         m, stream = self.m, self.stream
         self.clk = m.clock("clk")
         self.rst = m.input("rst", 1)
-        frames = InputFrames(m, self.clk, self.rst)
+        frames = InputFrames(m, self.clk, self.rst, stream.takes_floats)
         out_ready = m.input("m_axis_tready", 1)
         self.clock_bit = m.bit(self.clk)
         if len(stream.outputs) != 1 or stream.outputs[0] < 1:

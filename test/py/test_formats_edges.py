@@ -329,9 +329,9 @@ def test_second_net_compares_every_format():
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (lambda: dense(U8, F32, F32), "the network's input is u8"),
+        (lambda: dense(BF16, F32, F32), "the network's input is bf16"),
         (lambda: dense(F32, F32, BF16), "the network's output is bf16"),
-        (lambda: masked(), r"the weight 'weight\[0\]' is of i8"),
+        (lambda: masked(), r"the weight 'weight\[0\]' is of f16"),
         (lambda: scoped(), r"the network has mulf on bf16 \(layer 'inner'\)"),
     ],
     ids=["input", "output", "weight", "layer"],
@@ -346,7 +346,7 @@ def masked():
     def apply(x, w):
         return jnp.where(w > 3, x, 0.0)
 
-    example = np.zeros((1, 6), np.float32), numbers(I8, 6, 1)
+    example = np.zeros((1, 6), np.float32), numbers(F16, 6, 1)
     return from_jax_function(apply, example, name="net")
 
 

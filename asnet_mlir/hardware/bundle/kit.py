@@ -213,7 +213,7 @@ def files(
     bench_files.append("tb/fusesoc/Vtop.h: {file_type: cppSource, is_include_file: true}")
     is_integer = entries["kind"] == "integers"
     defines = [f"-DASNET_ENGINES={len(engines)}"]
-    if framing is not None and not framing.has_floats:
+    if entries.get("has_integer_words"):
         defines.append("-DASNET_INTEGERS")
     values = {
         "NAME": name,

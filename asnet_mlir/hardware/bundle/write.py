@@ -20,7 +20,12 @@ from asnet_mlir import __version__
 from asnet_mlir.errors import InputError
 from asnet_mlir.hardware.bundle import core_data, integer_bundle, kit, shelled, stream_bundle
 from asnet_mlir.hardware.bundle import systemverilog as verilog
-from asnet_mlir.hardware.bundle.manifest import HELPERS, check_name, predicted_cycles
+from asnet_mlir.hardware.bundle.manifest import (
+    HELPERS,
+    check_name,
+    edge_formats,
+    predicted_cycles,
+)
 from asnet_mlir.hardware.bundle.rom_images import rom_files, rom_image
 from asnet_mlir.hardware.bundle.unit import CoreFiles, attachment
 from asnet_mlir.hardware.integers import design as integers
@@ -30,6 +35,7 @@ from asnet_mlir.hardware.schedule.registers import FEWEST, Registers
 from asnet_mlir.hardware.shell import top as shells
 from asnet_mlir.hardware.shell.options import PLAIN, Shell
 from asnet_mlir.support.files import replacement, restore, unwritable
+from asnet_mlir.support.formats import parse_format
 from asnet_mlir.support.resources import lowering_directory
 
 __all__ = ["check_output", "write_bundle"]
@@ -116,6 +122,8 @@ def write_bundle(
     ]
     core_files, entries["memories"] = _core_files(used, merged, name, entries["memories"])
     details = dict(info or {})
+    if style != "integers" and _are_integers(details):
+        entries["has_integer_words"] = True
     framed = shelled.surround(name, shell, generated, entries, details)
     design = framed.files | _helper_files(name, framed.files) | core_files
     files, described = _with_kit(name, design, entries, network, models, weights, details, framed)
@@ -136,6 +144,13 @@ def write_bundle(
     files["manifest.json"] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     _write(out, files)
     return manifest
+
+
+def _are_integers(info: Mapping[str, Any]) -> bool:
+    """Whether no word of a network's answers is a float, so that none is a NaN."""
+    parts = info.get("outputs", ())
+    formats = [parse_format(part["format"]) for part in parts] or [edge_formats(info)[1]]
+    return not any(format.is_float for format in formats)
 
 
 def _with_kit(

@@ -25,8 +25,16 @@ _CODE_BITS = (8, 16)
 
 
 def is_on_codes(network: Network) -> bool:
-    """Whether a network takes codes, so that hardware of integers is asked for."""
-    return not network.input_format.is_float
+    """Whether a network computes on codes that it takes: it has hardware of integers then.
+
+    Not so one that takes bytes or words and makes floats of them first.
+    """
+    if network.input_format.is_float or network.input_format.width not in _CODE_BITS:
+        return False
+    if not network.output_format.is_float or network.is_approx:
+        return True
+    with module_from_text(network.lower(1)) as module:
+        return any(not _is_argument(value) for value in _codes(main_function(module)))
 
 
 def codes_of(network: Network) -> Network:
@@ -101,6 +109,22 @@ def _of_argument(use: Any) -> list[Any]:
 
 def _last_codes(main: Any) -> Any:
     """Return the only tensor of codes from which all that `@main` returns comes."""
+    found = _codes(main)
+    if len(found) != 1:
+        raise UnsupportedError(
+            f"hardware of codes gives one tensor of codes; the output comes from {len(found)}"
+        )
+    return found[0]
+
+
+def _is_argument(value: Any) -> bool:
+    from mlir import ir
+
+    return isinstance(value.owner, ir.Block)
+
+
+def _codes(main: Any) -> list[Any]:
+    """Return the last tensors of codes on all ways to what `@main` returns."""
     from mlir import ir
 
     block = main.regions[0].blocks[0]
@@ -115,17 +139,12 @@ def _last_codes(main: Any) -> Any:
         seen.add(value)
         element = value.type.element_type
         if isinstance(element, ir.IntegerType) and ir.IntegerType(element).width in _CODE_BITS:
-            owner = value.owner
-            if isinstance(owner, ir.Block) or owner.name not in ("tensor.empty", "arith.constant"):
+            if _is_argument(value) or value.owner.name not in ("tensor.empty", "arith.constant"):
                 found.append(value)
             continue
-        if not isinstance(value.owner, ir.Block):
+        if not _is_argument(value):
             waiting += list(value.owner.operands)
-    if len(found) != 1:
-        raise UnsupportedError(
-            f"hardware of codes gives one tensor of codes; the output comes from {len(found)}"
-        )
-    return found[0]
+    return found
 
 
 def _return(main: Any, value: Any) -> None:

@@ -213,13 +213,15 @@ def machine_layers(
         for op in list(parsed.body.operations):
             module.body.append(op)
         shapes = [tuple(ir.ShapedType(kind).shape) for kind in inputs]
+        held = [_as_held(array, kind) for array, kind in zip(weights, inputs[1:], strict=False)]
+        of_input = str(ir.ShapedType(inputs[0]).element_type)
         results = [_empty(kind) for kind in inputs[1 + len(weights) : len(inputs) - len(kinds)]]
         run_passes(module, "builtin.module(asnet-loops-to-llvm)", "lowering to LLVM")
         compiled = CompiledModule(module, shapes={"main": shapes})
     arrays = [np.empty(value.shape, value.format.dtype) for value in values]
 
     def compute(x: np.ndarray) -> list[np.ndarray]:
-        compiled("main", x.reshape(shapes[0]), *weights, *results, *arrays)
+        compiled("main", _words(x.reshape(shapes[0]), of_input), *held, *results, *arrays)
         return [
             value.format.to_words(array.reshape(-1))[value.places]
             for array, value in zip(arrays, values, strict=True)
@@ -285,6 +287,9 @@ def stream_layers(
         ):
             raise InputError(_OTHER_VERSION)
         function_type = ir.FunctionType(main.attributes["function_type"].value)
+        taken = list(function_type.inputs)
+        held = [_as_held(array, kind) for array, kind in zip(weights, taken[1:], strict=True)]
+        of_input = str(ir.ShapedType(taken[0]).element_type)
         network_outputs = [_empty(kind) for kind in function_type.results]
         kinds = [*function_type.results, *(result.type for result, _ in results)]
         returned = [*terminator.operands, *(result for result, _ in results)]
@@ -301,7 +306,7 @@ def stream_layers(
     arrays = [np.empty(value.shape, value.format.dtype) for value in values]
 
     def compute(x: np.ndarray) -> list[np.ndarray]:
-        compiled("main", x, *weights, *network_outputs, *arrays)
+        compiled("main", _words(x, of_input), *held, *network_outputs, *arrays)
         return [
             value.format.to_words(array.reshape(-1))[value.places]
             for array, value in zip(arrays, values, strict=True)
@@ -316,6 +321,20 @@ def stream_layers(
 def _empty(kind: Any) -> np.ndarray:
     """Return an array for numbers of a shaped type."""
     return np.empty(tuple(kind.shape), parse_format(str(kind.element_type)).dtype)
+
+
+def _as_held(array: np.ndarray, kind: Any) -> np.ndarray:
+    """Return a weight as hardware holds it, for an argument of a shaped type."""
+    from mlir import ir
+
+    return _words(array, str(ir.ShapedType(kind).element_type))
+
+
+def _words(array: np.ndarray, element: str) -> np.ndarray:
+    """Return numbers for an argument: integers that hardware has in words have zeros above them."""
+    if element != "i32" or array.dtype.itemsize == 4:
+        return array
+    return array.view(f"uint{8 * array.dtype.itemsize}").astype(np.uint32)
 
 
 def _place(memory: Mapping[str, Any]) -> tuple[Any, ...]:
