@@ -203,9 +203,8 @@ eight-bits-equality: setup ## words of all ways to compute 8-bit products, whole
 	nice $(BIN)/python benchmarks/eight_bits_equality.py
 
 .PHONY: training
-training: setup ## what training through cores gets back: estimators, seeds, steps (hours; goes on)
-	nice $(BIN)/python benchmarks/training.py steps
-	nice $(BIN)/python benchmarks/training.py recovery
+training: setup ## docs/training.md: steps, words, recovery, front of training through cores; goes on likewise
+	for part in steps words recovery front; do nice $(BIN)/python benchmarks/training.py $$part || exit 1; done
 
 .PHONY: benchmarks-table
 benchmarks-table: setup ## docs/benchmarks.md from the results of the last bench

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What training through cores gets back, and what a step of it costs.
+"""What training through cores gets back, what a step of it costs, and whether words are equal.
 
-    python benchmarks/training.py steps|recovery|front|picture [--seeds N] [--network NAME]
+    python benchmarks/training.py steps|recovery|front|words|page [--seeds N]
 
-`recovery` trains networks of codes through cores that cost them more than 20 points, with each
-estimator and each seed; `front` the configurations of ResNet-8 that save the most.  What is in the
-results already is not made again, so that a run that was ended goes on.
+`recovery` trains convolutional_mnist through a core that costs it more than 20 points, with each
+estimator and each seed; `front` configurations of resnet8_svhn that a search by noise finds (`asnet
+explore --strategy agn`).  `words` compares JAX, the evaluator and simulated hardware.  What is in
+the results already is not made again, so that a run that was ended goes on.  Every part writes its
+tables into docs/training.md.
 """
 
 from __future__ import annotations
@@ -14,66 +16,59 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import host
 import jax
-import jax.numpy as jnp
-import numpy as np
+from training_front import front
+from training_page import write
+from training_words import words
 
 import asnet_mlir as asnet
 from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.network import Network
 from asnet_mlir.training import ESTIMATORS, approximate, finetune
+from asnet_mlir.training.losses import cross_entropy
 
 RESULTS = host.RESULTS / "training.json"
-PICTURE = Path(__file__).parents[1] / "docs" / "training.png"
 DATA = {"convolutional_mnist": "mnist", "resnet8_svhn": "svhn_synthetic"}
 OPTIONS: dict[str, Any] = {"epochs": 5, "rate": 2e-3, "schedule": "cosine", "scales": True}
-#: Cores of few and of many passes (docs/eight_bits.md).
+#: What is trained: a network, the core of all its products, and images.
+RECOVERY = {
+    "network": "convolutional_mnist",
+    "binding": "muli=mul8s_evolved:M=35",
+    "images": 15000,
+}
+#: Cores of rank 1, 3 and 5.
 STEPS = (
     "muli=perforated:N=8,SIGN_MAGNITUDE=8",
-    "muli=truncated:N=8,CUT=7,CORRECTION=0,SIGNED=1",
+    "muli=kulkarni:N=8,SIGN_MAGNITUDE=8",
     "muli=mul8s_evolved:M=15",
-    "muli=mul8s_evolved:M=35",
-)
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """A network, a core for all its products, the images that it is trained on, estimators."""
-
-    network: str
-    binding: str
-    images: int
-    estimators: tuple[str, ...] = tuple(ESTIMATORS)
-
-
-RECOVERIES = (
-    Recovery("convolutional_mnist", "muli=mul8s_evolved:M=35", 15000),
-    Recovery("convolutional_mnist", "muli=mul8s_evolved:M=35", 30000, ("lre",)),
 )
 
 
 def main() -> None:
-    """Carry the parts out that the arguments name."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", choices=["steps", "recovery", "picture"])
+    """Carry the part out that the arguments name."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("part", choices=["steps", "recovery", "front", "words", "page"])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--network", choices=list(DATA))
     options = parser.parse_args()
     report = json.loads(RESULTS.read_text()) if RESULTS.exists() else host.describe()
-    if options.part == "steps":
-        report["steps"] = [
-            one for name in DATA if options.network in (None, name) for one in steps(name)
-        ]
+
+    def keep() -> None:
         host.save("training", report)
+
+    if options.part == "steps":
+        report["steps"] = [row for name in DATA for row in steps(quantized(name), DATA[name])]
     elif options.part == "recovery":
-        recover(report, options)
-    picture(report)
+        recover(report.setdefault("recovery", []), options.seeds, keep)
+    elif options.part == "front":
+        front(report.setdefault("front", {}), quantized("resnet8_svhn"), keep)
+    elif options.part == "words":
+        words(report.setdefault("words", []), quantized("resnet8_svhn"), keep)
+    keep()
+    write(report)
 
 
 def quantized(name: str) -> Network:
@@ -81,23 +76,17 @@ def quantized(name: str) -> Network:
     return asnet.quantize(name, f"{DATA[name]}:train", symmetric=True)
 
 
-def recover(report: dict[str, Any], options: argparse.Namespace) -> None:
+def recover(done: list[dict[str, Any]], seeds: int, keep: Callable[[], None]) -> None:
     """Train what the results lack, one run at a time."""
-    done = report.setdefault("recovery", [])
-    networks: dict[str, Network] = {}
-    for seed in range(options.seeds):
-        for case in RECOVERIES:
-            if options.network not in (None, case.network):
+    network = None
+    for seed in range(seeds):
+        for estimator in ESTIMATORS:
+            key = {**RECOVERY, "estimator": estimator, "seed": seed}
+            if any(key.items() <= one.items() for one in done):
                 continue
-            for estimator in case.estimators:
-                key = {**vars(case), "estimator": estimator, "seed": seed}
-                del key["estimators"]
-                if any(key.items() <= one.items() for one in done):
-                    continue
-                if case.network not in networks:
-                    networks[case.network] = quantized(case.network)
-                done.append(key | trained(networks[case.network], DATA[case.network], key))
-                host.save("training", report)
+            network = network or quantized(key["network"])
+            done.append(key | trained(network, DATA[key["network"]], key))
+            keep()
 
 
 def trained(network: Network, data: str, key: dict[str, Any]) -> dict[str, Any]:
@@ -121,22 +110,20 @@ def trained(network: Network, data: str, key: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def steps(name: str, batch: int = 64) -> list[dict[str, Any]]:
+def steps(network: Network, data: str, batch: int = 64) -> list[dict[str, Any]]:
     """Return processor milliseconds of a step and of a forward pass, and beside the exact ones."""
-    network = quantized(name)
-    samples = prepare_data(f"{DATA[name]}:test:{batch}", network)
+    samples = prepare_data(f"{data}:test:{batch}", network)
     rows: list[dict[str, Any]] = []
     for binding in (None, *STEPS):
         function = approximate(network, binding, estimator="lre")
 
         def loss(own: Any, x: Any, y: Any, f: Any = function) -> Any:
-            chances = jax.nn.log_softmax(f.logits(x, own))
-            return -jnp.take_along_axis(chances, y[:, None], axis=1).mean()
+            return cross_entropy(f.logits(x, own), y)
 
         step = jax.jit(jax.value_and_grad(loss))
         forward = jax.jit(function)
         row = {
-            "network": name,
+            "network": network.name,
             "binding": binding or "exact",
             "step": milliseconds(lambda s=step, f=function: s(f.parameters, samples.x, samples.y)),
             "forward": milliseconds(lambda f=forward: f(samples.x)),
@@ -148,7 +135,7 @@ def steps(name: str, batch: int = 64) -> list[dict[str, Any]]:
     return rows
 
 
-def milliseconds(call: Callable[[], Any], runs: int = 9) -> float:
+def milliseconds(call: Callable[[], Any], runs: int = 7) -> float:
     """Return the median of a call's processor time, compiled before."""
     jax.block_until_ready(call())
     taken = []
@@ -157,28 +144,6 @@ def milliseconds(call: Callable[[], Any], runs: int = 9) -> float:
         jax.block_until_ready(call())
         taken.append(1e3 * (time.process_time() - begin))
     return round(median(taken), 2)
-
-
-def picture(report: dict[str, Any]) -> None:
-    """Draw the accuracy on the validation samples after each epoch: the median of the seeds."""
-    from matplotlib.figure import Figure
-
-    curves: dict[tuple[str, str, int], dict[str, list[list[float]]]] = {}
-    for one in report.get("recovery", []):
-        case = one["network"], one["binding"], one["images"]
-        curves.setdefault(case, {}).setdefault(one["estimator"], []).append(one["epochs"])
-    if not curves:
-        return
-    figure = Figure(figsize=(4.5 * len(curves), 3.4), layout="constrained")
-    for axes, (case, own) in zip(
-        np.atleast_1d(figure.subplots(1, len(curves))), curves.items(), strict=True
-    ):
-        for estimator, runs in own.items():
-            axes.plot(100 * np.median(runs, axis=0), marker="o", label=estimator)
-        axes.set(title=f"{case[0]}, {case[2]:,} images\n{case[1]}", xlabel="epoch", ylabel="%")
-        axes.grid(alpha=0.3)
-        axes.legend()
-    figure.savefig(PICTURE, dpi=110)
 
 
 if __name__ == "__main__":

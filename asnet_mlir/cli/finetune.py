@@ -75,7 +75,8 @@ def add(verbs: Verbs) -> None:
         "--output",
         required=True,
         metavar="NET.mlir",
-        help="gets the network of the best epoch; a MODEL of every verb",
+        help="gets the network of the best epoch, a MODEL of every verb; NET.keras where MODEL is "
+        "such a file of floats",
     )
 
 
@@ -83,11 +84,9 @@ def run(options: Any) -> None:
     """Carry the verb out."""
     from asnet_mlir.binding import Binding
     from asnet_mlir.training.finetune import Epoch, finetune
-    from asnet_mlir.training.rewriting import text_of
 
     path = Path(options.output)
-    if path.suffix != ".mlir":
-        raise InputError(f"{path}: a trained network is written as FILE.mlir")
+    source = _keras_source(options, path)
 
     def report(one: Epoch) -> None:
         loss = "" if one.epoch == 0 else f", loss {one.loss:.4f}"
@@ -111,7 +110,7 @@ def run(options: Any) -> None:
         checkpoint=options.checkpoint,
         report=report,
     )
-    write_whole(path, text_of(tuned.network))
+    _write(tuned.network, path, source)
     if options.json:
         epochs = [
             {key: None if value != value else value for key, value in asdict(one).items()}
@@ -124,3 +123,34 @@ def run(options: Any) -> None:
         print(f"stopped: {tuned.stopped}")
     print(f"best: epoch {tuned.best.epoch}, accuracy {tuned.best.accuracy:.4f}")
     print(f"written to {path}")
+
+
+def _keras_source(options: Any, output: Path) -> Path | None:
+    """Return the file whose model the output shall be; None where it is to be StableHLO.
+
+    Raises:
+      InputError: the output is neither, or the model of no such file.
+    """
+    if output.suffix == ".mlir":
+        return None
+    from asnet_mlir.frontends.load import builtin_models
+
+    source = builtin_models().get(options.model, Path(options.model))
+    if output.suffix == ".keras" and source.suffix in (".keras", ".h5") and options.module is None:
+        return source
+    raise InputError(
+        f"{output}: a trained network is written as FILE.mlir, that of a .keras or .h5 file as "
+        "FILE.keras, too"
+    )
+
+
+def _write(network: Any, output: Path, source: Path | None) -> None:
+    if source is None:
+        from asnet_mlir.training.rewriting import text_of
+
+        write_whole(output, text_of(network))
+        return
+    from asnet_mlir.frontends.keras_file import write_keras_file
+
+    own = network.unfolded or network
+    write_keras_file(source, {weight.name: weight.value for weight in own.weights}, output)

@@ -15,7 +15,7 @@ from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.weights import TensorKind, network_format, unique_name
 from asnet_mlir.network import Network
 
-__all__ = ["from_keras_model", "import_keras"]
+__all__ = ["from_keras_model", "import_keras", "variable_names"]
 
 
 def import_keras() -> Any:
@@ -56,7 +56,7 @@ def from_keras_model(model: Any, *, name: str | None = None) -> Network:
     name = name or model.name
     edges = _edges(model, name)
     backend = keras.backend.backend()
-    names, options = _variable_names(model), _inference(model)
+    names, options = variable_names(model), _inference(model)
     if backend == "tensorflow":
         from asnet_mlir.frontends.tensorflow import from_tensorflow_function
 
@@ -211,7 +211,7 @@ def _is_float(variable: Any) -> bool:
     return "float" in str(variable.dtype)
 
 
-def _variable_names(model: Any) -> dict[int, str]:
+def variable_names(model: Any) -> dict[int, str]:
     """Return names of a model's variables by their `id`: its layers' paths and their own.
 
     Keras' own paths depend on where a layer was built, which a file does not keep.

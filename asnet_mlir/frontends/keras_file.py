@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import functools
 import sys
+import tempfile
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from asnet_mlir.errors import AsnetWarning, InputError, UnsupportedError, described
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.network import Network
+from asnet_mlir.support.files import write_whole
 
-__all__ = ["from_keras_file", "from_keras_json"]
+__all__ = ["from_keras_file", "from_keras_json", "write_keras_file"]
 
 _PACKAGES = ("jax", "jaxlib", "keras", "h5py")
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -51,6 +56,28 @@ def from_keras_json(path: Path, weights: Path | None, *, module: Path | None = N
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     return _from_files(path, weights_of_json(path, weights), None, module)
+
+
+def write_keras_file(source: Path, weights: Mapping[str, np.ndarray], output: Path) -> None:
+    """Write the model of a `.keras` or `.h5` file with other weights, as a `.keras` file.
+
+    Args:
+      weights: by the names that the network of `source` has; the model keeps its others.
+
+    Raises:
+      InputError: see `from_keras_file`.
+    """
+    from asnet_mlir.frontends.keras import variable_names
+
+    model, _ = _read(source, None, None)
+    names = variable_names(model)
+    for variable in model.variables:
+        if names[id(variable)] in weights:
+            variable.assign(weights[names[id(variable)]])
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "model.keras"
+        model.save(whole)
+        write_whole(output, whole.read_bytes())
 
 
 def _from_files(path: Path, weights: Path | None, name: str | None, module: Path | None) -> Network:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from test_training_options import labelled
+from test_training_options import network as dense
 
 import asnet_mlir
 from asnet_mlir.errors import InputError, UnsupportedError
@@ -108,8 +110,9 @@ def test_trained_weights_are_a_network_of_the_same_words():
     moved = jax.tree.map(
         lambda a: a + rng.normal(0, 0.05, np.shape(a)).astype(np.float32), function.parameters
     )
-    wanted = np.asarray(function(samples(), moved))
-    assert not np.array_equal(wanted, np.asarray(function(samples())))
+    words = jax.jit(function)
+    wanted = np.asarray(words(samples(), moved))
+    assert not np.array_equal(wanted, np.asarray(words(samples(), function.parameters)))
     tuned = function.tuned(moved)
     rows = [asnet_mlir.run(tuned, samples()[i : i + 1], RANK_5).outputs for i in range(3)]
     assert np.array_equal(np.concatenate(rows), wanted[:3])
@@ -153,23 +156,18 @@ def test_an_unknown_estimator():
         approximate(network(), RANK_5, estimator="x")
 
 
-@functools.cache
-def labelled():
-    return samples(40), np.arange(40) % 3
-
-
 def test_training_goes_on_with_the_same_bits(tmp_path):
     options = {"batch": 16, "seed": 5, "rate": 0.05, "validation": labelled()}
-    whole = finetune(network(), labelled(), RANK_5, epochs=2, **options)
+    whole = finetune(dense(), labelled(), RANK_5, epochs=2, **options)
     path = tmp_path / "training.npz"
-    finetune(network(), labelled(), RANK_5, epochs=1, checkpoint=path, **options)
-    rest = finetune(network(), labelled(), RANK_5, epochs=2, checkpoint=path, **options)
+    finetune(dense(), labelled(), RANK_5, epochs=1, checkpoint=path, **options)
+    rest = finetune(dense(), labelled(), RANK_5, epochs=2, checkpoint=path, **options)
     assert repr(rest.epochs) == repr(whole.epochs)
     own = [[weight.value.tobytes() for weight in one.network.weights] for one in (whole, rest)]
     assert own[0] == own[1]
     assert whole.epochs[2].loss < whole.epochs[1].loss
     with pytest.raises(InputError, match="of another training"):
-        finetune(network(), labelled(), RANK_5, checkpoint=path, **{**options, "seed": 6})
+        finetune(dense(), labelled(), RANK_5, checkpoint=path, **{**options, "seed": 6})
 
 
 def test_training_stops_where_the_loss_is_no_number():
@@ -177,9 +175,11 @@ def test_training_stops_where_the_loss_is_no_number():
         return np.full(table.shape, 1e38), np.full(table.shape, 1e38)
 
     found = finetune(
-        network(), labelled(), RANK_5, estimator=wrong, optimizer="sgd", rate=1e30, epochs=2
+        dense(), labelled(), RANK_5, estimator=wrong, optimizer="sgd", rate=1e30, epochs=2
     )
     assert found.best.epoch == 0 and "the loss of epoch" in found.stopped
+    kept, own = (asnet_mlir.run(one, labelled()[0]).outputs for one in (found.network, dense()))
+    assert np.array_equal(kept, own)
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_training_stops_where_the_loss_is_no_number():
 )
 def test_options_of_training_that_cannot_be(options, message):
     with pytest.raises(InputError, match=message):
-        finetune(network(), labelled(), RANK_5, **options)
+        finetune(dense(), labelled(), RANK_5, **options)

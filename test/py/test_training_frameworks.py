@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import asnet_mlir
+from asnet_mlir.cli.main import main
 from asnet_mlir.errors import InputError
 from asnet_mlir.frontends.keras import import_keras
 from asnet_mlir.frontends.program import from_program
@@ -55,6 +56,28 @@ def test_keras_fits_the_network_through_its_cores():
         from_keras(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
 
 
+def test_a_keras_file_becomes_a_keras_file(tmp_path, monkeypatch):
+    keras, layers = import_keras(), import_keras().layers
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential(
+        [keras.Input((12,)), layers.Dense(8, "relu"), layers.BatchNormalization(), layers.Dense(3)]
+    )
+    monkeypatch.chdir(tmp_path)
+    model.save("net.keras")
+    x, y = labelled()
+    np.savez("data.npz", x=(x / 128).astype(np.float32), y=np.minimum(y, 2))
+    rule = "mulf=fmul_trunc:P=18"
+    command = f"finetune net.keras --data data.npz --test data.npz --bind {rule} --epochs 2 --rate"
+    for output in ("tuned.mlir", "tuned.keras"):
+        assert main([*command.split(), "0.05", "-o", output]) == 0
+    own, other = (
+        asnet_mlir.run(one, "data.npz", rule).outputs
+        for one in (f"{tmp_path}/tuned.mlir", f"{tmp_path}/tuned.keras")
+    )
+    assert np.allclose(own, other, rtol=1e-5, atol=1e-5)
+    assert not np.allclose(other, asnet_mlir.run("net.keras", "data.npz", rule).outputs, atol=1e-2)
+
+
 TWO_DEVICES = """
 import jax, numpy as np, sys
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -67,6 +90,8 @@ rows = NamedSharding(Mesh(np.array(jax.devices()), ("batch",)), PartitionSpec("b
 found = jax.jit(function, in_shardings=rows, out_shardings=rows)(x)
 assert len(found.sharding.device_set) == 2
 assert np.array_equal(np.asarray(found), np.asarray(jax.jit(function)(x)))
+each = jax.pmap(function)(x.reshape(2, -1, *x.shape[1:]))
+assert np.array_equal(np.asarray(each).reshape(found.shape), np.asarray(found))
 one = jax.jit(jax.grad(lambda own, x: function.logits(x, own).sum()))
 own = [np.asarray(one(function.parameters, given)["one/kernel"]["kernel"])
        for given in (x, jax.device_put(x, rows))]
