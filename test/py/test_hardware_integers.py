@@ -72,7 +72,7 @@ def check(bundle, network, n=3):
 
 def test_every_word_of_all_kinds_of_layers(tmp_path):
     network = residual()
-    bundle = generated(network, tmp_path, "muli=compressor42:N=8,SIGNED=1", lanes=["4"])
+    bundle = generated(network, tmp_path, "muli=compressor42:N=8,SIGNED=1", lanes=["2"])
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert {entry["op"] for entry in manifest["instances"]} == {"muli"}
     assert manifest["instances"][0]["count"] > 4
