@@ -62,6 +62,8 @@ class CodeHardwareCosts:
             layers[split_channels(variable.layer or "")[0]].append(place)
         #: Places of the variables of each layer.
         self._layers = tuple(map(tuple, layers.values()))
+        self._known: dict[str, _Built] = {}
+        self._latencies: dict[str, int] = {}
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
         """See `CostPart`."""
@@ -78,7 +80,7 @@ class CodeHardwareCosts:
         figures = {"area": round(sum(areas), 1), "cycles": float(max(cycles))}
         figures["lut_time"] = figures["area"] * figures["cycles"]
         if "latency" in self._wanted:
-            figures["latency"] = float(self._latency(self._signature(configuration), configuration))
+            figures["latency"] = float(self._latency(configuration))
         return {name: figures[name] for name in self._wanted}
 
     @functools.cache  # noqa: B019 (it lives as long as its study)
@@ -130,8 +132,13 @@ class CodeHardwareCosts:
             slots += [*cores, *(rule.label + rule.instance.content_hash for rule in beside)]
         return json.dumps(slots)
 
-    @functools.cache  # noqa: B019
     def _built(self, signature: str, configuration: Configuration) -> _Built:
+        """Return what is known of a signature's hardware: of its first configuration's."""
+        if signature not in self._known:
+            self._known[signature] = self._generate(signature, configuration)
+        return self._known[signature]
+
+    def _generate(self, signature: str, configuration: Configuration) -> _Built:
         """Generate the hardware of a signature's first configuration, once for all time."""
 
         def make() -> str:
@@ -149,6 +156,9 @@ class CodeHardwareCosts:
         cycles, around, counts = json.loads(cached_text("code-hardware-costs", key, make))
         return _Built(cycles, around, counts)
 
-    @functools.cache  # noqa: B019
-    def _latency(self, signature: str, configuration: Configuration) -> int:
-        return self._generator.latency(self._binding(configuration), signature)
+    def _latency(self, configuration: Configuration) -> int:
+        signature = self._signature(configuration)
+        if signature not in self._latencies:
+            binding = self._binding(configuration)
+            self._latencies[signature] = self._generator.latency(binding, signature)
+        return self._latencies[signature]

@@ -66,6 +66,7 @@ class Sweep:
           KeyboardInterrupt: with a message that says what is stored.
         """
         space, options = self.study.space, self.options
+        self._prepare_costs()
         total, ahead, begin = options.total(space), 0, time.perf_counter()
         with runner:
             for strategy, seed in options.searches(space):
@@ -94,6 +95,19 @@ class Sweep:
         if self.breakdown:
             self.store.archive.put("breakdown", self.measurers[0][2].key, {"rows": self.breakdown})
         return chosen
+
+    def _prepare_costs(self) -> None:
+        """Find out the costs of every choice alone, if they are asked for anyway.
+
+        What is synthesized is there before the first evaluation: the rate of the sweep is that of
+        evaluations.
+        """
+        axes = list(self.study.space.axes())
+        budgets = [self.options.budget(name) for name in self.options.strategies]
+        if any(budget is None or budget >= len(axes) for budget in budgets):
+            for configuration in axes:
+                self.interrupts.check()
+                self.costs.figures(configuration)
 
     def _search(self, strategy: str, seed: int, measurer: Measurer) -> None:
         """Search with one strategy and seed, and note how it ended."""

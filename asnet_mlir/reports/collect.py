@@ -140,7 +140,8 @@ class Study:
     """A study with its number of results and the index of the point that it chose.
 
     Attributes:
-      volumes: by cost, the hypervolume after each evaluation, a share of the group's box.
+      volumes: by the cost that it minimized, the hypervolume after each evaluation, a share of the
+        group's box.
       importance: of each variable (`search_quality.importances`), by its label.
       breakdown: rows of where costs come from (`Exploration.breakdown`).
       state: `running`, `killed`, .. (`Store.state`).
@@ -369,7 +370,7 @@ def _group(
                 record,
                 len(results),
                 index.get(record.chosen or ""),
-                _volumes(results, points, metric),
+                _volumes(record, results, points, metric),
                 _importance(record, results, metric),
                 beside.breakdowns.get(record.key, ()),
                 beside.states.get(record.key, record.state),
@@ -388,23 +389,28 @@ def _group(
 
 
 def _volumes(
-    results: Sequence[StudyResult], points: Sequence[Point], metric: MetricRecord
+    record: StudyRecord,
+    results: Sequence[StudyResult],
+    points: Sequence[Point],
+    metric: MetricRecord,
 ) -> dict[str, tuple[float, ...]]:
-    """Return a study's hypervolumes by cost, in the box of all the group's full results."""
-    found = {}
-    for cost in COSTS:
-        own = [
-            (result.costs[cost], metric.score(result.evaluation.value))
-            for result in results
-            if cost in result.costs and isinstance(result.evaluation, EvaluationRecord)
-        ]
-        known = [p for p in points if cost in p.costs and p.confidence is None]
-        scores = [s for p in known if math.isfinite(s := metric.score(p.value))]
-        costs = [p.costs[cost] for p in known]
-        if len(own) > 2 and len(set(costs)) > 1 and len(set(scores)) > 1:
-            ideal, worst = (min(costs), max(scores)), (max(costs), min(scores))
-            found[cost] = hypervolumes(own, ideal, worst)
-    return found
+    """Return a search's hypervolumes by the cost that it minimized, in the box of all full results
+    of its group.
+    """
+    cost = record.cost.partition(",")[0]
+    if record.strategy == "test":
+        return {}  # only what a search had found
+    own = [
+        (result.costs[cost], metric.score(result.evaluation.value))
+        for result in results
+        if cost in result.costs and isinstance(result.evaluation, EvaluationRecord)
+    ]
+    known = [p for p in points if cost in p.costs and p.confidence is None]
+    scores = [s for p in known if math.isfinite(s := metric.score(p.value))]
+    costs = [p.costs[cost] for p in known]
+    if len(own) < 3 or len(set(costs)) < 2 or len(set(scores)) < 2:
+        return {}
+    return {cost: hypervolumes(own, (min(costs), max(scores)), (max(costs), min(scores)))}
 
 
 def _importance(

@@ -303,12 +303,12 @@ def _choices(group: Group) -> list[str]:
             found.setdefault((study.chosen, study.record.bound), []).append(study)
     several = len(group.studies) > 1
     return [
-        _chosen(group, place, bound, ", ".join(dict.fromkeys(s.label for s in by)) * several)
+        _chosen(group, place, bound, [s.record.strategy for s in by] if several else [])
         for (place, bound), by in found.items()
     ]
 
 
-def _chosen(group: Group, place: int, bound: str | None, by: str) -> str:
+def _chosen(group: Group, place: int, bound: str | None, by: Sequence[str]) -> str:
     point = group.points[place]
     shown = figure_text(group.metric, point.value, point.interval)
     facts = [f"{group.metric.name} {shown}"]
@@ -323,7 +323,7 @@ def _chosen(group: Group, place: int, bound: str | None, by: str) -> str:
         if name != "steps"
     ]
     text = f"for {bound}" if bound else "without a bound"
-    source = f" ({_e(by)})" if by else ""
+    source = f" by {_e(', '.join(dict.fromkeys(by)))}" if by else ""
     return (
         f'<div class="chosen"><h3>Chosen {_e(text)}{source}</h3>'
         f"<p><strong>{_e(point.label)}</strong><br>{_e(', '.join(facts))}</p>"

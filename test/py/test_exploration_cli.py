@@ -11,16 +11,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cli import main as cli
+from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import explore
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.results import Result
+from asnet_mlir.exploration.runs import is_alive, this_run
 from asnet_mlir.exploration.store import Store
 from asnet_mlir.exploration.sweep_progress import ProgressDisplay
+from asnet_mlir.reports.report import watch
 from asnet_mlir.support.progress import duration
 
 MODEL, DATA = "classification_mnist", "mnist:test:300"
@@ -110,12 +114,51 @@ def test_a_killed_sweep_goes_on_and_loses_nothing_that_it_reported(arguments):
         assert {label for label, _, stored in lines if stored == "True"} == set(reported)
         reported |= {label: float(accuracy) for label, accuracy, _ in lines}
         assert len(reported) == last
+        with Store(arguments[-1], read_only=True) as store:
+            (study,) = store.studies()
+            assert (study.state, store.state(study.key)) == ("running", "killed")
+    page = Path(arguments[-1]).with_name("r.html")
+    assert cli.main(["report", arguments[-1], "-o", str(page), "--watch"]) == 0  # ends at once
+    text = page.read_text()
+    assert "<td>killed, begun or ended last at 20" in text and "refresh" not in text
     swept = explore(MODEL, DATA, SPACE, store=arguments[-1])
-    assert swept.evaluated == 16 - len(reported)
+    assert swept.evaluated == 16 - len(reported) and swept.killed == 1
     accuracies = {r.binding.label: r.accuracy for r in swept.results}
     assert reported.items() <= accuracies.items()
     fresh = explore(MODEL, DATA, SPACE)
     assert accuracies == {r.binding.label: r.accuracy for r in fresh.results}
+
+
+def test_a_page_is_written_again_while_a_study_runs(arguments):
+    """Until the study has ended: then it is one that stays."""
+    store, page = arguments[-1], Path(arguments[-1]).with_name("r.html")
+    pages = []
+
+    def look(done, total, result, seconds):
+        if done == 2:
+            watch(store, page, seconds=7, sleep=interrupt)
+
+    def interrupt(seconds):
+        pages.append((seconds, page.read_text()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explore(MODEL, DATA, SPACE, store=store, progress=look)
+    ((seconds, text),) = pages
+    assert seconds == 7 and '<meta http-equiv="refresh" content="7">' in text
+    assert "1 search running; the page is read again every 7 s." in text
+    assert 'http-equiv="refresh"' not in page.read_text()
+    with pytest.raises(InputError, match="every second or later, not 0"):
+        watch(store, page, seconds=0)
+
+
+def test_whether_a_process_still_runs():
+    run = this_run()
+    assert is_alive(run) is True and is_alive({**run, "started": "before"}) is False
+    assert is_alive({**run, "machine": "another"}) is None
+    done = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
+    done.communicate()
+    assert is_alive({**run, "process": done.pid}) is False
 
 
 def test_two_sweeps_at_once_share_a_store(arguments):
@@ -250,7 +293,8 @@ def test_a_long_sweep_is_said_at_once_and_its_rate_is_that_of_late():
         display(done, 59049, result(0.9), now[0])
     display.close()
     text = stream.getvalue()
-    assert text.count("59,049 configurations take about") == 1
+    assert text.count("59,049 configurations take about 8 h 12 min here; --budget N") == 1
+    assert text.index("take about") < text.index("\r4/59049")  # as soon as three have been run
     assert "2.0/s, 8 h 12 min left" in text.split("\r")[-1]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from asnet_mlir.errors import AsnetError, InputError
-from asnet_mlir.exploration import choose, costs, explore, load_constraints
+from asnet_mlir.exploration import Store, choose, costs, explore, load_constraints
 from asnet_mlir.exploration.criterion import Criterion
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.results import Result
@@ -337,3 +338,41 @@ def test_bad_options(conv, conv_data, options, message):
     with pytest.raises(InputError, match=message) as error:
         explore(conv, conv_data, SPACE, **options)
     assert "\n" not in str(error.value)
+
+
+def test_several_strategies_and_seeds_are_studies_of_one_front(conv, conv_data, tmp_path):
+    """Each is the study that it would be alone; a strategy that draws nothing has one seed."""
+    store = tmp_path / "s.sqlite"
+    options = {"budget": 6, "choose": "accuracy>=0.5"}
+    found = explore(
+        conv, conv_data, SPACE, store=store, strategy="greedy, nsga2", seed=3, seeds=2, **options
+    )
+    assert [search.label for search in found.searches] == [
+        "greedy, seed 3",
+        "nsga2, seed 3",
+        "nsga2, seed 4",
+    ]
+    for search in found.searches:
+        alone = explore(
+            conv,
+            conv_data,
+            SPACE,
+            strategy=search.strategy,
+            seed=search.seed,
+            store=store,
+            **options,
+        )
+        assert alone.evaluated == 0 and alone.study == search.study
+        assert alone.results == tuple(
+            dataclasses.replace(one, stored=True) for one in search.results
+        )
+    measured = {one.configuration for search in found.searches for one in search.results}
+    assert len(found.results) == len(measured) and found.chosen in found.results
+    volumes = found.volumes()
+    assert all(list(one) == sorted(one) and 0 <= one[0] <= one[-1] <= 1 for one in volumes)
+    told = found.to_json()["searches"]
+    assert [one["evaluations"] for one in told] == [len(s.results) for s in found.searches]
+    with Store(store) as opened:
+        assert [s.state for s in opened.studies()] == ["done"] * 3
+    with pytest.raises(InputError, match="the number of seeds must be at least 1, not 0"):
+        explore(conv, conv_data, SPACE, seeds=0)

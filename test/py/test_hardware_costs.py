@@ -11,7 +11,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import explore, hardware_costs
 from asnet_mlir.exploration.cost_kinds import cost_names, figures_of, giving
 from asnet_mlir.exploration.energy import activity
-from asnet_mlir.hardware import generate
+from asnet_mlir.hardware import generate, simulate
 
 NET, DATA = "classification_mnist", "mnist:test:20"
 SPACE = {
@@ -31,6 +31,23 @@ def test_cycles_are_those_of_the_generated_hardware(style, tmp_path):
         manifest = generate(NET, result.binding, output=tmp_path / str(number), style=style)
         assert manifest["predicted_cycles_per_sample"] == cycles[number]
     assert style == "stream" or cycles[0] != cycles[1]
+
+
+def test_the_latency_is_that_of_the_simulation(monkeypatch):
+    """Simulated once for all configurations of one schedule."""
+    simulated = []
+
+    def once(folder, data, *, samples):
+        simulated.append(samples)
+        return simulate(folder, data, samples=samples)
+
+    monkeypatch.setattr(hardware_costs, "simulate", once)
+    monkeypatch.setattr(hardware_costs, "cached_text", lambda kind, key, make: make())
+    space = {"scope": "network", "cores": SPACE["cores"][:1]}
+    found = explore(NET, DATA, space, cost="latency,cycles")
+    latencies = {result.costs["latency"] for result in found.results}
+    assert simulated == [1] and len(latencies) == 1
+    assert found.exact.costs["cycles"] - 100 < latencies.pop() <= found.exact.costs["cycles"]
 
 
 def test_area_is_measured_twice_and_linear_in_the_units_between(monkeypatch):

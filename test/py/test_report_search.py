@@ -15,6 +15,7 @@ from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import Store, explore
 from asnet_mlir.exploration.search_quality import hypervolumes, importances
 from asnet_mlir.reports.figures import Look
+from asnet_mlir.reports.style import CHOSEN, COLOURS, core_name, far_limit
 
 NET, DATA = "classification_mnist", "mnist:test[0:100]"
 SPACE = {
@@ -85,6 +86,33 @@ def test_drawings_for_a_paper_have_its_width_and_font(stores, tmp_path):
     assert "samples" not in front and "accuracy" not in front.split("<g id")[0]
     assert main(["report", str(stores / "a.sqlite"), *look[:2], "--format", "pdf"]) == 0
     assert next((tmp_path / "f").glob("*front-area.pdf")).read_bytes().startswith(b"%PDF")
+
+
+def test_pages_and_pictures_have_one_style(stores, tmp_path):
+    """Colours, cores, what is exact and chosen, and where the axis of figures ends."""
+    page = tmp_path / "r.html"
+    asnet_mlir.report(stores / "a.sqlite", page, figures=tmp_path / "f", look=Look("svg"))
+    text = page.read_text()
+    front = next((tmp_path / "f").glob("*front-area.svg")).read_text()
+    (group,) = json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
+    assert (
+        group["cores"]["area"] == ["fadd", "fmul_trunc"] and group["axes"]["area"] == "area [LUT4]"
+    )
+    assert ">fmul_trunc<" in front and ">area [LUT4]<" in front and ">exact<" in front
+    assert COLOURS[0] in front and f"--series-0: {COLOURS[0]};" in text
+    assert f"--mark: {CHOSEN};" in text
+    searches = {one["label"]: one["volumes"]["area"] for one in group["searches"]}
+    assert set(searches) == {"exhaustive, seed 3", "nsga2, seed 3"}
+    assert all(steps[0][0] == 1 and steps == sorted(steps) for steps in searches.values())
+
+
+def test_figures_far_from_the_front_do_not_compress_the_axis():
+    values = [98.0, 97.0, 96.0, 95.5, 12.0, 9.8]
+    assert far_limit([97.0, 98.0], values, True) == (95.0, 2)
+    assert far_limit([97.0, 98.0], values[:4], True) is None
+    assert far_limit([2.0, 1.0], [1.0, 3.9, 4.1, float("inf")], False) == (4.0, 1)
+    assert far_limit([float("nan")], values, True) is None
+    assert core_name("rtl/my/mul.v:C=2") == "mul.v" and core_name("fmul") == "fmul"
 
 
 @pytest.mark.parametrize(
