@@ -194,6 +194,11 @@ bench: setup ## figures and ratios, as JSON in benchmarks/results
 networks: setup ## docs/networks.md: float networks against XLA; a run that was stopped goes on
 	$(BIN)/python benchmarks/networks.py
 
+.PHONY: networks-hardware
+networks-hardware: setup ## networks of several frameworks simulated as hardware, into docs/networks.md
+	$(BIN)/python benchmarks/networks_hardware.py
+	$(BIN)/python benchmarks/networks.py --page
+
 .PHONY: bench-eight-bits
 bench-eight-bits: setup ## evaluation in 8 bits against float in XLA, layers alone against others
 	$(BIN)/python benchmarks/eight_bits_speed.py

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import host
+import networks_hardware
 from float_networks import NETWORKS, SAMPLES
 
 WAYS = {"jax.jit": None, "exact": "", "P = 12": "mulf=fmul_trunc:P=12"}
@@ -195,6 +196,7 @@ def write_page(networks: dict[str, Any]) -> None:
         "",
         "![Time against exact jax.jit](networks.png)",
     ]
+    lines += networks_hardware.section()
     PAGE.write_text("\n".join(lines) + "\n")
     plot(measured)
 
