@@ -44,7 +44,7 @@ _ROMS = WeightSources(())
 
 
 #: LUT4 of `asnet_frames`.
-_FRAMES = 180
+_FRAMES = 100
 #: Codes that may come in at once although they come slowly on average: results of lanes.
 _BURST = 16
 
