@@ -47,6 +47,13 @@ def add(verbs: Verbs) -> None:
         help="float leaves the first and the last layer with weights as they are (default: codes)",
     )
     option(
+        "--softmax",
+        choices=("codes", "float"),
+        default="float",
+        help="of the network's end: codes, by tables, which hardware on codes has as well; it "
+        "gives codes then (default: float)",
+    )
+    option(
         "--float",
         action="append",
         default=[],
@@ -110,6 +117,7 @@ def run(options: Any) -> None:
         method=options.method,
         first_last_float=options.first_last == "float",
         float_layers=options.float,
+        softmax=options.softmax,
         test=options.test,
         alone=not options.no_alone,
     )

@@ -23,6 +23,7 @@ __all__ = [
     "Move",
     "Pairwise",
     "Product",
+    "Softmax",
     "Window",
 ]
 
@@ -160,11 +161,27 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Softmax:
+    """Exponentials over their sum, of the last dimension."""
+
+
+@dataclass(frozen=True)
 class Float:
     """An operation for which there is no arithmetic on codes."""
 
 
-Detail = Product | Pairwise | Maximum | Average | Mean | Move | Concatenation | Function | Float
+Detail = (
+    Product
+    | Pairwise
+    | Maximum
+    | Average
+    | Mean
+    | Move
+    | Concatenation
+    | Function
+    | Softmax
+    | Float
+)
 
 
 @dataclass(frozen=True)

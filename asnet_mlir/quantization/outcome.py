@@ -112,6 +112,7 @@ def quantization_outcome(
     method: str = "minmax",
     first_last_float: bool = False,
     float_layers: Sequence[str] = (),
+    softmax: str = "float",
     test: str | Path | Dataset | tuple[Any, Any] | None = None,
     alone: bool = True,
 ) -> Outcome:
@@ -126,7 +127,12 @@ def quantization_outcome(
     network = load_model(model)
     scheme = Scheme(bits, weights, per_channel, symmetric, unsigned, method)
     given = quantize_network(
-        network, data, scheme, first_last_float=first_last_float, floats=float_layers
+        network,
+        data,
+        scheme,
+        first_last_float=first_last_float,
+        floats=float_layers,
+        softmax=softmax,
     )
     before = after = None
     tested = 0

@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,12 +18,14 @@ from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
 from asnet_mlir.network import Network
 from asnet_mlir.quantization.calibration import Observed, check_samples, observe
 from asnet_mlir.quantization.graph import Graph
-from asnet_mlir.quantization.groups import Float, Group, Product
+from asnet_mlir.quantization.groups import Float, Group, Product, Softmax
 from asnet_mlir.quantization.matching import find_groups
 from asnet_mlir.quantization.scheme import Scheme
 from asnet_mlir.quantization.self_contained import self_contained
+from asnet_mlir.quantization.softmax_ending import with_softmax
 from asnet_mlir.quantization.writing import Written, write_program
 from asnet_mlir.quantized import Quantization
+from asnet_mlir.quantized.softmax import probabilities
 from asnet_mlir.support.formats import parse_format
 from asnet_mlir.worker import in_mlir_process
 
@@ -87,6 +89,7 @@ def quantize(
     method: str = "minmax",
     first_last_float: bool = False,
     float_layers: Sequence[str] = (),
+    softmax: Literal["float", "codes"] = "float",
 ) -> Network:
     """Return a float network with its arithmetic on integer codes (docs/quantization.md).
 
@@ -98,26 +101,41 @@ def quantize(
       per_channel, symmetric, unsigned, method: see `Scheme`.
       first_last_float: leave the first and the last layer with weights in float.
       float_layers: others that are left in float.
+      softmax: the one that the network ends in: in float, or as codes of as many bits as
+        activations, by tables, so that hardware on codes has it and the network gives codes.
 
     Raises:
       InputError: the network has nothing to quantize, is not as described, or has no such layer;
+        it ends in no softmax that could be codes;
         the data don't fit, or say nothing about ranges.
       UnsupportedError: an operation that would be left in float can't be.
     """
     scheme = Scheme(bits, weights, per_channel, symmetric, unsigned, method)
-    return network_of(*_quantized_text(model, data, scheme, first_last_float, float_layers))
+    return network_of(
+        *_quantized_text(model, data, scheme, first_last_float, float_layers, softmax)
+    )
 
 
 @in_mlir_process(load=load_model)
 def _quantized_text(
-    model: Any, data: Data, scheme: Scheme, first_last_float: bool, floats: Sequence[str]
+    model: Any,
+    data: Data,
+    scheme: Scheme,
+    first_last_float: bool,
+    floats: Sequence[str],
+    softmax: str,
 ) -> tuple[str, str]:
     """Return the name of the float network, and the text of the one of codes.
 
     A text goes from process to process; the network is made where it is used.
     """
     given = quantize_network(
-        load_model(model), data, scheme, first_last_float=first_last_float, floats=floats
+        load_model(model),
+        data,
+        scheme,
+        first_last_float=first_last_float,
+        floats=floats,
+        softmax=softmax,
     )
     return given.graph.network.name, given.text
 
@@ -129,6 +147,7 @@ def quantize_network(
     *,
     first_last_float: bool = False,
     floats: Sequence[str] = (),
+    softmax: str = "float",
 ) -> Calibrated:
     """Return a quantized network and what is known of it; see `quantize`."""
     network.require_one("quantize")
@@ -136,6 +155,10 @@ def quantize_network(
     groups = _left_in_float(graph, find_groups(graph), first_last_float, floats)
     samples, input = _calibration_data(data, network)
     x = samples.x[:_MOST_SAMPLES]
+    if softmax not in ("float", "codes"):
+        raise InputError(f"a softmax in '{softmax}'; it is in float or codes")
+    if softmax == "codes":
+        groups = with_softmax(graph, groups, x)
     observed = observe(graph, _edges(graph, groups), x)
     codes = _codes(graph, groups, observed, scheme, input)
     written = write_program(graph, groups, codes, scheme, input=input)
@@ -214,7 +237,9 @@ def _codes(
             continue
         for value in group.inputs:
             codes.setdefault(value, scheme.activation(observed[value]))
-        if group.keeps_codes:
+        if isinstance(group.detail, Softmax):
+            codes[group.output] = probabilities(scheme.bits, not scheme.unsigned)
+        elif group.keeps_codes:
             codes[group.output] = codes[group.inputs[0]]
         else:
             codes[group.output] = scheme.activation(observed[group.output])

@@ -25,6 +25,7 @@ from asnet_mlir.quantization.groups import (
     Move,
     Pairwise,
     Product,
+    Softmax,
 )
 from asnet_mlir.quantization.scheme import Scheme
 from asnet_mlir.quantized import Builder, Program, Quantization, Value
@@ -128,6 +129,9 @@ class _Writing:
             # The maximum over all of space leaves no space.
             return builder.reshape(pooled, self.graph.sample_shape(group.output), layer=name)
         output = self.quantizations[group.output]
+        if isinstance(detail, Softmax):
+            flat = builder.reshape(x[0], self.graph.sample_shape(group.output), layer=name)
+            return builder.softmax(flat, output, layer=name)
         if isinstance(detail, Product):
             return self._product(group, detail, x[0], output)
         if isinstance(detail, Mean):

@@ -377,6 +377,31 @@ def test_softmax_stays_in_float(mlp):
     assert np.mean(outputs.argmax(1) == mlp.reference(x).argmax(1)) > 0.9
 
 
+def test_softmax_at_the_end_as_codes(mlp):
+    x = RNG.standard_normal((60, *mlp.input_shape)).astype(np.float32)
+    codes = asnet_mlir.quantize(mlp, x, softmax="codes")
+    real = asnet_mlir.run(asnet_mlir.quantize(mlp, x), x).outputs
+    found = asnet_mlir.run(codes, x).outputs
+    assert found.dtype == np.int8
+    assert np.abs((found + 128.0) / 256 - real).max() < 1.5 / 256
+
+
+@pytest.mark.parametrize("power", [1.0, 1.01])
+def test_what_is_nearly_a_softmax_is_none(power):
+    def function(x):
+        import jax
+
+        return jax.nn.softmax(conv(x, 6).reshape(len(x), -1)) ** power
+
+    x = IMAGES[:, :2, :2]
+    network = network_of(function, (2, 2, 1))
+    if power == 1.0:
+        assert asnet_mlir.quantize(network, x, softmax="codes").output_format.name == "i8"
+        return
+    with pytest.raises(InputError, match="net: does not end in a softmax of codes"):
+        asnet_mlir.quantize(network, x, softmax="codes")
+
+
 def test_layers_left_in_float(conv):
     exact = conv.reference(IMAGES)
     alone = {}
