@@ -8,9 +8,10 @@ the simulation of this one hardware.
 
 Area is that of all units, each mapped alone between registers, and of what is around them.  What is
 around shrinks with the units, by bits that a unit no longer gives to the adder behind it, and grows
-with their number.  It is measured twice, for the exact network and for the configuration of all
-variables' last choices, and taken as linear in the units' area between and beyond: two hardwares
-are mapped whole, all others predicted.
+with their number: how much depends on the core.  So it is measured for the exact network and for
+each core, in the configuration of all variables' last choices that have it, and taken as linear in
+the units' area between and beyond; where units of several cores are built, as a mean of them.  Of
+more cores than a few only the configuration of all last choices is measured.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ from asnet_mlir.network import Network
 from asnet_mlir.support.cache import cached_text, code_version, content_hash
 
 __all__ = ["Generator", "HardwareCosts", "Style", "hardware_version"]
+
+
+#: Of how many cores hardware is mapped whole, one configuration each.
+_MOST_CORES = 4
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,7 @@ class HardwareCosts:
             figures["latency"] = float(self._latency(signature, binding))
         if {"area", "lut_time"} & {*self._wanted}:
             own = self._own(units, built)
-            figures["area"] = round(own + self._around(own), 1)
+            figures["area"] = round(own + self._around(units, built, own), 1)
             figures["lut_time"] = figures["area"] * built.cycles
         return {name: figures[name] for name in self._wanted}
 
@@ -197,16 +202,45 @@ class HardwareCosts:
             for place, number in built.counts.items()
         )
 
-    def _around(self, own: int) -> float:
-        """Return the LUTs around units that take so many together."""
+    def _around(self, units: Sequence[Instance], built: _Built, own: int) -> float:
+        """Return the LUTs around units that take `own` together."""
         exact, rest = self._anchor(self._space.exact)
         if own == exact:
             return rest
-        last = tuple(len(variable.choices) - 1 for variable in self._space.variables)
-        other, other_rest = self._anchor(last)
-        if other == exact:
-            return rest
-        return rest + (other_rest - rest) * (own - exact) / (other - exact)
+        chosen = {
+            instance.content_hash: instance
+            for variable in self._space.variables
+            for instance in variable.choices
+            if instance is not None
+        }
+        counts = {
+            units[int(place)].content_hash: number
+            for place, number in built.counts.items()
+            if units[int(place)].content_hash in chosen
+        }
+        total = sum(counts.values())
+        slope = sum(n * self._slope(_core(chosen[key])) for key, n in counts.items())
+        return rest + (slope / total if total else 0.0) * (own - exact)
+
+    @functools.cache  # noqa: B019 (it lives as long as its study)
+    def _slope(self, core: str) -> float:
+        """Return by how much what is around units grows for each LUT of theirs."""
+        exact, rest = self._anchor(self._space.exact)
+        own, own_rest = self._anchor(self._last_of(core))
+        return (own_rest - rest) / (own - exact) if own != exact else 0.0
+
+    def _last_of(self, core: str) -> Configuration:
+        """Return the last choices of a core; of one of many cores, those of all."""
+        cores = [
+            ["" if choice is None else _core(choice) for choice in variable.choices]
+            for variable in self._space.variables
+        ]
+        if len({name for names in cores for name in names if name}) > _MOST_CORES:
+            return tuple(len(names) - 1 for names in cores)
+        return tuple(
+            max((place for place, name in enumerate(names) if name == core), default=0)
+            for names in cores
+        )
 
     @functools.cache  # noqa: B019 (it lives as long as its study)
     def _anchor(self, configuration: Configuration) -> tuple[int, float]:
@@ -226,6 +260,11 @@ class HardwareCosts:
         whole = float(cached_text("hardware-luts", key, make))
         own = self._own(units, built)
         return own, whole - own
+
+
+def _core(instance: Instance) -> str:
+    """Return what is the same of all instances of a core, whatever their parameters."""
+    return instance.reference.partition(":")[0]
 
 
 def hardware_version() -> str:

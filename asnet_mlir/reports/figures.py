@@ -233,7 +233,7 @@ def _draw_search(group: Group, cost: str, look: Look) -> Any:
             places = range(1, len(volumes) + 1)
             axes.plot(places, volumes, drawstyle="steps-post", label=_plain(study.label))
     axes.set_xlabel("evaluations")
-    axes.set_ylabel(f"hypervolume ({group.metric.name}, {cost})")
+    axes.set_ylabel(_plain(f"hypervolume\n({group.metric.name}, {cost})"))
     axes.set_ylim(0, 1.02)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

@@ -106,16 +106,19 @@ def explore(model: Path, store: Path, name: str) -> Exploration:
 
 
 def spread(found: Exploration, count: int) -> list[Result]:
-    """Return the exact configuration, the choice, that of all last choices, and others over the
-    whole range of areas.
+    """Return the exact configuration, the choice, those of each core's last choices, and others
+    evenly over the range of areas.
     """
     order = sorted(found.results, key=lambda result: result.costs["area"])
-    last = tuple(len(variable.choices) - 1 for variable in found.space.variables)
-    ends = [result for result in order if result.configuration == last]
-    places = np.linspace(0, len(order) - 1, count - 3).round().astype(int)
-    wanted = [found.exact, found.chosen, *ends, *(order[place] for place in places), *order]
-    unique = {result.key: result for result in wanted if result is not None}
-    return list(unique.values())[:count]
+    choices = found.space.variables[0].choices
+    lasts = {c.reference.partition(":")[0]: n for n, c in enumerate(choices) if c is not None}
+    ends = [r for r in order if {*r.configuration} in [{last} for last in lasts.values()]]
+    unique = {r.key: r for r in (found.exact, found.chosen, *ends) if r is not None}
+    for area in np.linspace(order[0].costs["area"], order[-1].costs["area"], count):
+        left = [result for result in order if result.key not in unique]
+        near = min(left, key=lambda result: abs(result.costs["area"] - area))
+        unique |= {near.key: near} if len(unique) < count else {}
+    return list(unique.values())
 
 
 def build(model: Path, result: Result, folder: Path, images: str) -> dict[str, Any]:

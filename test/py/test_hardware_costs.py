@@ -8,9 +8,13 @@ import pytest
 
 from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.errors import InputError
-from asnet_mlir.exploration import explore, hardware_costs
+from asnet_mlir.exploration import explore, hardware_costs, load_constraints
 from asnet_mlir.exploration.cost_kinds import cost_names, figures_of, giving
+from asnet_mlir.exploration.costs import unit_of
 from asnet_mlir.exploration.energy import activity
+from asnet_mlir.exploration.hardware_costs import Generator, HardwareCosts, Style, _Built
+from asnet_mlir.exploration.layers import Layer
+from asnet_mlir.exploration.space import DesignSpace
 from asnet_mlir.hardware import generate, simulate
 
 NET, DATA = "classification_mnist", "mnist:test:20"
@@ -72,6 +76,40 @@ def test_area_is_measured_twice_and_linear_in_the_units_between(monkeypatch):
     for result in found.results:
         assert result.costs["lut_time"] == result.costs["area"] * result.costs["cycles"]
     assert len(whole) == 2
+
+
+def test_what_is_around_units_depends_on_their_core(monkeypatch):
+    """Each core's last choices are mapped whole; units of several cores have the mean."""
+    luts = {"fmul": 1600, "fmul_trunc": 800, "fmul_drum": 1000}
+    wholes = {"exact": 5000, "mulf@a=fmul_trunc mulf@b=fmul_trunc": 2800,
+              "mulf@a=fmul_drum mulf@b=fmul_drum": 3800}  # fmt: skip
+    layers = (Layer("a", {"mulf": 4}), Layer("b", {"mulf": 2}))
+    cores = [{"op": "mulf", "core": name} for name in ("fmul_trunc", "fmul_drum")]
+    space = DesignSpace.of(load_constraints({"scope": "layer", "cores": cores}), layers)
+    written = []
+
+    class Written(Generator):
+        def write(self, binding, folder):
+            written.append(binding.label or "exact")
+            return {}
+
+    def generate(self, signature, binding, units):
+        rules = [unit_of(binding, layer, "mulf", "f32") for layer in layers]
+        return _Built(10, {str(n): rules.count(unit) for n, unit in enumerate(units)})
+
+    def synthesize(design, **options):
+        return {"luts": luts[design.core.name] if hasattr(design, "core") else wholes[written[-1]]}
+
+    monkeypatch.setattr(HardwareCosts, "_generate", generate)
+    monkeypatch.setattr(hardware_costs, "synthesize", synthesize)
+    monkeypatch.setattr(hardware_costs, "cached_text", lambda kind, key, make: make())
+    costs = HardwareCosts(["area"], Written(None, "", Style(), None), space, None)
+    areas = {c: costs.figures(c)["area"] for c in space.configurations()}
+    assert [areas[c] for c in ((0, 0), (1, 1), (2, 2))] == list(wholes.values())
+    # Around them are 1800: 0.375 less for each LUT of a truncated one's, nothing of a DRUM's.
+    assert areas[1, 0] == 2400 + 1800 - 0.375 * 800 and areas[0, 2] == 2600 + 1800
+    assert areas[1, 2] == 1800 + 1800 - 0.375 / 2 * 1400
+    assert sorted(written) == sorted(wholes)
 
 
 def test_a_cost_of_the_users_own():
