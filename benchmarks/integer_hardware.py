@@ -36,6 +36,7 @@ CORE = "muli=compressor42:N=8,SIGNED=1"
 ROWS: dict[str, tuple[str, dict[str, Any], str | None, bool]] = {
     "784 x 10, soft": ("classification_mnist", {"lanes": ["4"]}, None, False),
     "784 x 10, DSP": ("classification_mnist", {"lanes": ["4"]}, None, True),
+    "784 x 10, compressor42": ("classification_mnist", {"lanes": ["4"]}, CORE, False),
     "convolutional_mnist, DSP": (
         "convolutional_mnist",
         {"target_fps": 16300, "clock_mhz": 100},
@@ -68,7 +69,7 @@ _ACTIVITY, _MHZ = 0.1, 100.0
 
 #: What a cell is for, by the instance or net it is named by; what is left is around these.
 _PARTS = {
-    "multipliers": r"term\d",
+    "multipliers": r"t(erm)?\d",
     "accumulators": r"sums|a\d+_\d|before|after|adder|f_x0",
     "requantization": r"f\b|f_|rest_q",
     "addresses": r"window\b|weight|rom_",

@@ -34,8 +34,8 @@ from asnet_mlir.support.tools import yosys_program
 
 __all__ = ["TARGETS", "netlist", "silent", "synthesize"]
 
-#: What a step may take.
-_TIMEOUT = 3600.0
+#: What a step may take, of a large design on a busy machine.
+_TIMEOUT = 6 * 3600.0
 #: Of nextpnr, behind device, netlist, report and seed.
 _PLACE_OPTIONS = ("--freq", "200", "--timing-allow-fail", "--lpf-allow-unconstrained")
 
