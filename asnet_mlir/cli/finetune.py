@@ -60,6 +60,9 @@ def add(verbs: Verbs) -> None:
         "module:function",
     )
     option("--scales", action="store_true", help="learn the scales of codes as well")
+    option(
+        "--centre", action="store_true", help="start with biases that take cores' mean errors away"
+    )
     option("--optimizer", default="adam", metavar="O", help="adam (default) or sgd")
     option("--rate", type=number, metavar="R", help="of the optimizer (adam: 0.001, sgd: 0.01)")
     option("--schedule", default="constant", metavar="S", help="of the rate: constant or cosine")
@@ -101,6 +104,7 @@ def run(options: Any) -> None:
         batch=options.batch,
         estimator=options.estimator,
         scales=options.scales,
+        centre=options.centre,
         optimizer=options.optimizer,
         rate=options.rate,
         schedule=options.schedule,

@@ -25,6 +25,7 @@ __all__ = [
     "activations",
     "as_approx",
     "dims_of",
+    "errors_of_sums",
     "find_sums",
     "histogram",
     "linalg_ops",
@@ -345,3 +346,30 @@ def histogram(codes: np.ndarray, format: NumberFormat) -> np.ndarray:
     if not counts.sum():
         raise InputError("there are no samples")
     return counts / counts.sum()
+
+
+def errors_of_sums(
+    one: WeightedSum, table: np.ndarray, codes: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and variance of a core's error in each output, codes taken for independent.
+
+    Args:
+      table: what the core gives (`product_table`).
+      codes: that the sums read, of some samples.
+      weights: that they multiply (`WeightedSum.part`).
+
+    Returns:
+      float64[outputs] each, in the order of the weights' `filter_axes`.
+    """
+    low, high = (int(end) for end in one.operands.range)
+    numbers = np.arange(low, high + 1, dtype=np.float64)
+    shares = np.zeros(len(numbers))
+    begin, end = (int(edge) for edge in one.codes.range)
+    shares[begin - low : end - low + 1] = histogram(codes, one.codes)
+    error = table - np.outer(numbers, numbers)
+    mean, square = shares @ error, shares @ error**2  # by weight
+    front = range(len(one.filter_axes))
+    places = np.moveaxis(weights, one.filter_axes, front).astype(np.int64) - low
+    outputs = int(np.prod([weights.shape[axis] for axis in one.filter_axes], dtype=int))
+    places = places.reshape(outputs, -1)
+    return mean[places].sum(1), (square - mean**2)[places].sum(1)

@@ -16,8 +16,8 @@ from asnet_mlir.evaluation.evaluator import CompiledNetwork
 from asnet_mlir.evaluation.weighted_sums import (
     WeightedSum,
     activations,
+    errors_of_sums,
     find_sums,
-    histogram,
     product_table,
 )
 from asnet_mlir.exploration.space import DesignSpace
@@ -102,12 +102,12 @@ class LayerNoise:
 def _ranges(
     layers: Sequence[Sequence[str]], errors: Sequence[np.ndarray]
 ) -> dict[str, tuple[float, float]]:
-    """Return by layer the least and the greatest error that is none at all."""
+    """Return by layer a level below its least error that is not 0, and one above its greatest."""
     found: dict[str, list[float]] = {}
     for names, own in zip(layers, errors, strict=True):
         for place, name in enumerate(names):
             found.setdefault(name, []).extend(one for one in own[:, place].tolist() if one > 0)
-    return {name: (min(own), max(own)) for name, own in found.items() if own}
+    return {name: (min(own) / 2, 2 * max(own)) for name, own in found.items() if own}
 
 
 def _shares(
@@ -136,17 +136,5 @@ def error_of_sums(
       codes: that the sums read, of some samples.
       weights: that they multiply.
     """
-    low, high = (int(end) for end in one.operands.range)
-    numbers = np.arange(low, high + 1, dtype=np.float64)
-    shares = np.zeros(len(numbers))
-    begin, end = (int(edge) for edge in one.codes.range)
-    shares[begin - low : end - low + 1] = histogram(codes, one.codes)
-    error = table - np.outer(numbers, numbers)
-    mean, square = shares @ error, shares @ error**2  # by weight
-    places = (
-        np.moveaxis(weights, one.filter_axes, range(len(one.filter_axes))).astype(np.int64) - low
-    )
-    outputs = int(np.prod([weights.shape[axis] for axis in one.filter_axes], dtype=int))
-    places = places.reshape(outputs, -1)
-    spread = (square - mean**2)[places].sum(1)
-    return float(np.sqrt((spread + mean[places].sum(1) ** 2).mean()))
+    mean, variance = errors_of_sums(one, table, codes, weights)
+    return float(np.sqrt((variance + mean**2).mean()))

@@ -40,7 +40,7 @@ from asnet_mlir.training.reader import Operation, Straight, Type, read_network
 from asnet_mlir.training.rewriting import with_added
 from asnet_mlir.training.scales import find_scales
 
-__all__ = ["Approximation", "Noise", "approximate"]
+__all__ = ["Approximation", "Noise", "Parameters", "approximate"]
 
 #: By a weight's name `kernel`, its codes, and `bias`, what is added to sums of its products.
 Parameters = dict[str, dict[str, Any]]
@@ -168,6 +168,10 @@ class Approximation:
         own = self._code.output if value is None else value
         found = self._run(x, parameters, own, differentiable=True, noise=noise)
         return found.as_real() if found.is_float or value is not None else found.as_real() / 8
+
+    def bias_unit(self, weight: str) -> float:
+        """Return by what a parameter `bias` is multiplied, in units of the sums."""
+        return next(one.unit for one in self._sums.values() if one.name == weight)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ from asnet_mlir.frontends import load_model
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.files import write_whole
-from asnet_mlir.training.approximation import Approximation, approximate
+from asnet_mlir.training.approximation import Approximation, Parameters, approximate
+from asnet_mlir.training.centring import centred
 from asnet_mlir.training.estimators import Estimator
 from asnet_mlir.training.losses import are_classes, cross_entropy
 
@@ -32,6 +33,8 @@ OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("constant", "cosine")
 #: Steps' sizes by default: parameters go from -1 to 1.
 _RATES = {"adam": 1e-3, "sgd": 1e-2}
+#: Samples whose codes the cores' mean errors are of.
+_CENTRED = 256
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def finetune(
     batch: int = 64,
     estimator: str | Estimator = "lre",
     scales: bool = False,
+    centre: bool = False,
     optimizer: str = "adam",
     rate: float | None = None,
     schedule: str = "constant",
@@ -91,6 +95,8 @@ def finetune(
       model, binding, estimator, scales: see `approximate`.
       also: bindings that the network shall be good for as well: each step takes one of all, by lot.
       data: labelled samples, whatever `load_data` takes.
+      centre: start with biases that take away the mean errors of the (first) binding's cores
+        (`training/centring.py`); epoch 0 has them.
       batch: samples a step.
       rate: of the optimizer, for parameters from -1 to 1.
       schedule: of the rate, of `SCHEDULES`.
@@ -127,7 +133,8 @@ def finetune(
         held = other.x, _classes(other, network)
     if not len(x):
         raise InputError("there is no sample to train on")
-    loop = _Loop(functions, (x, y), held, options)
+    start = centred(function, x[:_CENTRED]) if centre else function.parameters
+    loop = _Loop(functions, start, (x, y), held, options)
     found, parameters, stopped = loop.run(patience, checkpoint, report)
     best = max(found, key=lambda one: (one.accuracy, -one.epoch))
     return Tuned(function.tuned(parameters), tuple(found), best, stopped)
@@ -192,11 +199,12 @@ class _Loop:
     def __init__(
         self,
         functions: Sequence[Approximation],
+        start: Parameters,
         samples: tuple[np.ndarray, np.ndarray],
         held: tuple[np.ndarray, np.ndarray],
         options: _Options,
     ) -> None:
-        self._parameters = functions[0].parameters
+        self._parameters = start
         self._samples, self._held = samples, held
         self._batch, self._seed = min(options.batch, len(samples[0])), options.seed
         self._epochs = options.epochs
@@ -206,7 +214,7 @@ class _Loop:
             options.key(),
             repr([one.binding.label for one in functions]),
             functions[0].network.name,
-            *(array.tobytes() for array in (*samples, *jax.tree.leaves(self._parameters))),
+            *(array.tobytes() for array in (*samples, *jax.tree.leaves(start))),
         )
         self._steps = [self._step(function) for function in functions]
         self._classes = [

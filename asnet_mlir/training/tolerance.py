@@ -27,9 +27,9 @@ from asnet_mlir.training.losses import are_classes, cross_entropy
 __all__ = ["WEIGHTS", "tolerated_noise"]
 
 #: Of the second loss, in the order in which they are learnt: from little noise to much.
-WEIGHTS = tuple(2.0 ** (step / 2) for step in range(-18, 3))
+WEIGHTS = tuple(2.0**step for step in range(-8, 8))
 #: Steps at each weight; more at the first, where levels come from far.
-_STEPS, _FIRST = 6, 24
+_STEPS, _FIRST = 8, 24
 _BATCH, _RATE = 32, 0.2
 
 

@@ -46,8 +46,9 @@ FINETUNE = "finetune net.mlir --data data.npz -o tuned.mlir"
 
 def test_finetune_goes_on_and_gives_a_network(run, files):
     command = (
-        f"{FINETUNE} --test data.npz --bind {RANK_1} --also {RANK_5} --epochs 2 --batch 8 --seed 3 "
-        "--estimator ste --scales --optimizer sgd --rate 0.05 --schedule cosine --checkpoint c.npz"
+        f"{FINETUNE} --test data.npz --bind {RANK_1} --also {RANK_5} --epochs 2 --batch 8 "
+        "--seed 3 --estimator ste --scales --centre --optimizer sgd --rate 0.05 "
+        "--schedule cosine --checkpoint c.npz"
     )
     status, out, err = run(command, "--json")
     found = json.loads(out)

@@ -13,6 +13,7 @@ from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.program import from_program
 from asnet_mlir.quantized import Builder, Quantization
 from asnet_mlir.training import approximate, finetune
+from asnet_mlir.training.centring import centred
 from asnet_mlir.training.devices import evaluate_on
 
 CODES = Quantization(np.array([0.05]), np.array([-3]), 8)
@@ -68,6 +69,16 @@ def test_gradients_of_scales_are_those_of_differences():
     ]
     difference = float(loss(moved[0]) - loss(moved[1])) / 0.2
     assert slope == pytest.approx(difference, rel=0.1)
+
+
+def test_biases_take_the_mean_errors_of_cores_away():
+    function, x = approximate(network(), "muli=mul8s_evolved:M=61"), labelled()[0]
+    logits, exact = jax.jit(function.logits), asnet_mlir.run(network(), x).outputs / 8
+    before, after = (
+        np.abs((np.asarray(logits(x, own)) - exact).mean(axis=0)).max()
+        for own in (function.parameters, centred(function, x))
+    )
+    assert before > 0.2 and after < before / 3
 
 
 def test_training_for_several_bindings_takes_each():
