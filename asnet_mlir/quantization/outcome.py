@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,8 @@ def quantization_outcome(
     )
     before = after = None
     tested = 0
-    if test is None and not isinstance(data, Samples | np.ndarray):
+    is_one = network.inputs is None and network.outputs is None
+    if test is None and is_one and not isinstance(data, Samples | np.ndarray | Mapping):
         test = data if load_samples(data)[1] is not None else None
     if test is not None and _has_classes(network, test):
         found = [evaluate(own, test, metric="accuracy") for own in (network, given.network)]
@@ -157,7 +158,7 @@ def quantization_outcome(
 
 def _has_classes(network: Network, test: Any) -> bool:
     """Whether data label one of several classes, which codes and floats are judged alike by."""
-    if len(network.output_shape) != 1 or network.output_shape[0] < 2:
+    if network.outputs is not None or len(network.output_shape) != 1 or network.output_shape[0] < 2:
         return False
     return judge_of(None, prepare_data(test, network), network).metric.name == "accuracy"
 

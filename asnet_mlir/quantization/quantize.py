@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from asnet_mlir.data import Dataset, Samples, load_samples
-from asnet_mlir.errors import InputError
+from asnet_mlir.data import Dataset, Samples, load_named, load_samples
+from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
 from asnet_mlir.network import Network
@@ -26,13 +26,13 @@ from asnet_mlir.quantization.softmax_ending import with_softmax
 from asnet_mlir.quantization.writing import Written, write_program
 from asnet_mlir.quantized import Quantization
 from asnet_mlir.quantized.softmax import probabilities
-from asnet_mlir.support.formats import parse_format
+from asnet_mlir.support.formats import F32, parse_format
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Calibrated", "Data", "network_of", "quantize", "quantize_network"]
 
-#: What calibrates: whatever `load_samples` takes.
-Data = str | Path | Dataset | Samples | np.ndarray | tuple[Any, Any]
+#: What calibrates: whatever `load_samples` takes, of several inputs `load_named`.
+Data = str | Path | Dataset | Samples | np.ndarray | tuple[Any, Any] | Mapping[str, Any]
 
 #: Samples that are run, of those that the data has.
 _MOST_SAMPLES = 512
@@ -95,8 +95,8 @@ def quantize(
 
     Args:
       model: whatever `load_model` takes.
-      data: samples, whatever `load_samples` takes, that show the ranges of the network's values;
-        the first 512 are run.
+      data: samples, whatever `load_samples` takes (of several inputs `load_named`), that show the
+        ranges of the network's values; the first 512 are run.
       bits, weights: of the codes of activations and weights, 2 to 16.
       per_channel, symmetric, unsigned, method: see `Scheme`.
       first_last_float: leave the first and the last layer with weights in float.
@@ -150,9 +150,10 @@ def quantize_network(
     softmax: str = "float",
 ) -> Calibrated:
     """Return a quantized network and what is known of it; see `quantize`."""
-    network.require_one("quantize")
+    _check_parts(network)
     graph = Graph(network)
-    groups = _left_in_float(graph, find_groups(graph), first_last_float, floats)
+    groups = _apart(network, graph, find_groups(graph))
+    groups = _left_in_float(graph, groups, first_last_float, floats)
     samples, input = _calibration_data(data, network)
     x = samples.x[:_MOST_SAMPLES]
     if softmax not in ("float", "codes"):
@@ -162,8 +163,36 @@ def quantize_network(
     observed = observe(graph, _edges(graph, groups), x)
     codes = _codes(graph, groups, observed, scheme, input)
     written = write_program(graph, groups, codes, scheme, input=input)
-    text = self_contained(written.program, graph.batch)
+    text = self_contained(written.program, graph.batch, network.inputs, network.outputs)
     return Calibrated(graph, groups, observed, codes, scheme, input, x, written, text)
+
+
+def _check_parts(network: Network) -> None:
+    """Refuse rows of parts that are not all f32.
+
+    Raises:
+      UnsupportedError: there are others among them.
+    """
+    for what, parts in (("inputs", network.inputs), ("outputs", network.outputs)):
+        if parts is not None and any(part.format != F32 for part in parts):
+            raise UnsupportedError(
+                f"{network.name}: quantize takes networks whose {what} are f32; this one has "
+                f"{parts}"
+            )
+
+
+def _apart(network: Network, graph: Graph, groups: tuple[Group, ...]) -> tuple[Group, ...]:
+    """Return the groups with a row's parts taken out of it and put into it in float.
+
+    So each of several inputs and outputs has codes of its own, not those of all together.
+    """
+    return tuple(
+        dataclasses.replace(group, detail=Float())
+        if (network.inputs is not None and group.inputs == (graph.input,))
+        or (network.outputs is not None and group.output == graph.output)
+        else group
+        for group in groups
+    )
 
 
 def _left_in_float(
@@ -201,6 +230,10 @@ def _calibration_data(data: Data, network: Network) -> tuple[Samples, Quantizati
     Images of bytes, which a float network takes as numbers from 0 to 1, are codes already, and so
     are integers from 0 to 255: they are taken as they are.
     """
+    if network.inputs is not None or isinstance(data, Mapping):
+        rows = load_named(data, network.edges).samples
+        check_samples(rows)
+        return rows, None
     samples, _ = load_samples(data, network.input_format)
     samples = samples.shaped(network.input_shape)
     check_samples(samples)

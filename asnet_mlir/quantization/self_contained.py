@@ -7,7 +7,9 @@ from typing import Any
 
 from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, main_of
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
+from asnet_mlir.ir import mark_parts
 from asnet_mlir.quantized import Program
+from asnet_mlir.support.parts import Parts
 
 __all__ = ["module_of", "self_contained"]
 
@@ -17,8 +19,14 @@ def module_of(program: Program, batch: int) -> Any:
     return parse_stablehlo(program.name, program.text(batch).encode())
 
 
-def self_contained(program: Program, batch: int) -> str:
-    """Return the text of a program for a batch, whose `@main` takes the input alone."""
+def self_contained(
+    program: Program, batch: int, inputs: Parts | None = None, outputs: Parts | None = None
+) -> str:
+    """Return the text of a program for a batch, whose `@main` takes the input alone.
+
+    Args:
+      inputs, outputs: what its rows are of.
+    """
     from jaxlib.mlir import ir
     from jaxlib.mlir.dialects import stablehlo
 
@@ -41,4 +49,5 @@ def self_contained(program: Program, batch: int) -> str:
         main.attributes["function_type"] = ir.TypeAttr.get(
             ir.FunctionType.get([kind.inputs[0]], list(kind.results))
         )
+        mark_parts(ir, main, inputs, outputs)
         return str(module.operation.get_asm(enable_debug_info=True))
