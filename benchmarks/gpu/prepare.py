@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `words.py` runs: `prepare.py OUTPUT`, a folder of artifacts, samples and expected words."""
+"""What `run_artifacts.py` runs: `prepare.py OUTPUT`, a folder of artifacts, samples and expected words."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main(folder: Path) -> None:
         np.savez_compressed(folder / arrays, x=x)
         index.append({"network": name, "binding": "", "artifact": artifact, "arrays": arrays})
     (folder / "index.json").write_text(json.dumps(index, indent=2) + "\n")
-    shutil.copy(Path(__file__).with_name("words.py"), folder)
+    shutil.copy(Path(__file__).with_name("run_artifacts.py"), folder)
 
 
 if __name__ == "__main__":

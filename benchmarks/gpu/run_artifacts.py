@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run exported networks where JAX is: words that differ from the evaluator's, and images a second.
 
-`python words.py FOLDER`, made by `prepare.py`; it needs JAX and NumPy alone.
+`python run_artifacts.py FOLDER`, made by `prepare.py`; it needs JAX and NumPy alone.
 """
 
 import json
