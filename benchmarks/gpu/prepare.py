@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `run_artifacts.py` runs: `prepare.py OUTPUT`, a folder of artifacts, samples and expected words."""
+"""What `run_artifacts.py` runs: `prepare.py OUTPUT`, artifacts, samples and expected words."""
 
 from __future__ import annotations
 
