@@ -4,10 +4,10 @@
     python benchmarks/training.py steps|recovery|front|words|page [--seeds N]
 
 `recovery` trains convolutional_mnist through a core that costs it more than 20 points, with each
-estimator and each seed; `front` resnet8_svhn through coarser cores in the layers that a search by
-noise lets go first (`asnet explore --strategy agn`).  `words` compares JAX, the evaluator and
-simulated hardware.  What is in the results already is not made again, so that a run that was ended
-goes on.  Every part writes its tables into docs/training.md.
+estimator and each seed; `front` resnet8_svhn through cores that save most of the energy of its
+multiplications.  `words` compares JAX, the evaluator and simulated hardware.  What is in the
+results already is not made again, so that a run that was ended goes on.  Every part writes its
+tables into docs/training.md.
 """
 
 from __future__ import annotations
