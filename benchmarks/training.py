@@ -123,7 +123,7 @@ def steps(network: Network, data: str, batch: int = 64) -> list[dict[str, Any]]:
         step = jax.jit(jax.value_and_grad(loss))
         forward = jax.jit(function)
         row = {
-            "network": network.name,
+            "network": network.name.removesuffix("_quantized"),
             "binding": binding or "exact",
             "step": milliseconds(lambda s=step, f=function: s(f.parameters, samples.x, samples.y)),
             "forward": milliseconds(lambda f=forward: f(samples.x)),
