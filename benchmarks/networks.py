@@ -185,8 +185,9 @@ def write_page(networks: dict[str, Any]) -> None:
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     first = next(iter(networks.values()))
-    others = [f"{n} of {name}" for name, n in SAMPLES.items() if name in measured]
     how = first["how"]
+    used = {name: entry["how"]["samples"] for name, entry in measured.items()}
+    others = [f"{n} of {name}" for name, n in used.items() if n != how["samples"]]
     failed = [f"{name}: {e['error']}" for name, e in networks.items() if "error" in e]
     lines += [
         *(["", *failed] if failed else []),
