@@ -203,7 +203,7 @@ def section() -> list[str]:
         "",
         "Made by `make networks-hardware`: f32, exact cores, one lane, some inputs and the "
         "bundle's five vectors in Verilator beside the software.  Processor seconds, of the "
-        "simulation with its compilation.",
+        "simulation with what was not in the cache of its compilation.",
         "",
         "| network | from | weights | style, layers | cycles an image (predicted) | latency "
         "| words, of them different | generate s | simulate s |",
