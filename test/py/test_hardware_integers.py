@@ -17,7 +17,7 @@ from asnet_mlir.hardware.integers.code_graph import Tensor
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.design import Lanes
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, bounds, evaluate
-from asnet_mlir.hardware.simulation.simulate import simulate
+from asnet_mlir.hardware.simulation import simulate as simulation
 from asnet_mlir.quantized import Builder, Quantization
 
 RNG = np.random.default_rng(5)
@@ -101,7 +101,7 @@ def test_cycles_are_predicted_and_lanes_shorten_them(tmp_path):
     lengths = [12, 1, 13, 12, 11, 40] * 4
     for number, length in enumerate(lengths):
         x[number, length:] = 0
-    outputs = simulate(bundle, x, frames=lengths, stall_seed=7).outputs
+    outputs = simulation.simulate(bundle, x, frames=lengths, stall_seed=7).outputs
     assert (outputs == asnet_mlir.run(network, x).outputs.view(np.uint8)).all()
 
 
@@ -143,6 +143,17 @@ def test_a_rate_gives_the_fewest_lanes_and_is_reached(tmp_path):
     assert {"a", "b", "c", "dense"} <= {layer["layer"] for layer in result.layers}
     for layer in result.layers:
         assert 0.9 <= layer["utilisation"] / layer["utilisation_bound"] <= 1.01
+
+
+def test_models_of_stages_of_which_some_are_padding(tmp_path, monkeypatch):
+    net = Builder("padded", (4, 4, 2), CODES)
+    same = ((1, 1), (1, 1))
+    x = net.conv2d(net.input, *weights(3, 3, 2, 3), bias(3), CODES, layer="a", padding=same)
+    network = from_program(net.program(net.max_pool(x, (2, 2), layer="pool", strides=(2, 2))))
+    bundle = generated(network, tmp_path)
+    monkeypatch.setattr(simulation, "_DEEP", 2)
+    monkeypatch.setattr(simulation, "_LEVELS", ((0, "-Og"),))
+    check(bundle, network)
 
 
 def test_averages_of_several_counts_and_of_the_least_codes(tmp_path):

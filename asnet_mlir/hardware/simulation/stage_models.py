@@ -87,7 +87,7 @@ class StageModels:
         Raises:
           ToolError: Verilator or the compiler failed.
         """
-        layers = self.manifest["layers"]
+        layers = self._layers
         with ThreadPoolExecutor(min(len(layers), os.cpu_count() or 1)) as pool:
             models = list(pool.map(lambda layer: self._model(layer, sources), layers))
         own = {name for layer in layers for name in _files_of(layer["module"], sources)}
@@ -117,7 +117,7 @@ class StageModels:
         prefix = f"V{module}"
         others = {
             name
-            for other in self.manifest["layers"]
+            for other in self._layers
             if other is not layer
             for name in _files_of(other["module"], sources)
         }
@@ -174,6 +174,16 @@ class StageModels:
                 ports[way].append(_Port(name, int(high) - int(low) + 1))
         return _Model(prefix, folder, clock, tuple(ports["IN"]), tuple(ports["OUT"]))
 
+    @property
+    def _layers(self) -> list[Mapping[str, Any]]:
+        """The layers that have a module of their own; padding is an instance of the library's."""
+        folder = self.bundle / "rtl"
+        return [
+            layer
+            for layer in self.manifest["layers"]
+            if (folder / f"{layer['module']}.sv").is_file()
+        ]
+
     def _text(self, module: str) -> str:
         return (self.bundle / "rtl" / f"{module}.sv").read_text()
 
@@ -185,7 +195,7 @@ class StageModels:
 
     def _stubs(self, models: Sequence[_Model]) -> Iterator[str]:
         """Stand-ins for the stages, whose outputs come from the top module's ports."""
-        for layer, model in zip(self.manifest["layers"], models, strict=True):
+        for layer, model in zip(self._layers, models, strict=True):
             module = layer["module"]
             has_issue = any(port.name == "issue" for port in model.outputs)
             issue = "  wire issue;\n" if has_issue else ""
@@ -196,7 +206,7 @@ class StageModels:
         name = self.manifest["name"]
         inner = "bench.dut.network" if "shell" in self.manifest else "bench.dut"
         ports, lines = [], []
-        for number, (layer, model) in enumerate(zip(self.manifest["layers"], models, strict=True)):
+        for number, (layer, model) in enumerate(zip(self._layers, models, strict=True)):
             path = f"{inner}.{layer['module'].removeprefix(f'{name}_')}"
             for port in model.inputs:
                 own = f"s{number}_{port.name}"
