@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -156,9 +158,15 @@ def test_whether_a_process_still_runs():
     run = this_run()
     assert is_alive(run) is True and is_alive({**run, "started": "before"}) is False
     assert is_alive({**run, "machine": "another"}) is None
-    done = subprocess.Popen([sys.executable, "-c", ""], stdout=subprocess.PIPE)
-    done.communicate()
-    assert is_alive({**run, "process": done.pid}) is False
+    code = "from asnet_mlir.exploration.runs import this_run; print(this_run()); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], text=True, **pipes) as other:
+        theirs = ast.literal_eval(other.stdout.readline())
+        assert theirs["started"] != run["started"] and is_alive(theirs) is True
+        other.kill()
+        os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)  # ended, but still in the table
+        assert is_alive(theirs) is False
+    assert is_alive(theirs) is False
 
 
 def test_two_sweeps_at_once_share_a_store(arguments):
