@@ -240,7 +240,8 @@ def _section(group: Group, number: int) -> str:
             'hypervolume).</p><div class="charts" data-charts="search"></div>'
         )
     parts += [_sensitivity(group, table) for table in group.sensitivities]
-    parts += [_breakdown(study) for study in group.studies]
+    breakdowns = {repr(study.breakdown): study for study in reversed(group.studies)}
+    parts += [_breakdown(study) for study in reversed(breakdowns.values())]
     parts += [
         _paper(group),
         _importance(group),

@@ -36,6 +36,7 @@ from asnet_mlir.exploration.repeat import repeat
 from asnet_mlir.exploration.sweep_progress import ProgressDisplay
 from asnet_mlir.reports import exploration_table
 from asnet_mlir.reports.compare import table
+from asnet_mlir.reports.figures import Look
 from asnet_mlir.reports.table_formats import formatted
 
 HERE = Path(__file__).parent
@@ -236,9 +237,11 @@ def write_tables(store: Path, folders: Sequence[Path], output: Path) -> None:
     for kind, suffix in (("text", "txt"), ("latex", "tex"), ("markdown", "md"), ("csv", "csv")):
         (output / f"table.{suffix}").write_text(formatted(*table(rows), kind))
     print((output / "table.txt").read_text())
-    page = output / "report.html"
-    figures = output / "figures"
-    for path in asnet_mlir.report(store, page, png=output / "pictures", figures=figures):
+    page, figures = output / "report.html", output / "figures"
+    column = Look("pdf", width=3.4, font=8, title=False)
+    for path in asnet_mlir.report(
+        store, page, png=output / "pictures", figures=figures, look=column
+    ):
         print(path)
 
 
