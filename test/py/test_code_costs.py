@@ -56,7 +56,7 @@ def test_area_and_cycles_are_those_that_generate_predicts(network, data, tmp_pat
     found = explore(network, data, SPACE, cost="area,cycles", lanes=["2"])
     assert len(found.results) == 9 and len(written) == 3
     results = {result.configuration: result for result in found.results}
-    for number, place in enumerate([(0, 0), (2, 0), (1, 1), (1, 2)]):
+    for number, place in enumerate([(2, 0), (1, 2)]):
         result, folder = results[place], tmp_path / str(number)
         made = generate(network, result.binding, output=folder, lanes=["2"], predict_area=True)
         assert result.costs["cycles"] == made["predicted_cycles_per_sample"]
