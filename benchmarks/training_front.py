@@ -18,7 +18,7 @@ MEMBERS = (20, 58)
 #: Layers of which `asnet explore --strategy agn` lets go last.
 SENSITIVE = ("conv", "block1_conv1", "block3_conv1")
 #: The member of all layers but these, theirs, and epochs.
-CONFIGURATIONS = ((58, 58, 2), (58, 20, 1))
+CONFIGURATIONS = ((58, 58, 2), (58, 20, 2))
 DATA, IMAGES = "svhn_synthetic", 4000
 OPTIONS: dict[str, Any] = {
     "centre": True,
