@@ -233,6 +233,11 @@ class Exploration:
         ]
         return sorted(alone, key=lambda result: result.configuration)
 
+    def headline(self) -> str:
+        """Return network, data, what is compared with, and the exact network's figure."""
+        against = ", against the exact network's outputs" if self.metric.against_exact else ""
+        return f"{self.network} on {self.data}{against}: exact {self.metric.show(self.exact.value)}"
+
     def front(self) -> list[Result]:
         """Return the Pareto front: no other result is as good and cheaper, least cost first.
 

@@ -46,8 +46,7 @@ def accuracy_table(exploration: Exploration) -> str:
     """Return a table of the configurations in which one op kind alone is approximated."""
     series, show = _series(exploration), exploration.metric.show
     lines = [
-        f"{exploration.network} on {exploration.data}: exact "
-        f"{exploration.metric.show(exploration.exact.value)}",
+        exploration.headline(),
         "",
         "  ".join(f"{OP_KINDS[op].unit + ' alone':>28}" for op in series),
     ]

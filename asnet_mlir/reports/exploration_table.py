@@ -59,8 +59,7 @@ def _front(exploration: Exploration) -> str:
     unit = cost_kind(cost).unit
     title = "steps to go" if cost == "none" else f"{cost} [{unit}]" if unit else cost
     lines = [
-        f"{exploration.network} on {exploration.data}: exact "
-        f"{metric.show(exploration.exact.value)}; front of {metric.name} and {title}",
+        f"{exploration.headline()}; front of {metric.name} and {title}",
         f"{metric.name:>10}  {'95 % interval':>18}  {title:>16}  configuration",
     ]
     alike = exploration.alike()

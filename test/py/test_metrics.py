@@ -177,6 +177,16 @@ def test_evaluate_without_labels(images, capsys):
     assert json.loads(capsys.readouterr().out)["accuracy"] == same
 
 
+def test_a_sweep_without_labels_says_what_it_compares_with(images, capsys):
+    data, constraints = str(images / "plain.npz"), images / "one.json"
+    cores = [{"op": "mulf", "core": "fmul_trunc", "parameters": {"P": [20]}}]
+    constraints.write_text(json.dumps({"cores": cores}))
+    command = ["explore", "classification_mnist", "--data", data, "--metric", "accuracy"]
+    assert main([*command, "--constraints", str(constraints)]) == 0
+    told = capsys.readouterr().out
+    assert "plain.npz, against the exact network's outputs: exact 100.00 %" in told
+
+
 def test_a_metric_of_ones_own(images, monkeypatch):
     monkeypatch.syspath_prepend(str(images))
     sys.modules.pop("asnet_own_metric", None)
