@@ -63,7 +63,7 @@ BEST = (
     "muli@conv1=mul8s_evolved:M=38 muli@conv2=mul8s_evolved:M=35 "
     "muli@dense1=mul8s_evolved:M=21 muli@dense2=truncated:CUT=7,SIGNED=1"
 )
-BINDINGS = {"exact": None, "best at 0.6 points": BEST}
+BINDINGS = {"exact": None, "best at 0.6 points": BEST.split()}
 LIBERTY = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
 _ACTIVITY, _MHZ = 0.1, 100.0
 
@@ -115,7 +115,7 @@ def keep(section: str, label: str, measured: dict[str, Any]) -> None:
 
 @contextmanager
 def generated(
-    name: str, how: dict[str, Any], binding: str | None
+    name: str, how: dict[str, Any], binding: str | list[str] | None
 ) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Give the bundle of a network in 8 bits, and its manifest."""
     model = asnet.quantize(name, CALIBRATION.get(name, "mnist:train:512"))

@@ -72,7 +72,7 @@ class Result:
     difference: Mapping[str, float | None] | None = None
     outcome: Outcome | None = field(default=None, compare=False, repr=False)
     name: str = ""
-    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    spread: Mapping[str, tuple[float, float]] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
