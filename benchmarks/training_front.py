@@ -17,9 +17,9 @@ from asnet_mlir.training import finetune
 MEMBERS = (20, 58)
 #: Layers of which `asnet explore --strategy agn` lets go last.
 SENSITIVE = ("conv", "block1_conv1", "block3_conv1")
-#: The member of all layers but these, theirs, and epochs.
-CONFIGURATIONS = ((58, 58, 2), (58, 20, 2))
-DATA, IMAGES = "svhn_synthetic", 4000
+#: The member of all layers but these, theirs, images and epochs.
+CONFIGURATIONS = ((58, 58, 4000, 2), (58, 20, 4000, 2), (58, 20, 12000, 2))
+DATA = "svhn_synthetic"
 OPTIONS: dict[str, Any] = {
     "centre": True,
     "rate": 1e-3,
@@ -37,29 +37,31 @@ def front(report: dict[str, Any], network: Network, keep: Callable[[], None]) ->
     exact = energies.figures(found.space.exact)["energy_proxy"]
     report["exact"] = asnet.evaluate(network, f"{DATA}:test").accuracy
     done = report.setdefault("trained", [])
-    for member, sensitive, epochs in CONFIGURATIONS:
+    for member, sensitive, images, epochs in CONFIGURATIONS:
         members = [
             sensitive if variable.layer in SENSITIVE else member
             for variable in found.space.variables
         ]
         configuration = tuple(1 + MEMBERS.index(one) for one in members)
         binding = found.space.label(configuration)
-        if any(one["binding"] == binding for one in done):
+        if any(one["binding"] == binding and one["images"] == images for one in done):
             continue
         energy = energies.figures(configuration)["energy_proxy"]
-        done.append({"saved": round(1 - energy / exact, 4), **trained(network, binding, epochs)})
+        figures = trained(network, binding, images, epochs)
+        done.append({"saved": round(1 - energy / exact, 4), **figures})
         keep()
         print(done[-1], flush=True)
 
 
-def trained(network: Network, binding: str, epochs: int) -> dict[str, Any]:
+def trained(network: Network, binding: str, images: int, epochs: int) -> dict[str, Any]:
     """Return accuracies on the test data before and after training."""
     begin = time.process_time()
     rules = binding.split()
-    found = finetune(network, f"{DATA}:train:{IMAGES}", rules, epochs=epochs, **OPTIONS)
+    found = finetune(network, f"{DATA}:train:{images}", rules, epochs=epochs, **OPTIONS)
     seconds = time.process_time() - begin
     return {
         "binding": binding,
+        "images": images,
         "untrained": asnet.evaluate(network, f"{DATA}:test", rules).accuracy,
         "trained": asnet.evaluate(found.network, f"{DATA}:test", rules).accuracy,
         "epochs": [one.accuracy for one in found.epochs],

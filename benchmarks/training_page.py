@@ -76,13 +76,14 @@ def steps(rows: list[dict[str, Any]]) -> str:
 
 
 def front(found: dict[str, Any]) -> str:
-    head = ["energy saved", "untrained", "epochs", "trained", "from exact", "cores by layers"]
+    head = ["energy saved", "untrained", "images", "epochs", "trained", "from exact", "cores"]
     return table_of(
         head,
         (
             [
                 f"{100 * one['saved']:.1f} %",
                 percent(one["untrained"]),
+                f"{one['images']:,}",
                 len(one["epochs"]) - 1,
                 f"**{percent(one['trained'])}**",
                 f"{100 * (one['trained'] - found['exact']):+.2f}",

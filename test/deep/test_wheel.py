@@ -33,6 +33,7 @@ def test_wheel_goes_the_whole_way(tmp_path):
     # Of C++, what bundles and their simulations are made of; of MNIST, no training images.
     assert [n for n in names if Path(n).suffix in {".cpp", ".h", ".td"}] == [
         "asnet_mlir/hardware/bundle/bench.cpp",
+        "asnet_mlir/hardware/bundle/templates/control.cpp",
         "asnet_mlir/hardware/simulation/stage_models.cpp",
     ]
     assert [n for n in names if "train-" in n] == []
