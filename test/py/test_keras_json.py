@@ -223,7 +223,8 @@ def test_module_for_other_files(tmp_path):
         load_model((abs, ()), module="layers.py")
 
 
-def test_weights_of_fewer_bits_are_widened(tmp_path):
+def test_weights_of_fewer_bits_are_widened(tmp_path, monkeypatch):
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))  # said where the file is read
     (tmp_path / "net.json").write_text(json.dumps(functional()))
     write_weights(tmp_path / "net.h5", "<f2")
     with pytest.warns(AsnetWarning, match="net.h5: its weights are float16, .*: they are widened"):
