@@ -242,17 +242,7 @@ class Measurer:
                     study.dataset,
                     study.space.label(configuration),
                     binding.to_json(),
-                    tuple(
-                        RuleRecord(
-                            rule.op,
-                            rule.layer,
-                            rule.instance.reference,
-                            rule.instance.to_json()["core"],
-                            rule.instance.all_parameters,
-                            rule.instance.content_hash,
-                        )
-                        for rule in binding.rules
-                    ),
+                    tuple(RuleRecord.of(rule) for rule in binding.rules),
                     measured.correct,
                     measured.samples,
                     measured.seconds,

@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from asnet_mlir.binding import Rule
 from asnet_mlir.errors import AsnetError, InputError
 from asnet_mlir.exploration.archive import TABLES, Archive
 from asnet_mlir.exploration.origin import Origin
@@ -192,6 +193,19 @@ class RuleRecord:
     core: str
     parameters: Mapping[str, int]
     content_hash: str
+
+    @classmethod
+    def of(cls, rule: Rule) -> RuleRecord:
+        """Return what a store keeps of a rule."""
+        instance = rule.instance
+        return cls(
+            rule.op,
+            rule.layer,
+            instance.reference,
+            instance.to_json()["core"],
+            instance.all_parameters,
+            instance.content_hash,
+        )
 
 
 @dataclass(frozen=True)

@@ -52,17 +52,7 @@ def _group(exploration: Exploration, chosen: Result | None) -> Group:
 
 
 def _point(exploration: Exploration, result: Result, is_chosen: bool) -> Point:
-    rules = tuple(
-        RuleRecord(
-            rule.op,
-            rule.layer,
-            rule.instance.reference,
-            rule.instance.to_json()["core"],
-            rule.instance.all_parameters,
-            rule.instance.content_hash,
-        )
-        for rule in result.binding.rules
-    )
+    rules = tuple(RuleRecord.of(rule) for rule in result.binding.rules)
     return Point(
         result.key,
         result.label,
