@@ -29,7 +29,7 @@ IMAGES = {"classification_mnist": 1000}
 FEWER_IMAGES = 100
 RANDOM_INPUTS = 10
 #: Images that are simulated at once, where a network takes long.
-BATCH = {"resnet8_svhn": 5}
+BATCH = {"resnet8_svhn": 33}
 CORE = "compressor42:N=8,SIGNED=1"
 FILES = ("mobilenet", "ds_cnn", "autoencoder", "resnet8")
 #: How many terms of its sums a layer computes at once.  With cores that are simulated gate by gate,

@@ -27,6 +27,7 @@ from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.synthesis import targets
+from asnet_mlir.hardware.synthesis.block_registers import use_block_registers
 from asnet_mlir.hardware.synthesis.targets import TARGETS
 from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_directory, code_version, content_hash
@@ -347,7 +348,11 @@ def _map(
         result: dict[str, Any] = {"target": target}
         result |= dict.fromkeys(("luts", "ffs", "dsps", "brams"))
         result |= {**targets.count(target, cells), "fmax_mhz": None}
-        if target == "ecp5":
+        if target == "ecp5" and targets.is_on_codes(name for name, _ in design.files):
+            mapped = json.loads((work / "design.json").read_text())
+            result["ffs"] -= use_block_registers(mapped)
+            (folder / "design.json").write_text(json.dumps(mapped))
+        elif target == "ecp5":
             shutil.copy(work / "design.json", folder / "design.json")
         else:
             result["delay_ns"] = targets.delay_ns(target, work)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = [
     "ecp5_fit",
     "ecp5_misfit",
     "ecp5_multipliers",
+    "is_on_codes",
     "script",
 ]
 
@@ -150,6 +151,11 @@ def _excess(counts: Mapping[str, int], device: Device) -> str:
     return ", ".join(parts)
 
 
+def is_on_codes(sources: Iterable[str]) -> bool:
+    """Whether a design's sources are engines on codes."""
+    return any(name.endswith("_product.sv") for name in sources)
+
+
 def script(target: str, top: str, sources: list[str], dsp: bool, liberty: str | None) -> list[str]:
     """Return the Yosys commands that map `sources` (file names, in order) to `target`.
 
@@ -159,8 +165,8 @@ def script(target: str, top: str, sources: list[str], dsp: bool, liberty: str | 
     # Constant operand bits of a truncating core must be seen through its shifters and dividers
     # before they are shared or mapped.
     # Engines on codes have products of their own for soft logic.
-    products = any(name.endswith("_product.sv") for name in sources)
-    soft = " -DASNET_SOFT_PRODUCTS" if products and not dsp and target != "asic" else ""
+    is_soft = is_on_codes(sources) and not dsp and target != "asic"
+    soft = " -DASNET_SOFT_PRODUCTS" if is_soft else ""
     commands = [f"read_verilog -defer -sv{soft} {name}" for name in sources]
     commands += [f"hierarchy -check -top {top}", "proc", "flatten"]
     commands += ["opt_expr -full -mux_undef", "opt_clean", "scratchpad -set abc9.nomfs 1"]
