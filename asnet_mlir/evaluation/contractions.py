@@ -71,8 +71,10 @@ def parse_strategy(name: str | None) -> tuple[Strategy | None, Way | None]:
 class Outlined:
     """A bound stage whose contractions are taken out.
 
+    Nothing of it depends on parameters and latencies of cores, which are their models' affair.
+
     Attributes:
-      text: the stage; its library declares the cores that it names.
+      text: the stage; its library declares the cores that it names, without them.
       code: what of the text its native code depends on: all but the library.
       products: of each contraction a module of its product, by number: `@main` takes codes and
         weights, tensors of 65,536 i8, and gives as many i32.
@@ -91,11 +93,18 @@ def outlined(stage: Stage, binding: Binding, way: Way | None) -> Outlined:
       way: `models` leaves everything where it is.
     """
     with bound_module(stage.text, binding) as module:
+        from mlir import ir
+
         if way != "models":
             run_passes(module, _OUTLINE, f"layer '{stage.layer}'")
         library, code, products = "", [], []
+        i64 = ir.IntegerType.get_signless(64)
         for op in list(module.body.operations):
             if op.operation.name == "approx.library":
+                for core in op.operation.regions[0].blocks[0].operations:
+                    core.operation.attributes["parameters"] = ir.DictAttr.get({})
+                    core.operation.attributes["latency"] = ir.IntegerAttr.get(i64, 0)
+                    core.operation.attributes["interval"] = ir.IntegerAttr.get(i64, 1)
                 library = str(op)
             elif "approx.product" in op.operation.attributes:
                 products.append(str(op))

@@ -9,7 +9,7 @@ import ctypes
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -354,6 +354,7 @@ class StageCompiler:
         self.way: Way | None = way or (None if self._vectors != "portable" else "models")
         self._strategy = strategy
         self._requests: dict[tuple[str, ...], _Request] = {}
+        self._outlines: dict[tuple[Hashable, ...], Outlined] = {}
         self._products: dict[str, Product] = {}
         self._known: dict[tuple[str, str], Model] = {}
         self._stages: dict[str, NativeStage] = {}
@@ -428,11 +429,19 @@ class StageCompiler:
 
     def _outlined(self, stage: Stage, own: Binding) -> tuple[Outlined, tuple[Product, ...]]:
         """Return the bound stage and the products of its contractions."""
-        parts = outlined(stage, own, self.way)
+        parts = self._parts(stage, own, self.way)
         products = tuple(self._product(stage, text, own) for text in parts.products)
         if not all(product.ways for product in products):  # words too wide for either way
-            return outlined(stage, own, "models"), ()
+            return self._parts(stage, own, "models"), ()
         return parts, products
+
+    def _parts(self, stage: Stage, own: Binding, way: Way | None) -> Outlined:
+        """Return what `outlined` does, once for all parameters of the binding's cores."""
+        cores = [(i.core.module, i.core.op, str(i.format)) for i in own.instances.values()]
+        known = (stage.text, own.pass_option, str(way), *cores)
+        if known not in self._outlines:
+            self._outlines[known] = outlined(stage, own, way)
+        return self._outlines[known]
 
     def _product(self, stage: Stage, text: str, own: Binding) -> Product:
         """Return the product of two codes that a module computes (`Outlined.products`)."""

@@ -28,21 +28,25 @@ Outcome = np.ndarray
 _GROUPS_OF_MEANS, _GROUPS = 256, 20
 
 
-def outcome_of(judge: Judge, outputs: np.ndarray) -> Outcome | None:
+def outcome_of(
+    judge: Judge, outputs: np.ndarray, counts: np.ndarray | None = None
+) -> Outcome | None:
     """Return what an evaluation's samples contribute; None where a figure is infinite.
 
     Args:
       judge: resolved, for all samples in the order of the data.
       outputs: [n, *shape] of all samples.
+      counts: what `judge.count` gives of them, where that is known.
     """
     metric, samples = judge.metric, len(outputs)
-    if metric.each == "right":
-        return judge.count(outputs).astype(bool)
+    if metric.each is not None and counts is None:
+        counts = judge.count(outputs)
+    if metric.each == "right" and counts is not None:
+        return counts.astype(bool)
     groups = min(samples, _GROUPS_OF_MEANS if metric.each == "error" else _GROUPS)
     begins = samples * np.arange(groups + 1) // groups
-    if metric.each == "error":
-        counts = judge.count(outputs).astype(np.float64)
-        values = np.add.reduceat(counts, begins[:-1]) / np.diff(begins)
+    if metric.each == "error" and counts is not None:
+        values = np.add.reduceat(counts.astype(np.float64), begins[:-1]) / np.diff(begins)
     else:
         values = np.fromiter(_pseudo_values(judge, outputs, begins), np.float64)
     return values if groups > 1 and np.isfinite(values).all() else None

@@ -15,7 +15,7 @@ from asnet_mlir.data import Dataset
 from asnet_mlir.evaluation.backend import Compiled, Weights
 from asnet_mlir.evaluation.evaluate import judge_of
 from asnet_mlir.evaluation.evaluator import CompiledNetwork, Evaluator, checked_threads
-from asnet_mlir.metrics import Difference, Judge
+from asnet_mlir.metrics import Difference, Judge, Reference
 from asnet_mlir.native.objects import aligned
 from asnet_mlir.support.cache import content_hash
 
@@ -129,13 +129,17 @@ class Session:
         judge = self._given_judge or judge_of(None, self.dataset, self.compiled.network)
         return judge.resolved(self.exact)
 
+    @cached_property
+    def _reference(self) -> Reference:
+        return Reference(self.judge.judged(self.exact))
+
     def value(self, binding: Binding | None = None) -> float:
         """Return the figure of the metric for all samples."""
         return self.judge.value(self.outputs(binding))
 
     def difference(self, outputs: np.ndarray) -> Difference:
         """Return how outputs of all samples differ from the exact network's."""
-        return self.judge.difference(outputs, self.exact)
+        return self._reference.difference(self.judge.judged(outputs))
 
     def _keys(self, stages: Iterable[Compiled], weights: Weights) -> dict[int, str]:
         """Return a hash of what decides each value, by number."""

@@ -78,11 +78,12 @@ def measure(session: Session, binding: Binding, stop: StoppingRule | None) -> Me
         if stop is not None and stop.stops(look, together):
             return _measured(session, together, looked, begin, None)
     outputs = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    measured = _measured(session, judge.metric.merge(counts), total, begin, outputs)
-    if stop is not None:
-        back = np.argsort(stop.order)
-        judge, outputs = judge.ordered(back), outputs[back]
-    return replace(measured, outcome=outcome_of(judge, outputs))
+    together = judge.metric.merge(counts)
+    measured = _measured(session, together, total, begin, outputs)
+    if stop is None:
+        return replace(measured, outcome=outcome_of(judge, outputs, together))
+    back = np.argsort(stop.order)
+    return replace(measured, outcome=outcome_of(judge.ordered(back), outputs[back]))
 
 
 def _measured(

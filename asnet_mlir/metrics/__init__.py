@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Metrics of networks: how good outputs are, by labels or beside the exact network's."""
 
-from asnet_mlir.metrics.judge import Difference, Judge, finite, make_judge, make_judges, only_judged
+from asnet_mlir.metrics.judge import (
+    Difference,
+    Judge,
+    Reference,
+    finite,
+    make_judge,
+    make_judges,
+    only_judged,
+)
 from asnet_mlir.metrics.metric import Metric, Output, text_of
 from asnet_mlir.metrics.named import METRICS, is_metric_name, metric_named
 from asnet_mlir.metrics.output_metric import OutputMetric
@@ -13,6 +21,7 @@ __all__ = [
     "Metric",
     "Output",
     "OutputMetric",
+    "Reference",
     "finite",
     "is_metric_name",
     "make_judge",

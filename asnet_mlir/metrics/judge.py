@@ -17,7 +17,7 @@ from asnet_mlir.metrics.number_metrics import decibels, errors
 from asnet_mlir.metrics.output_metric import OutputMetric
 from asnet_mlir.support.parts import Parts
 
-__all__ = ["Difference", "Judge", "finite", "make_judge", "make_judges", "only_judged"]
+__all__ = ["Difference", "Judge", "Reference", "finite", "make_judge", "make_judges", "only_judged"]
 
 #: Targets that do not say of which output.
 _LABELS = "y"
@@ -39,20 +39,6 @@ class Difference:
     equal_answers: float
     largest_error: float
 
-    @classmethod
-    def of(cls, outputs: np.ndarray, exact: np.ndarray) -> Difference:
-        """Compare [n, *shape] outputs with those of the exact network."""
-        error = errors(outputs, exact)
-        flat = exact.astype(np.float64).reshape(len(exact), -1)
-        signal = np.square(np.where(np.isfinite(flat), flat, 0.0)).sum(axis=1)
-        snr = decibels(math.fsum(signal), math.fsum(np.square(error).sum(axis=1)))
-        if exact.ndim == 2 and exact.shape[1] > 1:
-            same = np.argmax(outputs, axis=1) == np.argmax(exact, axis=1)
-            same &= np.isnan(outputs).any(axis=1) == np.isnan(exact).any(axis=1)
-        else:
-            same = error == 0
-        return cls(snr, float(np.mean(same)), float(error.max(initial=0.0)))
-
     def to_json(self) -> dict[str, float | None]:
         """Return the figures as JSON values; None stands for an infinite one."""
         return {key: finite(value) for key, value in dataclasses.asdict(self).items()}
@@ -65,6 +51,32 @@ class Difference:
             f"against the exact network: SNR {snr}, {100 * self.equal_answers:.2f} % equal "
             f"answers, largest error {self.largest_error:.3g}"
         )
+
+
+class Reference:
+    """Outputs of the exact network, [n, *shape], with which others are compared."""
+
+    def __init__(self, exact: np.ndarray) -> None:
+        """Prepare what every comparison needs of them."""
+        self._exact = exact
+        flat = exact.astype(np.float64).reshape(len(exact), -1)
+        energy = np.square(np.where(np.isfinite(flat), flat, 0.0)).sum(axis=1)
+        self._energy = math.fsum(energy)
+        has_answers = exact.ndim == 2 and exact.shape[1] > 1
+        self._answers = _answers(exact) if has_answers else None
+
+    def difference(self, outputs: np.ndarray) -> Difference:
+        """Compare outputs of the same samples."""
+        error = errors(outputs, self._exact)
+        snr = decibels(self._energy, math.fsum(np.square(error).sum(axis=1)))
+        same = error == 0 if self._answers is None else _answers(outputs) == self._answers
+        return Difference(snr, float(np.mean(same)), float(error.max(initial=0.0)))
+
+
+def _answers(outputs: np.ndarray) -> np.ndarray:
+    """Return [n]: the place of the largest output; ~ of it where one is NaN."""
+    places = np.argmax(outputs, axis=1)
+    return np.where(np.isnan(outputs).any(axis=1), ~places, places)
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ class Judge:
 
     def difference(self, outputs: np.ndarray, exact: np.ndarray) -> Difference:
         """Return how what is judged differs from the exact network's."""
-        return Difference.of(self.judged(outputs), self.judged(exact))
+        return Reference(self.judged(exact)).difference(self.judged(outputs))
 
     def resolved(self, exact: np.ndarray) -> Judge:
         """Return the judge that knows the exact network's outputs of all samples, in order."""

@@ -13,7 +13,7 @@ from asnet_mlir.cli.main import main
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration.early_stop import ErrorStop
 from asnet_mlir.exploration.store import Store
-from asnet_mlir.metrics import Difference, Output, make_judge, metric_named
+from asnet_mlir.metrics import Difference, Output, Reference, make_judge, metric_named
 from asnet_mlir.support.formats import parse_format
 
 NAN = float("nan")
@@ -129,11 +129,11 @@ def test_what_can_not_be_judged(metric, targets, output, message):
 
 def test_differences():
     exact = np.array([[1.0, 2.0], [4.0, 3.0]], np.float32)
-    found = Difference.of(exact + [[0, 0], [0, 2]], exact)
+    found = Reference(exact).difference(exact + [[0, 0], [0, 2]])
     assert found == Difference(10 * math.log10(30 / 4), 0.5, 2.0)
-    assert Difference.of(exact, exact) == Difference(math.inf, 1.0, 0.0)
-    assert Difference.of(exact, exact).to_json()["snr"] is None
-    assert Difference.of(exact * NAN, exact).equal_answers == 0
+    assert Reference(exact).difference(exact) == Difference(math.inf, 1.0, 0.0)
+    assert Reference(exact).difference(exact).to_json()["snr"] is None
+    assert Reference(exact).difference(exact * NAN).equal_answers == 0
 
 
 def test_errors_stop_for_certain():

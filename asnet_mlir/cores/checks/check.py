@@ -30,7 +30,7 @@ from asnet_mlir.cores.core import (
     Core,
     Instance,
 )
-from asnet_mlir.cores.models.derive import derive_models, models_version
+from asnet_mlir.cores.models.derive import derive_models, library_version, models_version
 from asnet_mlir.cores.models.model import Strategy
 from asnet_mlir.cores.operands import (
     corner_values,
@@ -38,7 +38,7 @@ from asnet_mlir.cores.operands import (
     random_pairs,
     typical_pairs,
 )
-from asnet_mlir.cores.reading.library import library_cores, parse_instance
+from asnet_mlir.cores.reading.library import parse_instance
 from asnet_mlir.cores.simulation.family import make_family
 from asnet_mlir.cores.simulation.latency import with_latency
 from asnet_mlir.cores.simulation.simulation import (
@@ -237,5 +237,4 @@ def _check_all(
 
 def _version() -> str:
     # The library belongs to it: a core is native by comparison with the library's exact ones.
-    exact = [core.sources_hash for core in library_cores().values() if core.exact]
-    return content_hash(models_version(), simulator_version(), *exact)
+    return content_hash(models_version(), simulator_version(), library_version())

@@ -53,7 +53,7 @@ from asnet_mlir.support.cache import cached_texts, code_version, content_hash
 from asnet_mlir.support.resources import hdl_library_directory
 from asnet_mlir.support.tools import circt_program
 
-__all__ = ["convert", "derive_models", "gates_of", "models_version"]
+__all__ = ["convert", "derive_models", "gates_of", "library_version", "models_version"]
 
 #: Operand bits of the largest table: 65,536 results stay in the second-level cache.
 _WIDEST_TABLE = 16
@@ -470,7 +470,8 @@ def models_version() -> str:
     return content_hash(code_version("cores", "lowering"), *tools)
 
 
-def _library_version() -> str:
+def library_version() -> str:
+    """Return a hash of the library's exact cores, with which others are compared."""
     # Reading the library takes longer than evaluating a small network: only when it changed.
     files = sorted(hdl_library_directory().glob("*/*"))
     states = ((str(path), path.stat()) for path in files)
@@ -483,4 +484,4 @@ def _version_of_library(state: tuple[tuple[str, int, int], ...]) -> str:
 
 
 def _cache_key(key: str, strategy: Strategy | None) -> str:
-    return content_hash(models_version(), _library_version(), key, strategy or "any")
+    return content_hash(models_version(), library_version(), key, strategy or "any")
