@@ -247,8 +247,9 @@ def _kinds(path: Path, main: Any) -> tuple[list[TensorKind], list[TensorKind]]:
     taken, returned = [kind_of(type) for type in inputs], [kind_of(type) for type in results]
     several = len(returned) > 1
     for kind in (taken[0], *returned):
-        # Of several, one may be a number a sample.
-        if len(kind.shape) < 2 - several or kind.shape[0] != taken[0].shape[0]:
+        # An output may be a number a sample.
+        least = 1 if several or kind is not taken[0] else 2
+        if len(kind.shape) < least or kind.shape[0] != taken[0].shape[0]:
             raise InputError(
                 f"{path}: the first dimension of @main's inputs and outputs must be the batch"
             )

@@ -57,7 +57,7 @@ def observe(graph: Graph, values: Sequence[int], x: np.ndarray) -> dict[int, Obs
     """Run a network and return what some of its values are.
 
     Args:
-      x: float32[n, *input_shape].
+      x: [n, *input_shape], of the network's format.
 
     Raises:
       InputError: a value is not finite.

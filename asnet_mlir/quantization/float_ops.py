@@ -26,34 +26,32 @@ def write_float_op(
       values: f32, or whatever other operations of this kind gave.
 
     Raises:
-      UnsupportedError: it gives several results, or has a region that reads what is outside.
+      UnsupportedError: it takes constants of numbers that are no weights.
     """
-    if len(op.results) != 1:
-        raise UnsupportedError(
-            f"{graph.network.name}: {graph.describe(op)} gives several results, and can't be left "
-            "in floating point"
-        )
     writer = builder.writer
     writer.layer = op.layer
     try:
-        operands = [
-            values[value].tensor if value in values else _constant(graph, op, value, builder)
-            for value in op.operands
-        ]
-        shape = graph.shapes[op.result]
-        batched = shape[:1] == (graph.batch,)
-        result = writer.op(
+        tensors = {
+            value: values[value].tensor if value in values else _constant(graph, op, value, builder)
+            for value in op.read
+        }
+        outside = {graph.value(value): tensors[value].ssa for value in op.captured}
+        results = writer.several(
             op.name,
-            operands,
-            shape[1:] if batched else shape,
-            graph.elements[op.result],
+            [tensors[value] for value in op.operands],
+            [_kind(graph, value) for value in op.results],
             _attributes(op.mlir),
-            batched=batched,
-            region="".join(_region(graph, op, region) for region in op.mlir.regions),
+            regions=[_region(region, outside) for region in op.mlir.regions],
         )
     finally:
         writer.layer = ""
-    return {op.result: Value(result, None)}
+    return {value: Value(result, None) for value, result in zip(op.results, results, strict=True)}
+
+
+def _kind(graph: Graph, value: int) -> Tensor:
+    shape = graph.shapes[value]
+    batched = shape[:1] == (graph.batch,)
+    return Tensor("", shape[1:] if batched else shape, graph.elements[value], batched)
 
 
 def _constant(graph: Graph, op: Op, value: int, builder: Builder) -> Tensor:
@@ -62,7 +60,12 @@ def _constant(graph: Graph, op: Op, value: int, builder: Builder) -> Tensor:
     flat = array.reshape(-1)
     if element == "f32" and flat.size and (flat.view(np.uint32) == flat.view(np.uint32)[0]).all():
         return builder.writer.constant(float(flat[0]), element, kind)
-    if format_of_array(array) is not None and element != "i1":
+    if not array.ndim and array.dtype.kind in "iu":  # loops are counted by such
+        return builder.writer.constant(int(array), element)
+    if element == "i1":  # no format of weights
+        bits = builder.writer.weight("constant", array.astype(np.uint8))
+        return builder.writer.convert(bits, element)
+    if format_of_array(array) is not None:
         return builder.writer.weight("constant", array)
     if flat.size and (flat == flat[0]).all():
         return builder.writer.constant(int(flat[0]), element, kind)
@@ -78,28 +81,32 @@ def _attributes(op: Any) -> str:
     return ", ".join(f"{name} = {op.attributes[name]}" for name in names if "." not in name)
 
 
-def _region(graph: Graph, op: Op, region: Any) -> str:
-    """Return the text of a region of one block whose operations read nothing of the outside."""
+def _region(region: Any, outside: Mapping[Any, str]) -> str:
+    """Return the text of a region.
+
+    Args:
+      outside: names of the values around it.
+    """
     (block,) = region.blocks
-    # Names of the region begin with a letter, so that they are no others'.
-    names = {argument: f"%r{number}" for number, argument in enumerate(block.arguments)}
-    arguments = ", ".join(f"{name}: {value.type}" for value, name in names.items())
+    # Names of regions begin with a letter, so that they are none of the writer's.
+    names = dict(outside)
+    for argument in block.arguments:
+        names[argument] = f"%r{len(names)}"
+    arguments = ", ".join(f"{names[value]}: {value.type}" for value in block.arguments)
     lines = [f"^bb0({arguments}):"]
     for view in block.operations:
         inner = view.operation
-        if any(value not in names for value in inner.operands) or len(inner.regions):
-            raise UnsupportedError(
-                f"{graph.network.name}: {graph.describe(op)} has a region that can't be left in "
-                "floating point"
-            )
         own = ", ".join(names[value] for value in inner.operands)
         kinds = ", ".join(str(value.type) for value in inner.operands)
-        names |= {result: f"%r{len(names)}" for result in inner.results}
+        bodies = ", ".join(f"{{{_region(each, names)}}}" for each in inner.regions)
+        for result in inner.results:
+            names[result] = f"%r{len(names)}"
         results = ", ".join(names[result] for result in inner.results)
         given = ", ".join(str(result.type) for result in inner.results)
         properties = _attributes(inner)
         lines.append(
             f'{f"{results} = " if results else ""}"{inner.name}"({own})'
-            f"{f' <{{{properties}}}>' if properties else ''} : ({kinds}) -> ({given})"
+            f"{f' <{{{properties}}}>' if properties else ''}{f' ({bodies})' if bodies else ''}"
+            f" : ({kinds}) -> ({given})"
         )
     return "\n".join(lines) + "\n"

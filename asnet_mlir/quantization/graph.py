@@ -33,6 +33,7 @@ class Op:
       index: among the graph's operations.
       name: without `stablehlo.`.
       operands, results: numbers of values.
+      captured: those that its regions read from outside.
       layer: that it belongs to, or "".
       mlir: the operation of jaxlib's MLIR, for its attributes and regions.
     """
@@ -41,8 +42,14 @@ class Op:
     name: str
     operands: tuple[int, ...]
     results: tuple[int, ...]
+    captured: tuple[int, ...]
     layer: str
     mlir: Any
+
+    @property
+    def read(self) -> tuple[int, ...]:
+        """All values that it takes."""
+        return (*self.operands, *self.captured)
 
     @property
     def result(self) -> int:
@@ -84,17 +91,13 @@ class Graph:
         """Read a network.
 
         Raises:
-          InputError: it is of a form past StableHLO, or computes on integers.
+          InputError: it is of a form past StableHLO.
           UnsupportedError: it is no straight-line code.
         """
         if network.is_approx:
             raise InputError(
                 f"{network.name}: is of the form approx or bound; networks are quantized from what "
                 "their framework gives, or from StableHLO"
-            )
-        if not network.input_format.is_float:
-            raise InputError(
-                f"{network.name}: takes {network.input_format}; it computes on integers already"
             )
         self.network = network.unfolded or network
         self.batch = network.fixed_batch or 1
@@ -104,6 +107,11 @@ class Graph:
             inline_calls(self._module)
         self._number()
         self.constants = self._constants()
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether the input is f32: integers, such as the numbers of words, are no codes."""
+        return self.elements[self.input] == "f32"
 
     def producer(self, value: int) -> Op | None:
         """Return the operation of `ops` that gives a value."""
@@ -121,6 +129,10 @@ class Graph:
         """Return the only operation that reads a value, if there is one and nobody else does."""
         uses = self.uses.get(value, [])
         return self.op(uses[0]) if len(uses) == 1 and uses[0] >= 0 else None
+
+    def value(self, number: int) -> Any:
+        """Return the value of jaxlib's MLIR that has a number."""
+        return self._values[number]
 
     def op(self, index: int) -> Op:
         """Return an operation by its index."""
@@ -146,9 +158,19 @@ class Graph:
                 results.append(len(self._values))
                 self._values.append(result)
             name = op.name.removeprefix("stablehlo.")
-            layer = scope_of(op.location)
-            everything.append(Op(len(everything), name, operands, tuple(results), layer, op))
-            if varying.intersection(operands):
+            inner = [own for region in op.regions for own in _values_read(region)]
+            captured = tuple(dict.fromkeys(numbers[own] for own in inner if own in numbers))
+            found = Op(
+                len(everything),
+                name,
+                operands,
+                tuple(results),
+                captured,
+                scope_of(op.location),
+                op,
+            )
+            everything.append(found)
+            if varying.intersection(found.read):
                 varying.update(results)
         self.shapes, self.elements = [], []
         for value in self._values:
@@ -165,16 +187,16 @@ class Graph:
         self._producers = {value: op for op in self.ops for value in op.results}
         self.uses: dict[int, list[int]] = {self.output: [-1]}
         for op in self.ops:
-            for value in set(op.operands):
+            for value in set(op.read):
                 self.uses.setdefault(value, []).append(op.index)
 
     def _constants(self) -> dict[int, np.ndarray]:
-        wanted = sorted({v for op in self.ops for v in op.operands if v in self._fixed})
+        wanted = sorted({v for op in self.ops for v in op.read if v in self._fixed})
         given = {number: weight.value for number, weight in enumerate(self.network.weights, 1)}
         found = {value: given[value] for value in wanted if value in given}
         rest = [value for value in wanted if value not in given]
         if rest:
-            x = np.zeros((1, *self.shapes[0]), np.float32)
+            x = np.zeros((1, *self.shapes[0]), self.network.input_format.dtype)
             computed = run_samples_by_xla(self.network.name, self._text(rest), x, self._weights)
             found |= {value: array[0] for value, array in zip(rest, computed, strict=True)}
         return found
@@ -191,7 +213,7 @@ class Graph:
         """Yield values for some samples after the others, computed by XLA.
 
         Args:
-          x: float32[n, *input_shape].
+          x: [n, *input_shape], of the network's format.
 
         Yields:
           For each of the values [m, ...], of the next m samples where it begins with the batch,
@@ -251,5 +273,14 @@ def _live(ops: Sequence[Op], output: int) -> set[int]:
     for op in reversed(ops):
         if wanted.intersection(op.results):
             live.add(op.index)
-            wanted.update(op.operands)
+            wanted.update(op.read)
     return live
+
+
+def _values_read(region: Any) -> Iterator[Any]:
+    """Yield what the operations of a region read, those of regions inside included."""
+    for block in region.blocks:
+        for view in block.operations:
+            yield from view.operation.operands
+            for inner in view.operation.regions:
+                yield from _values_read(inner)

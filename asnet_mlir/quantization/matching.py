@@ -40,7 +40,7 @@ class _Matcher:
         self.groups: list[Group] = []
         self.done: set[int] = set()
         #: Values that will be codes.
-        self.codes = {graph.input}
+        self.codes = {graph.input} if graph.takes_floats else set()
         #: Values that are functions of each number of another one, and their operations.
         self.pending: dict[int, tuple[int, tuple[int, ...]]] = {}
 
@@ -48,7 +48,7 @@ class _Matcher:
         for op in self.graph.ops:
             if op.index in self.done or self._is_function(op):
                 continue
-            for value in op.operands:
+            for value in op.read:
                 self._settle(value)
             self._place(op)
         self._settle(self.graph.output)
@@ -56,7 +56,7 @@ class _Matcher:
 
     def _place(self, op: Op) -> None:
         graph = self.graph
-        inputs = tuple(value for value in op.operands if value not in graph.constants)
+        inputs = tuple(value for value in op.read if value not in graph.constants)
         are_codes = all(value in self.codes for value in inputs)
         if all(graph.is_batched(value) for value in (*inputs, *op.results)):
             product = product_of(graph, op)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from asnet_mlir.data import Dataset, Samples, load_named, load_samples
-from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.errors import InputError
 from asnet_mlir.frontends import load_model
 from asnet_mlir.frontends.stablehlo_file import from_stablehlo_bytes
 from asnet_mlir.network import Network
@@ -26,7 +26,7 @@ from asnet_mlir.quantization.softmax_ending import with_softmax
 from asnet_mlir.quantization.writing import Written, write_program
 from asnet_mlir.quantized import Quantization
 from asnet_mlir.quantized.softmax import probabilities
-from asnet_mlir.support.formats import F32, parse_format
+from asnet_mlir.support.formats import parse_format
 from asnet_mlir.worker import in_mlir_process
 
 __all__ = ["Calibrated", "Data", "network_of", "quantize", "quantize_network"]
@@ -49,8 +49,9 @@ class Calibrated:
       observed: the values at the groups' edges, on the calibration data.
       codes: what each of them becomes.
       scheme: by which.
-      input: the codes that the network of codes takes; None where it takes f32.
-      x: float32[n, *input_shape], the samples.
+      input: the codes that the network of codes takes; None where it takes what the float network
+        does.
+      x: [n, *input_shape], the samples, of the float network's format.
       written: the network of codes as a program.
       text: the same as StableHLO, weights included.
     """
@@ -150,7 +151,6 @@ def quantize_network(
     softmax: str = "float",
 ) -> Calibrated:
     """Return a quantized network and what is known of it; see `quantize`."""
-    _check_parts(network)
     graph = Graph(network)
     groups = _apart(network, graph, find_groups(graph))
     groups = _left_in_float(graph, groups, first_last_float, floats)
@@ -165,20 +165,6 @@ def quantize_network(
     written = write_program(graph, groups, codes, scheme, input=input)
     text = self_contained(written.program, graph.batch, network.inputs, network.outputs)
     return Calibrated(graph, groups, observed, codes, scheme, input, x, written, text)
-
-
-def _check_parts(network: Network) -> None:
-    """Refuse rows of parts that are not all f32.
-
-    Raises:
-      UnsupportedError: there are others among them.
-    """
-    for what, parts in (("inputs", network.inputs), ("outputs", network.outputs)):
-        if parts is not None and any(part.format != F32 for part in parts):
-            raise UnsupportedError(
-                f"{network.name}: quantize takes networks whose {what} are f32; this one has "
-                f"{parts}"
-            )
 
 
 def _apart(network: Network, graph: Graph, groups: tuple[Group, ...]) -> tuple[Group, ...]:
@@ -203,11 +189,13 @@ def _left_in_float(
     Raises:
       InputError: there is no such layer, or nothing is left to quantize.
     """
-    name = graph.network.name
+    name, given = graph.network.name, graph.network.input_format
     products = [group for group in groups if isinstance(group.detail, Product)]
     if not products:
+        integers = "" if given.is_float else f"takes {given}; it computes on integers already, or "
         raise InputError(
-            f"{name}: has nothing to quantize: no convolution or dense layer with constant weights"
+            f"{name}: {integers}has nothing to quantize: no convolution or dense layer with "
+            "constant weights, of at most two dimensions of space, outside of loops"
         )
     chosen = {products[0].name, products[-1].name} if first_last_float else set()
     for layer in floats:
@@ -237,6 +225,8 @@ def _calibration_data(data: Data, network: Network) -> tuple[Samples, Quantizati
     samples, _ = load_samples(data, network.input_format)
     samples = samples.shaped(network.input_shape)
     check_samples(samples)
+    if not network.input_format.is_float:
+        return samples, None
     try:
         pixels = load_samples(data, _U8)[0].x.reshape(samples.x.shape)
     except InputError:  # not bytes
@@ -249,7 +239,7 @@ def _calibration_data(data: Data, network: Network) -> tuple[Samples, Quantizati
 
 def _edges(graph: Graph, groups: Sequence[Group]) -> list[int]:
     """Return the values of which ranges must be known."""
-    values = {graph.input}
+    values = {graph.input} if graph.takes_floats else set()
     for group in groups:
         if not group.is_float:
             values.update((*group.inputs, group.output))
@@ -264,7 +254,9 @@ def _codes(
     input: Quantization | None,
 ) -> dict[int, Quantization]:
     """Return what values become."""
-    codes = {graph.input: _input_codes(observed[graph.input], scheme, input)}
+    codes = {}
+    if graph.takes_floats:
+        codes[graph.input] = _input_codes(observed[graph.input], scheme, input)
     for group in groups:
         if group.is_float:
             continue

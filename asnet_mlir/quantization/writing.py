@@ -62,7 +62,7 @@ def write_program(
     Args:
       groups: of the graph; those that are `Float` are written as they are.
       codes: how values become codes: the input, and what groups of codes take and give.
-      input: the codes that the network takes; by default it takes f32.
+      input: the codes that the network takes; by default it takes what the graph does.
     """
     return _Writing(graph, codes, scheme, input).run(groups)
 
@@ -78,7 +78,12 @@ class _Writing:
         self.graph = graph
         self.quantizations = codes
         self.scheme = scheme
-        self.builder = Builder(graph.network.name, graph.sample_shape(graph.input), input)
+        self.builder = Builder(
+            graph.network.name,
+            graph.sample_shape(graph.input),
+            input,
+            element=graph.elements[graph.input],
+        )
         self.weights: dict[str, Weights] = {}
         self.floats: dict[int, Value] = {}
         self.codes: dict[int, Value] = {}
@@ -114,7 +119,7 @@ class _Writing:
     def _write_floats(self, group: Group) -> None:
         for index in group.ops:
             op = self.graph.op(index)
-            for value in op.operands:
+            for value in op.read:
                 if value not in self.floats and value in self.codes:
                     real = self.builder.dequantize(self.codes[value], layer=op.layer)
                     self.floats[value] = real

@@ -43,7 +43,7 @@ class Value:
 
     Attributes:
       tensor: in the module.
-      quantization: what its codes mean; None where it is f32.
+      quantization: what its codes mean; None where it is f32, or numbers that are no codes.
     """
 
     tensor: Tensor
@@ -85,9 +85,17 @@ class Builder:
     least and the greatest.  Errors name the layer.
     """
 
-    def __init__(self, name: str, input_shape: Sequence[int], input: Quantization | None) -> None:
-        """Begin a network; `input` is None where it takes f32."""
-        element = "f32" if input is None else element_of(input)
+    def __init__(
+        self,
+        name: str,
+        input_shape: Sequence[int],
+        input: Quantization | None,
+        *,
+        element: str = "f32",
+    ) -> None:
+        """Begin a network; `input` is None where it takes no codes, but numbers of `element`."""
+        if input is not None:
+            element = element_of(input)
         self._writer = Writer(name, tuple(input_shape), element)
         self.input = Value(self._writer.input, input)
 

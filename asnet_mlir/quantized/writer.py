@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -88,6 +89,7 @@ class Writer:
         self._inputs = [("input", self.input)]
         self._weights: list[tuple[Weight, Tensor]] = []
         self._lines: list[str] = []
+        self._count = 0
         self._constants: dict[str, Tensor] = {}
 
     def op(
@@ -107,16 +109,37 @@ class Writer:
           attributes: properties in MLIR's text, without braces.
           region: text of a region.
         """
-        result = Tensor(f"%{len(self._lines)}", tuple(shape), element, batched)
+        kind = Tensor("", tuple(shape), element, batched)
+        (result,) = self.several(name, operands, [kind], attributes, regions=[region])
+        return result
+
+    def several(
+        self,
+        name: str,
+        operands: Sequence[Tensor],
+        kinds: Sequence[Tensor],
+        attributes: str = "",
+        *,
+        regions: Sequence[str] = (),
+    ) -> list[Tensor]:
+        """Write `stablehlo.NAME` and return its results; see `op`.
+
+        Args:
+          kinds: of the results, whose names don't matter.
+          regions: texts; empty ones are none.
+        """
+        results = [dataclasses.replace(kind, ssa=self._next()) for kind in kinds]
         properties = f" <{{{attributes}}}>" if attributes else ""
         arguments = ", ".join(operand.ssa for operand in operands)
         types = ", ".join(operand.type for operand in operands)
-        body = f" ({{{region}}})" if region else ""
+        bodies = ", ".join(f"{{{region}}}" for region in regions if region)
+        given = ", ".join(result.type for result in results)
         self._lines.append(
-            f'{result.ssa} = "stablehlo.{name}"({arguments}){properties}{body} : '
-            f"({types}) -> {result.type} {self._location(name)}"
+            f"{', '.join(result.ssa for result in results)} = "
+            f'"stablehlo.{name}"({arguments}){properties}{f" ({bodies})" if bodies else ""} : '
+            f"({types}) -> {given if len(results) == 1 else f'({given})'} {self._location(name)}"
         )
-        return result
+        return results
 
     def weight(self, name: str, value: np.ndarray) -> Tensor:
         """Add an argument of `@main`, called after the layer, and return it.
@@ -129,7 +152,7 @@ class Writer:
         assert format is not None, value.dtype
         element = format.element_type if format.is_signed else f"u{format.element_type}"
         tensor = Tensor(f"%weight{len(self._weights)}", value.shape, element, batched=False)
-        self._weights.append((Weight(name, np.ascontiguousarray(value)), tensor))
+        self._weights.append((Weight(name, np.asarray(value, order="C")), tensor))
         return tensor
 
     def constant(self, value: int | float, element: str, like: Tensor | None = None) -> Tensor:
@@ -141,7 +164,7 @@ class Writer:
             literal = f"0x{np.float32(value).view(np.uint32):08X}"
         key = f"dense<{literal}> : {kind.type}"
         if key not in self._constants:
-            tensor = Tensor(f"%{len(self._lines)}", shape, element, batched)
+            tensor = Tensor(self._next(), shape, element, batched)
             self._lines.append(f"{tensor.ssa} = stablehlo.constant {key} {self._location('c')}")
             self._constants[key] = tensor
         return self._constants[key]
@@ -241,6 +264,11 @@ class Writer:
         )
         weights = tuple(weight for weight, _ in self._weights)
         return Program(self.name, text, weights, inputs, tuple(outputs.items()))
+
+    def _next(self) -> str:
+        """Return the next result's name: results are numbered as they come."""
+        self._count += 1
+        return f"%{self._count - 1}"
 
     def _location(self, name: str) -> str:
         scope = f"{self.layer}/{name}" if self.layer else name

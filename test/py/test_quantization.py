@@ -484,6 +484,80 @@ def test_bad_calibration_data(mlp, x, message):
         asnet_mlir.quantize(mlp, x)
 
 
+def words(ids):
+    """A text classifier: rows of a table by integers, a mean of those that are no padding."""
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(1)
+    table, hidden, last = (
+        rng.standard_normal(shape).astype(np.float32) for shape in ((300, 8), (8, 12), (12, 3))
+    )
+    mask = (ids > 0).astype(np.float32)[..., None]
+    mean = (jnp.take(table, ids, axis=0) * mask).sum(1) / jnp.maximum(mask.sum(1), 1)
+    return jax.nn.relu(mean @ hidden) @ last
+
+
+def recurrent(x):
+    """A loop, whose body reads weights from outside, behind a quantized layer and before one."""
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(2)
+    first, inner, last = (
+        rng.standard_normal(shape).astype(np.float32) for shape in ((4, 5), (5, 5), (5, 3))
+    )
+
+    def step(state, row):
+        return jnp.tanh(row + state @ inner), None
+
+    rows = (x @ first).transpose(1, 0, 2)
+    return jax.lax.scan(step, jnp.zeros((x.shape[0], 5)), rows)[0] @ last
+
+
+def chosen(x):
+    """The row whose first number is the largest, by its place: a reduction of two results."""
+    import jax
+    import jax.numpy as jnp
+
+    rng = np.random.default_rng(3)
+    y = x @ rng.standard_normal((4, 5)).astype(np.float32)
+    place = jnp.argmax(x[..., 0], axis=1)
+    row = jnp.take_along_axis(y, place[:, None, None], axis=1)[:, 0]
+    even = np.tile(np.array([True, False, True]), (1, 1))
+    return jax.lax.select(
+        jnp.broadcast_to(even, (x.shape[0], 3)), row[:, :3], row[:, 2:]
+    ) @ rng.standard_normal((3, 3)).astype(np.float32)
+
+
+def number(x):
+    """One number a sample."""
+    return (x @ np.random.default_rng(4).standard_normal((4, 5)).astype(np.float32)).mean((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("function", "x"),
+    [
+        (words, RNG.integers(0, 300, (40, 6)).astype(np.int32)),
+        (recurrent, RNG.standard_normal((40, 6, 4)).astype(np.float32)),
+        (chosen, RNG.standard_normal((40, 6, 4)).astype(np.float32)),
+        (number, RNG.standard_normal((40, 6, 4)).astype(np.float32)),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_integers_loops_and_choices_stay_as_they_are(function, x):
+    """The layers around them become codes, and the network is read again from its text."""
+    network = network_of(function, x.shape[1:], function.__name__, x.dtype)
+    codes = asnet_mlir.quantize(network, x)
+    assert codes.input_format == network.input_format
+    exact, found = (asnet_mlir.run(own, x).outputs for own in (network, codes))
+    if codes.output_format.is_float:
+        assert snr(exact, found.reshape(exact.shape)) > 25
+    else:
+        assert np.corrcoef(exact.ravel(), found.ravel())[0, 1] > 0.999
+    assert any(name.endswith("kernel") for name in (weight.name for weight in codes.weights))
+
+
 def test_what_has_nothing_to_quantize(mlp):
     import jax
 
