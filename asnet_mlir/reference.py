@@ -18,7 +18,7 @@ from asnet_mlir.ir import main_function, module_from_text, run_passes, walk
 from asnet_mlir.native.jit import CompiledModule, library_paths
 from asnet_mlir.native.objects import compile_object, native_key
 from asnet_mlir.support.cache import cached_bytes
-from asnet_mlir.support.formats import NumberFormat, parse_format
+from asnet_mlir.support.formats import parse_format
 
 __all__ = ["StagedReference", "to_native"]
 
@@ -64,7 +64,7 @@ class _Value:
 
     number: int
     shape: tuple[int, ...]
-    format: NumberFormat
+    dtype: np.dtype[Any]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class StagedReference:
             codes = pool.map(lambda part: _compiled(part, models), distinct)
             self._compiled = dict(zip((part.text for part in distinct), codes, strict=True))
         values = {value for part in self.parts for value in part.outputs}
-        self._arrays = {value.number: np.empty(value.shape, value.format.dtype) for value in values}
+        self._arrays = {value.number: np.empty(value.shape, value.dtype) for value in values}
 
     def __call__(
         self,
@@ -180,10 +180,16 @@ def _kinds(function: Any, attribute: str) -> list[tuple[Any, Any]]:
 
 def _values(function: Any, attribute: str) -> tuple[_Value, ...]:
     return tuple(
-        _Value(entry["approx.value"].value, tuple(kind.shape), parse_format(str(kind.element_type)))
+        _Value(entry["approx.value"].value, tuple(kind.shape), _dtype(str(kind.element_type)))
         for kind, entry in _kinds(function, attribute)
         if "approx.value" in entry
     )
+
+
+def _dtype(element: str) -> np.dtype[Any]:
+    """Return how numbers between stages are kept; there are some that no network takes or gives."""
+    inner = {"i1": np.bool_, "i64": np.int64}
+    return np.dtype(inner[element] if element in inner else parse_format(element).dtype)
 
 
 def _named_weights(function: Any) -> tuple[tuple[str, tuple[int, ...]], ...]:
