@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Products of engines on codes, for multipliers, in soft logic and serial: every word is exact."""
+"""Products of engines on codes, for multipliers, in soft logic, paired, serial: all are exact."""
 
 import subprocess
 import sys
@@ -20,6 +20,30 @@ SERIAL = [
     *((24, 32, 32, 35), (24, 32, 8, 13), (20, 31, 5, 10), (9, 8, 4, 8), (24, 32, 31, 35)),
     *((24, 32, 16, 20), (24, 32, 4, 10), (3, 32, 4, 10)),
 ]
+
+
+#: Widths of the common factor and of the others, and latency of `asnet_pair`.
+PAIRS = [(8, 8, 3), (8, 7, 5), (9, 5, 3), (5, 9, 4), (12, 3, 4), (16, 8, 3)]
+
+
+def pair(k, common, own, latency):
+    width = common + own
+    return f"""
+  logic signed [{common - 1}:0] pa{k};
+  logic signed [{own - 1}:0] pb{k}, pc{k};
+  logic signed [{width - 1}:0] py{k}, pz{k};
+  logic [{2 * width - 1}:0] pe{k}[{latency}];
+  assign pa{k} = ra[{common - 1}:0];
+  assign pb{k} = rb[{own - 1}:0];
+  assign pc{k} = ra[{common + own - 1}:{common}];
+  asnet_pair #(.Common({common}), .Own({own}), .Latency({latency})) pair{k} (
+    .clk_i(clk), .a_i(pa{k}), .b_i(pb{k}), .c_i(pc{k}), .y_o(py{k}), .z_o(pz{k}));
+  always_ff @(posedge clk) begin
+    pe{k}[0] <= {{{width}'(pa{k} * {width}'(pc{k})), {width}'(pa{k} * {width}'(pb{k}))}};
+    for (int i = 1; i < {latency}; i++) pe{k}[i] <= pe{k}[i-1];
+    if (n > 20 && {{pz{k}, py{k}}} != pe{k}[{latency - 1}]) $fatal(1, "pair {k}");
+  end
+"""
 
 
 def product(k, left, right, latency, in_logic):
@@ -63,9 +87,10 @@ def serial(k, left, right, cycles, latency):
 """
 
 
-@pytest.mark.parametrize("defines", [[], ["-DASNET_SOFT_PRODUCTS"]])
+@pytest.mark.parametrize("defines", [[], ["-DASNET_SOFT_PRODUCTS"], ["-DASNET_PAIRED_PRODUCTS"]])
 def test_products(defines, tmp_path):
     parts = [product(k, *sizes) for k, sizes in enumerate(PRODUCTS)]
+    parts += [pair(k, *sizes) for k, sizes in enumerate(PAIRS)]
     parts += [serial(k, *sizes) for k, sizes in enumerate(SERIAL)]
     (tmp_path / "bench.sv").write_text(f"""module bench;
   logic clk = 0;
@@ -81,7 +106,7 @@ def test_products(defines, tmp_path):
 {"".join(parts)}
 endmodule
 """)
-    modules = [RTL / f"asnet_{name}.sv" for name in ("rows", "product", "serial")]
+    modules = [RTL / f"asnet_{name}.sv" for name in ("rows", "product", "pair", "serial")]
     sources = [*modules, tmp_path / "bench.sv"]
     options = ["--binary", "-Wno-fatal", "-Wno-WIDTH", "--top", "bench", "-Mdir", tmp_path / "made"]
     command = [VERILATOR, *options, *defines, *sources]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Registers inside of ECP5's multipliers and memories: the same words in the same cycles."""
+"""What devices' multipliers and memories have: registers inside, and room for two products."""
 
 import copy
 import json
@@ -50,20 +50,26 @@ endmodule
 """
 
 
+def mapped(folder, target, top, helpers, names=()):
+    """Let Yosys map a design, with multipliers; return how many cells there are of each type."""
+    for name in helpers:
+        (folder / f"asnet_{name}.sv").write_text((RTL / f"asnet_{name}.sv").read_text())
+        names = (*names, f"asnet_{name}.sv")
+    script = targets.script(target, top, list(names), True, None)
+    (folder / "commands.json").write_text(json.dumps(script))
+    processes.run_program(
+        yosys_program(), ["commands.json"], purpose="mapping", cwd=folder, timeout_seconds=300
+    )
+    text = (folder / "stat.json").read_text()
+    return json.loads(text[text.index("{") :])["design"]["num_cells_by_type"]
+
+
 @pytest.fixture(scope="module")
 def netlist(tmp_path_factory):
     """The cells that Yosys maps the design to."""
     folder = tmp_path_factory.mktemp("mapped")
     (folder / "top.sv").write_text(SOURCE)
-    names = ["top.sv"]
-    for name in ("product", "rows"):
-        (folder / f"asnet_{name}.sv").write_text((RTL / f"asnet_{name}.sv").read_text())
-        names.append(f"asnet_{name}.sv")
-    script = targets.script("ecp5", "top", names, True, None)
-    (folder / "commands.json").write_text(json.dumps(script))
-    processes.run_program(
-        yosys_program(), ["commands.json"], purpose="mapping", cwd=folder, timeout_seconds=300
-    )
+    mapped(folder, "ecp5", "top", ("product", "rows"), ["top.sv"])
     return json.loads((folder / "design.json").read_text())
 
 
@@ -216,3 +222,9 @@ def test_another_clock_stays_outside(netlist):
         if name.startswith(("word_", "product.a_q", "product.gen_block.a_q")):
             cell["connections"]["CLK"] = module["ports"]["enable"]["bits"]
     assert use_block_registers(packed) == 16  # those behind the product
+
+
+@pytest.mark.parametrize(("target", "multipliers"), [("xilinx7", 1), ("ecp5", 2)])
+def test_two_products_in_a_multiplier_that_is_wide_enough(target, multipliers, tmp_path):
+    cells = mapped(tmp_path, target, "asnet_pair", ("pair", "product", "rows"))
+    assert cells.get("DSP48E1", 0) + cells.get("MULT18X18D", 0) == multipliers

@@ -3,6 +3,7 @@
 
 import itertools
 import json
+import math
 import re
 from collections import Counter
 
@@ -13,9 +14,10 @@ from tflite_networks import Stack
 import asnet_mlir
 from asnet_mlir.errors import InputError, UnsupportedError
 from asnet_mlir.frontends.program import from_program
-from asnet_mlir.hardware.integers.code_graph import Tensor
+from asnet_mlir.hardware.integers.code_graph import Access, Generic, Tensor
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.design import Lanes
+from asnet_mlir.hardware.integers.loop_windows import Wanted, plan
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, bounds, evaluate
 from asnet_mlir.hardware.simulation import simulate as simulation
 from asnet_mlir.quantized import Builder, Quantization
@@ -77,6 +79,95 @@ def test_every_word_of_all_kinds_of_layers(tmp_path):
     assert {entry["op"] for entry in manifest["instances"]} == {"muli"}
     assert manifest["instances"][0]["count"] > 4
     check(bundle, network)
+
+
+def test_pixels_at_once_where_outputs_and_the_reduction_are_few(tmp_path):
+    """Groups of pixels that a row does not divide by, of one filter, of three, and of a pool."""
+    net = Builder("pixels", (7, 9, 2), CODES)
+    same = ((1, 1), (1, 1))
+    x = net.conv2d(net.input, *weights(3, 3, 2, 1), bias(1), CODES, layer="one", padding=same)
+    x = net.conv2d(x, *weights(2, 3, 1, 3), bias(3), WIDE, layer="three", strides=(1, 2))
+    x = net.conv2d(x, *weights(3, 3, 1, 3), None, WIDE, layer="each", padding=same, groups=3)
+    network = from_program(net.program(net.max_pool(x, (3, 3), layer="pool")))
+    core = "muli=compressor42:N=8,SIGNED=1"
+    bundle = generated(network, tmp_path, core, lanes=["8"])
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    lanes = {entry["layer"]: entry["lanes"] for entry in manifest["layers"] if "lanes" in entry}
+    # 3 pixels of 2 codes; of one code 2 pixels of 3 filters, of 3 channels, and of 3 maxima.
+    assert lanes == {"one": 6, "three": 6, "each": 6, "pool": 6}
+    engines = {entry["layer"]: entry["cycles"] for entry in manifest["layers"] if "lanes" in entry}
+    assert engines["one"] == 9 * 11 * 2 > 7 * (3 * 9 + 1)  # as many as it has inputs
+    assert check(bundle, network, 9).cycles_per_sample == 198
+
+
+@pytest.mark.parametrize(
+    ("width", "filters", "kernel", "stride", "pixels"),
+    [(9, 1, 3, 1, 1), (11, 1, 3, 1, 3), (9, 1, 5, 2, 2), (8, 2, 3, 1, 3), (6, 3, 5, 3, 2)],
+)
+def test_a_chunk_reads_what_it_waits_for(width, filters, kernel, stride, pixels):
+    """Each word of a row of windows, of all pixels, and no other one."""
+    x = Tensor((2 * stride + kernel, (width - 1) * stride + kernel, 2), 8)
+    moved = np.array([[stride, 0, 0, 1, 0, 0], [0, stride, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1]])
+    kept, none = np.eye(6, dtype=int), np.zeros(6, int)
+    factors = Tensor((kernel, kernel, 2, filters), 8, np.ones((kernel, kernel, 2, filters), int))
+    body = Body(
+        (Scalar("arg", (), 8), Scalar("arg", (), 8, number=1), Scalar("muli", (0, 1), 8)), 2
+    )
+    node = Generic(
+        "a",
+        Tensor((3, width, filters), 32),
+        (3, width, filters, kernel, kernel, 2),
+        (False, False, False, True, True, True),
+        ((x, Access(moved, none[:3])), (factors, Access(kept[[3, 4, 5, 2]], none[:4]))),
+        Access(kept[:3], none[:3]),
+        None,
+        body,
+    )
+    window = plan(node, Wanted(2 * filters * pixels), in_order=False)
+    assert (window.pixels, window.pack) == (pixels, 2)
+    seen, address, counts = set(), window.first, [0] * len(window.sizes)
+    for _ in range(math.prod(window.sizes)):
+        group = counts[window.group_loop] if pixels > 1 else 0
+        seen |= {
+            address + p * window.pixel_step for p in range(pixels) if group * pixels + p < width
+        }
+        place = next(
+            i for i, n in enumerate(window.sizes) if counts[i] < n - 1 or i == len(counts) - 1
+        )
+        counts = [0] * place + [counts[place] + 1, *counts[place + 1 :]]
+        address += window.deltas[place]
+    row = x.shape[1]
+    windows = range(width)
+    wanted = {
+        k * row + w * stride + j for w in windows for k in range(kernel) for j in range(kernel)
+    }
+    assert seen == wanted
+    assert window.need == max(max(wanted) + 1, stride * row)
+
+
+def test_groups_of_channels_at_once(tmp_path):
+    """Three filters of each channel; one filter of three channels."""
+    net = Builder("groups", (5, 6, 5), CODES)
+    x = net.conv2d(net.input, *weights(3, 3, 1, 15), bias(15), WIDE, layer="each", groups=5)
+    x = net.conv2d(x, *weights(2, 2, 3, 5), bias(5), CODES, layer="grouped", groups=5)
+    network = from_program(net.program(x))
+    bundle = generated(network, tmp_path, lanes=["9"])
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    lanes = {entry["layer"]: entry["lanes"] for entry in manifest["layers"]}
+    # Of 5 groups 3 and then 2.
+    assert lanes == {"each": 9, "grouped": 3}
+    assert manifest["predicted_cycles_per_sample"] == 3 * (4 * 2 * 9 + 1)
+    assert check(bundle, network, 9).cycles_per_sample == 219
+
+
+def test_a_tensor_in_two_sums(tmp_path):
+    """Both scale it: that is computed once, and is of 64 bits."""
+    net = Builder("sums", (3, 3, 2), CODES)
+    x = net.conv2d(net.input, *weights(1, 1, 2, 2), bias(2), CODES, layer="a")
+    y = net.add(x, net.clamp(x, (-20, 30), layer="clamp"), WIDE, layer="first")
+    y = net.max_pool(y, (1, 1), layer="between")
+    network = from_program(net.program(net.add(y, x, CODES, layer="second")))
+    check(generated(network, tmp_path), network)
 
 
 def test_ties_of_negative_numbers_are_rounded_away_from_zero(tmp_path):
@@ -188,8 +279,10 @@ def test_terms_beyond_a_devices_multipliers_are_in_logic(tmp_path):
     # 32 terms and a requantization, of which 28 have a multiplier.
     assert manifest["predicted_area"]["dsp"]["dsps"] == 28
     layer = (bundle / "rtl" / "dense_stage_0_dense.sv").read_text()
-    kinds = Counter(re.findall(r"dense_stage_0_dense_(term|term_in_logic) term", layer))
-    assert kinds["term"] + kinds["term_in_logic"] == 32 and kinds["term_in_logic"] > 4
+    kinds = Counter(
+        re.findall(r"dense_(?:stage_0_dense_)?(pair|term_in_logic) (?:#.*)?term", layer)
+    )
+    assert 2 * kinds["pair"] + kinds["term_in_logic"] == 32 and kinds["term_in_logic"] > 4
     check(bundle, network)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,8 @@ from asnet_mlir.hardware.integers.datapath import (
     literal,
 )
 from asnet_mlir.hardware.integers.loop_windows import Window, output_order
-from asnet_mlir.hardware.integers.parts_area import NOTHING, Area, adder, memory, queue, rom
+from asnet_mlir.hardware.integers.parts_area import NOTHING, Area, adder, memory, rom
+from asnet_mlir.hardware.integers.queues import is_late, queue_area, queue_text
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 from asnet_mlir.hardware.integers.weight_memories import Fed
 
@@ -29,6 +31,8 @@ __all__ = ["Engine", "map_engine", "window_engine"]
 
 #: Cycles from a step to its word of codes and of weights.
 _READ = 3
+#: Cycles of a pair of products at least: see `asnet_pair`.
+_PAIR = 3
 #: Cycles from an output to its constants.
 _CONSTANTS = 2
 
@@ -221,11 +225,8 @@ def _resting(interval: int) -> str:
 
 
 def _queue(design: str, depth: int, width: int) -> str:
-    bits = max(1, (depth - 1).bit_length())
-    return (
-        f"  {design}_fifo #(.Words({depth}), .Width({width}), .AddressBits({bits})) queue (\n"
-        "    .clk_i(clk_i), .rst_i(rst_i), .data_i(f_y), .valid_i(f_done), .ready_o(),\n"
-        "    .data_o(y_o), .valid_o(valid_o), .ready_i(ready_i)\n  );\n"
+    return queue_text(
+        design, "queue", depth, width, ("f_y", "f_done", ""), ("y_o", "valid_o", "ready_i")
     )
 
 
@@ -288,9 +289,9 @@ endmodule
         function.roms,
         function.path.units,
         {function.path.module: function.path.text},
-        function.latency + 3,
+        function.latency + 3 + is_late(depth),
         interval,
-        area=function.area + queue(depth, width) + Area(luts=3.0 * bits),
+        area=function.area + queue_area(depth, width) + Area(luts=3.0 * bits),
     )
 
 
@@ -351,8 +352,8 @@ def _sum_bounds(found: Reduction, term: Interval, node: Generic, window: Window)
     return Interval(low, high) if whole.low <= low and high <= whole.high else whole
 
 
-def _exact_sums(found: Reduction, node: Generic, window: Window) -> tuple[int, int] | None:
-    """Return the bounds of sums of exact products with weights, which are known."""
+def _code_factor(found: Reduction, node: Generic, window: Window) -> Scalar | None:
+    """Return the code of terms that are exact products of a code and a weight, or None."""
     ops = found.term.ops
     place = found.term.result
     while ops[place].name in ("extsi", "trunci"):
@@ -367,11 +368,17 @@ def _exact_sums(found: Reduction, node: Generic, window: Window) -> tuple[int, i
         factors.append(ops[operand])
     if any(factor.name != "arg" for factor in factors):
         return None
-    bits = [f.bits for f in factors if node.operands[f.number][0].constant is None]
-    if len(bits) != 1:
+    codes = [f for f in factors if node.operands[f.number][0].constant is None]
+    return codes[0] if len(codes) == 1 else None
+
+
+def _exact_sums(found: Reduction, node: Generic, window: Window) -> tuple[int, int] | None:
+    """Return the bounds of sums of exact products with weights, which are known."""
+    code = _code_factor(found, node, window)
+    if code is None:
         return None
-    x = full_range(bits[0])
-    words = window.weights[0].reshape(-1, window.depth, window.lanes, window.pack)
+    x = full_range(code.bits)
+    words = window.weights[0].reshape(-1, window.depth, window.weight_lanes, window.pack)
     high = np.where(words > 0, words * x.high, words * x.low).sum(axis=(1, 3))
     low = np.where(words > 0, words * x.low, words * x.high).sum(axis=(1, 3))
     return int(low.min()), int(high.max())
@@ -474,8 +481,7 @@ class _WindowEngine:
             ]
         )
         multiplicity = window.lanes * window.pack
-        chosen = [self._term] if self._in_logic < multiplicity else []
-        chosen += [self._rows] if self._in_logic else []
+        chosen = [one for one in (self._term, self._rows) if re.search(rf"\b{one.module}\b", text)]
         parts = {path.module: path.text for path in chosen}
         self._roms += [one for path in chosen for one in path.roms]
         if self._function is not None:
@@ -488,6 +494,7 @@ class _WindowEngine:
             for key, n in self._function.path.units.items():
                 counts[key] = counts.get(key, 0) + n
         done = _READ + self._term.latency + self._levels + window.depth + leaving + latency + 3
+        done += is_late(depth)
         return Engine(
             f"{design}_{self._name}",
             text,
@@ -513,12 +520,12 @@ class _WindowEngine:
             own = Area() if self._found.op.instance is not None else adder(sums)
             lane += own + Area(luts=float(sums))
         lane += Area(luts=float(sums) if w.lanes > 1 else 0.0)
-        total = lane * w.lanes + queue(depth, width) + self._loops_area()
+        total = lane * w.lanes + queue_area(depth, width) + self._loops_area()
         total += self._term.area * (w.lanes * w.pack - self._in_logic)
         total += self._rows.area * self._in_logic
         if self._weight_bits and w.weights:
             words = len(w.weights[0])
-            total += rom(words, self._weight_bits * w.lanes * w.pack)
+            total += rom(words, self._weight_bits * w.weight_lanes * w.pack)
             total += Area(luts=2.0 * words.bit_length())
         return total if self._function is None else total + self._function.area
 
@@ -527,8 +534,8 @@ class _WindowEngine:
         w = self._window
         ring = memory(1 << w.ring_bits, self._x.width * w.codes)
         counters = sum(2.5 * (size - 1).bit_length() for size in w.sizes)
-        addresses = 6 * adder(w.ring_bits + 1).luts + len(w.sizes) * w.ring_bits
-        return ring + Area(luts=20 + counters + addresses)
+        addresses = (4 + 2 * w.pixels) * adder(w.ring_bits + 1).luts + len(w.sizes) * w.ring_bits
+        return ring * w.pixels + Area(luts=20 + counters + addresses)
 
     def _header(self, width: int) -> str:
         return f"""module {self._design}_{self._name}{header(bool(self._roms))} (
@@ -562,7 +569,7 @@ class _WindowEngine:
             ready = "  logic weights_ready;\n"
         return f"""{ready}  logic step, issue, first_q, group_end, last_group;
   logic [{loops - 1}:0] end_of;
-  logic [{self._x.width * w.codes - 1}:0] word;
+  logic [{self._x.width * w.codes * w.pixels - 1}:0] word;
   logic [{bits - 1}:0] space_q;
   logic room_q;
   assign issue      = step;
@@ -585,7 +592,8 @@ class _WindowEngine:
   {self._design}_window #(
     .Bits({self._x.width}), .Pack({w.codes}), .RingBits({w.ring_bits}), .Chunks({w.chunks}),
     .Need({w.need}), .NeedLast({w.need_last}), .Step({w.step}), .StepLast({w.step_last}),
-    .First({w.first}), .Loops({loops}), .Sizes({{{sizes}}}), .Deltas({{{deltas}}})
+    .First({w.first}), .Loops({loops}), .Sizes({{{sizes}}}), .Deltas({{{deltas}}}),
+    .Pixels({w.pixels}), .PixelStep({w.pixel_step})
   ) window (
     .clk_i(clk_i), .rst_i(rst_i), .data_i(x0_i), .valid_i(valid_i[0]), .ready_o(ready_o[0]),
     .enable_i({enable}), .step_o(step),
@@ -613,11 +621,11 @@ class _WindowEngine:
         w = self._window
         if not w.weights or not self._weight_bits:
             return ""
-        width = self._weight_bits * w.lanes * w.pack
+        width = self._weight_bits * w.weight_lanes * w.pack
         words = []
         for step in range(len(w.weights[0])):
             word, place = 0, 0
-            for lane in range(w.lanes):
+            for lane in range(w.weight_lanes):
                 for code in range(w.pack):
                     for weights, (low, found) in zip(w.weights, self._columns, strict=True):
                         value = int(weights[step, lane, code]) & ((1 << found.width) - 1)
@@ -657,29 +665,85 @@ class _WindowEngine:
             text += _delayed("sum_partial", "last_group", done + 1, False)
         text += f"  logic signed [{self._sums.width - 1}:0] sums[{w.lanes}];\n"
         for lane in range(w.lanes):
-            names = []
-            for code in range(w.pack):
-                name = f"t{lane}_{code}"
+            names = [f"t{lane}_{code}" for code in range(w.pack)]
+            for name in names:
                 text += f"  logic signed [{term.width - 1}:0] {name};\n"
-                text += self._term_instance(name, lane, code)
-                names.append(name)
             text += self._lane(lane, *self._tree(lane, names))
+        return text + self._all_terms()
+
+    def _all_terms(self) -> str:
+        """Instances of all terms; two that have a factor in common are a pair."""
+        w, text = self._window, ""
+        apart = 1 if self._shares_code else w.lanes_each  # of the two lanes of a pair
+        for code in range(w.pack):
+            done: set[int] = set()
+            for lane in range(w.lanes):
+                if lane in done:
+                    continue
+                other = lane + apart
+                if self._is_pair(lane, other, code):
+                    done.add(other)
+                    text += self._pair(lane, other, code)
+                else:
+                    text += self._term_instance(f"t{lane}_{code}", lane, code)
         return text
 
-    def _term_instance(self, name: str, lane: int, code: int) -> str:
-        ports = []
+    @property
+    def _shares_code(self) -> bool:
+        """Whether neighbouring lanes read the same codes."""
+        return self._window.lanes_each > 1 and not self._window.apart
+
+    def _is_pair(self, lane: int, other: int, code: int) -> bool:
+        """Whether the terms of two lanes are exact products of multipliers with a common factor."""
+        w = self._window
+        if other >= w.lanes or lane * w.pack + code < self._in_logic:
+            return False
+        is_beside = w.shared
+        if self._shares_code:
+            is_beside = lane // w.lanes_each == other // w.lanes_each
+        is_product = _code_factor(self._found, self._node, w) is not None
+        return is_beside and is_product and self._term.latency >= _PAIR
+
+    def _pair(self, lane: int, other: int, code: int) -> str:
+        """Two products in one, where a device has multipliers for it."""
+        sources = [self._sources(one, code) for one in (lane, other)]
+        kinds = [tensor.constant is None for tensor, _ in self._node.operands]
+        common = kinds.index(self._shares_code)
+        own = 1 - common
+        (a, a_width), (b, width), (c, _) = sources[0][common], sources[0][own], sources[1][own]
+        pair = f"pair{lane}_{code}"
+        results = "".join(
+            f"  assign t{one}_{code} = {self._term.result.width}'({pair}_{port});\n"
+            for one, port in ((lane, "y"), (other, "z"))
+        )
+        return (
+            f"  logic signed [{a_width + width - 1}:0] {pair}_y, {pair}_z;\n"
+            f"  {self._design}_pair #(.Common({a_width}), .Own({width}), "
+            f".Latency({self._term.latency})) term{lane}_{code} (\n    .clk_i(clk_i), "
+            f".a_i({a}), .b_i({b}), .c_i({c}), .y_o({pair}_y), .z_o({pair}_z)\n  );\n{results}"
+        )
+
+    def _sources(self, lane: int, code: int) -> list[tuple[str, int]]:
+        """Return what each operand of a term is, and its width."""
+        w, sources = self._window, []
         constants = iter(self._columns)
-        number_of_term = lane * self._window.pack + code
-        path = self._rows if number_of_term < self._in_logic else self._term
-        place = number_of_term * self._weight_bits
-        for number, (tensor, _) in enumerate(self._node.operands):
+        pixel, own_lane = divmod(lane, w.lanes_each)
+        place = (lane % w.weight_lanes * w.pack + code) * self._weight_bits
+        for tensor, _ in self._node.operands:
             if tensor.constant is None:
-                own = lane if self._window.apart else code
-                source = f"word[{self._x.width * own} +: {self._x.width}]"
+                own, width = pixel * w.codes + (own_lane if w.apart else code), self._x.width
+                sources.append((f"word[{width * own} +: {width}]", width))
             else:
                 low, found = next(constants)
-                source = f"weights[{place + low} +: {found.width}]"
-            ports.append(f".x{number}_i({source})")
+                sources.append((f"weights[{place + low} +: {found.width}]", found.width))
+        return sources
+
+    def _term_instance(self, name: str, lane: int, code: int) -> str:
+        path = self._rows if lane * self._window.pack + code < self._in_logic else self._term
+        ports = [
+            f".x{number}_i({source})"
+            for number, (source, _) in enumerate(self._sources(lane, code))
+        ]
         if self._node.start is not None:
             ports.append(f".x{len(self._node.operands)}_i(1'b0)")
         return (

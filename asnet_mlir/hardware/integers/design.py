@@ -29,14 +29,26 @@ from asnet_mlir.hardware.integers.code_graph import (
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal, serial_interval
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
-from asnet_mlir.hardware.integers.parts_area import Area, queue
+from asnet_mlir.hardware.integers.parts_area import Area
+from asnet_mlir.hardware.integers.queues import Ends, queue_area, queue_text
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources, top_ports
 
 __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build", "fed_stages", "reads"]
 
 #: Modules of the library, beside those of `bundle.manifest`; what others instantiate comes last.
-HELPERS = ("frames", "pad", "product", "serial", "rows", "window", "weights", "weight_ring")
+HELPERS = (
+    "frames",
+    "pad",
+    "pair",
+    "product",
+    "serial",
+    "rows",
+    "window",
+    "weights",
+    "weight_ring",
+    "slice",
+)
 #: Where they are, as `asnet_NAME.sv`.
 RTL = Path(__file__).parent / "rtl"
 
@@ -233,8 +245,8 @@ class _Builder:
             else:
                 counters = sum(6 * (size - 1).bit_length() for size in stage.output.shape)
                 width = self._bounds[stage.inputs[0]].width
-                total += queue(stage.queue, width) + Area(luts=counters + stage.bounds.width)
-        return total + sum((queue(words, 8) for words in queues.values()), Area())
+                total += queue_area(stage.queue, width) + Area(luts=counters + stage.bounds.width)
+        return total + sum((queue_area(words, 8) for words in queues.values()), Area())
 
     def _with_queue(self, stage: Stage) -> Stage:
         """Return a stage with the queue that it wants: what comes in at the pace of the design."""
@@ -446,28 +458,24 @@ class _Builder:
 """
         for branch, depth in enumerate(depths):
             name = f"{net}_{branch}"
-            bits = max(1, (depth - 1).bit_length())
-            text += f"""  logic signed [{width - 1}:0] {name};
-  logic {name}_valid, {name}_ready;
-  {self._top}_fifo #(.Words({depth}), .Width({width}), .AddressBits({bits})) {name}_queue (
-    .clk_i(clk), .rst_i(rst), .data_i({net}), .valid_i({net}_valid && !{net}_done_q[{branch}]),
-    .ready_o({net}_room[{branch}]), .data_o({name}), .valid_o({name}_valid),
-    .ready_i({name}_ready)
-  );
-"""
+            text += f"  logic signed [{width - 1}:0] {name};\n  logic {name}_valid, {name}_ready;\n"
+            source = (net, f"{net}_valid && !{net}_done_q[{branch}]", f"{net}_room[{branch}]")
+            text += self._queue(f"{name}_queue", depth, width, source, name)
         return text
+
+    def _queue(self, name: str, words: int, width: int, source: Ends, sink: str) -> str:
+        """Return a queue in the top module, which leads to the net `sink`."""
+        ends = (sink, f"{sink}_valid", f"{sink}_ready")
+        return queue_text(self._top, name, words, width, source, ends, ("clk", "rst"))
 
     def _instance(self, stage: Stage, nets: Sequence[str], result: str) -> str:
         if stage.engine is None:
             width, own = self._bounds[stage.inputs[0]].width, stage.bounds.width
             net = f"{stage.name}_x"
-            bits = max(1, (stage.queue - 1).bit_length())
+            source = (nets[0], f"{nets[0]}_valid", f"{nets[0]}_ready")
             return (
                 f"  logic signed [{width - 1}:0] {net};\n  logic {net}_valid, {net}_ready;\n"
-                f"  {self._top}_fifo #(.Words({stage.queue}), .Width({width}), "
-                f".AddressBits({bits})) {net}_queue (\n    .clk_i(clk), .rst_i(rst), "
-                f".data_i({nets[0]}), .valid_i({nets[0]}_valid), .ready_o({nets[0]}_ready),\n"
-                f"    .data_o({net}), .valid_o({net}_valid), .ready_i({net}_ready)\n  );\n"
+                f"{self._queue(f'{net}_queue', stage.queue, width, source, net)}"
                 f"  {stage.text} {stage.name} (\n    .clk_i(clk), .rst_i(rst), "
                 f".data_i({own}'({net})), .valid_i({net}_valid), "
                 f".ready_o({net}_ready),\n    .data_o({result}), .valid_o({result}_valid), "

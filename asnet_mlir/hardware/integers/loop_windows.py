@@ -34,8 +34,12 @@ class Window:
 
     Attributes:
       x: what is read.
-      lanes: outputs at once, neighbours in the innermost dimension.
+      lanes: outputs at once, neighbours in the innermost dimension, of each of the pixels.
       pack: codes of the reduction at once.
+      pixels: neighbours in the dimension around that whose outputs are computed at once, all of
+        each; a word is read for each of them.  They are pixels of a row, or groups of channels.
+      shared: whether all of them take the same weights, as pixels do.
+      pixel_step: words from one of them to the next.
       apart: each lane reads a code of its own, neighbours in a word; else all read the same ones.
       last_lanes: outputs of a dimension's last group.
       sizes, deltas: of the loops, the innermost one first; see `asnet_window`.
@@ -45,12 +49,15 @@ class Window:
       chunks, need, need_last, step, step_last, first, ring_bits: see `asnet_window`.
       outputs, work: of a sample: results, and terms that are reduced.
       cycles: of a sample.
-      weights: of each constant operand int64[words, lanes, pack].
+      weights: of each constant operand int64[words, weight_lanes, pack].
     """
 
     x: Tensor
     lanes: int
     pack: int
+    pixels: int
+    pixel_step: int
+    shared: bool
     apart: bool
     last_lanes: int
     sizes: tuple[int, ...]
@@ -73,7 +80,17 @@ class Window:
     @property
     def codes(self) -> int:
         """Codes of a word."""
-        return self.lanes if self.apart else self.pack
+        return self.lanes_each if self.apart else self.pack
+
+    @property
+    def lanes_each(self) -> int:
+        """Outputs at once of each pixel."""
+        return self.lanes // self.pixels
+
+    @property
+    def weight_lanes(self) -> int:
+        """Lanes that take weights of their own."""
+        return self.lanes_each if self.shared else self.lanes
 
     @property
     def steps(self) -> int:
@@ -140,16 +157,18 @@ def plan(node: Generic, wanted: Wanted, in_order: bool) -> Window:
     if (steps < 0).any() or first < 0:
         raise UnsupportedError(f"hardware of codes reads forwards (layer '{node.layer}')")
     nest = _Nest(node, x, steps, first)
-    best: tuple[tuple[int, int, int], int] | None = None
+    # Several pixels want a ring each: they are for what outputs and the reduction do not give.
+    best: tuple[tuple[int, int, int, int], int] | None = None
     for lanes in nest.lane_choices(wanted.terms):
         for pack in [1] if in_order else nest.pack_choices(lanes, wanted.terms // lanes):
-            cycles = max(nest.cycles(lanes, pack), x.size, wanted.cycles)
-            key = (cycles, lanes * pack, pack)
-            if best is None or key < best[0]:
-                best = key, lanes
+            for pixels in nest.pixel_choices(lanes, wanted.terms // (lanes * pack)):
+                cycles = max(nest.cycles(lanes, pack, pixels), x.size, wanted.cycles)
+                key = (cycles, pixels, lanes * pack, pack)
+                if best is None or key < best[0]:
+                    best = key, lanes
     assert best is not None
-    (_, _, pack), lanes = best
-    return nest.window(lanes, pack)
+    (_, pixels, _, pack), lanes = best
+    return nest.window(lanes, pack, pixels)
 
 
 class _Nest:
@@ -169,6 +188,12 @@ class _Nest:
         # Lanes read the same codes, or neighbours.
         self._lane_loop = inner if inner is not None and steps[inner] in (0, 1) else None
         self._apart = self._lane_loop is not None and steps[self._lane_loop] == 1
+        # The loop around lanes, if it is not the one over chunks, and weights depend on no loop
+        # around it.
+        place = len(self._outer) - (1 if self._lane_loop is None else 2)
+        is_free = place > 0 and self._weighted_loops() <= len(self._outer) - place
+        self._pixel_loop = self._outer[place] if is_free and self._reduced else None
+        self._shared = self._pixel_loop not in self._weighted
 
     def lane_choices(self, most: int) -> list[int]:
         """Return how many lanes there can be."""
@@ -189,17 +214,22 @@ class _Nest:
         unit = self._unit(self._node.sizes[last], [*self._outer, *self._reduced[:-1]])
         return [pack for pack in range(1, min(unit, max(most, 1)) + 1) if unit % pack == 0]
 
+    def pixel_choices(self, lanes: int, most: int) -> list[int]:
+        """Return how many pixels there can be, each of so many lanes, which must be all then."""
+        is_whole = self._lane_loop is None or lanes == self._node.sizes[self._lane_loop]
+        if self._pixel_loop is None or not is_whole:
+            return [1]
+        return list(range(1, min(self._node.sizes[self._pixel_loop], max(most, 1)) + 1))
+
     def _unit(self, size: int, others: Sequence[int]) -> int:
         """Return which words the codes can be cut into such that all steps are whole words."""
         steps = [int(self._steps[loop]) for loop in others]
         return math.gcd(size, self._x.size, self._first, *steps)
 
-    def _outer_sizes(self, lanes: int) -> list[int]:
-        """Return how often the loops over outputs run, the last one by groups of lanes."""
-        sizes = [self._node.sizes[loop] for loop in self._outer]
-        if self._lane_loop is not None:
-            sizes[-1] = -(-sizes[-1] // lanes)
-        return sizes
+    def _outer_sizes(self, lanes: int, pixels: int) -> list[int]:
+        """Return how often the loops over outputs run, by groups of lanes and of pixels."""
+        groups = {self._lane_loop: lanes, self._pixel_loop: pixels}
+        return [-(-self._node.sizes[loop] // groups.get(loop, 1)) for loop in self._outer]
 
     def _depth(self, pack: int) -> int:
         return math.prod(self._node.sizes[loop] for loop in self._reduced) // pack
@@ -210,57 +240,65 @@ class _Nest:
             return 1 if self._constants and self._lane_loop is not None else 0
         return len(self._outer) - self._outer.index(self._weighted[0])
 
-    def _chunks(self, lanes: int) -> int:
+    def _chunks(self, lanes: int, pixels: int) -> int:
         """Return how often the outermost loop goes on in the codes, with the same weights."""
         is_chunked = self._outer and self._steps[self._outer[0]] > 0
         if not is_chunked or self._weighted_loops() >= len(self._outer):
             return 1
-        return self._outer_sizes(lanes)[0]
+        return self._outer_sizes(lanes, pixels)[0]
 
-    def cycles(self, lanes: int, pack: int) -> int:
+    def cycles(self, lanes: int, pack: int, pixels: int) -> int:
         """Return the cycles of a sample."""
         depth = self._depth(pack)
-        gap = max(0, lanes - depth)
-        slots = math.prod(self._outer_sizes(lanes))
-        return slots * (depth + gap) + self._chunks(lanes) * max(0, 1 - gap)
+        gap = max(0, lanes * pixels - depth)
+        slots = math.prod(self._outer_sizes(lanes, pixels))
+        return slots * (depth + gap) + self._chunks(lanes, pixels) * max(0, 1 - gap)
 
-    def window(self, lanes: int, pack: int) -> Window:
+    def window(self, lanes: int, pack: int, pixels: int) -> Window:
         """Return the loops of a choice."""
         sizes, steps = self._node.sizes, self._steps
         codes = lanes if self._apart else pack
         # Loops from the outside in: size, step in words.
+        groups = {self._lane_loop: lanes, self._pixel_loop: pixels}
         outer = [
-            (size, int(steps[loop]) // codes)
-            for size, loop in zip(self._outer_sizes(lanes), self._outer, strict=True)
+            (size, int(steps[loop]) * groups.get(loop, 1) // codes)
+            for size, loop in zip(self._outer_sizes(lanes, pixels), self._outer, strict=True)
         ]
-        if self._lane_loop is not None:
-            outer[-1] = (outer[-1][0], int(steps[self._lane_loop]) * lanes // codes)
+        pixel_step = 0 if self._pixel_loop is None else int(steps[self._pixel_loop]) // codes
         inner = [(sizes[loop], int(steps[loop]) // codes) for loop in self._reduced]
         if inner:
             last = self._reduced[-1]
             inner[-1] = (sizes[last] // pack, int(steps[last]) * pack // codes)
-        chunks = self._chunks(lanes)
+        chunks = self._chunks(lanes, pixels)
         step = outer[0][1] if chunks > 1 else 0
         nest = [*(outer[1:] if chunks > 1 else outer), *inner][::-1] or [(1, 0)]
         frame = self._x.size // codes
         first = self._first // codes
-        span = first + sum((size - 1) * one for size, one in nest) + 1
+        beyond = self._beyond(pixels, pixel_step)
+        span = first + sum((size - 1) * one for size, one in nest) + beyond + 1
         step_last = frame - (chunks - 1) * step
         need = max(span, step) if chunks > 1 else frame
         ring = step_last + need + step
         depth, weighted = self._depth(pack), self._weighted_loops()
         outputs = math.prod(sizes[loop] for loop in self._outer)
         neighbours = 1 if self._lane_loop is None else sizes[self._lane_loop]
+        group_loop = len(inner) if self._lane_loop is not None else max(len(inner) - 1, 0)
+        if self._pixel_loop is not None and pixels > 1:
+            neighbours *= sizes[self._pixel_loop]
+            group_loop = len(inner) + (0 if self._lane_loop is None else 1)
         return Window(
             x=self._x,
-            lanes=lanes,
+            lanes=lanes * pixels,
             pack=pack,
+            pixels=pixels,
+            pixel_step=pixel_step,
+            shared=self._shared,
             apart=self._apart,
-            last_lanes=neighbours - (-(-neighbours // lanes) - 1) * lanes,
+            last_lanes=neighbours - (-(-neighbours // (lanes * pixels)) - 1) * lanes * pixels,
             sizes=tuple(size for size, _ in nest),
             deltas=_deltas(nest),
             depth=depth,
-            group_loop=len(inner) if self._lane_loop is not None else max(len(inner) - 1, 0),
+            group_loop=group_loop,
             weight_loop=max(len(inner) + weighted - 1, 0),
             chunks=chunks,
             need=need,
@@ -271,14 +309,25 @@ class _Nest:
             ring_bits=max(2, (ring - 1).bit_length()),
             outputs=outputs,
             work=outputs * depth * pack,
-            cycles=self.cycles(lanes, pack),
-            weights=tuple(self._words(one, lanes, pack, weighted) for one in self._constants),
+            cycles=self.cycles(lanes, pack, pixels),
+            weights=tuple(
+                self._words(one, lanes, pack, 1 if self._shared else pixels, weighted)
+                for one in self._constants
+            ),
         )
 
+    def _beyond(self, pixels: int, step: int) -> int:
+        """Return how far the last pixel lies behind the first one of the last group."""
+        if self._pixel_loop is None:
+            return 0
+        size = self._node.sizes[self._pixel_loop]
+        return (size - 1 - (-(-size // pixels) - 1) * pixels) * step
+
     def _words(
-        self, operand: tuple[Tensor, Access], lanes: int, pack: int, weighted: int
+        self, operand: tuple[Tensor, Access], lanes: int, pack: int, groups: int, weighted: int
     ) -> np.ndarray:
-        """Return a constant operand in the order of the steps, int64[words, lanes, pack]."""
+        """Return a constant operand in the order of the steps, int64[words, lanes, pack], of so
+        many lanes of so many groups."""
         values = gathered(operand[0], operand[1], self._node.sizes)
         kept = self._outer[len(self._outer) - weighted :]
         order = [*kept, *self._reduced]
@@ -286,15 +335,16 @@ class _Nest:
         values = values[index]
         present = sorted(order)
         values = values.transpose([present.index(loop) for loop in order])
-        depth = math.prod(self._node.sizes[loop] for loop in self._reduced)
-        if self._lane_loop is None:
-            return values.reshape(-1, 1, pack)
-        channels = self._node.sizes[self._lane_loop]
-        values = values.reshape(-1, channels, depth // pack, pack)
-        padded = -channels % lanes
-        values = np.pad(values, ((0, 0), (0, padded), (0, 0), (0, 0)))
-        values = values.reshape(len(values), -1, lanes, depth // pack, pack)
-        return values.transpose(0, 1, 3, 2, 4).reshape(-1, lanes, pack)
+        depth = math.prod(self._node.sizes[loop] for loop in self._reduced) // pack
+        channels = 1 if self._lane_loop is None else self._node.sizes[self._lane_loop]
+        around = 1 if groups == 1 else self._node.sizes[self._pixel_loop or 0]
+        values = values.reshape(-1, around, channels, depth, pack)
+        filled = ((0, 0), (0, -around % groups), (0, -channels % lanes), (0, 0), (0, 0))
+        values = np.pad(values, filled)
+        values = values.reshape(
+            len(values), values.shape[1] // groups, groups, -1, lanes, depth, pack
+        )
+        return values.transpose(0, 1, 3, 5, 2, 4, 6).reshape(-1, groups * lanes, pack)
 
 
 def _deltas(nest: Sequence[tuple[int, int]]) -> tuple[int, ...]:

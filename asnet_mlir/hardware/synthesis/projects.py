@@ -41,7 +41,7 @@ class _Tool:
     """A vendor's tool: its program, the device by default, constraints and settings as Tcl.
 
     The settings lie in the project's folder, where the project is made; `dsp` switches multipliers
-    to soft logic.
+    to soft logic, `multipliers` says how they are used.
     """
 
     program: str
@@ -50,6 +50,7 @@ class _Tool:
     file_type: str
     settings: str
     dsp: str
+    multipliers: str = ""
 
 
 _TOOLS = {
@@ -78,6 +79,9 @@ set_property STEPS.SYNTH_DESIGN.TCL.PRE [file normalize copy_rom.tcl] [get_runs 
 """,
         """# Multipliers are soft logic: there approximation saves area.
 set_property STEPS.SYNTH_DESIGN.ARGS.MAX_DSP 0 [get_runs synth_1]
+""",
+        """# Two products of 8 x 8 bits that have a factor in common are one of a multiplier.
+set_property verilog_define ASNET_PAIRED_PRODUCTS [current_fileset]
 """,
     ),
 }
@@ -179,7 +183,9 @@ def write_project(
             for path in (*sources, *roms, constraints):
                 (temporary / path).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / path).write_bytes((bundle / path).read_bytes())
-            (temporary / "settings.tcl").write_text(tool.settings + ("" if dsp else tool.dsp))
+            (temporary / "settings.tcl").write_text(
+                tool.settings + (tool.multipliers if dsp else tool.dsp)
+            )
             if target == "vivado":
                 (temporary / "copy_rom.tcl").write_text(_COPY_ROM)
             edam = {"name": name, "toplevel": manifest["top"], "files": files}

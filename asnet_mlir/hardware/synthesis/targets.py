@@ -164,10 +164,12 @@ def script(target: str, top: str, sources: list[str], dsp: bool, liberty: str | 
     """
     # Constant operand bits of a truncating core must be seen through its shifters and dividers
     # before they are shared or mapped.
-    # Engines on codes have products of their own for soft logic.
-    is_soft = is_on_codes(sources) and not dsp and target != "asic"
-    soft = " -DASNET_SOFT_PRODUCTS" if is_soft else ""
-    commands = [f"read_verilog -defer -sv{soft} {name}" for name in sources]
+    # Engines on codes have products of their own for soft logic, and pairs for 25 x 18 bits.
+    kind = ""
+    if is_on_codes(sources) and target != "asic":
+        pairs = " -DASNET_PAIRED_PRODUCTS" if target == "xilinx7" else ""
+        kind = pairs if dsp else " -DASNET_SOFT_PRODUCTS"
+    commands = [f"read_verilog -defer -sv{kind} {name}" for name in sources]
     commands += [f"hierarchy -check -top {top}", "proc", "flatten"]
     commands += ["opt_expr -full -mux_undef", "opt_clean", "scratchpad -set abc9.nomfs 1"]
     flow = {

@@ -5,7 +5,8 @@
 //           loops, such as a row of the output, begins once what it reads is there, and gives back
 //           what no later chunk reads.
 // Latency:  3 cycles from a step to its word; a step a cycle, and one cycle between chunks.
-// Loop 0 is the innermost one; Deltas[i] is added to the address (in words) when loop i goes on.
+// Loop 0 is the innermost one; Deltas[i] is added to the address (in words) when loop i goes on. Pixels
+// words are read at once, PixelStep words apart, each out of a copy of the ring; the first is the lowest.
 module asnet_window #(
   parameter int unsigned Bits     = 8, // of a code
   parameter int unsigned Pack     = 1,
@@ -18,7 +19,9 @@ module asnet_window #(
   parameter int unsigned First    = 0, // word of a chunk that is read first
   parameter int unsigned Loops    = 1,
   parameter logic [32*Loops-1:0] Sizes  = 1,
-  parameter logic [32*Loops-1:0] Deltas = 0
+  parameter logic [32*Loops-1:0] Deltas = 0,
+  parameter int unsigned Pixels    = 1,
+  parameter int unsigned PixelStep = 0
 ) (
   input  logic                 clk_i,
   input  logic                 rst_i,
@@ -28,7 +31,7 @@ module asnet_window #(
   input  logic                 enable_i,
   output logic                 step_o,
   output logic [Loops-1:0]     end_o, // the loops up to this one are in their last iterations
-  output logic [Bits*Pack-1:0] data_o
+  output logic [Bits*Pack*Pixels-1:0] data_o
 );
 
   localparam int unsigned Width     = Bits * Pack;
@@ -56,7 +59,7 @@ module asnet_window #(
   // Words that the reader has not given back, as it sees them, and two cycles later, when they have
   // been read, as the writer does.
   logic [RingBits:0]    level_q, used_q;
-  logic [RingBits-1:0]  write_q, base_q, offset_q, address_q;
+  logic [RingBits-1:0]  write_q, base_q;
   logic [ChunkBits-1:0] chunk_q;
   logic                 is_last_q, run_q, end_q, end_qq, last_q, last_qq;
   logic [RingBits:0]    back, back_late;
@@ -142,27 +145,31 @@ module asnet_window #(
     end
   end
 
-  always_ff @(posedge clk_i) begin
-    if (rst_i) offset_q <= RingBits'(First);
-    else if (step_o) offset_q <= chunk_end ? RingBits'(First) : offset_q + delta;
-    address_q <= base_q + offset_q;
-  end
-
   // The ring, with a register behind it.
-  logic [Width-1:0] read_q;
-  if (RingBits <= 6) begin : gen_small
-    (* ram_style = "distributed", no_rw_check *) logic [Width-1:0] ring[1 << RingBits];
+  for (genvar p = 0; p < Pixels; p++) begin : gen_pixel
+    localparam logic [RingBits-1:0] Begin = RingBits'(First + p * PixelStep);
+    logic [RingBits-1:0] offset_q, address_q;
     always_ff @(posedge clk_i) begin
-      if (write) ring[write_q] <= word;
-      read_q <= ring[address_q];
+      if (rst_i) offset_q <= Begin;
+      else if (step_o) offset_q <= chunk_end ? Begin : offset_q + delta;
+      address_q <= base_q + offset_q;
     end
-  end else begin : gen_large
-    (* ram_style = "block", no_rw_check *) logic [Width-1:0] ring[1 << RingBits];
-    always_ff @(posedge clk_i) begin
-      if (write) ring[write_q] <= word;
-      read_q <= ring[address_q];
+
+    logic [Width-1:0] read_q;
+    if (RingBits <= 6) begin : gen_small
+      (* ram_style = "distributed", no_rw_check *) logic [Width-1:0] ring[1 << RingBits];
+      always_ff @(posedge clk_i) begin
+        if (write) ring[write_q] <= word;
+        read_q <= ring[address_q];
+      end
+    end else begin : gen_large
+      (* ram_style = "block", no_rw_check *) logic [Width-1:0] ring[1 << RingBits];
+      always_ff @(posedge clk_i) begin
+        if (write) ring[write_q] <= word;
+        read_q <= ring[address_q];
+      end
     end
+    always_ff @(posedge clk_i) data_o[Width*p+:Width] <= read_q;
   end
-  always_ff @(posedge clk_i) data_o <= read_q;
 
 endmodule
