@@ -112,6 +112,7 @@ NETWORKS = [
     (joined, {"lanes": ["12", "branch2=5"]}, CORE),
     (crossed, {"lanes": ["1"]}, None),
     (crossed, {"fit": "25k"}, None),
+    (crossed, {"lanes": ["4"]}, "loa"),
     (vectors, {"lanes": ["16"]}, "mul8s_evolved:M=38"),
 ]
 
@@ -125,6 +126,8 @@ def test_words_and_cycles(make, options, core, tmp_path):
     else:
         network = from_program(made[0].program(made[1]))
     binding = None if core is None else f"muli={core}"
+    if core == "loa":
+        binding = [f"muli={CORE}", "addi=loa:N=32,K=6"]
     bundle = tmp_path / "bundle"
     manifest = asnet_mlir.generate(network, binding, output=bundle, **options)
     low, high = network.input_format.range
