@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lowering/schedule/Engines.h"
 
-#include "dialects/approx/Formats.h"
+#include "lowering/schedule/Schedule.h"
 
 #include "mlir/Dialect/Affine/Analysis/AffineStructures.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
@@ -44,22 +44,13 @@ AffineExpr linearPosition(AffineMap map, ShapedType type) {
 
 std::optional<uint32_t> constantWord(Value value) {
   auto constant = value.getDefiningOp<arith::ConstantOp>();
-  if (!constant)
-    return std::nullopt;
-  auto number = dyn_cast<FloatAttr>(constant.getValue());
-  if (!number || !number.getType().isF32())
-    return std::nullopt;
-  return approx::getWord(number.getValue());
+  return constant && isFloatWord(constant.getType()) ? wordOf(constant) : std::nullopt;
 }
 
 std::string plainName(Operation *op) {
-  if (auto compare = dyn_cast<arith::CmpFOp>(op); compare && compare.getLhs().getType().isF32())
-    return ("cmpf_" + arith::stringifyCmpFPredicate(compare.getPredicate())).str();
-  if (isa<arith::SelectOp>(op) && op->getResult(0).getType().isF32())
-    return "select";
-  if (isa<arith::NegFOp>(op) && op->getResult(0).getType().isF32())
-    return "negf";
-  return "";
+  bool isFloat = isa<arith::CmpFOp>(op) || (isa<arith::NegFOp, arith::SelectOp>(op) &&
+                                            isFloatWord(op->getResult(0).getType()));
+  return isFloat ? plainFunction(op) : "";
 }
 
 int64_t countSteps(linalg::GenericOp op) {
@@ -112,8 +103,8 @@ bool isEngineOp(linalg::GenericOp op, std::string &reason) {
         return no("has a scalar operand that is no constant");
       continue;
     }
-    if (!type.hasStaticShape() || !type.getElementType().isF32())
-      return no("has operands other than f32 of static shape");
+    if (!type.hasStaticShape() || !isFloatWord(type.getElementType()))
+      return no("has operands other than " + kWordFormat.name + " of static shape");
     AffineMap map = op.getMatchingIndexingMap(&operand);
     if (!linearCoefficients(linearPosition(map, type), map.getNumDims()))
       return no("has an index that is not linear");

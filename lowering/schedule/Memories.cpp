@@ -182,9 +182,9 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
       llvm::any_of(strides, ShapedType::isDynamic) || !type.hasStaticShape())
     return scheduleError(op, "must access memory of static shape and strides, got ",
                          memref.getType());
-  if (!type.getElementType().isF32() && !type.getElementType().isInteger(32))
-    return scheduleError(op, "must access words of 32 bits, f32 or i32, got elements of ",
-                         type.getElementType(),
+  if (!isWord(type.getElementType()))
+    return scheduleError(op, "must access words of ", kWordBits, " bits, ", kWordFormat.name,
+                         " or ", getIntegerWordName(), ", got elements of ", type.getElementType(),
                          "; hardware has no narrower numbers, so leave out the conversion to them");
   Value base = memref;
   while (auto view = base.getDefiningOp<ViewLikeOpInterface>())
@@ -348,7 +348,7 @@ DictionaryAttr Memories::toAttr(const Memory &memory) {
   attrs.set("words", builder.getI64IntegerAttr(memory.words));
   if (memory.contents) {
     SmallVector<int32_t> words;
-    if (memory.contents.getElementType().isF32())
+    if (isFloatWord(memory.contents.getElementType()))
       for (const APFloat &value : memory.contents.getValues<APFloat>())
         words.push_back(approx::getWord(value));
     else

@@ -15,8 +15,9 @@ LogicalResult Units::collect(func::FuncOp func) {
         isLoad(op) || isStore(op) || isa<arith::ConstantOp>(op))
       return WalkResult::advance();
     for (Type type : op->getOperandTypes())
-      if (!type.isF32() && !(type.isInteger() && type.getIntOrFloatBitWidth() <= kWordBits))
-        return scheduleError(op, "has an operand that is no word of at most 32 bits: ", type);
+      if (!isFloatWord(type) && !(type.isInteger() && type.getIntOrFloatBitWidth() <= kWordBits))
+        return scheduleError(op, "has an operand that is no word of at most ", kWordBits,
+                             " bits: ", type);
     if (isApprox(op)) {
       auto instance = op->getAttrOfType<IntegerAttr>("instance");
       if (!instance)
@@ -32,14 +33,16 @@ LogicalResult Units::collect(func::FuncOp func) {
     if (plainFunction(op).empty()) {
       SmallVector<Type> types(op->getOperandTypes());
       llvm::append_range(types, op->getResultTypes());
-      auto other = llvm::find_if(types, [](Type type) {
-        return type.isIntOrFloat() && !type.isF32() && !type.isInteger(32) && !type.isInteger(1);
-      });
+      auto other = llvm::find_if(
+          types, [](Type type) { return type.isIntOrFloat() && !isWord(type) && !isBit(type); });
       if (other != types.end())
-        return scheduleError(op, "has no hardware: there are numbers of f32, i32 and i1 only, not ",
-                             "of ", *other, "; leave out the conversion to it");
-      return scheduleError(op, "has no hardware; supported are approx ops and plain logic of the "
-                               "arith dialect on i1 and i32");
+        return scheduleError(op, "has no hardware: there are numbers of ", kWordFormat.name, ", ",
+                             getIntegerWordName(), " and i1 only, not of ", *other,
+                             "; leave out the conversion to it");
+      return scheduleError(op,
+                           "has no hardware; supported are approx ops and plain logic of the "
+                           "arith dialect on i1 and ",
+                           getIntegerWordName());
     }
     return WalkResult::advance();
   });

@@ -61,42 +61,36 @@ void collectUsers(Operation *op, SmallVectorImpl<Operation *> &users) {
 }
 
 std::string plainFunction(Operation *op) {
-  auto all32 = [&] {
-    return llvm::all_of(op->getOperandTypes(), [](Type t) { return t.isInteger(32); });
-  };
-  bool narrow = llvm::all_of(op->getOperandTypes(),
-                             [](Type t) { return t.isInteger(32) || t.isInteger(1); });
+  bool integers = llvm::all_of(op->getOperandTypes(), isIntegerWord);
+  bool logic = llvm::all_of(op->getOperandTypes(),
+                            [](Type type) { return isIntegerWord(type) || isBit(type); });
   return llvm::TypeSwitch<Operation *, std::string>(op)
-      .Case<arith::AndIOp>([&](auto) { return narrow ? "andi" : ""; })
-      .Case<arith::OrIOp>([&](auto) { return narrow ? "ori" : ""; })
-      .Case<arith::XOrIOp>([&](auto) { return narrow ? "xori" : ""; })
-      .Case<arith::AddIOp>([&](auto) { return all32() ? "addi" : ""; })
-      .Case<arith::SubIOp>([&](auto) { return all32() ? "subi" : ""; })
-      .Case<arith::MulIOp>([&](auto) { return all32() ? "muli" : ""; })
-      .Case<arith::ShLIOp>([&](auto) { return all32() ? "shli" : ""; })
-      .Case<arith::ShRUIOp>([&](auto) { return all32() ? "shrui" : ""; })
-      .Case<arith::ShRSIOp>([&](auto) { return all32() ? "shrsi" : ""; })
-      .Case<arith::MaxSIOp>([&](auto) { return all32() ? "maxsi" : ""; })
-      .Case<arith::MinSIOp>([&](auto) { return all32() ? "minsi" : ""; })
-      .Case<arith::MaxUIOp>([&](auto) { return all32() ? "maxui" : ""; })
-      .Case<arith::MinUIOp>([&](auto) { return all32() ? "minui" : ""; })
-      .Case<arith::TruncIOp>(
-          [&](auto trunc) { return trunc.getType().isInteger(1) ? "trunci" : ""; })
-      .Case<arith::NegFOp>([&](auto neg) { return neg.getType().isF32() ? "negf" : ""; })
+      .Case<arith::AndIOp>([&](auto) { return logic ? "andi" : ""; })
+      .Case<arith::OrIOp>([&](auto) { return logic ? "ori" : ""; })
+      .Case<arith::XOrIOp>([&](auto) { return logic ? "xori" : ""; })
+      .Case<arith::AddIOp>([&](auto) { return integers ? "addi" : ""; })
+      .Case<arith::SubIOp>([&](auto) { return integers ? "subi" : ""; })
+      .Case<arith::MulIOp>([&](auto) { return integers ? "muli" : ""; })
+      .Case<arith::ShLIOp>([&](auto) { return integers ? "shli" : ""; })
+      .Case<arith::ShRUIOp>([&](auto) { return integers ? "shrui" : ""; })
+      .Case<arith::ShRSIOp>([&](auto) { return integers ? "shrsi" : ""; })
+      .Case<arith::MaxSIOp>([&](auto) { return integers ? "maxsi" : ""; })
+      .Case<arith::MinSIOp>([&](auto) { return integers ? "minsi" : ""; })
+      .Case<arith::MaxUIOp>([&](auto) { return integers ? "maxui" : ""; })
+      .Case<arith::MinUIOp>([&](auto) { return integers ? "minui" : ""; })
+      .Case<arith::TruncIOp>([&](auto trunc) { return isBit(trunc.getType()) ? "trunci" : ""; })
+      .Case<arith::NegFOp>([&](auto neg) { return isFloatWord(neg.getType()) ? "negf" : ""; })
       .Case<arith::SelectOp>([&](auto select) {
-        return select.getType().isF32() || select.getType().isInteger(32) ||
-                       select.getType().isInteger(1)
-                   ? "select"
-                   : "";
+        return isWord(select.getType()) || isBit(select.getType()) ? "select" : "";
       })
       // Integer to float: a NaN becomes the canonical one.
-      .Case<arith::BitcastOp>([&](auto cast) { return cast.getType().isF32() ? "canon" : ""; })
+      .Case<arith::BitcastOp>([&](auto cast) { return isFloatWord(cast.getType()) ? "canon" : ""; })
       .Case<arith::CmpIOp>([&](auto compare) {
-        return all32() ? ("cmpi_" + arith::stringifyCmpIPredicate(compare.getPredicate())).str()
-                       : std::string();
+        return integers ? ("cmpi_" + arith::stringifyCmpIPredicate(compare.getPredicate())).str()
+                        : std::string();
       })
       .Case<arith::CmpFOp>([&](auto compare) {
-        return compare.getLhs().getType().isF32()
+        return isFloatWord(compare.getLhs().getType())
                    ? ("cmpf_" + arith::stringifyCmpFPredicate(compare.getPredicate())).str()
                    : std::string();
       })
@@ -104,7 +98,7 @@ std::string plainFunction(Operation *op) {
 }
 
 std::optional<uint32_t> wordOf(arith::ConstantOp constant) {
-  if (auto value = dyn_cast<FloatAttr>(constant.getValue()); value && value.getType().isF32())
+  if (auto value = dyn_cast<FloatAttr>(constant.getValue()); value && isFloatWord(value.getType()))
     return approx::getWord(value.getValue());
   if (auto value = dyn_cast<IntegerAttr>(constant.getValue());
       value && value.getType().getIntOrFloatBitWidth() <= kWordBits)

@@ -129,7 +129,7 @@ LogicalResult Scheduler::separateConstants() {
   for (arith::ConstantOp constant : constants) {
     std::optional<uint32_t> word = wordOf(constant);
     if (!word)
-      return scheduleError(constant, "is wider than a word of 32 bits or no scalar");
+      return scheduleError(constant, "is wider than a word of ", kWordBits, " bits or no scalar");
     constant->setDiscardableAttr(approx::kBitsAttrName, builder.getI32IntegerAttr(int32_t(*word)));
     for (OpOperand &use : llvm::make_early_inc_range(constant->getUses())) {
       OpBuilder at(use.getOwner());

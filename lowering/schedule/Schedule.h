@@ -8,6 +8,7 @@
 
 #include "lowering/Lowering.h"
 #include "lowering/schedule/Timing.h"
+#include "lowering/schedule/Words.h"
 
 #include "llvm/ADT/MapVector.h"
 
@@ -18,8 +19,6 @@ namespace asnet {
 //===----------------------------------------------------------------------===//
 // Operations
 //===----------------------------------------------------------------------===//
-
-constexpr int64_t kWordBits = 32;
 
 bool isLoad(mlir::Operation *op);
 bool isStore(mlir::Operation *op);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lowering/Lowering.h"
+#include "lowering/schedule/Words.h"
 #include "passes/ExpandMath.h"
 
 #include "mlir/Dialect/Linalg/IR/Linalg.h"
@@ -14,18 +15,16 @@ namespace asnet {
 #include "lowering/Lowering.h.inc"
 
 namespace {
-constexpr unsigned kWord = 32;
-
 bool isNarrow(Type type) {
   Type element = getElementTypeOrSelf(type);
   return element.isInteger() && element.getIntOrFloatBitWidth() > 1 &&
-         element.getIntOrFloatBitWidth() < kWord;
+         element.getIntOrFloatBitWidth() < kWordBits;
 }
 
 Type widen(Type type) {
   if (!isNarrow(type))
     return type;
-  Type word = IntegerType::get(type.getContext(), kWord);
+  Type word = IntegerType::get(type.getContext(), kWordBits);
   if (auto tensor = dyn_cast<RankedTensorType>(type))
     return tensor.clone(word);
   return word;
@@ -63,12 +62,12 @@ struct Words {
   explicit Words(Operation *op) : builder(op), b(builder, op->getLoc(), builder.getF32Type()) {}
 
   Value low(Value word, unsigned bits) {
-    return bits < kWord ? b.andi(word, b.i32((uint32_t(1) << bits) - 1)) : word;
+    return bits < kWordBits ? b.andi(word, b.i32((uint32_t(1) << bits) - 1)) : word;
   }
   Value extended(Value word, unsigned bits) {
-    if (bits >= kWord)
+    if (bits >= kWordBits)
       return word;
-    Value amount = b.i32(kWord - bits);
+    Value amount = b.i32(kWordBits - bits);
     return b.shrsi(b.shli(word, amount), amount);
   }
 };
@@ -85,13 +84,12 @@ LogicalResult refuse(Operation *op) {
   SmallVector<Type> types(op->getOperandTypes());
   llvm::append_range(types, op->getResultTypes());
   for (Type type : types)
-    if (isa<FloatType>(type) && !type.isF32())
-      return op->emitError() << "'" << op->getName()
-                             << "' has no hardware: there are numbers of f32 "
-                             << "and integers only, not of " << type
+    if (isa<FloatType>(type) && !isFloatWord(type))
+      return op->emitError() << "'" << op->getName() << "' has no hardware: there are numbers of "
+                             << kWordFormat.name << " and integers only, not of " << type
                              << "; leave out the conversion to it";
-  return op->emitError() << "'" << op->getName() << "' of integers of fewer than 32 bits has no "
-                         << "hardware; compute it in 32 bits";
+  return op->emitError() << "'" << op->getName() << "' of integers of fewer than " << kWordBits
+                         << " bits has no hardware; compute it in " << kWordBits << " bits";
 }
 
 bool isSignedOrder(arith::CmpIPredicate predicate) {
@@ -111,10 +109,11 @@ LogicalResult rewriteArithmetic(const Noted &note) {
   Value made =
       llvm::TypeSwitch<Operation *, Value>(op)
           .Case<arith::ExtUIOp>([&](auto) {
-            return note.operands[0] > 1 ? in(0)
-                                        : arith::ExtUIOp::create(words.builder, op->getLoc(),
-                                                                 words.builder.getI32Type(), in(0))
-                                              .getResult();
+            return note.operands[0] > 1
+                       ? in(0)
+                       : arith::ExtUIOp::create(words.builder, op->getLoc(),
+                                                words.builder.getIntegerType(kWordBits), in(0))
+                             .getResult();
           })
           .Case<arith::ExtSIOp>([&](auto) {
             Value wide = note.operands[0] > 1 ? extended(0)
@@ -127,8 +126,9 @@ LogicalResult rewriteArithmetic(const Noted &note) {
               [&](auto) { return words.low(b.maxsi(extended(0), extended(1)), bits); })
           .Case<arith::MinSIOp>(
               [&](auto) { return words.low(b.minsi(extended(0), extended(1)), bits); })
-          .Case<arith::SIToFPOp>([&](auto) { return b.integerToFloat(extended(0), kWord, true); })
-          .Case<arith::UIToFPOp>([&](auto) { return b.integerToFloat(in(0), kWord, false); })
+          .Case<arith::SIToFPOp>(
+              [&](auto) { return b.integerToFloat(extended(0), kWordBits, true); })
+          .Case<arith::UIToFPOp>([&](auto) { return b.integerToFloat(in(0), kWordBits, false); })
           .Case<arith::CmpIOp>([&](auto compare) {
             bool isSigned = isSignedOrder(compare.getPredicate());
             return isSigned ? b.cmpi(compare.getPredicate(), extended(0), extended(1)) : Value();
@@ -141,7 +141,8 @@ LogicalResult rewriteArithmetic(const Noted &note) {
   }
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     APInt value = cast<IntegerAttr>(constant.getValue()).getValue();
-    constant.setValueAttr(words.builder.getI32IntegerAttr(value.getZExtValue()));
+    constant.setValueAttr(words.builder.getIntegerAttr(words.builder.getIntegerType(kWordBits),
+                                                       value.zextOrTrunc(kWordBits)));
   } else if (!isa<arith::AddIOp, arith::SubIOp, arith::MulIOp, arith::ShLIOp, arith::AndIOp,
                   arith::OrIOp, arith::XOrIOp, arith::ShRUIOp, arith::MaxUIOp, arith::MinUIOp,
                   arith::SelectOp, arith::CmpIOp, arith::TruncIOp>(op)) {
@@ -206,8 +207,8 @@ private:
     if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
       auto elements = cast<DenseElementsAttr>(constant.getValue());
       constant.setValueAttr(
-          elements.mapValues(IntegerType::get(op->getContext(), kWord),
-                             [](const APInt &value) { return value.zext(kWord); }));
+          elements.mapValues(IntegerType::get(op->getContext(), kWordBits),
+                             [](const APInt &value) { return value.zext(kWordBits); }));
     }
     for (Value result : op->getResults())
       result.setType(widen(result.getType()));
@@ -218,7 +219,7 @@ private:
     for (OpOperand &operand : op->getOpOperands()) {
       BlockArgument argument = generic.getMatchingBlockArgument(&operand);
       unsigned bits = note.operands[operand.getOperandNumber()];
-      if (!isInput(operand.get()) || bits >= kWord || argument.use_empty())
+      if (!isInput(operand.get()) || bits >= kWordBits || argument.use_empty())
         continue;
       OpBuilder builder = OpBuilder::atBlockBegin(generic.getBody());
       keepLow(builder, argument, bits);
