@@ -43,6 +43,21 @@ bool computesLess(linalg::GenericOp producer, linalg::GenericOp consumer) {
   return llvm::product_of(few) < llvm::product_of(many);
 }
 
+/// Replace the op that reads `operand` by one, of its layer, that computes the operand's producer too.
+LogicalResult fuse(PatternRewriter &rewriter, OpOperand &operand) {
+  Operation *consumer = operand.getOwner(), *producer = operand.get().getDefiningOp();
+  auto fused = linalg::fuseElementwiseOps(rewriter, &operand);
+  if (failed(fused))
+    return failure();
+  if (Attribute layer = consumer->getAttr(approx::kLayerAttrName))
+    fused->fusedOp->setAttr(approx::kLayerAttrName, layer);
+  for (auto [from, to] : fused->replacements)
+    rewriter.replaceUsesWithIf(
+        from, to, [&](OpOperand &use) { return use.get().getDefiningOp() != producer; });
+  rewriter.eraseOp(consumer);
+  return success();
+}
+
 struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -64,16 +79,8 @@ struct FuseIntoConsumer : OpRewritePattern<linalg::GenericOp> {
         continue;
       if (!linalg::areElementwiseOpsFusable(&operand))
         continue;
-      auto fused = linalg::fuseElementwiseOps(rewriter, &operand);
-      if (failed(fused))
-        continue;
-      if (layer)
-        fused->fusedOp->setAttr(approx::kLayerAttrName, layer);
-      for (auto [from, to] : fused->replacements)
-        rewriter.replaceUsesWithIf(
-            from, to, [&](OpOperand &use) { return use.get().getDefiningOp() != producer; });
-      rewriter.eraseOp(consumer);
-      return success();
+      if (succeeded(fuse(rewriter, operand)))
+        return success();
     }
     return failure();
   }
@@ -143,17 +150,8 @@ struct FuseWidening : OpRewritePattern<linalg::GenericOp> {
       auto producer = operand->get().getDefiningOp<linalg::GenericOp>();
       if (!producer || !isWidening(producer) || !linalg::areElementwiseOpsFusable(operand))
         continue;
-      Attribute layer = consumer->getAttr(approx::kLayerAttrName);
-      auto fused = linalg::fuseElementwiseOps(rewriter, operand);
-      if (failed(fused))
-        continue;
-      if (layer)
-        fused->fusedOp->setAttr(approx::kLayerAttrName, layer);
-      for (auto [from, to] : fused->replacements)
-        rewriter.replaceUsesWithIf(
-            from, to, [&](OpOperand &use) { return use.get().getDefiningOp() != producer; });
-      rewriter.eraseOp(consumer);
-      return success();
+      if (succeeded(fuse(rewriter, *operand)))
+        return success();
     }
     return failure();
   }
