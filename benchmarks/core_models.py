@@ -22,23 +22,39 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
+
+import host
+
+from asnet_mlir.cores.models.model import Strategy
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent / "examples" / "cores"
 PAIRS = 1 << 14
 
-#: Label, core, operation, forced strategy, target in million evaluations a second.
+
+class Case(NamedTuple):
+    """A model; `strategy` is forced, `target` in millions of pairs a second."""
+
+    label: str
+    core: str | Path
+    op: str | None
+    strategy: Strategy | None
+    target: int | None
+
+
 CASES = [
-    ("fmul, IEEE subnormals, word", "fmul:LATENCY=0", None, "word", 200),
-    ("fmul, IEEE subnormals, gates", "fmul:LATENCY=0", None, "bitslice", None),
-    ("fmul, subnormals flushed, word", "fmul:LATENCY=0,FLUSH=1", None, "word", None),
-    ("fadd, gates", "fadd:LATENCY=0", None, "bitslice", None),
-    ("a user's, subnormals flushed, word", EXAMPLES / "fmul_flush.v", "mulf", "word", 500),
-    ("fmul_trunc P=12, proved native", "fmul_trunc:LATENCY=0,P=12", None, "native", 5000),
-    ("24 x 24 gates inside f32", EXAMPLES / "mul24_gates.v", "mulf", None, 300),
-    ("8 x 8 gates", EXAMPLES / "mul8_pruned.v", "muli", None, 2000),
-    ("DRUM 16 x 16, k = 6", "drum:N=16,K=6", None, None, None),
+    Case("fmul, IEEE subnormals, word", "fmul:LATENCY=0", None, "word", 200),
+    Case("fmul, IEEE subnormals, gates", "fmul:LATENCY=0", None, "bitslice", None),
+    Case("fmul, subnormals flushed, word", "fmul:LATENCY=0,FLUSH=1", None, "word", None),
+    Case("fadd, gates", "fadd:LATENCY=0", None, "bitslice", None),
+    Case("a user's, subnormals flushed, word", EXAMPLES / "fmul_flush.v", "mulf", "word", 500),
+    Case("fmul_trunc P=12, proved native", "fmul_trunc:LATENCY=0,P=12", None, "native", 5000),
+    Case("24 x 24 gates inside f32", EXAMPLES / "mul24_gates.v", "mulf", None, 300),
+    Case("8 x 8 gates", EXAMPLES / "mul8_pruned.v", "muli", None, 2000),
+    Case("DRUM 16 x 16, k = 6", "drum:N=16,K=6", None, None, None),
 ]
 
 _REGISTER = """
@@ -50,7 +66,7 @@ print(json.dumps([time.perf_counter() - start, report.status]))
 """
 
 
-def _instance(core, op):
+def _instance(core: str | Path, op: str | None) -> Any:
     from asnet_mlir.cores import core_from_verilog, parse_instance
 
     if isinstance(core, Path):
@@ -58,66 +74,28 @@ def _instance(core, op):
     return parse_instance(core)
 
 
-def _compile_seconds(model) -> float:
-    from asnet_mlir.cores.models.kernel import compile_elementwise
-
-    start = time.perf_counter()
-    kernel = compile_elementwise({"f": model})
-    kernel("f", *(__import__("numpy").zeros(1, kind) for kind in kernel.dtypes("f")[:2]))
-    return time.perf_counter() - start
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=301)
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+    result = {"cpu": platform.processor() or platform.machine(), "pairs": PAIRS, "threads": 1}
+    result |= {"models": models(options.repeat), "registration": registration()}
+    path = host.RESULTS / "core_models.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(f"wrote {path.relative_to(HERE.parent)}")
 
-    import numpy as np
 
-    from asnet_mlir.cores import derive_models
+def models(repeat: int) -> list[dict[str, Any]]:
+    """Return for each case how fast its model is, and how fast Verilator's in a loop."""
     from asnet_mlir.cores.models.kernel import compile_elementwise
-    from asnet_mlir.cores.simulation import simulation
 
     compile_elementwise({"w": "func.func private @w(%a: f32, %b: f32) -> f32 { return %a : f32 }"})
-    rng = np.random.default_rng(0)
-    rows, runs = [], {}
-    for label, core, op, strategy, target in CASES:
-        instance = _instance(core, op)
-        model = derive_models({"f": instance}, strategy)["f"]
-        seconds = _compile_seconds(model)
-        kernel = compile_elementwise({"f": model})
-        dtypes = kernel.dtypes("f")
-        a, b = (
-            rng.uniform(-2, 2, PAIRS).astype(kind)
-            if kind == np.float32
-            else rng.integers(0, np.iinfo(kind).max, PAIRS, kind, endpoint=True)
-            for kind in dtypes[:2]
-        )
-        modelled = np.empty(PAIRS, dtypes[2])
-        runs[label] = kernel.prepared("f", a, b, modelled)
-        library = ctypes.CDLL(str(simulation.block_library(instance)))
-        result = np.empty(PAIRS, dtypes[2])
-
-        def simulate(library=library, x=a, y=b, r=result):
-            pointers = (ctypes.c_void_p(array.ctypes.data) for array in (x, y, r))
-            library.asnet_block(*pointers, ctypes.c_int64(PAIRS))
-
-        runs[f"{label} (Verilator)"] = simulate
-        simulate()
-        runs[label]()
-        equal = np.array_equal(modelled.view(np.uint8), result.view(np.uint8))
-        rows.append(
-            {
-                "model": label,
-                "strategy": model.strategy,
-                "compile_seconds": round(seconds, 2),
-                "target_millions_per_second": target,
-                "equal_to_verilator": equal,
-            }
-        )
+    runs: dict[str, Callable[[], Any]] = {}
+    rows = [_prepare(case, runs) for case in CASES]
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for repetition in range(options.repeat):
+    for repetition in range(repeat):
         for name, run in runs.items():
             if "Verilator" in name and repetition % 30:
                 continue
@@ -132,8 +110,48 @@ def main() -> None:
         row["verilator_millions_per_second"] = round(PAIRS / statistics.median(other) / 1e6, 1)
         row["ratio_to_verilator"] = round(statistics.median(other) / statistics.median(own), 1)
         print(json.dumps(row))
+    return rows
 
-    registration = {}
+
+def _prepare(case: Case, runs: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Add both ways to compute a case to `runs`; return what is known of it already."""
+    import numpy as np
+
+    from asnet_mlir.cores import derive_models
+    from asnet_mlir.cores.models.kernel import compile_elementwise
+    from asnet_mlir.cores.simulation import simulation
+
+    instance = _instance(case.core, case.op)
+    model = derive_models({"f": instance}, case.strategy)["f"]
+    start = time.perf_counter()
+    kernel = compile_elementwise({"f": model})
+    dtypes = kernel.dtypes("f")
+    kernel("f", *(np.zeros(1, kind) for kind in dtypes[:2]))
+    seconds = time.perf_counter() - start
+    a, b = host.operands(dtypes, PAIRS)
+    modelled, result = np.empty(PAIRS, dtypes[2]), np.empty(PAIRS, dtypes[2])
+    library = ctypes.CDLL(str(simulation.block_library(instance)))
+
+    def simulate() -> None:
+        pointers = (ctypes.c_void_p(array.ctypes.data) for array in (a, b, result))
+        library.asnet_block(*pointers, ctypes.c_int64(PAIRS))
+
+    runs[case.label] = kernel.prepared("f", a, b, modelled)
+    runs[f"{case.label} (Verilator)"] = simulate
+    simulate()
+    runs[case.label]()
+    return {
+        "model": case.label,
+        "strategy": model.strategy,
+        "compile_seconds": round(seconds, 2),
+        "target_millions_per_second": case.target,
+        "equal_to_verilator": np.array_equal(modelled.view(np.uint8), result.view(np.uint8)),
+    }
+
+
+def registration() -> dict[str, Any]:
+    """Return how long it takes to check a core, with an empty cache and again."""
+    found = {}
     for core in (
         "fmul",
         "drum:N=16,K=6",
@@ -153,18 +171,10 @@ def main() -> None:
                 )
                 value, status = json.loads(done.stdout)
                 seconds.append(round(value, 2))
-            registration[Path(core).name] = {
-                "status": status,
-                "cold_seconds": seconds[0],
-                "cached_seconds": seconds[1],
-            }
-            print(json.dumps({Path(core).name: registration[Path(core).name]}))
-    result = {"cpu": platform.processor() or platform.machine(), "pairs": PAIRS, "threads": 1}
-    result |= {"models": rows, "registration": registration}
-    path = HERE / "results" / "core_models.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(f"wrote {path.relative_to(HERE.parent)}")
+        name = Path(core).name
+        found[name] = {"status": status, "cold_seconds": seconds[0], "cached_seconds": seconds[1]}
+        print(json.dumps({name: found[name]}))
+    return found
 
 
 if __name__ == "__main__":

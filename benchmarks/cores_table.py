@@ -20,6 +20,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import host
+
 ROOT = Path(__file__).resolve().parent.parent
 # Pairs whose operands and results stay in the second-level cache.
 PAIRS = 1 << 14
@@ -194,19 +196,13 @@ def _measure(rows: list[dict[str, Any]], repeat: int) -> None:
     from asnet_mlir.cores.models.kernel import compile_elementwise
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
-    rng = np.random.default_rng(0)
     runs: dict[int, Any] = {}
     for index, row in enumerate(rows):
         if "model" not in row:
             continue
         kernel = compile_elementwise({"f": row["model"]})
         dtypes = kernel.dtypes("f")
-        a, b = (
-            rng.uniform(-2, 2, PAIRS).astype(kind)
-            if kind == np.float32
-            else rng.integers(0, np.iinfo(kind).max, PAIRS, kind, endpoint=True)
-            for kind in dtypes[:2]
-        )
+        a, b = host.operands(dtypes, PAIRS)
         runs[index] = kernel.prepared("f", a, b, np.empty(PAIRS, dtypes[2]))
         runs[index]()
     times: dict[int, list[float]] = {index: [] for index in runs}

@@ -68,12 +68,12 @@ def compare(name: str, core: str | None) -> dict[str, Any]:
         found["differ"] += int((evaluator.outputs(x) != outputs).sum())
     if core is None:
         return found
-    tables = [
-        stage.products[0].table
+    stages: list[Any] = [
+        stage
         for strategy in (None, "simulated")
         for stage in CompiledNetwork(network, strategy=strategy, way="rows").bind(binding)
-        if stage.products
     ]
+    tables = [stage.products[0].table for stage in stages if stage.products]
     half = len(tables) // 2
     found["products_differ"] = sum(
         int((a != b).sum()) for a, b in zip(tables[:half], tables[half:], strict=True)

@@ -14,9 +14,8 @@ Results: eight_bits_speed.json.
 
 from __future__ import annotations
 
-import argparse
+import functools
 import math
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -53,16 +52,8 @@ PAUSE = 0.05
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--repeat", type=int, default=11)
-    parser.add_argument("--network", action="append", choices=CASES)
-    options = parser.parse_args()
-    report = host.describe()
-    # XLA's thread pool has a thread per processor that the process may use, set before it starts.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    report |= {"threads": options.threads, "repeat": options.repeat}
+    options = host.beside_xla(__doc__, CASES, 11).parse_args()
+    report = host.restrict(options)
     report["networks"] = {
         name: network(name, CASES[name], options) for name in options.network or CASES
     }
@@ -123,7 +114,7 @@ def network(name: str, data: str, options: Any) -> dict[str, Any]:
         begin = time.perf_counter()
         evaluator = Evaluator(compiled, binding, threads=options.threads)
         changed[label] = time.perf_counter() - begin
-        runs[label] = lambda evaluator=evaluator: evaluator.outputs(codes)
+        runs[label] = functools.partial(evaluator.outputs, codes)
     times = timed(runs, options.repeat)
     return {
         "data": data,
@@ -140,8 +131,9 @@ def layer(side: int, inputs: int, filters: int, taps: int, stride: int, options:
     from asnet_mlir.native.contraction import Contraction
 
     lanes, wide = 16, side * stride + taps - 1
+    ranges = [side, side, filters, taps, taps, inputs]
     described = {
-        "ranges": [side, side, filters, taps, taps, inputs],
+        "ranges": ranges,
         "reduces": [0, 0, 0, 1, 1, 1],
         "x": [stride * wide * inputs, stride * inputs, 0, wide * inputs, inputs, 1],
         "w": [0, 0, 1, taps * inputs * filters, inputs * filters, filters],
@@ -163,15 +155,17 @@ def layer(side: int, inputs: int, filters: int, taps: int, stride: int, options:
         + np.outer(signed & 1, signed & 8),
         "rows": rng.integers(-32768, 32768, (256, 256)),
     }
-    products = math.prod(described["ranges"])
+    products = math.prod(ranges)
     rates = {}
     for label, table in tables.items():
         words = table.astype(np.int32)
-        product = lift(words) if "lifted" in label else words
-        seconds = Contraction(described, weights, product).seconds(runs=9)
-        rates[label] = products * lanes / seconds
+        lifted = lift(words) if "lifted" in label else None
         if "lifted" in label:
-            assert product.passes == int(label.split()[1]), product.passes
+            assert lifted and lifted.passes == int(label.split()[1]), lifted
+        seconds = Contraction(described, weights, words if lifted is None else lifted).seconds(
+            runs=9
+        )
+        rates[label] = products * lanes / seconds
     samples = SAMPLES
     x = rng.integers(-128, 128, (samples, wide, wide, inputs), np.int8)
     w = weights.view(np.int8).reshape(taps, taps, inputs, filters)
@@ -205,7 +199,7 @@ def xla_convolution(x: np.ndarray, w: np.ndarray, stride: int) -> Callable[[], A
     convolve = jax.jit(
         lambda x: jax.lax.conv_general_dilated(
             x,
-            w,
+            jnp.asarray(w),
             (stride, stride),
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),

@@ -12,9 +12,10 @@ Results: evaluate_against_xla.json.
 
 from __future__ import annotations
 
-import argparse
+import functools
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import host
@@ -28,17 +29,10 @@ CASES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--repeat", type=int, default=41)
+    parser = host.beside_xla(__doc__, CASES, 41)
     parser.add_argument("--bind", default="mulf=fmul_trunc:P=12")
-    parser.add_argument("--network", action="append", choices=CASES)
     options = parser.parse_args()
-    report = host.describe()
-    # XLA's thread pool has a thread per processor that the process may use, set before it starts.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    report |= {"threads": options.threads, "repeat": options.repeat, "binding": options.bind}
+    report = host.restrict(options) | {"binding": options.bind}
     report["networks"] = {
         name: measure(name, CASES[name], options) for name in options.network or CASES
     }
@@ -60,13 +54,15 @@ def measure(name: str, data: str, options: Any) -> dict[str, Any]:
     xla = keras_function(name)
     device_x = jax.device_put(x)
     compiled = CompiledNetwork(network)
-    runs = {"jax.jit": lambda: np.asarray(xla(device_x).block_until_ready())}
+    runs: dict[str, Callable[[], Any]] = {
+        "jax.jit": lambda: np.asarray(xla(device_x).block_until_ready())
+    }
     for label, binding in (
         ("exact", Binding()),
         ("approximate", Binding.parse([options.bind])),
     ):
         evaluator = Evaluator(compiled, binding, threads=options.threads)
-        runs[label] = lambda evaluator=evaluator: evaluator.outputs(x)
+        runs[label] = functools.partial(evaluator.outputs, x)
     exact, theirs = runs["exact"](), runs["jax.jit"]()
     times: dict[str, list[float]] = {label: [] for label in runs}
     for run in runs.values():

@@ -127,6 +127,7 @@ def measure(model: str, data: str) -> dict[str, Any]:
     margin = ranked[:, -1] - ranked[:, -2] if flat.shape[1] > 1 else np.full(len(x), np.inf)
     other = ours.reshape(len(x), -1).argmax(1) != framework.reshape(len(x), -1).argmax(1)
     errors = [float(np.abs(value.astype(np.float64) - exact).max()) for value in (ours, framework)]
+    difference = float(np.abs(outputs[0] - outputs[1]).max())
     result = {
         "data": data,
         "samples": len(x),
@@ -135,13 +136,13 @@ def measure(model: str, data: str) -> dict[str, Any]:
         "our_error": errors[0],
         "framework_error": errors[1],
         "ratio": round(errors[0] / errors[1], 3) if errors[1] else None,
-        "outputs_difference_to_framework": float(np.abs(outputs[0] - outputs[1]).max()),
+        "outputs_difference_to_framework": difference,
         "other_answers": int(other.sum()),
         "other_answers_beyond_margin": int((other & (margin > TOLERANCE)).sum()),
     }
     result["holds"] = bool(
         errors[0] <= FACTOR * errors[1]
-        and result["outputs_difference_to_framework"] <= TOLERANCE
+        and difference <= TOLERANCE
         and not result["other_answers_beyond_margin"]
     )
     return result

@@ -414,7 +414,8 @@ def families() -> list[dict[str, Any]]:
     from asnet_mlir.evolution.starts import starts
 
     problem = Problem(Task(starts("muli", (8, 8), 16, False)[0], False, "muli"))
-    points, texts = [], {}
+    points: list[dict[str, Any]] = []
+    texts: dict[str, Any] = {}
     for core, choices in FAMILIES.items():
         for choice in choices:
             text = f"{core}:N=8" + (f",{choice}" if choice else "")

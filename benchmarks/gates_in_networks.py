@@ -13,8 +13,6 @@ Results: gates_in_networks.json.
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -32,16 +30,8 @@ CASES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--repeat", type=int, default=21)
-    parser.add_argument("--network", action="append", choices=CASES)
-    options = parser.parse_args()
-    report = host.describe()
-    # XLA's thread pool has a thread per processor that the process may use, set before it starts.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
-    os.environ["JAX_PLATFORMS"] = "cpu"
-    report |= {"threads": options.threads, "repeat": options.repeat}
+    options = host.beside_xla(__doc__, CASES, 21).parse_args()
+    report = host.restrict(options)
     report["binding"] = f"mulf={GATES.name}"
     report["networks"] = {
         name: measure(name, CASES[name], options) for name in options.network or CASES

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,39 @@ def describe() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "load_average_at_start": round(os.getloadavg()[0], 2),
     }
+
+
+def beside_xla(
+    description: str | None, networks: Iterable[str], repeat: int
+) -> argparse.ArgumentParser:
+    """Return the options of a benchmark that runs networks here and by XLA."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--repeat", type=int, default=repeat)
+    parser.add_argument("--network", action="append", choices=tuple(networks))
+    return parser
+
+
+def restrict(options: argparse.Namespace) -> dict[str, Any]:
+    """Keep this process to as many threads as the options say; return what a report begins with."""
+    report = describe()
+    # XLA's thread pool has a thread per processor that the process may use, set before it starts.
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    return report | {"threads": options.threads, "repeat": options.repeat}
+
+
+def operands(kinds: Sequence[Any], pairs: int) -> list[Any]:
+    """Return the operands of a core: moderate numbers, all integers of a dtype."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return [
+        rng.uniform(-2, 2, pairs).astype(kind)
+        if kind == np.float32
+        else rng.integers(0, np.iinfo(kind).max, pairs, kind, endpoint=True)
+        for kind in kinds[:2]
+    ]
 
 
 def spread(values: Sequence[float], digits: int = 3) -> dict[str, Any]:

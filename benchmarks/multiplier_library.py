@@ -251,15 +251,19 @@ def proofs(index: dict[str, Any]) -> None:
     from asnet_mlir.cores.proofs.miter import Subject
     from asnet_mlir.cores.verilog.elaborate import elaborate
     from asnet_mlir.cores.verilog.structure import remove_registers
+    from asnet_mlir.errors import AsnetError
 
     open_ones = [(m, e) for m, e in enumerate(index["members"]) if "WCE" not in e]
     ports = {"a": "a_i", "b": "b_i", "result": "result_o"}
     for first in range(0, len(open_ones), _BATCH):
         batch = open_ones[first : first + _BATCH]
         instances = [instance_of(entry["circuit"]) for _, entry in batch]
-        whole = elaborate(instances, flatten=False)
-        flats = elaborate(instances)
+        whole, flats = elaborate(instances, flatten=False), elaborate(instances)
         for (m, entry), instance, netlist, flat in zip(batch, instances, whole, flats, strict=True):
+            if isinstance(netlist, AsnetError):
+                raise netlist
+            if isinstance(flat, AsnetError):
+                raise flat
             bounds = error_bounds(netlist.modules, netlist.top, "muli", ports, _PROOF_SECONDS)
             if bounds is None:
                 entry["WCE"] = {"status": "not proved"}

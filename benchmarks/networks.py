@@ -29,7 +29,7 @@ import host
 import networks_hardware
 from float_networks import NETWORKS, SAMPLES
 
-WAYS = {"jax.jit": None, "exact": "", "P = 12": "mulf=fmul_trunc:P=12"}
+WAYS: dict[str, str | None] = {"jax.jit": None, "exact": "", "P = 12": "mulf=fmul_trunc:P=12"}
 PAGE = Path(__file__).parent.parent / "docs" / "networks.md"
 
 
@@ -105,9 +105,12 @@ def run(name: str, options: Any) -> dict[str, Any]:
 
     subject = NETWORKS[name]()
     x = np.random.default_rng(0).random((options.samples, *subject.shape), dtype=np.float32)
-    way = xla if WAYS[options.way] is None else evaluator
+    binding = WAYS[options.way]
     begin = time.perf_counter()
-    compute, figures = way(subject, x, WAYS[options.way], options.threads)
+    if binding is None:
+        compute, figures = xla(subject, x)
+    else:
+        compute, figures = evaluator(subject, x, binding, options.threads)
     outputs = compute()
     figures["load_compile_run_seconds"] = round(time.perf_counter() - begin, 1)
     times, processor = [], []
@@ -122,7 +125,7 @@ def run(name: str, options: Any) -> dict[str, Any]:
     return figures | {"seconds": round(min(times), 4), "peak_mb": peak}
 
 
-def xla(subject: Any, x: Any, _binding: str, _threads: int) -> tuple[Any, dict[str, Any]]:
+def xla(subject: Any, x: Any) -> tuple[Any, dict[str, Any]]:
     """Return what computes a batch by XLA, its weights inside, and no figures."""
     import jax
     import numpy as np

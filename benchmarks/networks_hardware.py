@@ -83,7 +83,7 @@ def residual_onnx(folder: Path) -> Any:
         for name, shape in shapes.items()
     ]
     pads = {"pads": [1, 1, 1, 1]}
-    steps = [
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("Conv", ["x", "stem"], "a", pads),
         ("Relu", ["a"], "b", {}),
         ("Conv", ["b", "conv1"], "c", pads),

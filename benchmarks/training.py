@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -81,7 +82,7 @@ def recover(done: list[dict[str, Any]], seeds: int, keep: Callable[[], None]) ->
     network = None
     for seed in range(seeds):
         for estimator in ESTIMATORS:
-            key = {**RECOVERY, "estimator": estimator, "seed": seed}
+            key: dict[str, Any] = {**RECOVERY, "estimator": estimator, "seed": seed}
             if any(key.items() <= one.items() for one in done):
                 continue
             network = network or quantized(key["network"])
@@ -125,8 +126,8 @@ def steps(network: Network, data: str, batch: int = 64) -> list[dict[str, Any]]:
         row = {
             "network": network.name.removesuffix("_quantized"),
             "binding": binding or "exact",
-            "step": milliseconds(lambda s=step, f=function: s(f.parameters, samples.x, samples.y)),
-            "forward": milliseconds(lambda f=forward: f(samples.x)),
+            "step": milliseconds(partial(step, function.parameters, samples.x, samples.y)),
+            "forward": milliseconds(partial(forward, samples.x)),
         }
         rows.append(row)
         for figure in ("step", "forward"):

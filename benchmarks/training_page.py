@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +15,12 @@ def write(report: dict[str, Any]) -> None:
     """Write the tables of the parts that are there, and draw the curves."""
     page = DOCS / "training.md"
     text = page.read_text()
-    tables = {"recovery": recovery, "steps": steps, "front": front, "words": words}
+    tables: dict[str, Callable[[Any], str]] = {
+        "recovery": recovery,
+        "steps": steps,
+        "front": front,
+        "words": words,
+    }
     for name, table in tables.items():
         if report.get(name):
             begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"

@@ -53,7 +53,7 @@ def main() -> int:
     ]
     for run, count, name in sorted(rows, key=lambda row: row[0] / row[1]):
         print(f"{name:50}{count:7}{100 * run / count:7.1f} %")
-    run, count = (sum(row[k] for row in rows) for k in (0, 1))
+    run, count = sum(row[0] for row in rows), sum(row[1] for row in rows)
     print(f"{'all':50}{count:7}{100 * run / max(count, 1):7.1f} %")
     return 0
 

@@ -55,7 +55,7 @@ def pages() -> dict[Path, str]:
 def _render(source: str, *options: str) -> str:
     tblgen = mlir_opt_path().with_name("mlir-tblgen")
     include = tblgen.parents[1] / "include"
-    command = [tblgen, f"-I{include}", f"-I{ROOT}", *options, ROOT / source]
+    command: list[str | Path] = [tblgen, f"-I{include}", f"-I{ROOT}", *options, ROOT / source]
     text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     text = re.sub(r"^<!--.*-->\n+", "", text)
     return re.sub(r"\n{3,}", "\n\n", text)
