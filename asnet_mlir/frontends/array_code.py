@@ -125,7 +125,7 @@ class _Generic:
         for indices in self._points():
             inside = dict(self._values)
             for argument, array, map in zip(arguments, inputs, input_maps, strict=True):
-                inside[argument] = array[_at(map, indices)]
+                inside[argument] = _signless(array[_at(map, indices)])
             inside[accumulator] = init[_at(output_map, indices)] if sums is None else sums
             sums = self._body(body, inside, indices)
             place = _at(output_map, indices)
@@ -227,6 +227,11 @@ def _inserted(op: Any, part: np.ndarray, x: np.ndarray) -> np.ndarray:
     place = result[_slices(op)]
     place[...] = part.reshape(place.shape)
     return result
+
+
+def _signless(x: np.ndarray) -> np.ndarray:
+    """Return numbers as ops take them: numpy would make 64 bits of unsigned and signed ones."""
+    return x.view(f"i{x.itemsize}") if x.dtype.kind == "u" else x
 
 
 def _unsigned(x: np.ndarray) -> np.ndarray:
