@@ -20,11 +20,10 @@ from typing import Any
 
 from asnet_mlir.binding import Binding, split_channels
 from asnet_mlir.cores import Instance
-from asnet_mlir.exploration.hardware_costs import Generator, hardware_version
+from asnet_mlir.exploration.hardware_costs import Generator, PredictedCosts
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.hardware.bundle.core_files import unit_files
 from asnet_mlir.hardware.synthesis.area import core_luts
-from asnet_mlir.support.cache import cached_text, content_hash
 
 __all__ = ["CodeHardwareCosts"]
 
@@ -44,8 +43,8 @@ class _Built:
     counts: dict[str, int]
 
 
-class CodeHardwareCosts:
-    """The part of a cost model that gives `area`, `cycles`, `latency` and `lut_time`."""
+class CodeHardwareCosts(PredictedCosts[_Built]):
+    """Of networks of integer codes."""
 
     def __init__(
         self,
@@ -54,16 +53,13 @@ class CodeHardwareCosts:
         space: DesignSpace,
         bound: Binding | None,
     ) -> None:
-        """See `HardwareCosts`."""
-        self._wanted, self._generator = wanted, generator
-        self._space, self._bound = space, bound
+        """See `PredictedCosts`."""
+        super().__init__(wanted, generator, space, bound)
         layers: dict[str, list[int]] = defaultdict(list)
         for place, variable in enumerate(space.variables):
             layers[split_channels(variable.layer or "")[0]].append(place)
         #: Places of the variables of each layer.
         self._layers = tuple(map(tuple, layers.values()))
-        self._known: dict[str, _Built] = {}
-        self._latencies: dict[str, int] = {}
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
         """See `CostPart`."""
@@ -80,13 +76,14 @@ class CodeHardwareCosts:
         figures = {"area": round(sum(areas), 1), "cycles": float(max(cycles))}
         figures["lut_time"] = figures["area"] * figures["cycles"]
         if "latency" in self._wanted:
-            figures["latency"] = float(self._latency(configuration))
+            signature = self._signature(configuration)
+            figures["latency"] = float(self._latency(signature, self._binding(configuration)))
         return {name: figures[name] for name in self._wanted}
 
     @functools.cache  # noqa: B019 (it lives as long as its study)
     def _of(self, configuration: Configuration) -> tuple[float, int]:
         """Return area and cycles of a hardware in which one layer at most has cores to choose."""
-        built = self._built(self._signature(configuration), configuration)
+        built = self._hardware(self._signature(configuration), configuration)
         area = built.around
         for label, number in built.counts.items():
             area += number * self._luts(self._named(configuration)[label])
@@ -95,10 +92,6 @@ class CodeHardwareCosts:
     @functools.cache  # noqa: B019
     def _luts(self, instance: Instance) -> int:
         return core_luts(unit_files(instance), self._generator.progress)
-
-    def _binding(self, configuration: Configuration) -> Binding:
-        binding = self._space.binding(configuration)
-        return binding.over(self._bound) if self._bound else binding
 
     def _named(self, configuration: Configuration) -> dict[str, Instance]:
         """Return a hardware's cores by what stands for them: their places, or else their labels."""
@@ -132,11 +125,11 @@ class CodeHardwareCosts:
             slots += [*cores, *(rule.label + rule.instance.content_hash for rule in beside)]
         return json.dumps(slots)
 
-    def _built(self, signature: str, configuration: Configuration) -> _Built:
+    def _hardware(self, signature: str, configuration: Configuration) -> _Built:
         """Return what is known of a signature's hardware: of its first configuration's."""
-        if signature not in self._known:
-            self._known[signature] = self._generate(signature, configuration)
-        return self._known[signature]
+        if signature not in self._built:
+            self._built[signature] = self._generate(signature, configuration)
+        return self._built[signature]
 
     def _generate(self, signature: str, configuration: Configuration) -> _Built:
         """Generate the hardware of a signature's first configuration, once for all time."""
@@ -151,14 +144,5 @@ class CodeHardwareCosts:
             around = manifest["predicted_area"]["soft"]["luts"]
             return json.dumps([manifest["predicted_cycles_per_sample"], around, counts])
 
-        style = repr(self._generator.style)
-        key = content_hash(hardware_version(), self._generator.key, signature, style)
-        cycles, around, counts = json.loads(cached_text("code-hardware-costs", key, make))
+        cycles, around, counts = json.loads(self._cached("code-hardware-costs", signature, make))
         return _Built(cycles, around, counts)
-
-    def _latency(self, configuration: Configuration) -> int:
-        signature = self._signature(configuration)
-        if signature not in self._latencies:
-            binding = self._binding(configuration)
-            self._latencies[signature] = self._generator.latency(binding, signature)
-        return self._latencies[signature]

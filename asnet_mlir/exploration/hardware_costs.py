@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import json
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ from asnet_mlir.hardware.bundle.core_files import unit_files
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import cached_text, code_version, content_hash
 
-__all__ = ["Generator", "HardwareCosts", "Style", "hardware_version"]
+__all__ = ["Generator", "HardwareCosts", "PredictedCosts", "Style", "hardware_version"]
 
 
 #: Of how many cores hardware is mapped whole, one configuration each.
@@ -115,7 +116,7 @@ class _Built:
     counts: dict[str, int]
 
 
-class HardwareCosts:
+class PredictedCosts[Built](ABC):
     """The part of a cost model that gives `area`, `cycles`, `latency` and `lut_time`."""
 
     def __init__(
@@ -133,8 +134,31 @@ class HardwareCosts:
         """
         self._wanted, self._generator = wanted, generator
         self._space, self._bound = space, bound
-        self._built: dict[str, _Built] = {}
+        self._built: dict[str, Built] = {}
         self._latencies: dict[str, int] = {}
+
+    @abstractmethod
+    def figures(self, configuration: Configuration) -> dict[str, float]:
+        """See `CostPart`."""
+
+    def _binding(self, configuration: Configuration) -> Binding:
+        binding = self._space.binding(configuration)
+        return binding.over(self._bound) if self._bound else binding
+
+    def _latency(self, signature: str, binding: Binding) -> int:
+        if signature not in self._latencies:
+            self._latencies[signature] = self._generator.latency(binding, signature)
+        return self._latencies[signature]
+
+    def _cached(self, kind: str, signature: str, make: Callable[[], str]) -> str:
+        """Return what is known of a signature's hardware, once for all time."""
+        generator = self._generator
+        key = content_hash(hardware_version(), generator.key, signature, repr(generator.style))
+        return cached_text(kind, key, make)
+
+
+class HardwareCosts(PredictedCosts[_Built]):
+    """Of networks of floats."""
 
     def figures(self, configuration: Configuration) -> dict[str, float]:
         """See `CostPart`."""
@@ -155,15 +179,6 @@ class HardwareCosts:
         if signature not in self._built:
             self._built[signature] = self._generate(signature, binding, units)
         return self._built[signature]
-
-    def _latency(self, signature: str, binding: Binding) -> int:
-        if signature not in self._latencies:
-            self._latencies[signature] = self._generator.latency(binding, signature)
-        return self._latencies[signature]
-
-    def _binding(self, configuration: Configuration) -> Binding:
-        binding = self._space.binding(configuration)
-        return binding.over(self._bound) if self._bound else binding
 
     def _units(self, binding: Binding) -> tuple[str, list[Instance]]:
         """Return what decides the schedule, and the distinct units in order of appearance."""
@@ -189,9 +204,7 @@ class HardwareCosts:
             cycles = manifest["predicted_cycles_per_sample"]
             return json.dumps({"cycles": cycles, "counts": _counts(manifest, units)})
 
-        style = repr(self._generator.style)
-        key = content_hash(hardware_version(), self._generator.key, signature, style)
-        found = json.loads(cached_text("hardware-costs", key, make))
+        found = json.loads(self._cached("hardware-costs", signature, make))
         return _Built(int(found["cycles"]), found["counts"])
 
     def _own(self, units: Sequence[Instance], built: _Built) -> int:

@@ -51,7 +51,7 @@ def test_area_and_cycles_are_those_that_generate_predicts(network, data, tmp_pat
 
     monkeypatch.setattr(Generator, "manifest", counted)
     monkeypatch.setattr(
-        "asnet_mlir.exploration.code_costs.cached_text", lambda k, key, make: make()
+        "asnet_mlir.exploration.hardware_costs.cached_text", lambda k, key, make: make()
     )
     found = explore(network, data, SPACE, cost="area,cycles", lanes=["2"])
     assert len(found.results) == 9 and len(written) == 3
@@ -92,3 +92,17 @@ def test_cores_beside_the_configuration_count(network, data, tmp_path):
         bound = [rule, *(one.label for one in result.binding.rules)]
         made = generate(network, bound, output=tmp_path / str(number), predict_area=True)
         assert abs(result.costs["area"] - made["predicted_luts"]["total"]) <= 2
+
+
+def test_channels_of_a_layer_have_cores_of_their_own(network, data, tmp_path):
+    """One core in both parts of a layer is other hardware than a core in each."""
+    cores = [{**core, "layers": ["narrow"]} for core in SPACE["cores"]]
+    space = {"scope": "layer", "channels": 3, "cores": cores}
+    found = explore(network, data, space, cost="area,cycles")
+    results = {result.configuration: result for result in found.results}
+    for number, place in enumerate([(1, 1), (1, 2), (2, 1), (2, 2)]):
+        result, folder = results[place], tmp_path / str(number)
+        made = generate(network, result.binding, output=folder, predict_area=True)
+        assert result.costs["cycles"] == made["predicted_cycles_per_sample"]
+        assert abs(result.costs["area"] - made["predicted_luts"]["total"]) <= 2
+    assert len({results[place].costs["area"] for place in [(1, 1), (1, 2), (2, 2)]}) == 3
