@@ -22,15 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from asnet_mlir.binding import Binding
-from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES
-from asnet_mlir.cores import Instance, ensure_checked
+from asnet_mlir.compensation.tuning import DEFAULT_SAMPLES, prepared
+from asnet_mlir.cores import Instance
 from asnet_mlir.errors import InputError
-from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.evaluation.weighted_sums import (
     WeightedSum,
     activations,
-    as_approx,
     dims_of,
     find_sums,
     histogram,
@@ -103,11 +100,7 @@ def add_control_variate(
       InputError: the binding has no core for products of codes and weights in the network.
       UnsupportedError: see `find_sums` and `product_table`.
     """
-    network = load_model(model)
-    bound: Binding = network.complete(binding)
-    ensure_checked(bound.instances.values())
-    x = None if data is None else prepare_data(data, network).x[:samples]
-    network = replace(as_approx(network, bound), binding=None)
+    network, bound, x = prepared(model, binding, data, samples)
     wanted = {weight.name: weight.value for weight in load_model(meant or model).weights}
     arrays = {weight.name: weight.value for weight in network.weights}
     layers, added = [], []

@@ -32,7 +32,7 @@ from asnet_mlir.network import Network
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.worker import in_mlir_process
 
-__all__ = ["TunedLayer", "Tuning", "WeightTuner", "nearest_codes", "tune_weights"]
+__all__ = ["TunedLayer", "Tuning", "WeightTuner", "nearest_codes", "prepared", "tune_weights"]
 
 #: Samples that the distribution of codes is taken of.
 DEFAULT_SAMPLES = 256
@@ -86,11 +86,7 @@ def tune_weights(
       InputError: the binding has no core for products of codes and weights in the network.
       UnsupportedError: see `find_sums` and `product_table`.
     """
-    network = load_model(model)
-    bound: Binding = network.complete(binding)
-    ensure_checked(bound.instances.values())
-    x = None if data is None else prepare_data(data, network).x[:samples]
-    network = replace(as_approx(network, bound), binding=None)
+    network, bound, x = prepared(model, binding, data, samples)
     arrays, layers = WeightTuner(network, x).tuned(bound)
     if not layers:
         raise InputError(
@@ -99,6 +95,21 @@ def tune_weights(
         )
     weights = tuple(replace(w, value=arrays.get(w.name, w.value)) for w in network.weights)
     return Tuning(replace(network, weights=weights), layers)
+
+
+def prepared(
+    model: Any, binding: Any, data: Any, samples: int
+) -> tuple[Network, Binding, np.ndarray | None]:
+    """Return a network of the form `approx`, what it is bound to, checked, and its first samples.
+
+    Args:
+      model, binding, data, samples: see `tune_weights`.
+    """
+    network = load_model(model)
+    bound: Binding = network.complete(binding)
+    ensure_checked(bound.instances.values())
+    x = None if data is None else prepare_data(data, network).x[:samples]
+    return replace(as_approx(network, bound), binding=None), bound, x
 
 
 class WeightTuner:
