@@ -17,8 +17,9 @@ from random_procedures import random_procedures
 
 from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.cores.checks.check import check
-from asnet_mlir.cores.models.derive import _graph, derive_models
+from asnet_mlir.cores.models.derive import derive_models
 from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.models.netlist_models import graph_of
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.cores.verilog.structure import remove_registers
@@ -52,7 +53,7 @@ def test_random_procedures(tmp_path: Path) -> None:
             assert isinstance(read, Netlist)
             flat, _ = remove_registers(read, instance)
             try:
-                graph, inputs, outputs = _graph(instance, flat)
+                graph, inputs, outputs = graph_of(instance, flat)
             except UnsupportedError:
                 counts["refused as gates"] += 1
                 continue

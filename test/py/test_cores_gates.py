@@ -13,8 +13,9 @@ from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.cores.circuits.aig import Graph
 from asnet_mlir.cores.circuits.gates import Gates
 from asnet_mlir.cores.models import derive
-from asnet_mlir.cores.models.derive import _graph, derive_models
+from asnet_mlir.cores.models.derive import derive_models
 from asnet_mlir.cores.models.kernel import compile_elementwise
+from asnet_mlir.cores.models.netlist_models import graph_of
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.netlist import Netlist
 from asnet_mlir.cores.verilog.structural_latency import measure_latency
@@ -107,7 +108,7 @@ def test_gates_and_words_of_random_functions_agree(tmp_path: Path) -> None:
     ):
         assert isinstance(read, Netlist)
         flat, _ = remove_registers(read, instance)
-        graph, inputs, outputs = _graph(instance, flat)
+        graph, inputs, outputs = graph_of(instance, flat)
         bits = [(v >> k & 1).astype(bool) for v, w in ((a, 24), (b, 20)) for k in range(w)]
         planes = graph.evaluate(outputs, dict(zip(inputs, bits, strict=True)))
         got = sum(plane.astype(np.uint64) << np.uint64(k) for k, plane in enumerate(planes))

@@ -22,25 +22,18 @@ import importlib.metadata
 import json
 import signal
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from asnet_mlir.cores.circuits import aig, luts, rom
-from asnet_mlir.cores.circuits import terms as smt
-from asnet_mlir.cores.circuits.gates import Gates
-from asnet_mlir.cores.circuits.words import FALSE, TRUE, Word
+from asnet_mlir.cores.circuits import aig, rom
+from asnet_mlir.cores.circuits.words import Word
 from asnet_mlir.cores.core import Instance
-from asnet_mlir.cores.models import bitslice
 from asnet_mlir.cores.models.external import simulated_model, with_library
-from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.models.model import PLACEHOLDER, Model, Strategy
-from asnet_mlir.cores.models.native import QUIET_NAN_BITS, contains, native_masks, native_model
-from asnet_mlir.cores.models.texts import looped_text, port_types, single_pair_text
+from asnet_mlir.cores.models.native import contains, native_masks, native_model
+from asnet_mlir.cores.models.netlist_models import Circuit, NetlistModels, graph_of
 from asnet_mlir.cores.proofs.statements import prove_native
 from asnet_mlir.cores.reading.library import library_cores
 from asnet_mlir.cores.simulation.latency import with_latency
@@ -55,16 +48,9 @@ from asnet_mlir.support.tools import circt_program
 
 __all__ = ["convert", "derive_models", "gates_of", "library_version", "models_version"]
 
-#: Operand bits of the largest table: 65,536 results stay in the second-level cache.
-_WIDEST_TABLE = 16
-#: Above this many gates word-level code takes LLVM long and is never the fastest; from this many on
-#: a netlist is one of gates.
-_MOST_GATES_IN_WORDS, _FEWEST_GATES = 1500, 128
 #: Bounds on proofs about a user's core; what is not proved in that time is not used.
 _PROOF_SECONDS = 10.0
 _LONGEST_PROOF = 100_000
-_TIMED_PAIRS = 1 << 15
-_TIMED_RUNS = 7
 
 
 def derive_models(
@@ -197,7 +183,25 @@ def _derive_netlists(
     instances: Sequence[Instance], strategy: Strategy | None
 ) -> dict[str, dict[str, Any]]:
     """Derive models by every strategy that applies to a netlist, and keep the fastest of each."""
-    flats: list[tuple[Instance, Netlist, int]] = []
+    flats = _without_registers(instances)
+    named = [rom.name_functions(flat.module, PLACEHOLDER) for flat in flats]
+    texts = convert(
+        [
+            {"symbol": PLACEHOLDER, "format": instance.core.format, "module": module}
+            for instance, (module, _) in zip(instances, named, strict=True)
+        ]
+    )
+    return {
+        instance.content_hash: {
+            **_derive_netlist(Circuit(instance, flat, roms, text.get("text")), text, strategy),
+            "latency": instance.latency,
+        }
+        for instance, flat, (_, roms), text in zip(instances, flats, named, texts, strict=True)
+    }
+
+
+def _without_registers(instances: Sequence[Instance]) -> list[Netlist]:
+    flats = []
     for instance, result in zip(instances, elaborate(instances), strict=True):
         if isinstance(result, AsnetError):
             raise result
@@ -207,82 +211,37 @@ def _derive_netlists(
                 f"{instance.label}: declares a latency of {instance.latency} cycles, but its "
                 f"structure has {latency}; correct latency_cycles"
             )
-        flats.append((instance, flat, latency))
-    named = [rom.name_functions(flat.module, PLACEHOLDER) for _, flat, _ in flats]
-    texts = convert(
-        [
-            {"symbol": PLACEHOLDER, "format": instance.core.format, "module": module}
-            for (instance, _, _), (module, _) in zip(flats, named, strict=True)
-        ]
-    )
-    results = {}
-    for (instance, flat, latency), (_, roms), text in zip(flats, named, texts, strict=True):
-        word = text.get("text")
-        gates = _gate_count(flat.module)
-        if strategy in (None, "native") and gates < _FEWEST_GATES and word and not roms:
-            masks = _prove_native(instance, word)
-            if masks is not None:
-                results[instance.content_hash] = {
-                    **native_model(instance, masks),
-                    "latency": latency,
-                }
-                continue
-        if strategy == "native":
-            raise _not_proved(instance)
-        candidates: dict[str, dict[str, Any]] = {}
+        flats.append(flat)
+    return flats
+
+
+def _derive_netlist(
+    circuit: Circuit, answer: Mapping[str, str], strategy: Strategy | None
+) -> dict[str, Any]:
+    """Return the model of one netlist.
+
+    Args:
+      answer: CIRCT's for its text in words.
+    """
+    instance = circuit.instance
+    if strategy in (None, "native") and not circuit.is_of_gates and circuit.word:
+        masks = None if circuit.roms else _prove_native(instance, circuit.word)
+        if masks is not None:
+            return native_model(instance, masks)
+    if strategy == "native":
+        raise _not_proved(instance)
+    found = NetlistModels(circuit, strategy)
+    if not found.models:
         # What words cannot do, gates and tables may: they need no conversion by CIRCT.
-        refused = "" if word else f"{_place(flat, text)}{instance.label}: {text['error']}"
-        block = {"block": bool(roms)}
-        if roms:  # no vector code loads from a ROM: the model computes arrays itself
-            word = roms + looped_text(port_types(instance, flat), word) if word else None
-            if strategy == "bitslice":
-                raise UnsupportedError(f"{instance.label}: a ROM can't be sliced into bits")
-        # Of nothing but gates, planes are 15 to 45 times as fast as words, and 4 times as tables.
-        every = len(flat.module["cells"])
-        is_gates = strategy is None and not roms and _FEWEST_GATES <= gates == every
-        in_words = strategy is None and gates <= _MOST_GATES_IN_WORDS and not is_gates
-        if word and (strategy == "word" or in_words):
-            candidates["word"] = {"text": word, **block}
-        if not roms and (
-            strategy == "bitslice"
-            or (strategy is None and (word is None or _may_be_sliced(instance, gates)))
-        ):
-            try:
-                candidates["bitslice"] = {"text": _sliced_text(instance, flat, word), "block": True}
-            except UnsupportedError as error:
-                if strategy:
-                    raise UnsupportedError(f"{instance.label}: {error}") from None
-                if word:
-                    candidates["word"] = {"text": word, **block}
-                refused += f"; as gates: {error}"
-        if strategy in (None, "table") and not (is_gates and "bitslice" in candidates):
-            try:
-                table = _table_text(instance, flat, word)
-            except UnsupportedError as error:
-                if strategy:
-                    raise UnsupportedError(f"{instance.label}: {error}") from None
-                table, told = None, f"; as gates: {error}"
-                refused += told if told not in refused else ""
-            if table is not None:
-                # No vector code loads from a table: the model computes arrays itself.
-                table = looped_text(port_types(instance, flat), table)
-                candidates["table"] = {"text": table, "block": True}
-            elif strategy:
-                raise InputError(
-                    f"{instance.label}: its operands have more than {_WIDEST_TABLE} bits together; "
-                    "strategy 'table' does not apply"
-                )
-        if not candidates:
-            raise UnsupportedError(refused)
-        chosen, nanoseconds = _fastest(candidates)
-        results[instance.content_hash] = {
-            "block": False,
-            **candidates[chosen],
-            "strategy": chosen,
-            "latency": latency,
-            "nanoseconds": nanoseconds,
-        }
-    return results
+        no_words = f"{_place(circuit.flat, answer)}{instance.label}: {answer['error']}"
+        raise UnsupportedError(no_words + found.refused)
+    chosen, nanoseconds = found.fastest()
+    return {
+        "block": False,
+        **found.models[chosen],
+        "strategy": chosen,
+        "nanoseconds": nanoseconds,
+    }
 
 
 def _place(flat: Netlist, answer: Mapping[str, str]) -> str:
@@ -290,37 +249,6 @@ def _place(flat: Netlist, answer: Mapping[str, str]) -> str:
     item = flat.module["cells"].get(answer["cell"], flat.module)
     place = flat.location(item) or flat.location(flat.module)
     return f"{place}: " if place else ""
-
-
-def _gate_count(module: Mapping[str, Any]) -> int:
-    """Return how many cells of a netlist are single gates: all their ports have one bit."""
-    return sum(
-        all(len(bits) == 1 for bits in cell["connections"].values())
-        for cell in module["cells"].values()
-    )
-
-
-def _may_be_sliced(instance: Instance, gates: int) -> bool:
-    """Return whether planes could be faster than words.
-
-    Gates are, and floating-point numbers: their shifts and leading zeros are long in words.
-    """
-    return gates >= _FEWEST_GATES or instance.core.is_float
-
-
-def _sliced_text(instance: Instance, flat: Netlist, word: str | None) -> str:
-    """Return a model on planes of bits, of the word-level one `word` or else of the netlist."""
-    types, storage = port_types(instance, flat)
-    if word is None:
-        graph, inputs, outputs = _graph(instance, flat)
-        circuit = luts.map_luts(graph, inputs, outputs)
-        a, b, result = (len(flat.module["ports"][name]["bits"]) for name in ("a", "b", "result"))
-        widths = (a, b, result)
-    else:
-        function = smt.parse(word)
-        circuit, widths = bitslice.slice_function(function), function.widths
-    text = bitslice.compose(circuit, widths, PLACEHOLDER, storage)
-    return text + single_pair_text(types, storage)
 
 
 def gates_of(instance: Instance) -> tuple[aig.Graph, Word, Word, Word]:
@@ -335,101 +263,9 @@ def gates_of(instance: Instance) -> tuple[aig.Graph, Word, Word, Word]:
     if isinstance(result, AsnetError):
         raise result
     flat, _ = remove_registers(result, instance)
-    graph, inputs, outputs = _graph(instance, flat)
+    graph, inputs, outputs = graph_of(instance, flat)
     width = len(flat.module["ports"]["a"]["bits"])
     return graph, inputs[:width], inputs[width:], outputs
-
-
-def _graph(instance: Instance, flat: Netlist) -> tuple[aig.Graph, Word, Word]:
-    """Return the gates of a netlist, the bits of a, then those of b, and the bits of the result.
-
-    Raises:
-      UnsupportedError: there are too many of them, or a cell has none.
-    """
-    graph = aig.Graph()
-    ports = {name: flat.module["ports"][name]["bits"] for name in ("a", "b", "result")}
-    operands = {name: graph.word(len(ports[name])) for name in "ab"}
-    seen = operands
-    if instance.core.format == "f32":  # a NaN is the canonical one, as in `comb_to_arith.py`
-        nan = [TRUE if QUIET_NAN_BITS >> k & 1 else FALSE for k in range(32)]
-        seen = {n: graph.choose_word(graph.is_nan(w), nan, w) for n, w in operands.items()}
-    literals = {
-        bit: literal for name in "ab" for bit, literal in zip(ports[name], seen[name], strict=True)
-    }
-    result = Gates(graph, flat.module["cells"], literals).word(ports["result"])
-    return graph, [*operands["a"], *operands["b"]], result
-
-
-def _table_text(instance: Instance, flat: Netlist, text: str | None) -> str | None:
-    """Return a model that looks results up; None if it is too large.
-
-    It is filled by the model `text`, or else by the gates of the netlist.
-    """
-    if instance.core.format == "f32":
-        return None
-    ports = flat.module["ports"]
-    a_width, b_width = (len(ports[name]["bits"]) for name in ("a", "b"))
-    if a_width + b_width > _WIDEST_TABLE:
-        return None
-    (a_type, b_type, result_type), (a_stored, b_stored, stored) = port_types(instance, flat)
-    pairs = np.arange(1 << (a_width + b_width), dtype=np.uint64)
-    a = (pairs >> np.uint64(b_width)).astype(np.dtype(f"uint{a_stored[1:]}"))
-    b = (pairs & np.uint64((1 << b_width) - 1)).astype(np.dtype(f"uint{b_stored[1:]}"))
-    if text is None:
-        graph, inputs, outputs = _graph(instance, flat)
-        places = [*range(b_width, a_width + b_width), *range(b_width)]
-        values = {
-            literal: (pairs >> np.uint64(place) & np.uint64(1)).astype(bool)
-            for place, literal in zip(places, inputs, strict=True)
-        }
-        kind = np.dtype(f"uint{stored[1:]}")
-        results = np.zeros(pairs.size, kind)
-        for place, plane in enumerate(graph.evaluate(outputs, values)):
-            results |= plane.astype(kind) << kind.type(place)
-    else:
-        results = compile_elementwise({PLACEHOLDER: text}, opt_level=1)(PLACEHOLDER, a, b)
-    index = f"i{max(32, a_width + b_width)}"
-    shape = f"memref<{results.size}x{stored}>"
-    back = f"arith.trunci %found : {stored} to {result_type}"
-    lines = [
-        f'memref.global "private" constant @{PLACEHOLDER}_table : {shape} = '
-        f'dense<"0x{results.tobytes().hex().upper()}">',
-        f"func.func private @{PLACEHOLDER}(%a: {a_type}, %b: {b_type}) -> {result_type} {{",
-        f"  %table = memref.get_global @{PLACEHOLDER}_table : {shape}",
-        f"  %a_wide = arith.extui %a : {a_type} to {index}",
-        f"  %b_wide = arith.extui %b : {b_type} to {index}",
-        f"  %places = arith.constant {b_width} : {index}",
-        f"  %high = arith.shli %a_wide, %places : {index}",
-        f"  %number = arith.ori %high, %b_wide : {index}",
-        f"  %at = arith.index_castui %number : {index} to index",
-        f"  %found = memref.load %table[%at] : {shape}",
-        f"  %result = {back}" if stored != result_type else "",
-        f"  return {'%found' if stored == result_type else '%result'} : {result_type}",
-        "}",
-    ]
-    return "\n".join(line for line in lines if line) + "\n"
-
-
-def _fastest(candidates: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, float]]:
-    """Return the strategy that takes the least time, and the nanoseconds for a pair of each."""
-    if len(candidates) == 1:
-        return next(iter(candidates)), {}
-    times = {}
-    for name, candidate in candidates.items():
-        kernel = compile_elementwise({PLACEHOLDER: candidate["text"]})
-        rng = np.random.default_rng(0)
-        a, b = (
-            rng.integers(0, 256, _TIMED_PAIRS * kind.itemsize, np.uint8).view(kind)
-            for kind in kernel.dtypes(PLACEHOLDER)[:2]
-        )
-        call = kernel.prepared(PLACEHOLDER, a, b, kernel(PLACEHOLDER, a, b))
-        best = float("inf")
-        for _ in range(_TIMED_RUNS):
-            start = time.perf_counter()
-            call()
-            best = min(best, time.perf_counter() - start)
-        times[name] = round(best / _TIMED_PAIRS * 1e9, 3)
-    return min(times, key=lambda name: times[name]), times
 
 
 def convert(jobs: list[dict[str, Any]]) -> list[dict[str, str]]:
