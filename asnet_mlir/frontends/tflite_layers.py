@@ -27,8 +27,6 @@ _CODES: Mapping[str, tuple[int, bool]] = MappingProxyType(
 )
 _ACTIVATIONS = ("NONE", "RELU", "RELU_N1_TO_1", "RELU6")
 _SAME, _VALID = 0, 1
-#: Ops by which a converter finds out the shape of a reshape.
-_SHAPE_OPS = frozenset(("SHAPE", "STRIDED_SLICE", "PACK", "CONCATENATION", "REDUCE_PROD", "CAST"))
 _MOST_NUMBERS = 1 << 28
 #: Ops at the end of a name, which says the layer before it; converters number them.
 _KINDS = re.compile(
@@ -133,13 +131,6 @@ class _Translation:
         inputs = [number for number in op.inputs if number >= 0]
         known = [n in self.shapes or self.model.tensors[n].content is not None for n in inputs]
         return all(known) and any(number in self.shapes for number in inputs)
-
-    def _is_about_shapes(self, op: TfliteOp) -> bool:
-        """Whether an op only finds a shape out, which the tensor of that shape says as well."""
-        outputs = [self.model.tensors[number] for number in op.outputs]
-        return op.name in _SHAPE_OPS and all(
-            tensor.type in ("INT32", "INT64") for tensor in outputs
-        )
 
     def _check_sizes(self) -> None:
         for tensor in self.model.tensors:

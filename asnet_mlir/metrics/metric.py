@@ -124,10 +124,6 @@ class Metric(ABC):
     def value(self, counts: np.ndarray) -> float:
         """Return the figure; infinite ones occur, NaN does not."""
 
-    def is_better(self, value: float, other: float) -> bool:
-        """Whether one figure is better than another."""
-        return value > other if self.larger_is_better else value < other
-
     def score(self, value: float) -> float:
         """Return a finite number that is the larger, the better the figure is."""
         finite = min(max(value, -_MOST_DECIBELS), _MOST_DECIBELS) if math.isinf(value) else value
