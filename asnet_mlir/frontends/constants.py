@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Constants of a StableHLO module that are weights: they become arguments of `@main`.
+"""Constants of a StableHLO module that are weights become arguments of `@main`, and the way back.
 
 Native code then takes them as arguments instead of being compiled around them, hardware names their
 memories, and the module's text stays readable.
@@ -20,7 +20,7 @@ from asnet_mlir.ir import walk
 from asnet_mlir.network import Weight
 from asnet_mlir.support.formats import BF16, format_of_element
 
-__all__ = ["WEIGHT_ATTRIBUTE", "constants_to_arguments", "main_of"]
+__all__ = ["WEIGHT_ATTRIBUTE", "arguments_to_constants", "constants_to_arguments", "main_of"]
 
 #: The attribute that names a weight, of `@main`'s arguments and of constants; the approx dialect
 #: has it as well.
@@ -37,6 +37,37 @@ def main_of(module: Any) -> Any:
         if name is not None and name.value == "main" and op.operation.name == "func.func":
             return op
     return None
+
+
+def arguments_to_constants(module: Any, weights: Sequence[Weight]) -> None:
+    """Make the weights of a jaxlib MLIR module, `@main`'s arguments behind the input, constants.
+
+    They keep their names.
+    """
+    from jaxlib.mlir import ir
+    from jaxlib.mlir.dialects import stablehlo
+
+    with module.context, ir.Location.unknown():
+        main = main_of(module)
+        block = main.regions[0].blocks[0]
+        arguments = list(block.arguments)[1:]
+        with ir.InsertionPoint.at_block_begin(block):
+            for weight, argument in zip(weights, arguments, strict=True):
+                elements = ir.DenseElementsAttr.get(
+                    np.ascontiguousarray(weight.value),
+                    signless=weight.format.is_signed or weight.format.is_float,
+                )
+                constant = stablehlo.constant(elements, loc=ir.Location.name(weight.name)).owner
+                constant.attributes[WEIGHT_ATTRIBUTE] = ir.StringAttr.get(weight.name)
+                argument.replace_all_uses_with(constant.result)
+        for index in reversed(range(len(arguments))):
+            block.erase_argument(1 + index)
+        kind = main.attributes["function_type"].value
+        main.attributes["function_type"] = ir.TypeAttr.get(
+            ir.FunctionType.get([kind.inputs[0]], list(kind.results))
+        )
+        if "arg_attrs" in main.attributes:
+            main.attributes["arg_attrs"] = ir.ArrayAttr.get([main.attributes["arg_attrs"][0]])
 
 
 def constants_to_arguments(

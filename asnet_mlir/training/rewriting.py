@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.frontends.calls import inline_calls
-from asnet_mlir.frontends.constants import WEIGHT_ATTRIBUTE, main_of
+from asnet_mlir.frontends.constants import arguments_to_constants, main_of
 from asnet_mlir.frontends.stablehlo import INLINE, run_passes
 from asnet_mlir.frontends.stablehlo_file import parse_stablehlo
 from asnet_mlir.network import Network, Weight
@@ -34,34 +34,8 @@ def with_constants(module: Any, weights: Sequence[Weight]) -> str:
     Args:
       module: jaxlib MLIR; `@main` takes the input and `weights`.  It is changed.
     """
-    from jaxlib.mlir import ir
-    from jaxlib.mlir.dialects import stablehlo
-
-    with module.context, ir.Location.unknown():
-        main = main_of(module)
-        block = main.regions[0].blocks[0]
-        arguments = list(block.arguments)
-        with ir.InsertionPoint.at_block_begin(block):
-            for weight, argument in zip(weights, arguments[1:], strict=True):
-                constant = stablehlo.constant(
-                    _elements(ir, weight), loc=ir.Location.name(weight.name)
-                ).owner
-                constant.attributes[WEIGHT_ATTRIBUTE] = ir.StringAttr.get(weight.name)
-                argument.replace_all_uses_with(constant.result)
-        kind = main.attributes["function_type"].value
-        for index in reversed(range(1, len(arguments))):
-            block.erase_argument(index)
-        main.attributes["function_type"] = ir.TypeAttr.get(
-            ir.FunctionType.get([kind.inputs[0]], list(kind.results))
-        )
-        if "arg_attrs" in main.attributes:
-            main.attributes["arg_attrs"] = ir.ArrayAttr.get([main.attributes["arg_attrs"][0]])
-        return str(module.operation.get_asm(enable_debug_info=True))
-
-
-def _elements(ir: Any, weight: Weight) -> Any:
-    signless = weight.format.is_signed or weight.format.is_float
-    return ir.DenseElementsAttr.get(np.ascontiguousarray(weight.value), signless=signless)
+    arguments_to_constants(module, weights)
+    return str(module.operation.get_asm(enable_debug_info=True))
 
 
 def with_added(
