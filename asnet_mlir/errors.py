@@ -8,7 +8,9 @@ it without a trace: exit status 2 for `InputError`, 1 for every other `AsnetErro
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 __all__ = [
     "AsnetError",
@@ -19,7 +21,10 @@ __all__ = [
     "ToolTimeoutError",
     "UnsupportedError",
     "described",
+    "warn",
 ]
+
+_PACKAGE = str(Path(__file__).parent)
 
 
 class AsnetError(Exception):
@@ -68,3 +73,8 @@ def described(what: str, kind: type[AsnetError] = InputError) -> Iterator[None]:
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise kind(": ".join([what, type(error).__name__, *lines[:1]])[:600]) from error
+
+
+def warn(text: str) -> None:
+    """Warn the user, at the line of theirs that called this package."""
+    warnings.warn(text, AsnetWarning, skip_file_prefixes=(_PACKAGE,))

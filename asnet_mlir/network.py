@@ -166,6 +166,7 @@ class Network:
         for who does not bind them anew.
       inputs, outputs: the tensors of which a sample's row holds several; None of one, which needs
         no name.
+      warnings: what `load_model` has yet to say of it, behind its name.
     """
 
     name: str
@@ -180,6 +181,7 @@ class Network:
     output_format: NumberFormat = F32
     inputs: Parts | None = None
     outputs: Parts | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def fixed_batch(self) -> int | None:

@@ -28,13 +28,14 @@ import sys
 import tempfile
 import threading
 import types
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir import dialects
-from asnet_mlir.errors import AsnetError, ToolError
+from asnet_mlir.errors import AsnetError, AsnetWarning, ToolError, warn
 
 __all__ = ["in_mlir_process", "main", "run_apart"]
 
@@ -222,6 +223,9 @@ class Channel:
         if kind == "callback":
             number, args, kwargs = content
             return self._exported[number](*args, **kwargs)
+        if kind == "warning":
+            warn(*content)
+            return None
         folder, module, name, args, kwargs = content
         os.chdir(folder)  # relative paths are the caller's
         function: Any = importlib.import_module(module)
@@ -394,8 +398,26 @@ def main(arguments: Sequence[str]) -> int:
     """Serve the process at the other end of a socket until it ends."""
     dialects.load()
     folders = [Path(name) for name in arguments[1:]]
-    Channel(Connection(int(arguments[0])), folders).serve()
+    channel = Channel(Connection(int(arguments[0])), folders)
+    warnings.simplefilter("always", AsnetWarning)  # who asked decides what becomes of it
+    warnings.showwarning = functools.partial(_hand_on, channel, warnings.showwarning)
+    channel.serve()
     for folder in folders:
         # Where the caller was killed, nobody else does.
         shutil.rmtree(folder, ignore_errors=True)
     return 0
+
+
+def _hand_on(
+    channel: Channel,
+    usual: Callable[..., None],
+    message: Warning | str,
+    category: type[Warning],
+    *place: Any,
+    **options: Any,
+) -> None:
+    """Warn the user, who is at the other end; show warnings of others as usual."""
+    if issubclass(category, AsnetWarning):
+        channel.request("warning", str(message))
+    else:
+        usual(message, category, *place, **options)

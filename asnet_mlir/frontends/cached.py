@@ -122,6 +122,7 @@ def pack(network: Network) -> bytes:
         "outputs": network.outputs and network.outputs.to_json(),
         "fixed_batch": network.fixed_batch,
         "computes": network.lowering.computes,
+        "warnings": network.warnings,
         "weights": [place(weight) for weight in network.weights],
         "unfolded": network.unfolded and [place(weight) for weight in network.unfolded.weights],
     }
@@ -166,6 +167,7 @@ def unpack(
             output_format=parse_format(header["output_format"]),
             inputs=header["inputs"] and Parts.of_json(header["inputs"]),
             outputs=header["outputs"] and Parts.of_json(header["outputs"]),
+            warnings=tuple(header["warnings"]),
         )
 
     whole = network(header["weights"], "linalg")

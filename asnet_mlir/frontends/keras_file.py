@@ -6,14 +6,14 @@ from __future__ import annotations
 import functools
 import sys
 import tempfile
-import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from asnet_mlir.errors import AsnetWarning, InputError, UnsupportedError, described
+from asnet_mlir.errors import InputError, UnsupportedError, described
 from asnet_mlir.frontends.cached import cached_network, file_key
 from asnet_mlir.network import Network
 from asnet_mlir.support.files import write_whole
@@ -107,11 +107,11 @@ def _make(path: Path, weights: Path | None, module: Path | None) -> Network:
     from asnet_mlir.frontends.keras import from_keras_model
 
     model, kinds = _read(path, weights, module)
-    _say_what_is_widened(weights or path, model, kinds)
     try:
-        return from_keras_model(model, name=path.stem if module is not None else None)
+        network = from_keras_model(model, name=path.stem if module is not None else None)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from None
+    return replace(network, warnings=_what_is_widened(model, kinds))
 
 
 def _read(path: Path, weights: Path | None, module: Path | None) -> tuple[Any, frozenset[str]]:
@@ -140,19 +140,18 @@ def _read(path: Path, weights: Path | None, module: Path | None) -> tuple[Any, f
     return model, kinds
 
 
-def _say_what_is_widened(path: Path, model: Any, kinds: frozenset[str]) -> None:
-    """Warn of weights that are of another type than the layers that take them."""
+def _what_is_widened(model: Any, kinds: frozenset[str]) -> tuple[str, ...]:
+    """Return warnings of weights that are of another type than the layers that take them."""
     taken = {str(variable.dtype) for variable in model.variables}
     other = sorted((kinds & set(_FLOATS)) - taken)
     floats = sorted(taken & set(_FLOATS))
-    if other and floats:
-        done = "rounded" if other == ["float64"] else "widened"
-        warnings.warn(
-            f"{path}: its weights are {' and '.join(other)}, its layers' "
-            f"{' and '.join(floats)}: they are {done}",
-            AsnetWarning,
-            stacklevel=2,
-        )
+    if not (other and floats):
+        return ()
+    done = "rounded" if other == ["float64"] else "widened"
+    return (
+        f"its weights are {' and '.join(other)}, its layers' {' and '.join(floats)}: "
+        f"they are {done}",
+    )
 
 
 def _is_on_another_backend() -> bool:

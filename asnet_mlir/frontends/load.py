@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import InputError, warn
 from asnet_mlir.frontends.folding import fold_weights
 from asnet_mlir.network import Network
 from asnet_mlir.support.resources import data_directory
@@ -62,6 +63,8 @@ def load_model(
 ) -> Network:
     """Make a `Network` of what the user names, its weights folded (`fold_weights`).
 
+    What is to be known of it is said by an `AsnetWarning`, also where it is in the cache.
+
     Args:
       model: a built-in name, a `.keras`, `.h5`, `.tflite`, `.onnx` or `.pt2` file, a SavedModel
         folder of TensorFlow, a StableHLO `.mlir` or `.mlirbc` file, a `.mlir` file of the forms
@@ -77,7 +80,13 @@ def load_model(
       InputError: nothing of that name can be read.
       UnsupportedError: the network uses what no front end supports.
     """
-    return fold_weights(_load(model, weights, module))
+    network = fold_weights(_load(model, weights, module))
+    if not network.warnings:
+        return network
+    name = model if isinstance(model, str | Path) else network.name
+    for text in network.warnings:
+        warn(f"{name}: {text}")
+    return replace(network, warnings=())
 
 
 def _load(model: Any, weights: str | Path | None, module: str | Path | None) -> Network:

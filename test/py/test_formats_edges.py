@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 import asnet_mlir as asnet
@@ -288,10 +290,12 @@ def test_stages_as_files(tmp_path, format):
 
 
 @given(formats)
+@example(parse_format("u32"))
 @settings(deadline=None, max_examples=4)
 def test_packed(format):
-    network = dense(format, format, F32)
+    network = replace(dense(format, format, F32), warnings=("what is said",))
     again = unpack(pack(network), "net", network.lowering.text)
+    assert again.warnings == ("what is said",)
     assert (again.input_format, again.output_format) == (format, F32)
     assert same(again.weights[0].value, network.weights[0].value)
 

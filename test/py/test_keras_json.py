@@ -11,7 +11,7 @@ import pytest
 import asnet_mlir
 from asnet_mlir.cli.main import main
 from asnet_mlir.errors import AsnetWarning, InputError
-from asnet_mlir.frontends import load_model
+from asnet_mlir.frontends import keras_file, load_model
 from asnet_mlir.frontends.keras import import_keras
 
 
@@ -224,13 +224,20 @@ def test_module_for_other_files(tmp_path):
 
 
 def test_weights_of_fewer_bits_are_widened(tmp_path, monkeypatch):
-    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))  # said where the file is read
-    (tmp_path / "net.json").write_text(json.dumps(functional()))
-    write_weights(tmp_path / "net.h5", "<f2")
-    with pytest.warns(AsnetWarning, match="net.h5: its weights are float16, .*: they are widened"):
-        network = load_model(tmp_path / "net.json")
-    assert {weight.format.name for weight in network.weights} == {"f32"}
-    np.testing.assert_allclose(network.reference(X), expected(X), 1e-2)
+    """Said each time, also where the cache has the network: of the file that is named."""
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("net", "other"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(functional()))
+        write_weights(tmp_path / f"{name}.h5", "<f2")
+        said = f"{name}.json: its weights are float16, its layers' float32: they are widened"
+        with pytest.warns(AsnetWarning, match=said) as warned:
+            network = load_model(tmp_path / f"{name}.json")
+        assert len(warned) == 1 and warned[0].filename == __file__
+        if name == "net":
+            assert {weight.format.name for weight in network.weights} == {"f32"}
+            np.testing.assert_allclose(network.reference(X), expected(X), 1e-2)
+            monkeypatch.setattr(keras_file, "_make", lambda *_: pytest.fail("read again"))
+    assert load_model(network) is network  # nothing is left to be said
 
 
 @pytest.mark.parametrize("policy", ["float16", "bfloat16", "mixed_float16", "mixed_bfloat16"])

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
 
 from asnet_mlir import worker
+from asnet_mlir.errors import AsnetWarning, warn
 
 
 def run(script: str, **options):
@@ -193,3 +195,15 @@ def test_errors_arrive_as_what_they_are(channels):
     with pytest.raises(RuntimeError, match="can't be sent"):
         channels.request("call", os.getcwd(), "threading", "Lock", (), {})
     assert channels.request("call", os.getcwd(), "operator", "add", (1, 2), {}) == 3
+
+
+def test_warnings_are_the_callers():
+    for _ in range(2):
+        with pytest.warns(AsnetWarning, match="^of the other process$") as warned:
+            worker.run_apart(warn, "of the other process", purpose="warning")
+        assert [one.filename for one in warned] == [__file__]
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises(AsnetWarning, match="^as an error$"),
+    ):
+        worker.run_apart(warn, "as an error", purpose="warning")

@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterable
 
 from asnet_mlir.cores.checks.check import DEFAULT_VECTORS, check
 from asnet_mlir.cores.core import Instance
-from asnet_mlir.errors import AsnetWarning, InputError, MismatchError
+from asnet_mlir.errors import InputError, MismatchError, warn
 
 __all__ = ["ensure_checked", "vectors_before_use"]
 
@@ -41,6 +40,6 @@ def ensure_checked(instances: Iterable[Instance]) -> None:
     """
     for report in check(list(instances), random_vectors=vectors_before_use()):
         for text in report.warnings:
-            warnings.warn(f"{report.label}: {text}", AsnetWarning, stacklevel=2)
+            warn(f"{report.label}: {text}")
         if not report.passed:
             raise MismatchError(f"{report.label}: the core fails its check: {report.failures[0]}")
