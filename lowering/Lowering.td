@@ -133,6 +133,37 @@ def ProtectWeights : Pass<"approx-protect-weights", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect"];
 }
 
+def DataAddresses : Pass<"approx-data-addresses"> {
+  let summary = "Divide the addresses of loads into what loops and what data say";
+  let description = [{
+    A load at an index that comes from data (a gather, a slice at a computed place) becomes one of a
+    view with two indices of single steps: a word of i32, computed by plain logic (limits, and products
+    by constants as shifts and additions), and a linear function of the loops. On the machine the
+    second is an address register, to which the first is added.
+
+    - Before: bufferized loops. An index from data is limited (as StableHLO limits those of gathers and
+      slices), so that the address lies in its memory; others are an error.
+    - After: `approx-schedule` takes the loads.
+
+    ```mlir
+    %0 = arith.index_cast %id : i32 to index
+    %1 = arith.maxsi %0, %c0 : index
+    %2 = arith.minsi %1, %c299 : index
+    %3 = memref.load %table[%2, %j] : memref<300x6xf32>
+    ==>
+    %0 = arith.maxsi %id, %c0_i32 : i32
+    %1 = arith.minsi %0, %c299_i32 : i32
+    .. // %2 = 6 * %1
+    %view = memref.reinterpret_cast %table .. sizes: [1795, 6], strides: [1, 1]
+    %3 = arith.index_cast %2 : i32 to index
+    %4 = affine.apply (d0) -> (d0) (%j)
+    %5 = memref.load %view[%3, %4]
+    ```
+  }];
+  let dependentDialects = ["::mlir::affine::AffineDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
   let summary = "Decide when and where each operation happens on the sequential machine";
   let description = [{
@@ -163,7 +194,8 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
     | | `approx.kernel` | of such a loop: the rows that its branch repeats: `fill` (cycles until all iterations that overlap are under way), `first` row, `rows`, `passes` (0: there is no branch, each cycle has a row) |
     | loop around it | `approx.overlap` | the inner loop's next run begins `approx.ii` cycles behind the last iteration of this one |
     | load, store | `approx.memory`, `approx.base`, `approx.strides` | address in the bank: base plus a stride for each enclosing loop, outermost first, times its iteration |
-    | | `approx.start` | cycle in which the port is used |
+    | load | `approx.offset` | of an address that also comes from data: which operand is the word that is added to it |
+    | load, store | `approx.start` | cycle in which the port is used |
     | unit's op | `approx.unit`, `approx.latency`, `approx.start` | instance; cycles to its result, `pad` included; cycle of the issue |
     | plain op | `approx.alu`, `approx.start` | function of the plain logic; cycle of the issue |
     | plain op | `approx.alias` | needs no hardware: the result has the operand's bits |
@@ -171,7 +203,8 @@ def Schedule : Pass<"approx-schedule", "::mlir::ModuleOp"> {
     | load, store, constant | `approx.move` | cycle in which the word is issued to the plain logic that moves it |
 
     - Before: affine loops with constant bounds around loads, stores, bound approx ops and plain
-      logic; linear indices; function arguments carry `approx.role` or `approx.weight`.
+      logic; linear indices, those of loads with a word from data (`approx-data-addresses`); function
+      arguments carry `approx.role` or `approx.weight`.
     - After: the same code, annotated; loops are interchanged, those of one iteration and unused
       values are gone, and every use of a scalar constant has a constant of its own. Nothing may be
       moved any more. What `approx-verify-schedule` checks holds.

@@ -181,6 +181,7 @@ void schedule(OpPassManager &pm, const SchedulePipelineOptions &options) {
   pm.addPass(createAffineLoops());
   pm.addPass(createLinalgToLoops());
   simplify(pm);
+  pm.addPass(createDataAddresses());
   ScheduleOptions scheduling;
   scheduling.memoryLatency = options.memoryLatency;
   scheduling.fetchLatency = options.fetchLatency;

@@ -2,9 +2,9 @@
 """`stablehlo.gather` of whole rows without addresses that are data.
 
 Rows at places that are known are slices.  Of a table of few rows, the one that an index names is
-selected in a loop over all, which computes several samples at once and which hardware has; larger
-tables are read where the index says, which both have not.  Tables of codes, one dimension of
-integers, stay: they are ROMs of hardware on codes.
+selected in a loop over all, which computes several samples at once; larger tables are read where
+the index says, one sample at a time, which hardware does by the address (`approx-data-addresses`).
+Tables of codes, one dimension of integers, stay: they are ROMs of hardware on codes.
 """
 
 from __future__ import annotations

@@ -119,6 +119,7 @@ class _Machine(Parts):
         self.phases(in_valid)
         m.section("Sequencer: the row to be fetched, and what the row in execution says.")
         self.sequencer()
+        m.forward("result", 32)
         m.section("Loops and addresses.")
         self.loops(self.clk)
         addresses = self.addresses()
@@ -225,7 +226,7 @@ class _Machine(Parts):
         read_address = m.mux(self.sending, self.position, addresses.get("ram", self.position))
         write_address = m.mux(self.receiving, self.position, addresses.get("write", self.position))
         m.section("Memories.")
-        result = m.forward("result", 32)
+        result = "%result"
         write_enable = m.or_(self.received, m.and_(self.running, self.field("write_enable")))
         ram = self.ram(
             "ram",
@@ -291,7 +292,7 @@ class _Machine(Parts):
         m, code, clk = self.m, self.code, self.clk
         condition = m.constant(0, 1)
         if code.condition_sources:
-            value = self.operand("condition", code.condition_sources, sources)
+            value = self.operand("condition", code.condition_sources, sources, 1)
             value = m.extract(value, 0, 1)
             condition = m.register("condition", value, clk, enable=issue)
         width = operation_width(code.functions)
@@ -420,11 +421,19 @@ class _Machine(Parts):
             index,
             m.add(kept, step),
         )
-        return m.name_as(f"{port}_address", stored)
+        address = m.name_as(f"{port}_address", stored)
+        if not self.code.offset_sources.get(port):
+            return address
+        word = self.operand(
+            f"{port}_offset", self.code.offset_sources[port], {"result": "%result"}, width
+        )
+        word = m.and_(word, m.repeat(self.field(f"{port}_offset"), width))
+        return m.name_as(f"{port}_data_address", m.add(address, word))
 
-    def operand(self, port: str, names: Sequence[str], sources: Mapping[str, str]) -> str:
+    def operand(
+        self, port: str, names: Sequence[str], sources: Mapping[str, str], width: int = 32
+    ) -> str:
         m = self.m
-        width = 1 if port == "condition" else 32
         values = []
         last = None
         for name in names:

@@ -18,6 +18,8 @@ __all__ = ["PORTS", "Field", "Microprogram", "assemble", "bits_for", "issue_fiel
 
 #: Ports with address registers of their own.
 PORTS = ("ram", "rom", "write")
+#: Those to whose address a word may be added.
+_READS = ("ram", "rom")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Microprogram:
     a_sources: tuple[str, ...]
     b_sources: tuple[str, ...]
     condition_sources: tuple[str, ...]
+    offset_sources: dict[str, tuple[str, ...]]
     functions: tuple[str, ...]
     result_sources: tuple[int | None, ...]
     address_registers: dict[str, int]
@@ -152,6 +155,7 @@ class _Assembler:
         self.a_sources: set[str] = set()
         self.b_sources: set[str] = set()
         self.condition_sources: set[str] = set()
+        self.offset_sources: dict[str, set[str]] = {port: set() for port in _READS}
         self.functions: set[str] = set()
         self.result_sources: set[int | None] = set()
         self.address_registers = dict.fromkeys(PORTS, 0)
@@ -322,12 +326,17 @@ class _Assembler:
         The scheduler sees to it that a value is not needed for longer than the interval.
         """
         last: dict[int, int] = {}
-        for issue in segment.issues:
-            for operand in (issue.a, issue.b, issue.condition):
-                if not isinstance(operand, Value) or operand.number not in held:
-                    continue  # a value from outside has a register of its own
-                if issue.start not in held[operand.number]:
-                    last[operand.number] = max(last.get(operand.number, 0), issue.start)
+        uses = [
+            (issue.start, operand)
+            for issue in segment.issues
+            for operand in (issue.a, issue.b, issue.condition)
+        ]
+        uses += [(access.start, access.offset) for access in segment.accesses]
+        for start, operand in uses:
+            if not isinstance(operand, Value) or operand.number not in held:
+                continue  # a value from outside has a register of its own
+            if start not in held[operand.number]:
+                last[operand.number] = max(last.get(operand.number, 0), start)
         taken: list[set[int]] = []
         numbers: dict[int, int] = {}
         for number, use in sorted(last.items(), key=lambda entry: held[entry[0]].start):
@@ -394,6 +403,9 @@ class _Assembler:
             row.put(**{f"{port}_index": index, f"{port}_set": 0, f"{port}_update": int(step != 0)})
             if step:
                 row.put(**{f"{port}_step": step})
+            if access.offset is not None:
+                row.put(**{f"{port}_offset": 1})
+                self.operand(at, f"{port}_offset", access.offset, held, shared, access.start)
             update = f" += {step}" if step else ""
             if access.write:
                 row.put(write_enable=1)
@@ -458,6 +470,7 @@ class _Assembler:
             if number not in shared.values():
                 self.uses.setdefault(number, []).append(at)
         sources = {"a": self.a_sources, "b": self.b_sources, "condition": self.condition_sources}
+        sources |= {f"{read}_offset": found for read, found in self.offset_sources.items()}
         sources[port].add(source)
         row.notes.append(f"{port} <- {source}")
         row.slots[f"{port}_source_name"] = source  # type: ignore[assignment]  # encoded later
@@ -539,13 +552,22 @@ def assemble(program: Program) -> Microprogram:
     a_sources = tuple(source for source in order if source in assembler.a_sources)
     b_sources = tuple(source for source in order if source in assembler.b_sources)
     conditions = tuple(source for source in order if source in assembler.condition_sources)
+    offsets = {
+        port: tuple(source for source in order if source in found)
+        for port, found in assembler.offset_sources.items()
+    }
     functions = tuple(sorted(assembler.functions))
     units = sorted(source for source in assembler.result_sources if source is not None)
     result_sources: tuple[int | None, ...] = (
         (*units, None) if None in assembler.result_sources else tuple(units)
     )
     for row in assembler.rows:
-        for port, names in (("a", a_sources), ("b", b_sources), ("condition", conditions)):
+        for port, names in (
+            ("a", a_sources),
+            ("b", b_sources),
+            ("condition", conditions),
+            *((f"{port}_offset", found) for port, found in offsets.items()),
+        ):
             source = row.slots.pop(f"{port}_source_name", None)
             if source is not None:
                 row.put(**{f"{port}_source": names.index(source)})
@@ -580,6 +602,11 @@ def assemble(program: Program) -> Microprogram:
     ).bit_length()
     widths["target"] = bits_for(len(assembler.rows))
 
+    for port, found in offsets.items():
+        widths[f"{port}_offset"] = 1
+        widths[f"{port}_offset_source"] = bits_for(len(found))
+        widths[f"{port}_offset_register"] = bits_for(registers)
+
     # A field that is zero in every row needs no bits.
     used = {name for row in assembler.rows for name, value in row.slots.items() if value}
     fields: list[Field] = []
@@ -607,6 +634,7 @@ def assemble(program: Program) -> Microprogram:
         a_sources=a_sources,
         b_sources=b_sources,
         condition_sources=conditions,
+        offset_sources=offsets,
         functions=functions,
         result_sources=result_sources,
         address_registers=assembler.address_registers,

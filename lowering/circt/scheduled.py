@@ -121,7 +121,10 @@ Operand = Constant | Value | Loaded
 
 @dataclass(frozen=True)
 class Access:
-    """One use of a memory's port: cycle, and address as base plus strides times iterations."""
+    """One use of a memory's port: cycle, and address as base plus strides times iterations.
+
+    `offset` is a word that is added to a read's address.
+    """
 
     bank: str
     write: bool
@@ -130,6 +133,7 @@ class Access:
     strides: tuple[int, ...]
     value: int | None = None
     memory: str = ""
+    offset: Value | None = None
 
 
 @dataclass(frozen=True)
@@ -382,6 +386,7 @@ class _Reader:
                     strides=tuple(ir.DenseI64ArrayAttr(attributes["approx.strides"])),
                     value=value,
                     memory=memory.name,
+                    offset=self.offset(operation),
                 )
             )
         if "approx.move" in attributes:
@@ -435,6 +440,15 @@ class _Reader:
         if not isinstance(operand, Value):
             raise ScheduleError("a store takes its value from neither a unit nor a move")
         return operand.number
+
+    def offset(self, load: ir.Operation) -> Value | None:
+        """Return the word that is added to a load's address."""
+        if "approx.offset" not in load.attributes:
+            return None
+        operand = self.operand(load.operands[_integer(load, "approx.offset")])
+        if not isinstance(operand, Value):
+            raise ScheduleError("an address takes a word from neither a unit nor a move")
+        return operand
 
     def operand(self, value: ir.Value) -> Operand:
         if isinstance(value, ir.BlockArgument) or isinstance(value.owner, ir.Block):

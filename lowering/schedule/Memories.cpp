@@ -17,6 +17,8 @@ void LinearForm::add(const LinearForm &other, int64_t factor) {
   constant += factor * other.constant;
   for (auto [variable, coefficient] : other.coefficients)
     coefficients[variable] += factor * coefficient;
+  for (auto [word, coefficient] : other.words)
+    words[word] += factor * coefficient;
 }
 
 bool LinearForm::sameCoefficients(const LinearForm &other) const {
@@ -26,7 +28,7 @@ bool LinearForm::sameCoefficients(const LinearForm &other) const {
       return entry.second == (it == b.coefficients.end() ? 0 : it->second);
     });
   };
-  return covers(*this, other) && covers(other, *this);
+  return words.empty() && other.words.empty() && covers(*this, other) && covers(other, *this);
 }
 
 LogicalResult Memories::collect() {
@@ -146,6 +148,10 @@ FailureOr<LinearForm> Memories::linearize(Operation *user, AffineExpr expr, Valu
       form.constant = constant.value();
       return form;
     }
+    if (isLoad(user) && value.getDefiningOp<arith::IndexCastOp>()) {
+      form.words[value] = 1;
+      return form;
+    }
     scheduleError(user, "has an index that is no linear function of the loops; "
                         "hardware addresses are linear in the loop counters");
     return failure();
@@ -164,7 +170,7 @@ FailureOr<LinearForm> Memories::linearize(Operation *user, AffineExpr expr, Valu
   if (expr.getKind() == AffineExprKind::Add) {
     form.add(*lhs, 1);
     form.add(*rhs, 1);
-  } else if (rhs->coefficients.empty()) {
+  } else if (rhs->coefficients.empty() && rhs->words.empty()) {
     form.add(*lhs, rhs->constant);
   } else {
     form.add(*rhs, lhs->constant); // a valid affine product has a constant side
@@ -208,6 +214,10 @@ LogicalResult Memories::collectAccess(Operation *op, Value memref, AffineMap map
   FailureOr<LinearForm> origin = originOf(op, memref);
   if (failed(origin) || failed(addIndices(op, map, indices, strides, *origin)))
     return failure();
+  if (origin->words.size() > 1 ||
+      llvm::any_of(origin->words, [](auto &entry) { return entry.second != 1; }))
+    return scheduleError(op, "has an address that takes more than a word from data; run "
+                             "approx-data-addresses first");
   access.address = std::move(*origin);
   accesses[op] = std::move(access);
   return success();
@@ -325,6 +335,19 @@ SmallVector<int64_t> Memories::stridesOf(Operation *op, const Access &access) {
   return strides;
 }
 
+Operation *Memories::offsetOf(Operation *load) const {
+  const LinearForm &address = accessOf(load).address;
+  return address.words.empty() ? nullptr : producer(address.words.front().first);
+}
+
+/// Which operand of a load is the word that is added to its address, if there is one.
+std::optional<int64_t> Memories::offsetOperand(Operation *op, const Access &access) {
+  if (access.address.words.empty())
+    return std::nullopt;
+  auto operands = op->getOperands();
+  return std::distance(operands.begin(), llvm::find(operands, access.address.words.front().first));
+}
+
 void Memories::annotate() {
   Builder builder(func.getContext());
   for (auto &[op, access] : accesses) {
@@ -332,6 +355,8 @@ void Memories::annotate() {
     setInt(op, approx::kBaseAttrName, memories[access.memory].address + access.address.constant);
     op->setDiscardableAttr(approx::kStridesAttrName,
                            builder.getDenseI64ArrayAttr(stridesOf(op, access)));
+    if (std::optional<int64_t> operand = offsetOperand(op, access))
+      setInt(op, approx::kOffsetAttrName, *operand);
   }
   auto attrs = llvm::map_to_vector(
       memories, [&](const Memory &memory) -> Attribute { return toAttr(memory); });
@@ -394,6 +419,9 @@ LogicalResult Memories::verify() {
                            ", but has another 'approx.base'");
     if (!strides || strides.asArrayRef() != ArrayRef(stridesOf(op, access)))
       return scheduleError(op, "has other 'approx.strides' than its index");
+    auto offset = op->getAttrOfType<IntegerAttr>(approx::kOffsetAttrName);
+    if ((offset ? std::optional(offset.getInt()) : std::nullopt) != offsetOperand(op, access))
+      return scheduleError(op, "has another 'approx.offset' than its index");
   }
   return success();
 }
@@ -424,6 +452,8 @@ std::optional<int64_t> Memories::carried(Operation *a, Operation *b, Value varia
 }
 
 bool Memories::rangesMeet(const Access &a, const Access &b) {
+  if (!a.address.words.empty() || !b.address.words.empty())
+    return true;
   auto range = [](const LinearForm &form) {
     int64_t low = form.constant, high = form.constant;
     for (auto [variable, coefficient] : form.coefficients) {

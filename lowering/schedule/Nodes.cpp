@@ -96,8 +96,9 @@ private:
   void orderAccesses();
 
   bool isHere(Operation *op) { return op && position.contains(op); }
-  static bool isCondition(Operation *user, Operation *op) {
-    return isa<arith::SelectOp>(user) && producer(user->getOperand(0)) == op;
+  /// Whether `user` takes the value of `op` from a register, as a condition or as an address.
+  static bool takesFromRegister(Operation *user, Operation *op) {
+    return isLoad(user) || (isa<arith::SelectOp>(user) && producer(user->getOperand(0)) == op);
   }
   bool isReadJustInTime(Operation *load) {
     SmallVector<Operation *> users;
@@ -128,8 +129,7 @@ void NodeMaker::chooseOperandLoads() {
     SmallVector<Operation *> users;
     collectUsers(op, users);
     Operation *user = users.front();
-    // The condition of a selection comes from a register.
-    if (!llvm::all_equal(users) || !isHere(user) || isCondition(user, op))
+    if (!llvm::all_equal(users) || !isHere(user) || takesFromRegister(user, op))
       continue;
     bool blocked = llvm::any_of(ops, [&](Operation *other) {
       return isStore(other) && other != user && position[other] > position[op] &&
@@ -175,7 +175,7 @@ bool NodeMaker::needsRegister(arith::ConstantOp constant) {
   Operation *user = *constant->getUsers().begin();
   while (isAlias(user))
     user = *user->getUsers().begin();
-  if (isCondition(user, constant))
+  if (takesFromRegister(user, constant))
     return true;
   Attribute bits = constant->getAttr(approx::kBitsAttrName);
   for (Value operand : user->getOperands()) {
@@ -222,12 +222,19 @@ std::optional<Node> NodeMaker::makeNode(Operation *op) {
 }
 
 void NodeMaker::addNode(Node node) {
-  for (Value operand : node.op->getOperands())
-    if (Operation *source = producer(operand))
-      if (auto it = nodeOf.find(source); it != nodeOf.end()) {
-        node.after.push_back({it->second, nodes[it->second].latency + problem.timing.issueToUse});
-        node.values.push_back(it->second);
-      }
+  auto needs = [&](Operation *source, int64_t ahead) {
+    auto it = nodeOf.find(source);
+    if (it == nodeOf.end())
+      return;
+    int64_t ready = nodes[it->second].latency + problem.timing.issueToUse;
+    node.after.push_back({it->second, ready + ahead});
+    node.values.push_back({it->second, ahead});
+  };
+  if (!isLoad(node.op))
+    for (Value operand : node.op->getOperands())
+      needs(producer(operand), 0);
+  for (Operation *load : node.loads)
+    needs(memories.offsetOf(load), problem.timing.memory);
   nodeOf[node.op] = nodes.size();
   nodes.push_back(std::move(node));
 }

@@ -20,6 +20,8 @@ bool isApprox(Operation *op) { return op->getName().getDialectNamespace() == "ap
 bool isAlias(Operation *op) {
   if (isa<arith::ExtUIOp>(op))
     return true;
+  if (isa<arith::IndexCastOp>(op))
+    return isIntegerWord(op->getOperand(0).getType());
   return isa<arith::BitcastOp>(op) && op->getResult(0).getType().isInteger();
 }
 

@@ -116,8 +116,8 @@ SmallVector<Edge> Placer::allEdges(Value variable, int64_t trips) {
     for (auto [from, distance] : node.after)
       edges.push_back({from, to, distance, 0});
     // A value has one register: it is read the last time when the next iteration's is written.
-    for (unsigned from : node.values)
-      edges.push_back({to, from, -(nodes[from].latency + timing.issueToUse), 1});
+    for (auto [from, ahead] : node.values)
+      edges.push_back({to, from, -(nodes[from].latency + timing.issueToUse) - ahead, 1});
     for (auto [j, earlier] : llvm::enumerate(nodes)) {
       unsigned from = j;
       auto order = [&](Operation *first, Operation *second, int64_t distance) {

@@ -23,7 +23,7 @@ namespace asnet {
 bool isLoad(mlir::Operation *op);
 bool isStore(mlir::Operation *op);
 bool isApprox(mlir::Operation *op);
-/// No hardware: the result has the operand's bits.
+/// No hardware: the result has the operand's bits, as a word or as what a memory's port adds.
 bool isAlias(mlir::Operation *op);
 /// Neither hardware nor value: describes memory or ends a block.
 bool isStructural(mlir::Operation *op);
@@ -61,12 +61,14 @@ void setInt(mlir::Operation *op, llvm::StringRef name, int64_t value);
 // Memories
 //===----------------------------------------------------------------------===//
 
-/// A linear function of the induction variables, each counted 0, 1, 2, ..
+/// A linear function of the induction variables, each counted 0, 1, 2, .., and of words.
 struct LinearForm {
   int64_t constant = 0;
   llvm::MapVector<mlir::Value, int64_t> coefficients; // keyed by an affine.for's induction variable
+  llvm::MapVector<mlir::Value, int64_t> words; // keyed by an index that comes from data
 
   void add(const LinearForm &other, int64_t factor);
+  /// Whether the two differ by a constant. Words are taken to differ.
   bool sameCoefficients(const LinearForm &other) const;
 };
 
@@ -108,6 +110,8 @@ public:
 
   const Access &accessOf(mlir::Operation *op) const { return accesses.find(op)->second; }
   bool isRom(mlir::Operation *access) const { return memoryOf(access).isRom(); }
+  /// What makes the word that is added to the address of a load; null where loops say all of it.
+  mlir::Operation *offsetOf(mlir::Operation *load) const;
   /// Whether two accesses may touch one word in one iteration of the loops around both.
   bool mayAlias(mlir::Operation *a, mlir::Operation *b) const;
   /// Whether the ranges of two addresses in one memory, over all iterations, have words in common.
@@ -130,6 +134,7 @@ private:
   mlir::FailureOr<LinearForm> linearize(mlir::Operation *user, mlir::AffineExpr expr,
                                         mlir::ValueRange operands, unsigned numDims);
   llvm::SmallVector<int64_t> stridesOf(mlir::Operation *op, const Access &access);
+  static std::optional<int64_t> offsetOperand(mlir::Operation *op, const Access &access);
   mlir::DictionaryAttr toAttr(const Memory &memory);
 
   mlir::func::FuncOp func;
@@ -171,7 +176,9 @@ struct Node {
   llvm::SmallVector<mlir::Operation *, 2> loads; // read just in time as operands
   mlir::Operation *store = nullptr; // takes the result in the cycle in which it appears
   llvm::SmallVector<std::pair<unsigned, int64_t>> after; // node, least distance between the starts
-  llvm::SmallVector<unsigned> values; // nodes whose results are operands
+  /// Nodes whose results are needed, and how many cycles before the issue: those of operands in its
+  /// cycle, those of a load's address at the port.
+  llvm::SmallVector<std::pair<unsigned, int64_t>> values;
   int64_t priority = 0;
   int64_t start = -1;
 };

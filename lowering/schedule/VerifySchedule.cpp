@@ -50,7 +50,7 @@ public:
 private:
   LogicalResult readIssue(Operation *op);
   LogicalResult verifyOp(Operation *op);
-  LogicalResult verifyOperand(Operation *op, int64_t start, Value operand, bool isCondition);
+  LogicalResult verifyOperand(Operation *op, int64_t start, Operation *maker, bool isRegister);
   LogicalResult verifyImmediates(Operation *op);
   LogicalResult verifyStore(Operation *store);
   LogicalResult verifyUnits();
@@ -128,6 +128,8 @@ LogicalResult Segment::verifyOp(Operation *op) {
     if (it != issues.end() && startOf(op) + timing.memory != it->second.start)
       return scheduleError(op, "is moved in cycle ", it->second.start, ", but read for cycle ",
                            startOf(op) + timing.memory);
+    if (auto offset = op->getAttrOfType<IntegerAttr>(approx::kOffsetAttrName))
+      return verifyOperand(op, startOf(op), producer(op->getOperand(offset.getInt())), true);
     return success();
   }
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
@@ -143,20 +145,20 @@ LogicalResult Segment::verifyOp(Operation *op) {
   bool isSelect = isa<arith::SelectOp>(op);
   for (auto [number, operand] : llvm::enumerate(op->getOperands()))
     if (!isa<IndexType, MemRefType>(operand.getType()) &&
-        failed(verifyOperand(op, it->second.start, operand, isSelect && number == 0)))
+        failed(verifyOperand(op, it->second.start, producer(operand), isSelect && number == 0)))
       return failure();
   return verifyImmediates(op);
 }
 
-LogicalResult Segment::verifyOperand(Operation *op, int64_t start, Value operand,
-                                     bool isCondition) {
-  Operation *maker = producer(operand);
+/// `isRegister`: of a condition or an address, which come from nowhere else.
+LogicalResult Segment::verifyOperand(Operation *op, int64_t start, Operation *maker,
+                                     bool isRegister) {
   if (!maker)
     return scheduleError(op, "has an operand that nothing computes");
   bool isMoved = maker->hasAttr(approx::kMoveAttrName);
   bool isDirect = (isLoad(maker) || isa<arith::ConstantOp>(maker)) && !isMoved;
-  if (isDirect && isCondition)
-    return scheduleError(op, "has a condition that comes from no register");
+  if (isDirect && isRegister)
+    return scheduleError(op, "has a condition or an address that comes from no register");
   if (isDirect && isLoad(maker)) {
     int64_t read = startOf(maker) + timing.memory;
     if (maker->getBlock() != op->getBlock() || read != start)

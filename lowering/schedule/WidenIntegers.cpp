@@ -126,6 +126,16 @@ LogicalResult rewriteArithmetic(const Noted &note) {
               [&](auto) { return words.low(b.maxsi(extended(0), extended(1)), bits); })
           .Case<arith::MinSIOp>(
               [&](auto) { return words.low(b.minsi(extended(0), extended(1)), bits); })
+          .Case<arith::IndexCastOp>([&](auto cast) {
+            return arith::IndexCastOp::create(words.builder, op->getLoc(), cast.getType(),
+                                              extended(0))
+                .getResult();
+          })
+          .Case<arith::IndexCastUIOp>([&](auto cast) {
+            return arith::IndexCastUIOp::create(words.builder, op->getLoc(), cast.getType(),
+                                                words.low(in(0), note.operands[0]))
+                .getResult();
+          })
           .Case<arith::SIToFPOp>(
               [&](auto) { return b.integerToFloat(extended(0), kWordBits, true); })
           .Case<arith::UIToFPOp>([&](auto) { return b.integerToFloat(in(0), kWordBits, false); })
