@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import argparse
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 from asnet_mlir.cli.arguments import Verbs, add_verb, integer, model_of, number
 from asnet_mlir.cli.printing import print_json
-from asnet_mlir.errors import InputError
+from asnet_mlir.errors import AsnetWarning, InputError
 
 __all__ = ["add"]
 
@@ -135,6 +136,7 @@ def run(options: Any) -> int:
     folder = Path(options.output)
     if not folders.load_state(folder, about, search):
         search.begin(starts)
+        _warn_of_starts(options.start, search, starts)
         folders.save_state(folder, about, search)
     line = ProgressLine()
 
@@ -252,6 +254,17 @@ def _start(name: str, options: Any, task: Any) -> Any:
             f"{task.widths[1]} and {task.result}"
         )
     return circuit
+
+
+def _warn_of_starts(names: list[str], search: Any, starts: list[Any]) -> None:
+    """Say which of the named circuits, the last ones to start with, are of no use."""
+    for name, circuit in zip(names, starts[len(starts) - len(names) :], strict=True):
+        if broken := search.broken(circuit):
+            warnings.warn(
+                f"--start {name}: breaks {broken}; the search begins without it",
+                AsnetWarning,
+                stacklevel=2,
+            )
 
 
 def _histogram(options: Any, task: Any) -> Any:

@@ -138,15 +138,19 @@ class Problem:
         #: How many pairs a circuit is evaluated on.
         self.pairs = index.size
 
+    def seen(self, circuit: Circuit) -> Errors:
+        """Return a circuit's figures on the pairs that a search evaluates it on."""
+        mae, wce, ep, bias, mre, wmed = _evolve.measure(self.handle, arrays(circuit))
+        weighted = wmed if self.has_weights else None
+        return Errors(mae, wce, ep, bias, mre, weighted, self.is_exhaustive)
+
     def errors(self, circuit: Circuit, threads: int | None = None) -> Errors:
         """Return a circuit's figures: exact ones where all pairs can be looked at, by threads."""
-        mae, wce, ep, bias, mre, wmed = _evolve.measure(self.handle, arrays(circuit))
-        exhaustive = self.is_exhaustive
-        if not exhaustive and sum(self.task.widths) <= EXACT_BITS:
-            mae, wce, ep, bias = exact_errors(self.task, circuit, threads)
-            exhaustive = True
-        weighted = wmed if self.has_weights else None
-        return Errors(mae, wce, ep, bias, mre, weighted, exhaustive)
+        found = self.seen(circuit)
+        if self.is_exhaustive or sum(self.task.widths) > EXACT_BITS:
+            return found
+        mae, wce, ep, bias = exact_errors(self.task, circuit, threads)
+        return Errors(mae, wce, ep, bias, found.MRE, found.WMED, True)
 
 
 def exact_errors(

@@ -117,6 +117,16 @@ class Search:
             parts.append(f"{bound.metric}<={bound.most:g} (the least is {min(values):g})")
         return f"none of the {len(circuits)} circuits to start with keeps {', '.join(parts)}"
 
+    def broken(self, circuit: Circuit) -> str:
+        """Return which bounds a circuit breaks, and what it has; empty where it keeps all."""
+        found = self.problem.seen(circuit)
+        parts = [(bound, abs(_value(found, bound.metric))) for bound in self.goal.bounds]
+        return ", ".join(
+            f"{bound.metric}<={bound.most:g} (it has {value:g})"
+            for bound, value in parts
+            if value > bound.most
+        )
+
     def round(self) -> None:
         """Make a round of candidates in every thread."""
         start = time.monotonic()

@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +23,7 @@ from asnet_mlir.evolution.circuit import Builder, Circuit
 from asnet_mlir.evolution.goal import Bound, Goal, parse_bounds
 from asnet_mlir.evolution.problem import Problem, Task, arrays, exact_errors
 from asnet_mlir.evolution.search import Search
+from asnet_mlir.support import files
 
 
 def operands(widths: tuple[int, int], signed: bool) -> tuple[np.ndarray, ...]:
@@ -447,3 +452,75 @@ def test_a_front_replaces_the_one_before_it(short: None, tmp_path: Path) -> None
     assert front["counts"]["rounds"] == 2
     files = {path.name for path in tmp_path.glob("*.v")}
     assert files == {entry["file"] for entry in front["circuits"]}
+
+
+def test_a_start_that_breaks_the_bounds_is_named(
+    short: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = starts.starts("muli", (4, 4), 8, False)
+    for name, circuit in (("bad", found[-1]), ("good", found[-6])):
+        (tmp_path / f"{name}.v").write_text(circuit.verilog(name))
+    command = ["cores", "evolve", "--op", "muli", "--width", "4", "--bound", "MAE<=4", "--rounds"]
+    command += ["0", "-o", str(tmp_path / "out"), "--threads", "1"]
+    for name in ("bad", "good"):
+        command += ["--start", str(tmp_path / f"{name}.v")]
+    assert main(command) == 0
+    error = capsys.readouterr().err
+    assert "bad.v: breaks MAE<=4 (it has " in error and "the search begins without it" in error
+    assert "good.v" not in error
+
+
+def test_a_killed_search_goes_on_where_it_was(short: None, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom asnet_mlir.cli.main import main\n"
+        "from asnet_mlir.evolution import search\n"
+        "search._CANDIDATES = 3000\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    command = ["cores", "evolve", "--op", "muli", "--width", "4", "--bound", "WCE<=64"]
+    command += ["--points", "4", "--least", "4", "--threads", "1"]
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    endless = [*command, "--rounds", "1000000", "-o", str(killed)]
+    process = subprocess.Popen([sys.executable, "-c", program, *endless])
+    deadline = time.monotonic() + 120
+    try:
+        while rounds_of(killed) < 2:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    rounds = rounds_of(killed) + 2
+    for out in (killed, whole):
+        assert main([*command, "--rounds", str(rounds), "-o", str(out)]) == 0
+    fronts = [json.loads((out / "front.json").read_text()) for out in (killed, whole)]
+    assert fronts[0]["circuits"] == fronts[1]["circuits"]
+    assert fronts[0]["counts"]["rounds"] == rounds
+
+
+def rounds_of(out: Path) -> int:
+    """Return how many rounds a search's state has."""
+    path = out / folder.STATE
+    return json.loads(path.read_text())["counts"]["rounds"] if path.exists() else 0
+
+
+def test_a_full_disk_leaves_the_state_before(
+    short: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["cores", "evolve", "--op", "muli", "--width", "4", "--bound", "WCE<=64"]
+    command += ["-o", str(tmp_path), "--threads", "1", "--rounds"]
+    assert main([*command, "1"]) == 0
+    before = (tmp_path / folder.STATE).read_bytes()
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "sync", full)
+    capsys.readouterr()
+    assert main([*command, "2"]) == 1
+    error = capsys.readouterr().err
+    assert "search.json: can't be written: No space left on device" in error
+    assert (tmp_path / folder.STATE).read_bytes() == before
+    monkeypatch.undo()
+    monkeypatch.setattr(search, "_CANDIDATES", 3000)
+    assert main([*command, "2"]) == 0
+    assert json.loads((tmp_path / "front.json").read_text())["counts"]["rounds"] == 2
