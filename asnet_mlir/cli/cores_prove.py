@@ -27,7 +27,8 @@ def add(verbs: Verbs) -> None:
     command.add_argument(
         "--by",
         metavar="METHOD",
-        help="algebra, exhaustion, abc or z3; by default the first of these, but z3, that decides",
+        help="algebra, exhaustion, intervals, abc or z3; by default the first of these, but z3, "
+        "that decides",
     )
     command.add_argument(
         "--time-limit", default="10m", metavar="T", help="like 90s, 10m or 1h (default: 10m)"

@@ -103,6 +103,57 @@ def test_algebra_is_exhaustion(label: str) -> None:
     assert by_algebra.bound == by_exhaustion.bound
 
 
+@pytest.mark.parametrize(
+    "label",
+    ["mitchell:N=6", "ilm:N=5,CORRECTIONS=1", "roba:N=6", "ssm:N=8,K=4", "loa:N=5,K=3"],
+)
+def test_intervals_are_exhaustion(label: str) -> None:
+    instance = parse_instance(label)
+    found, true = (prove_error(instance, method=way) for way in ("intervals", "exhaustion"))
+    assert found.status == true.status == "proved"
+    assert found.bound == true.bound
+
+
+#: Words of all kinds, over operands of two widths.
+_WORDS = (
+    "a + {{2'b0, b}} * {0}",
+    "(a >> b[2:1]) + (b << a[1:0])",
+    "a * b - (a & 7'd{0})",
+    "(a < {{2'b0, b}}) ? a * b : (a | 7'd{0})",
+    "(a ^ 7'd{0}) * (b >= 5'd{0} ? b : 5'd3)",
+    "~(a * b) + (b == 5'd{0})",
+    "(a * b) >> (a != 7'd{0})",
+    "({{a[6:3], 3'd{0}}} * b) - (!b) + (a > 7'd{0}) + (b <= 5'd{0})",
+    "(b ? a - b : 12'd{0}) <<< 1",
+)
+
+
+@pytest.mark.parametrize("number", range(len(_WORDS)))
+def test_intervals_of_words_that_wrap(tmp_path: Path, number: int) -> None:
+    """No bound is below the greatest error, and what a pair is said to have it has."""
+    text = _WORDS[number].format(6)
+    path = tmp_path / "top.v"
+    path.write_text(
+        "module top(input [6:0] a, input [4:0] b, output [11:0] p);\n"
+        f"  assign p = {text};\nendmodule\n"
+    )
+    instance = core_from_verilog([path], op="muli", top="top").instance()
+    found = prove_error(instance, method="intervals", seconds=1.0)
+    true = prove_error(instance, method="exhaustion")
+    assert found.bound is not None and true.bound is not None
+    assert found.bound >= true.bound
+    assert found.witness is not None and found.witness.error <= true.bound
+    if found.status == "proved":
+        assert found.bound == true.bound
+
+
+def test_a_logarithmic_multiplier_of_20_bits_is_proved() -> None:
+    # Both fractions are a half: 2^(2 N - 2) / 4.
+    for bound, status in ((1 << 36, "proved"), ((1 << 36) - 1, "refuted")):
+        proof = prove_error(parse_instance("mitchell:N=20"), bound)
+        assert (proof.status, proof.method) == (status, "intervals")
+
+
 def test_blocks_are_exhausted_and_summed(tmp_path: Path) -> None:
     instance = _of_file(tmp_path, _BLOCKS)
     bounds = _bounds(instance)

@@ -15,7 +15,7 @@ import numpy as np
 from asnet_mlir.cores.core import Instance
 from asnet_mlir.cores.metrics.characterize import characterize
 from asnet_mlir.cores.operands import random_operands
-from asnet_mlir.cores.proofs import algebra, miter
+from asnet_mlir.cores.proofs import algebra, intervals, miter
 from asnet_mlir.cores.simulation.simulation import simulate_pairs
 from asnet_mlir.cores.verilog.elaborate import elaborate
 from asnet_mlir.cores.verilog.structure import remove_registers
@@ -23,12 +23,14 @@ from asnet_mlir.errors import AsnetError, InputError, UnsupportedError
 
 __all__ = ["METHODS", "ErrorProof", "Method", "Witness", "prove_error"]
 
-Method = Literal["algebra", "exhaustion", "abc", "z3"]
+Method = Literal["algebra", "exhaustion", "intervals", "abc", "z3"]
 
 #: Ways to prove an error, as they are tried.
-METHODS: tuple[Method, ...] = ("algebra", "exhaustion", "abc", "z3")
+METHODS: tuple[Method, ...] = ("algebra", "exhaustion", "intervals", "abc", "z3")
 
 _MOST_EXHAUSTIVE_BITS = 32
+#: What is not decided by then is seldom decided at all.
+_INTERVAL_SECONDS = 120.0
 _OPERATORS = {"muli": "*", "addi": "+", "subi": "-"}
 
 
@@ -137,7 +139,7 @@ def prove_error(
     if method is not None and method not in METHODS:
         raise InputError(f"unknown method '{method}'; one of {', '.join(METHODS)}")
     search = _Search(instance, bound, time.monotonic(), seconds)
-    for way in METHODS[:3] if method is None else (method,):
+    for way in METHODS[:4] if method is None else (method,):
         search.run(way)
         if search.decided:
             break
@@ -213,6 +215,8 @@ class _Search:
             self._by_algebra(left)
         elif way == "exhaustion":
             self._by_exhaustion()
+        elif way == "intervals":
+            self._by_intervals(min(left, _INTERVAL_SECONDS))
         else:
             self._by_miter(way)
 
@@ -260,6 +264,23 @@ class _Search:
         self._bound, self._method = int(found.metrics["WCE"] or 0), "exhaustion"
         worst = found.worst_case or {"a": 0, "b": 0}
         self._seen(int(worst["a"]) & ((1 << a) - 1), int(worst["b"]) & ((1 << b) - 1))
+
+    def _by_intervals(self, seconds: float) -> None:
+        core = self._instance.core
+        if core.signed or core.op == "subi":
+            self._reasons.append("intervals: are for muli and addi, unsigned")
+            return
+        found = intervals.greatest_error(
+            self._subject.netlist, self._subject.op, seconds, self._claimed
+        )
+        if found is None:
+            self._reasons.append("intervals: too many cells, or some without a bound")
+            return
+        if self._bound is None or found.bound < self._bound:
+            self._bound, self._method = found.bound, "intervals"
+        self._seen(*found.pair)
+        if self._status == "unknown":
+            self._reasons.append(f"intervals: prove {found.bound} only")
 
     def _by_miter(self, engine: miter.Engine) -> None:
         """Decide the claim; without one, halve the gap between what is proved and what occurs."""

@@ -31,6 +31,7 @@ from asnet_mlir.cores.circuits.polynomials import Polynomial
 from asnet_mlir.cores.circuits.tables import greatest_sum
 from asnet_mlir.cores.circuits.words import FALSE, TRUE
 from asnet_mlir.cores.verilog.inlining import without_circles
+from asnet_mlir.cores.verilog.netlist import ordered_cells
 from asnet_mlir.errors import UnsupportedError
 
 __all__ = ["Bounds", "error_bounds"]
@@ -108,10 +109,13 @@ class _Block:
 class _Circuit:
     """Modules evaluated on polynomials."""
 
-    def __init__(self, tables: _Tables, operand_bits: int) -> None:
+    def __init__(self, tables: _Tables, operand_bits: int, large_tables: bool = False) -> None:
         self._tables = tables
         self._modules = tables.modules
         self._operand_bits = operand_bits
+        self._large_tables = large_tables
+        #: Whether a block was left to cases that a large table has.
+        self.leaves_tables = False
         self.blocks: list[_Block] = []
         #: Of unknowns, in the order of their variables: the operand bit that could settle each.
         self.hints: list[int | None] = []
@@ -160,7 +164,12 @@ class _Circuit:
         }
         unknown = [bit for bits in found.values() for bit in bits if isinstance(bit, _Unknown)]
         # Cases serve large modules better, where they help.
-        most = _FEW_TABLE_BITS if any(u.variable is not None for u in unknown) else _MOST_TABLE_BITS
+        most = _MOST_TABLE_BITS
+        if any(u.variable is not None for u in unknown):
+            is_product = sum(map(len, found.values())) >= len(inputs)
+            if not (is_product and self._large_tables):
+                most = _FEW_TABLE_BITS
+                self.leaves_tables |= is_product and most < len(inputs) <= _MOST_TABLE_BITS
         if unknown and len(inputs) <= most:
             for port, bits in found.items():
                 found[port] = self._tabulated(name, inputs, ports[port]["bits"]) or bits
@@ -347,40 +356,6 @@ class _Circuit:
         raise _Stuck(_hint(condition))
 
 
-def _ordered(cells: Mapping[str, Any]) -> list[str]:
-    """Return cells after those that they read."""
-    makers = {
-        bit: name
-        for name, cell in cells.items()
-        for port, bits in cell["connections"].items()
-        if cell["port_directions"][port] == "output"
-        for bit in bits
-    }
-    order: dict[str, None] = {}
-    for root in cells:
-        stack = [root]
-        opened = set()
-        while stack:
-            name = stack[-1]
-            waiting = (
-                []
-                if name in opened
-                else [
-                    makers[bit]
-                    for port, bits in cells[name]["connections"].items()
-                    if cells[name]["port_directions"][port] == "input"
-                    for bit in bits
-                    if bit in makers and makers[bit] not in order
-                ]
-            )
-            opened.add(name)
-            if waiting:
-                stack.extend(dict.fromkeys(waiting))
-            else:
-                order.setdefault(stack.pop())
-    return list(order)
-
-
 def _operand_term(bit: _Bit, operand_bits: int) -> int | None:
     """Return the operand bit that a bit is, as a term."""
     if not isinstance(bit, tuple) or bit[0].high != 1 or len(bit[0].polynomial) != 1:
@@ -510,6 +485,24 @@ def error_bounds(
     """
     end = time.monotonic() + seconds
     tables = _Tables(modules)
+    try:
+        return _bounds(tables, top, op, ports, end, large_tables=False)
+    except _LargeTables:
+        return _bounds(tables, top, op, ports, end, large_tables=True)
+
+
+class _LargeTables(Exception):
+    """There is no polynomial, but there could be one where blocks are tabulated."""
+
+
+def _bounds(
+    tables: _Tables, top: str, op: str, ports: Mapping[str, str], end: float, *, large_tables: bool
+) -> Bounds | None:
+    """Return `error_bounds`.
+
+    Raises:
+      _LargeTables: not with `large_tables`.
+    """
     own = tables.modules[top]["ports"]
     a, b, result = (own[ports[role]]["bits"] for role in ("a", "b", "result"))
     nets = [*a, *b]
@@ -522,7 +515,7 @@ def error_bounds(
         cases += 1
         if cases > _MOST_CASES or time.monotonic() > end:
             return None
-        circuit = _Circuit(tables, len(nets))
+        circuit = _Circuit(tables, len(nets), large_tables)
         inputs: dict[Any, _Bit] = {
             net: ones >> k & 1 if (ones | zeros) >> k & 1 else (_Word({1 << k: 1}, 1), 0)
             for k, net in enumerate(nets)
@@ -535,6 +528,8 @@ def error_bounds(
             while variable is not None and variable >= len(nets):
                 variable = circuit.hints[variable - len(nets)]
             if variable is None:
+                if circuit.leaves_tables:
+                    raise _LargeTables from None
                 return None
             term = 1 << variable
             stack += [(ones, zeros | term), (ones | term, zeros)]
@@ -608,7 +603,7 @@ class _Tables:
 
     def __init__(self, modules: Mapping[str, Any]) -> None:
         self.modules = {name: without_circles(modules, name) for name in modules}
-        self.orders = {name: _ordered(m["cells"]) for name, m in self.modules.items()}
+        self.orders = {name: ordered_cells(m["cells"]) for name, m in self.modules.items()}
         self._known: dict[Any, np.ndarray] = {}
 
     def of(self, block: _Block) -> np.ndarray:

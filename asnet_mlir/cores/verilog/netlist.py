@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Netlist"]
+__all__ = ["Netlist", "ordered_cells"]
 
 Reader = Literal["yosys", "slang"]
 
@@ -37,3 +37,37 @@ class Netlist:
         source = str(item.get("attributes", {}).get("src", "")).split("|")[0]
         match = re.match(r"(.*):(\d+)\.\d+", source)
         return f"{self.source_names.get(match[1], match[1])}:{match[2]}" if match else ""
+
+
+def ordered_cells(cells: Mapping[str, Any]) -> list[str]:
+    """Return cells after those that they read."""
+    makers = {
+        bit: name
+        for name, cell in cells.items()
+        for port, bits in cell["connections"].items()
+        if cell["port_directions"][port] == "output"
+        for bit in bits
+    }
+    order: dict[str, None] = {}
+    for root in cells:
+        stack = [root]
+        opened = set()
+        while stack:
+            name = stack[-1]
+            waiting = (
+                []
+                if name in opened
+                else [
+                    makers[bit]
+                    for port, bits in cells[name]["connections"].items()
+                    if cells[name]["port_directions"][port] == "input"
+                    for bit in bits
+                    if bit in makers and makers[bit] not in order
+                ]
+            )
+            opened.add(name)
+            if waiting:
+                stack.extend(dict.fromkeys(waiting))
+            else:
+                order.setdefault(stack.pop())
+    return list(order)
