@@ -2,10 +2,12 @@
 """Fig. 5 of the paper: every circuit of the library in convolutional_mnist.
 
     make figure5           (or: python benchmarks/figure5.py [--only STEP ..]
-                                                             [--first N] [--placed N])
+                                                             [--first N] [--placed N]
+                                                             [--simulated N])
 
 Steps: `accuracy` of each on 10,000 images; those below 95 % are dropped; `area` of the network's
-whole machine with each of the others (Yosys, ECP5); `clock` of the smallest ones (nextpnr); `page`
+whole machine with each of the others (Yosys, ECP5); `clock` of the smallest ones (nextpnr);
+`bundle` simulates that of A, the smallest one, and compares its words with the model's; `page`
 writes docs/figure5.md and its picture.  Results (figure5.json) are written after every design, and
 an interrupted run goes on where it stopped.
 """
@@ -31,7 +33,7 @@ PAGE = ROOT / "docs" / "figure5.md"
 PICTURE = ROOT / "docs" / "figure5.png"
 NETWORK, DATA = "convolutional_mnist", "mnist:test"
 REQUIRED = 0.95
-STEPS = ("accuracy", "area", "clock", "page")
+STEPS = ("accuracy", "area", "clock", "bundle", "page")
 #: What the paper's text states (section V-E): A has the least area, F the highest clock.
 PAPER = {
     "dropped": "more than 86 %",
@@ -124,6 +126,29 @@ def clock(entries: Sequence[dict[str, Any]], placed: int) -> None:
             print(f"M={entry['M']}: {entry['placed']['fmax_mhz']} MHz", flush=True)
 
 
+def smallest(entries: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the circuit of the smallest machine that is mapped; None where none is."""
+    mapped = [entry for entry in kept(entries) if "mapped" in entry]
+    return min(mapped, key=lambda e: e["mapped"]["luts"], default=None)
+
+
+def bundle(entries: Sequence[dict[str, Any]], images: int) -> None:
+    """Simulate the machine of the smallest circuit on images of the test set."""
+    import asnet_mlir
+
+    entry = smallest(entries)
+    if entry is None or entry.get("simulated", {}).get("images", 0) >= images:
+        return
+    with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as folder:
+        output = Path(folder) / "bundle"
+        asnet_mlir.generate(NETWORK, f"mulf=fmul_library:M={entry['M']}", output=output)
+        found = asnet_mlir.simulate(output, DATA, samples=images)
+    wrong = found.mismatches + found.vector_mismatches
+    entry["simulated"] = {"images": found.samples, "differing_words": wrong}
+    write(entries)
+    print(f"M={entry['M']}: {wrong} differing words in {found.samples} images", flush=True)
+
+
 def page(entries: Sequence[dict[str, Any]]) -> None:
     """Write docs/figure5.md and its picture."""
     done = [entry for entry in entries if "accuracy" in entry]
@@ -146,7 +171,14 @@ def page(entries: Sequence[dict[str, Any]]) -> None:
         cells = [what, *ours, f"{theirs['reduction']} % LE", f"{theirs['fmax_mhz']} MHz"]
         return "| " + " | ".join(cells) + " |"
 
-    least = min(mapped, key=lambda e: e["mapped"]["luts"], default=None)
+    least = smallest(entries)
+    simulated = (least or {}).get("simulated")
+    words = (
+        f"The machine of A, simulated on {simulated['images']} images, gives "
+        f"{simulated['differing_words']} words that differ from the model's."
+        if simulated
+        else "The machine of A is not simulated yet."
+    )
     fastest = max(placed, key=lambda e: e["placed"]["fmax_mhz"]) if len(placed) > 1 else None
     dropped = f"{100 * (1 - len(good) / len(done)):.1f} %" if done else "not measured yet"
     so_far = "" if len(done) == len(entries) else " so far: the run is not complete"
@@ -162,7 +194,7 @@ families, so that the shares say how many inaccurate circuits a library holds.
 {len(mapped)} machines are mapped to ECP5 (Yosys), {len(placed)} of them, the smallest ones and the
 exact one in the end, placed and routed (nextpnr, median of three seeds): F is the fastest. The
 paper's figures are logic elements and clocks of Cyclone V by Quartus. Reductions are of the whole
-network's machine, against the largest one, as in the paper.
+network's machine, against the largest one, as in the paper. {words}
 
 | point | circuit | area | clock | paper: area | paper: clock |
 |---|---|---|---|---|---|
@@ -228,6 +260,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
     parser.add_argument("--first", type=int, default=1 << 20, help="circuits of a step, at most")
     parser.add_argument("--placed", type=int, default=8, help="machines that are placed")
+    parser.add_argument("--simulated", type=int, default=3, help="images that A's machine is given")
     options = parser.parse_args()
     os.environ.setdefault("ASNET_CHECK_VECTORS", _CHECK_VECTORS)
     entries = read()
@@ -238,6 +271,8 @@ def main() -> int:
             area(entries, options.first)
         elif step == "clock":
             clock(entries, options.placed)
+        elif step == "bundle":
+            bundle(entries, options.simulated)
         else:
             page(entries)
     return 0
