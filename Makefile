@@ -247,6 +247,10 @@ library: setup ## circuits of mul24_library: figures that are missing, docs/libr
 figure5: setup ## the paper's Fig. 5: the library's circuits in convolutional_mnist; goes on likewise
 	nice $(BIN)/python benchmarks/figure5.py
 
+.PHONY: evolved-for-network
+evolved-for-network: setup ## docs/evolution.md: multipliers for a network's own operands; goes on likewise
+	nice $(BIN)/python benchmarks/evolved_for_network.py
+
 .PHONY: hardware-integers
 hardware-integers: setup ## docs/hardware.md: area, clock and images/s of hardware on codes; goes on likewise
 	nice $(BIN)/python benchmarks/integer_hardware.py

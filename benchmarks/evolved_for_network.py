@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A multiplier evolved for a network's own operands against the best general-purpose one.
+"""Multipliers evolved for a network's own operands against the best general-purpose ones.
 
-    make evolved-for-network    (python benchmarks/evolved_for_network.py [--budget 12m] [-o DIR])
+    make evolved-for-network    (python benchmarks/evolved_for_network.py [--rounds N] [-o DIR]
+                                                                          [--only STEP ..])
 
-Quantizes convolutional_mnist, evolves signed 8 x 8 multipliers whose error is weighted by the
-operands of its multiplications (WMED), and puts each into all of them, as every one of the shipped
-fronts and families.  On validation images of the training set the circuit of least energy (by its
-proxy) that keeps the accuracy within some loss of the exact multiplier's is chosen, of both kinds;
-accuracies are those of the test set.  Results: evolved_for_network.json.
+Steps: `evolve` quantizes convolutional_mnist and evolves signed 8 x 8 multipliers whose error is
+weighted by the operands of its products (WMED); `measure` puts each, and each general-purpose one,
+into all products: accuracy on validation images of the training set, energy an image with the
+network's operands (`asnet explore --cost energy`); `page` chooses, of both kinds, the circuit of
+least energy that keeps the accuracy within some loss, evaluates it on the test set, and writes
+evolved_for_network.json and its part of docs/evolution.md.  Every step goes on where it was
+interrupted.
 """
 
 from __future__ import annotations
@@ -15,102 +18,200 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import host
 
 import asnet_mlir as asnet
-from asnet_mlir.exploration.results import Exploration, Result
+from asnet_mlir.exploration.costs import format_of, unit_of
+from asnet_mlir.exploration.energy import liberty
+from asnet_mlir.exploration.results import Result
+from asnet_mlir.exploration.space import DesignSpace
+from asnet_mlir.hardware import synthesize
 
-NETWORK, CALIBRATION = "convolutional_mnist", "mnist:train[0:512]"
-VALIDATION, TEST = "mnist:train[50000:60000]", "mnist:test"
-GENERAL: list[dict[str, Any]] = [
-    {"op": "muli", "core": "mul8s_evolved", "parameters": {"M": list(range(64))}},
-    {
-        "op": "muli",
-        "core": "mul8u_evolved",
-        "parameters": {"M": list(range(75)), "SIGN_MAGNITUDE": 8},
-    },
-    {
-        "op": "muli",
-        "core": "truncated",
-        "parameters": {"N": 8, "CUT": [4, 5, 6, 7], "CORRECTION": [0, 1], "SIGNED": 1},
-    },
-    {"op": "muli", "core": "drum", "parameters": {"N": 8, "K": [3, 4, 5, 6], "SIGN_MAGNITUDE": 8}},
-    {"op": "muli", "core": "mitchell", "parameters": {"N": 8, "SIGN_MAGNITUDE": 8}},
-    {"op": "muli", "core": "kulkarni", "parameters": {"N": 8, "SIGN_MAGNITUDE": 8}},
-]
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "evolution.md"
+STEPS = ("evolve", "measure", "page")
+NETWORK, CALIBRATION = "convolutional_mnist", "mnist:train:512"
+VALIDATION, TEST = "mnist:train[55000:60000]", "mnist:test"
 LOSSES = (0.001, 0.0025, 0.005, 0.01)
+#: Bounds on WMED: the least, the largest, and how many.
+FRONT = (20, 400, 12)
+#: Mean errors of the shipped circuits that are tried: what costs less loses more than a point.
+MAE = (12.0, 420.0)
+#: Energies do not depend on the clock; so many cores are measured before they are stored.
+_MHZ, _BATCH = 100.0, 6
 
 
-def evolved(folder: Path, network: Path, budget: str) -> list[dict[str, Any]]:
-    """Return the cores of a front that `asnet cores evolve` makes, or goes on with."""
+def general() -> list[str]:
+    """Return the general-purpose cores, as bindings name them: of shipped fronts, and families."""
+    found = []
+    for core, more in (("mul8s_evolved", ""), ("mul8u_evolved", ",SIGN_MAGNITUDE=8")):
+        index = json.loads((ROOT / "hdl_lib" / core / "index.json").read_text())
+        least = float("inf")  # area of those with a smaller error
+        order = sorted(enumerate(index["members"]), key=lambda pair: pair[1]["metrics"]["MAE"])
+        for number, member in order:
+            area = member["area"]["osu018"]
+            if area < least and MAE[0] <= member["metrics"]["MAE"] <= MAE[1]:
+                found.append(f"{core}:M={number}{more}")
+            least = min(least, area)
+    found += [f"truncated:N=8,CUT={cut},CORRECTION=1,SIGNED=1" for cut in (6, 7)]
+    found += [f"drum:N=8,K={k},SIGN_MAGNITUDE=8" for k in (4, 5)]
+    return [*found, "mitchell:N=8,SIGN_MAGNITUDE=8", "kulkarni:N=8,SIGN_MAGNITUDE=8"]
+
+
+def evolve(folder: Path, rounds: int) -> None:
+    """Quantize the network, and evolve a front, or go on with it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    network = folder / "net8.mlir"
+    if not network.is_file():
+        command = ["asnet", "quantize", NETWORK, "--data", CALIBRATION, "--no-alone"]
+        subprocess.run([*command, "-o", str(network)], check=True)
+    least, most, points = FRONT
     command = ["asnet", "cores", "evolve", "--op", "muli", "--width", "8", "--signed"]
-    command += ["--bound", "WMED<=300", "--least", "1", "--points", "14", "--weights", str(network)]
-    command += ["--data", CALIBRATION, "--budget", budget, "-o", str(folder)]
+    command += ["--bound", f"WMED<={most}", "--least", str(least), "--points", str(points)]
+    command += ["--weights", str(network), "--data", CALIBRATION]
+    command += ["--threads", "2", "--rounds", str(rounds), "-o", str(folder / "front")]
     subprocess.run(command, check=True)
-    return [{"op": "muli", "core": str(path)} for path in sorted(folder.glob("*.v"))]
 
 
-def study(network: Path, cores: list[dict[str, Any]]) -> Exploration:
-    """Return every core in all products, by accuracy on validation images and energy."""
-    constraints = {"cores": cores, "scope": "network"}
-    return asnet.explore(
-        network, VALIDATION, constraints, strategy="exhaustive", cost="energy_proxy"
-    )
+class Study(NamedTuple):
+    """Results of the exact network, which is the first one, and of cores in all its products."""
+
+    results: list[Result]
+    space: DesignSpace
 
 
-def best(found: Exploration, least: float) -> Result:
+def study(folder: Path, cores: Sequence[str]) -> Study:
+    """Measure every core in all products; results are kept in a store."""
+    results: dict[str, Result] = {}
+    for first in range(0, len(cores), _BATCH):
+        found = asnet.explore(
+            folder / "net8.mlir",
+            VALIDATION,
+            {"cores": [constraint(core) for core in cores[first : first + _BATCH]]},
+            store=folder / "study.sqlite",
+            cost="energy",
+        )
+        for result in found.results:
+            results[result.label] = result
+            print(
+                f"{result.label}: {result.value:.4f}, {result.costs['energy']:.0f} nJ", flush=True
+            )
+    return Study(list(results.values()), found.space)
+
+
+def constraint(core: str) -> dict[str, Any]:
+    """Return a core of a binding as constraints name it."""
+    name, _, values = core.partition(":")
+    pairs = (pair.partition("=") for pair in values.split(",") if pair)
+    return {"op": "muli", "core": name, "parameters": {key: int(v) for key, _, v in pairs}}
+
+
+def measure(folder: Path) -> tuple[Study, Study]:
+    """Return the studies of the general-purpose cores and of the evolved ones."""
+    own = [str(path) for path in sorted((folder / "front").glob("*.v"))]
+    return study(folder, general()), study(folder, own)
+
+
+def best(found: Sequence[Result], least: float) -> Result:
     """Return the configuration of least energy of those that keep an accuracy."""
-    return min(
-        (result for result in found.results if result.accuracy >= least),
-        key=lambda result: result.costs["energy_proxy"],
-    )
+    within = [result for result in found if result.value >= least - 1e-9]
+    return min(within, key=lambda result: result.costs["energy"])
 
 
-def compare(network: Path, general: Exploration, own: Exploration) -> list[dict[str, Any]]:
+def gates_energy(space: DesignSpace, result: Result) -> float:
+    """Return an energy without that of the registers' clock, in nJ an image."""
+    layers = [layer for layer in space.layers if "muli" in layer.ops]
+    products = sum(layer.ops["muli"] for layer in layers)
+    unit = unit_of(result.binding, layers[0], "muli", format_of(layers[0], "muli"))
+    assert unit is not None
+    idle = synthesize(unit, target="asic", liberty=liberty(), activity=0.0, clock_mhz=_MHZ)
+    watts = idle["power_watts"]
+    clock = products * (watts["internal"] + watts["switching"]) * 1e9 / (_MHZ * 1e6)
+    return float(result.costs["energy"]) - clock
+
+
+def compare(folder: Path, studies: tuple[Study, Study]) -> dict[str, Any]:
     """Return, for each loss, the energies of both best circuits and their accuracies."""
-    exact = general.results[0]
-    rows = []
+    exact = studies[0].results[0]
+    rows: list[dict[str, Any]] = []
     for loss in LOSSES:
         row: dict[str, Any] = {"loss": loss}
-        for name, found in (("general", general), ("evolved", own)):
-            chosen = best(found, exact.accuracy - loss)
+        for name, found in zip(("general", "evolved"), studies, strict=True):
+            chosen = best(found.results, exact.value - loss)
             row[name] = {
-                "binding": chosen.binding.label,
-                "energy": round(chosen.costs["energy_proxy"] / exact.costs["energy_proxy"], 4),
-                "validation": chosen.accuracy,
-                "test": asnet.evaluate(network, TEST, chosen.binding).accuracy,
+                "core": chosen.label.rpartition("/")[2].removeprefix("muli="),
+                "energy": round(chosen.costs["energy"], 1),
+                "gates": round(gates_energy(found.space, chosen), 1),
+                "validation": chosen.value,
+                "test": asnet.evaluate(folder / "net8.mlir", TEST, chosen.binding).value,
             }
-        row["ratio"] = round(row["evolved"]["energy"] / row["general"]["energy"], 3)
+        for figure in ("energy", "gates"):
+            row[f"ratio of {figure}"] = round(row["evolved"][figure] / row["general"][figure], 3)
         rows.append(row)
-    return rows
+    search = json.loads((folder / "front" / "front.json").read_text())
+    return {
+        **host.describe(),
+        "exact": {"energy": exact.costs["energy"], "gates": gates_energy(studies[0].space, exact)},
+        "validation": exact.value,
+        "test": asnet.evaluate(folder / "net8.mlir", TEST).value,
+        "cores": [len(found.results) - 1 for found in studies],
+        "candidates": search["counts"]["candidates"],
+        "rows": rows,
+    }
+
+
+def table(report: dict[str, Any]) -> str:
+    """Return a report as the section of the page."""
+    exact = report["exact"]
+    lines = [
+        f"Energies are shares of the exact multiplier's ({exact['energy'] / 1000:.2f} uJ an image, "
+        f"{exact['gates'] / 1000:.2f} without the registers' clock), gates of OSU 0.18 um; "
+        f"accuracies of the exact network: {report['validation']:.2%} on validation images, "
+        f"{report['test']:.2%} on the test set. {report['cores'][0]} general-purpose circuits, "
+        f"{report['cores'][1]} evolved ones, of {report['candidates']:,} candidates.",
+        "",
+        "| loss on validation images | general | energy | test | evolved | energy | test "
+        "| ratio | of gates alone |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        cells = [f"<= {100 * row['loss']:g} points"]
+        for name in ("general", "evolved"):
+            one = row[name]
+            share = one["energy"] / exact["energy"]
+            cells += [one["core"], f"{share:.3f}", f"{one['test']:.2%}"]
+        cells += [f"{row['ratio of energy']:.2f}", f"{row['ratio of gates']:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def page(report: dict[str, Any]) -> None:
+    """Write the section of the page."""
+    begin, end = (f"<!-- {mark}: evolved for a network -->" for mark in ("begin", "end"))
+    before, found, rest = PAGE.read_text().partition(begin)
+    assert found
+    PAGE.write_text(f"{before}{begin}\n\n{table(report)}\n\n{end}{rest.partition(end)[2]}")
 
 
 def main() -> None:
-    """Run all and write results/evolved_for_network.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--budget", default="12m", help="of evolution")
+    """Carry the steps out."""
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
+    parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--rounds", type=int, default=100, help="of evolution, 160,000 candidates")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/evolved_for_network"))
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    network = options.output / "net8.mlir"
-    command = [
-        "asnet",
-        "quantize",
-        NETWORK,
-        "--data",
-        CALIBRATION,
-        "--no-alone",
-        "-o",
-        str(network),
-    ]
-    subprocess.run(command, check=True)
-    cores = evolved(options.output / "front", network, options.budget)
-    rows = compare(network, study(network, GENERAL), study(network, cores))
-    host.save("evolved_for_network", {**host.describe(), "rows": rows})
-    print(json.dumps(rows, indent=1))
+    if "evolve" in options.only:
+        evolve(options.output, options.rounds)
+    if {"measure", "page"} & set(options.only):
+        studies = measure(options.output)
+        if "page" in options.only:
+            report = compare(options.output, studies)
+            host.save("evolved_for_network", report)
+            page(report)
 
 
 if __name__ == "__main__":
