@@ -143,7 +143,7 @@ reference = "TODO"
 
 _CORE_TEST = '''\
 # SPDX-License-Identifier: Apache-2.0
-"""The core {name} against arithmetic of its own; its check is that of all cores of the library."""
+"""A core against arithmetic of its own; its check is that of all cores of the library."""
 
 from __future__ import annotations
 

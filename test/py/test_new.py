@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import new
@@ -55,16 +56,17 @@ def test_a_new_pass(copy: Path) -> None:
 
 @pytest.mark.parametrize("op", ["mulf", "addf", "divf"])
 def test_a_new_core(copy: Path, op: str) -> None:
-    files = new.new_core(copy, "fnew", op)
+    files = new.new_core(copy, "fop_of_mine", op)
     core = read_manifest(files[1], in_library=True)
-    assert (core.name, core.op, core.sources[0].path) == ("fnew", op, files[0])
+    assert (core.name, core.op, core.sources[0].path) == ("fop_of_mine", op, files[0])
     listed = (copy / "hdl_lib" / "asnet_hdl.f").read_text().split()
     fusesoc = yaml.safe_load((copy / "hdl_lib" / "asnet_hdl.core").read_text())
-    assert listed[-1] == fusesoc["filesets"]["rtl"]["files"][-1] == "fnew/fnew.sv"
-    assert "`fnew`" in (copy / "hdl_lib" / "README.md").read_text()
-    compile(files[2].read_text(), "test_core_fnew.py", "exec")
+    assert listed[-1] == fusesoc["filesets"]["rtl"]["files"][-1] == "fop_of_mine/fop_of_mine.sv"
+    assert "`fop_of_mine`" in (copy / "hdl_lib" / "README.md").read_text()
+    ruff = [sys.executable, "-m", "ruff", "check", "--config", ROOT / "pyproject.toml"]
+    subprocess.run([*ruff, files[2]], check=True)
     subprocess.run(
-        [verilator._binary(), "--lint-only", "-Wall", "-f", "asnet_hdl.f", "--top", "fnew"],
+        [verilator._binary(), "--lint-only", "-Wall", "-f", "asnet_hdl.f", "--top", "fop_of_mine"],
         cwd=copy / "hdl_lib",
         env={**os.environ, "VERILATOR_ROOT": str(verilator._root())},
         check=True,
