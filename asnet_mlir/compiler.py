@@ -210,7 +210,9 @@ def _check_for_hardware(module: Any) -> None:
         element = str(kind.element_type)
         format = format_of_element(element, is_unsigned="approx.unsigned" in own)
         if format is None or not _has_words(format):
-            raise UnsupportedError(f"{only}; the network's {what} is {format or element}")
+            raise UnsupportedError(
+                f"{only}; the network's {what} is {format or element}{_remedy(format)}"
+            )
     for op, layer in with_layers(module.operation):
         kind_name = op.name.removeprefix("approx.")
         if not op.name.startswith("approx.") or kind_name not in OP_KINDS:
@@ -220,12 +222,23 @@ def _check_for_hardware(module: Any) -> None:
         if format not in _UNITS_ON and not (is_plain and kind_name in _PLAIN):
             where = f" (layer '{layer}')" if layer else ""
             bound = "" if "instance" not in op.attributes else "a core for "
-            raise UnsupportedError(f"{only}; the network has {bound}{kind_name} on {format}{where}")
+            raise UnsupportedError(
+                f"{only}; the network has {bound}{kind_name} on {format}{where}{_remedy(format)}"
+            )
     for kind, own in zip(list(kinds.inputs)[1:], arguments[1:], strict=True):
         format = format_of_element(str(kind.element_type))
         if format is None or not _has_words(format):
             name = own["approx.weight"].value
-            raise UnsupportedError(f"{only}; the weight '{name}' is of {kind.element_type}")
+            raise UnsupportedError(
+                f"{only}; the weight '{name}' is of {kind.element_type}{_remedy(format)}"
+            )
+
+
+def _remedy(format: NumberFormat | None) -> str:
+    """Return what can be done about a format that hardware has not."""
+    if format is None or not format.is_float:
+        return ""
+    return f"; asnet compile --widen makes {_UNITS_ON[0]} of {format}"
 
 
 def _has_words(format: NumberFormat) -> bool:

@@ -43,6 +43,11 @@ def add(verbs: Verbs) -> None:
         help=f"one of {', '.join(FORMS)}; the last three are the hardware's (default: bound)",
     )
     command.add_argument("--batch", type=int, metavar="N", help="samples in a call (default: 1)")
+    command.add_argument(
+        "--widen",
+        action="store_true",
+        help="f32 wherever the network has f16 or bf16, which hardware has not",
+    )
     add_style(command)
     command.add_argument(
         "-o",
@@ -61,6 +66,10 @@ def run(options: Any) -> None:
     binding = binding_of(options)
     model = compensated(options, model_of(options.model, options.weights, options.module), binding)
     network = asnet_mlir.load_model(model)
+    if options.widen:
+        from asnet_mlir.frontends.widening import widened
+
+        network = asnet_mlir.load_model(widened(network))
     text = asnet_mlir.compile(
         network,
         options.emit,

@@ -20,7 +20,13 @@ from asnet_mlir.ir import walk
 from asnet_mlir.network import Weight
 from asnet_mlir.support.formats import BF16, format_of_element
 
-__all__ = ["WEIGHT_ATTRIBUTE", "arguments_to_constants", "constants_to_arguments", "main_of"]
+__all__ = [
+    "WEIGHT_ATTRIBUTE",
+    "arguments_to_constants",
+    "constants_to_arguments",
+    "main_of",
+    "numbers_of",
+]
 
 #: The attribute that names a weight, of `@main`'s arguments and of constants; the approx dialect
 #: has it as well.
@@ -54,7 +60,7 @@ def arguments_to_constants(module: Any, weights: Sequence[Weight]) -> None:
         with ir.InsertionPoint.at_block_begin(block):
             for weight, argument in zip(weights, arguments, strict=True):
                 elements = ir.DenseElementsAttr.get(
-                    np.ascontiguousarray(weight.value),
+                    np.asarray(weight.value, order="C"),  # one number stays one
                     signless=weight.format.is_signed or weight.format.is_float,
                 )
                 constant = stablehlo.constant(elements, loc=ir.Location.name(weight.name)).owner
@@ -157,11 +163,23 @@ def _array(constant: Any) -> np.ndarray | None:
     attribute = constant.attributes["value"]
     if not isinstance(attribute, ir.DenseElementsAttr) or (attribute.is_splat and not is_named):
         return None
-    if format == BF16:
-        value = _bfloat16(str(attribute), tuple(kind.shape))
-    else:
-        value = np.array(attribute, format.dtype, order="C")
+    value = numbers_of(constant)
     return None if value is None or (format.is_float and np.isnan(value).any()) else value
+
+
+def numbers_of(constant: Any) -> np.ndarray | None:
+    """Return the array of a constant of a format's numbers that are not one throughout.
+
+    None of bfloat16 that are not all finite.
+    """
+    from jaxlib.mlir import ir
+
+    kind = ir.RankedTensorType(constant.results[0].type)
+    format = format_of_element(str(kind.element_type))
+    assert format is not None
+    if format == BF16:
+        return _bfloat16(str(constant.attributes["value"]), tuple(kind.shape))
+    return np.array(constant.attributes["value"], format.dtype, order="C")
 
 
 def _bfloat16(text: str, shape: tuple[int, ...]) -> np.ndarray | None:
