@@ -102,15 +102,16 @@ def _load(model: Any, weights: str | Path | None, module: str | Path | None) -> 
     path, own = Path(text), Path(module) if module is not None else None
     if own is not None and path.suffix not in (*_KERAS_SUFFIXES, ".json"):
         raise InputError(f"{text}: --module is for .keras, .h5 and .json files")
+    given = Path(weights) if weights is not None else None
     if path.suffix in _MODULE_SUFFIXES:
         from asnet_mlir.frontends.mlir_file import from_mlir_file
 
-        return from_mlir_file(path, Path(weights) if weights is not None else None)
+        return from_mlir_file(path, given)
     if path.suffix == ".json":
         from asnet_mlir.frontends.keras_file import from_keras_json
 
-        return from_keras_json(path, Path(weights) if weights is not None else None, module=own)
-    if weights is not None:
+        return from_keras_json(path, given, module=own)
+    if given is not None:
         raise InputError(
             f"{text}: has its own weights; --weights is for .mlir, .mlirbc and .json files"
         )
@@ -119,6 +120,12 @@ def _load(model: Any, weights: str | Path | None, module: str | Path | None) -> 
         from asnet_mlir.frontends.keras_file import from_keras_file
 
         return from_keras_file(builtin.get(text, path), name=path.stem, module=own)
+    return _load_whole(text)
+
+
+def _load_whole(text: str) -> Network:
+    """Make a network of a name to which nothing is to be added."""
+    path = Path(text)
     if path.is_dir():
         from asnet_mlir.frontends.saved_model import from_saved_model
 
@@ -147,6 +154,7 @@ def _load(model: Any, weights: str | Path | None, module: str | Path | None) -> 
     )
     if path.is_file():
         raise InputError(f"{text}: is of a kind that is not read; a MODEL is {kinds}")
+    builtin = builtin_models()
     near = difflib.get_close_matches(text, builtin, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else f"; built in: {', '.join(builtin) or 'none'}"
     raise InputError(f"unknown model '{text}'{hint} (or name {kinds})")

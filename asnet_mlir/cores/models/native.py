@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asnet_mlir.cores.core import Core, Instance
@@ -89,27 +90,17 @@ def contains(core: Core, other: Core) -> bool:
 
 
 def _match_wrapper(instance: Instance, hierarchy: Netlist, other: Core) -> tuple[int, int] | None:
-    core = instance.core
-    top = hierarchy.module
-    cells = [
-        cell
-        for cell in top["cells"].values()
-        if "output" in cell.get("port_directions", {}).values()
-    ] + [cell for cell in top["cells"].values() if "port_directions" not in cell]
-    if len(cells) != 1:
+    """Return the masks where a netlist is nothing but an exact core between its ports."""
+    core, top = instance.core, hierarchy.module
+    cell = _only_cell(top)
+    child = hierarchy.modules.get(cell["type"]) if cell else None
+    if cell is None or child is None:
         return None
-    cell = cells[0]
-    child = hierarchy.modules.get(cell["type"])
-    if child is None or child["attributes"].get("hdlname", cell["type"]) != other.module:
+    if child["attributes"].get("hdlname", cell["type"]) != other.module:
         return None
     values = child.get("parameter_default_values", {})
-    for parameter in other.parameters:
-        if parameter.name != other.latency_cycles:
-            text = values.get(parameter.name)
-            if text is None or not re.fullmatch("[01]+", text):
-                return None
-            if int(text, 2) != parameter.default & ((1 << len(text)) - 1):
-                return None
+    if not _are_defaults(values, other):
+        return None
     ports, connections = top["ports"], cell["connections"]
     used = {core.ports.a, core.ports.b, core.ports.result, core.ports.clock} - {None}
     if set(ports) != used:
@@ -121,21 +112,49 @@ def _match_wrapper(instance: Instance, hierarchy: Netlist, other: Core) -> tuple
             return None
     if connections.get(other.ports.result) != ports[core.ports.result]["bits"]:
         return None
-    masks = []
-    for inner, outer in ((other.ports.a, core.ports.a), (other.ports.b, core.ports.b)):
-        mask = 0
-        got, same = connections.get(inner, []), ports[outer]["bits"]
-        if len(got) != 32 or len(same) != 32:
+    a, b = (
+        _mask(connections.get(inner, []), ports[outer]["bits"])
+        for inner, outer in ((other.ports.a, core.ports.a), (other.ports.b, core.ports.b))
+    )
+    return None if a is None or b is None else (a, b)
+
+
+def _only_cell(module: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the cell of a module that has one, apart from those that give nothing."""
+    cells = [
+        cell
+        for cell in module["cells"].values()
+        if "port_directions" not in cell or "output" in cell["port_directions"].values()
+    ]
+    return cells[0] if len(cells) == 1 else None
+
+
+def _are_defaults(values: Mapping[str, str], core: Core) -> bool:
+    """Whether a module's parameters, but the latency's, are a core's defaults."""
+    for parameter in core.parameters:
+        if parameter.name != core.latency_cycles:
+            text = values.get(parameter.name)
+            if text is None or not re.fullmatch("[01]+", text):
+                return False
+            if int(text, 2) != parameter.default & ((1 << len(text)) - 1):
+                return False
+    return True
+
+
+def _mask(got: Sequence[Any], given: Sequence[Any]) -> int | None:
+    """Return which bits of a port come from those of another, all others being 0.
+
+    None where some are of elsewhere, or a quiet NaN would be none behind the mask.
+    """
+    if len(got) != 32 or len(given) != 32:
+        return None
+    mask = 0
+    for position, bit in enumerate(got):
+        if bit == given[position]:
+            mask |= 1 << position
+        elif bit != "0":
             return None
-        for position, bit in enumerate(got):
-            if bit == same[position]:
-                mask |= 1 << position
-            elif bit != "0":
-                return None
-        if mask & QUIET_NAN_BITS != QUIET_NAN_BITS:
-            return None
-        masks.append(mask)
-    return masks[0], masks[1]
+    return mask if mask & QUIET_NAN_BITS == QUIET_NAN_BITS else None
 
 
 def native_model(instance: Instance, masks: tuple[int, int]) -> dict[str, Any]:
