@@ -376,7 +376,7 @@ class _Assembler:
         self.events(segment, path, lambda cycle: base + cycle, held, {})
         return segment.length
 
-    def events(
+    def events(  # noqa: C901 (what an access, an issue, a result each take)
         self,
         segment: Segment,
         path: Sequence[Loop],

@@ -134,7 +134,9 @@ def _rewrite(function: func.FuncOp, wide: func.FuncOp) -> None:
             values[operation.results[0]] = _rewrite_one(operation, values)
 
 
-def _rewrite_one(operation: Operation, values: dict[Value, Value]) -> Value:
+def _rewrite_one(  # noqa: C901 (a branch for each kind of op)
+    operation: Operation, values: dict[Value, Value]
+) -> Value:
     operation = operation.operation
     name = operation.name
     old = list(operation.operands)

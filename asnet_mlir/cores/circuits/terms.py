@@ -243,7 +243,7 @@ def _merge(masks: Any) -> np.ndarray | None:
     return result
 
 
-def _operate(
+def _operate(  # noqa: C901 (a branch for each kind of op)
     node: Node, operands: list[np.ndarray], widths: list[int], big: bool
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the value of one operation and where it is undefined."""
@@ -413,7 +413,7 @@ def build_terms(function: Function, arguments: Sequence[Any], *, prefix: str) ->
     return terms
 
 
-def _term(
+def _term(  # noqa: C901 (likewise)
     z3: Any, node: Node, operands: list[Any], arguments: Sequence[Any], terms: Terms, name: str
 ) -> Any:
     op, width = node.op, node.width
