@@ -122,6 +122,23 @@ def lstm(_: Path) -> Any:
     return float_networks.lstm().load()
 
 
+def text(_: Path) -> Any:
+    """Return a classifier of 40 words of 5,000 in Keras: an embedding, an LSTM, two classes."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((40,), dtype="int32"),
+            layers.Embedding(5000, 32, name="words"),
+            layers.LSTM(32, name="lstm"),
+            layers.Dense(2, activation="softmax", name="classes"),
+        ],
+        name="text",
+    )
+
+
 def narrow_residual(_: Path) -> Any:
     """Return ResNet18's parts, narrow, as PyTorch exported them."""
     return ROOT / "test" / "py" / "data" / "torch" / "residual.pt2"
@@ -132,6 +149,7 @@ DESIGNS: dict[str, Design] = {
     "MobileNetV1 0.25": Design("keras.applications", mobilenet, "stream", 3),
     "residual block": Design("ONNX", residual_onnx, "stream", 3),
     "ResNet18's parts, narrow": Design("PyTorch, .pt2", narrow_residual, "stream", 3),
+    "text classifier, 5,000 words": Design("Keras", text, "shared", 3),
     "ResNet18": Design("torchvision, .pt2", resnet18, "stream", 1),
 }
 
@@ -171,8 +189,11 @@ def measure(design: Design) -> dict[str, Any]:
         bundle = Path(folder) / "bundle"
         manifest = asnet_mlir.generate(network, output=bundle, style=design.style)
         generated = time.process_time() - begin
-        x = np.random.default_rng(0).standard_normal((design.samples, *network.input_shape))
-        data = (x.astype(np.float32), np.zeros(design.samples, int))
+        rng, shape = np.random.default_rng(0), (design.samples, *network.input_shape)
+        x = rng.standard_normal(shape).astype(np.float32)
+        if not network.input_format.is_float:
+            x = rng.integers(0, 5000, shape).astype(network.input_format.dtype)
+        data = (x, np.zeros(design.samples, int))
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         found = asnet_mlir.simulate(bundle, data)
         simulated = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
