@@ -69,13 +69,17 @@ def write(entries: Sequence[dict[str, Any]]) -> None:
     os.replace(new, PATH)
 
 
+def spread(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return circuits in an order in which those done first are spread over the library."""
+    return sorted(entries, key=lambda entry: f"{entry['M']:08b}"[::-1])
+
+
 def accuracy(entries: Sequence[dict[str, Any]], first: int) -> None:
     """Evaluate what is not, `first` circuits at most."""
     import asnet_mlir
 
     left = [entry for entry in entries if "accuracy" not in entry][:first]
-    # In an order in which those done first are spread over the library.
-    for number, entry in enumerate(sorted(left, key=lambda e: f"{e['M']:08b}"[::-1])):
+    for number, entry in enumerate(spread(left)):
         start = time.monotonic()
         found = asnet_mlir.evaluate(NETWORK, DATA, f"mulf=fmul_library:M={entry['M']}")
         entry["accuracy"], entry["images"] = found.accuracy, found.samples
@@ -108,7 +112,7 @@ def hardware(entry: dict[str, Any], route: bool, seeds: int = 3) -> dict[str, An
 def area(entries: Sequence[dict[str, Any]], first: int) -> None:
     """Map the network's machine with each circuit that is accurate enough."""
     left = [entry for entry in kept(entries) if "mapped" not in entry][:first]
-    for number, entry in enumerate(left):
+    for number, entry in enumerate(spread(left)):
         entry["mapped"] = hardware(entry, route=False)
         write(entries)
         luts = entry["mapped"]["luts"]
