@@ -161,7 +161,8 @@ def run(options: Any) -> int:
         line.close()
     entries = folders.write_front(folder, about, search)
     if options.json:
-        print_json({"about": about, "counts": vars(search.counts), "circuits": entries})
+        counts = {**vars(search.counts), "left_out": search.left_out}
+        print_json({"about": about, "counts": counts, "circuits": entries})
     else:
         print(_summary(folder, search, entries))
     return 0
@@ -315,6 +316,10 @@ def _summary(folder: Path, search: Any, entries: list[dict[str, Any]]) -> str:
     ]
     if entries and not all(entry["errors"]["exhaustive"] for entry in entries):
         lines.append("figures are of a sample of the operand pairs")
+    if search.left_out:
+        lines.append(
+            f"{search.left_out} more kept the bounds on the pairs that were searched, not on all"
+        )
     lines.append(
         f"{counts.candidates:,} candidates, {speed:,.0f} a second; {len(entries)} circuits in "
         f"{folder}"

@@ -76,6 +76,8 @@ class Search:
 
     Attributes:
       threads: that a round has; part of what the search is, like the seed.
+      left_out: elites that broke a bound on pairs which the search had not seen, when `found` was
+        asked last.
     """
 
     problem: Problem
@@ -84,6 +86,7 @@ class Search:
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     circuits: list[Circuit | None] = field(default_factory=list)
     counts: Counts = Counts()
+    left_out: int = 0
 
     def begin(self, circuits: Sequence[Circuit]) -> None:
         """Start with circuits, of which at least one keeps all bounds.
@@ -166,22 +169,23 @@ class Search:
         """Return what was found, with errors over all operand pairs where that is possible.
 
         Where the search saw only a sample, a circuit that breaks a bound on all pairs is left out,
-        or stands where its errors put it.  Circuits that are the cheapest under several bounds come
-        once.
+        or stands where its errors put it; the exact circuit is there where nothing better is left.
+        Circuits that are the cheapest under several bounds come once.
         """
         places = self.goal.places()
         metric = self.goal.bounds[0].metric
         best: dict[int, Found] = {}
         seen: set[bytes] = set()
-        for circuit in self.circuits:
-            if circuit is None:
-                continue
+        self.left_out = 0
+        elites = [circuit for circuit in self.circuits if circuit is not None]
+        for circuit in (*elites, self.problem.task.exact):
             key = circuit.gates.tobytes() + circuit.outputs.tobytes()
             if key in seen:
                 continue
             seen.add(key)
             errors = self.problem.errors(circuit, self.threads)
             if any(abs(_value(errors, b.metric)) > b.most for b in self.goal.bounds):
+                self.left_out += 1
                 continue
             place = int(np.searchsorted(places, abs(_value(errors, metric))))
             cost = self.cost(circuit)

@@ -19,6 +19,7 @@ from asnet_mlir.cli.main import main
 from asnet_mlir.cores.metrics.subject import Histogram
 from asnet_mlir.errors import InputError
 from asnet_mlir.evolution import _evolve, folder, search, starts
+from asnet_mlir.evolution import problem as problems
 from asnet_mlir.evolution.circuit import Builder, Circuit
 from asnet_mlir.evolution.goal import Bound, Goal, parse_bounds
 from asnet_mlir.evolution.problem import Problem, Task, arrays, exact_errors
@@ -495,6 +496,27 @@ def test_a_killed_search_goes_on_where_it_was(short: None, tmp_path: Path) -> No
     fronts = [json.loads((out / "front.json").read_text()) for out in (killed, whole)]
     assert fronts[0]["circuits"] == fronts[1]["circuits"]
     assert fronts[0]["counts"]["rounds"] == rounds
+
+
+def test_where_a_sample_misled_the_search_the_exact_circuit_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(problems, "_EXHAUSTIVE_BITS", 4)
+    # Wrong for one pair of 2^22, which no sample of 2^16 is likely to have.
+    exact = starts.adder("addi", (11, 11), 12, False)
+    builder = Builder((11, 11))
+    a, b = builder.operands
+    total, _ = builder.add([*a, 0], [*b, 0], 0)
+    all_ones = 1
+    for bit in (*a, *b):
+        all_ones = builder.conjunction(all_ones, bit)
+    wrong = builder.finish([*total[:-1], total[-1] ^ all_ones])
+    one = Search(Problem(Task(exact, False, "addi")), Goal(parse_bounds(["WCE<=3"])))
+    one.circuits = [wrong]
+    (found,) = one.found()
+    assert found.circuit is exact and found.errors.WCE == 0 and one.left_out == 1
+    one.circuits = [exact]
+    assert [f.circuit for f in one.found()] == [exact] and one.left_out == 0
 
 
 def rounds_of(out: Path) -> int:

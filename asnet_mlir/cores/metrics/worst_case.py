@@ -89,7 +89,8 @@ class ErrorProof:
 
     def summary(self) -> str:
         """Return it for people."""
-        said = f"|result - a {_OPERATORS[self.op]} b|"
+        exact = f"a {_OPERATORS[self.op]} b"
+        said = f"|result - {exact if self.op == 'muli' else f'({exact})'}|"
         if self.claimed is not None:
             head = f"{said} <= {self.claimed}: {self.status}"
         elif self.status == "proved":
