@@ -104,6 +104,10 @@ LogicalResult rewriteArithmetic(const Noted &note) {
   Words words(op);
   ElementwiseBuilder &b = words.b;
   unsigned bits = note.results.front();
+  if (bits > kWordBits)
+    return op->emitError() << "'" << op->getName() << "' gives integers of " << bits
+                           << " bits, and hardware has words of " << kWordBits
+                           << "; leave out what computes in more";
   auto in = [&](unsigned i) { return op->getOperand(i); };
   auto extended = [&](unsigned i) { return words.extended(in(i), note.operands[i]); };
   Value made =

@@ -13,3 +13,19 @@ func.func @half(%x: i16) -> bf16 {
   %0 = arith.bitcast %x : i16 to bf16
   return %0 : bf16
 }
+
+// -----
+
+#map = affine_map<(d0) -> (d0)>
+
+func.func @wide(%x: tensor<4xi8> {approx.role = "input"}) -> tensor<4xi64> {
+  %e = tensor.empty() : tensor<4xi64>
+  %0 = linalg.generic {indexing_maps = [#map, #map], iterator_types = ["parallel"]}
+      ins(%x : tensor<4xi8>) outs(%e : tensor<4xi64>) {
+  ^bb0(%a: i8, %c: i64):
+    // expected-error @below {{'arith.extsi' gives integers of 64 bits, and hardware has words of 32; leave out what computes in more}}
+    %1 = arith.extsi %a : i8 to i64
+    linalg.yield %1 : i64
+  } -> tensor<4xi64>
+  return %0 : tensor<4xi64>
+}
