@@ -75,7 +75,7 @@ def serial(k, left, right, cycles, latency):
   assign sa{k} = ra[{left - 1}:0];
   assign sb{k} = rb[{right - 1}:0];
   asnet_serial #(.Left({left}), .Right({right}), .Cycles({cycles})) serial{k} (
-    .clk_i(clk), .start_i(starts{k}[0]), .a_i(sa{k}), .b_i(sb{k}), .y_o(sy{k}));
+    .clk_i(clk), .rst_i(1'b0), .start_i(starts{k}[0]), .a_i(sa{k}), .b_i(sb{k}), .y_o(sy{k}));
   always_ff @(posedge clk) begin
     starts{k}[{latency}:1] <= starts{k}[{latency - 1}:0];
     se{k}[0] <= sa{k} * sb{k};

@@ -180,6 +180,20 @@ def test_bound_adders_keep_the_order_of_sums(tmp_path):
     check(bundle, network, 9)
 
 
+def test_a_reset_ends_serial_products(tmp_path):
+    """Padding offers codes while there is a reset, and products are under way when there is one."""
+    net = Builder("late", (4, 4, 1), CODES)
+    x = net.pad(net.input, ((1, 0), (1, 0), (0, 0)), layer="pad")
+    codes = net.constant(np.arange(25, dtype=np.int8).reshape(5, 5, 1), CODES, layer="codes")
+    network = from_program(net.program(net.add(x, codes, WIDE, layer="sum")))
+    bundle = generated(network, tmp_path, target_fps=1e8 / 1200)
+    assert "_serial #" in "".join(path.read_text() for path in bundle.glob("rtl/*_f.sv"))
+    x = RNG.integers(-128, 128, (2, 4, 4, 1)).astype(np.int8)
+    wanted = asnet_mlir.run(network, x).outputs.view(np.uint8).reshape(2, -1)
+    for cycle in (0, 400, 401, 413):
+        assert (simulation.simulate(bundle, x, reset_cycle=cycle).outputs == wanted).all(), cycle
+
+
 def test_ties_of_negative_numbers_are_rounded_away_from_zero(tmp_path):
     """Twice rounded sums, as TensorFlow Lite's: a sign is a shift by more than a word has bits."""
     path = tmp_path / "residual.tflite"

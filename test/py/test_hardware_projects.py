@@ -166,6 +166,11 @@ def test_vivado_is_told_all_of_it(bundle: Path, tmp_path: Path) -> None:
     properties = {call[1]: call[2] for call in calls if call[0] == "set_property"}
     assert properties["part"] == "xc7a100tcsg324-1" and properties["top"] == "mlp"
     assert properties["STEPS.SYNTH_DESIGN.ARGS.MAX_DSP"] == "0"
+    assert "verilog_define" not in properties
+    projects.write_project(bundle, "vivado", tmp_path / "multipliers", dsp=True)
+    calls = evaluate(tmp_path / "multipliers", "mlp.tcl")
+    defined = {call[1]: call[2] for call in calls if call[0] == "set_property"}
+    assert defined["verilog_define"] == "ASNET_PAIRED_PRODUCTS"
     # ROMs are where $readmemh looks: beside the source, and in the folder of the run.
     roms = contents(bundle / "rom")
     assert contents(project / "rtl" / "rom") == roms

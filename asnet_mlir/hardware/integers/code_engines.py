@@ -145,7 +145,7 @@ def _function(
     width = path.result.width
     text += f"  logic signed [{width - 1}:0] f_y;\n"
     ports = "".join(f", .x{number}_i({source})" for number, source in enumerate(sources))
-    start = ", .start_i(f_fire)" if path.has_start else ""
+    start = ", .rst_i(rst_i), .start_i(f_fire)" if path.has_start else ""
     text += f"  {path.module}{given(bool(path.roms))} f (.clk_i(clk_i){start}{ports}, .y_o(f_y));\n"
     return _Function(path, (*path.roms, *roms), tuple(roms), text)
 

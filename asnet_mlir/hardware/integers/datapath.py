@@ -71,7 +71,7 @@ class Datapath:
       result: bounds of it.
       roms: tables that it looks up.
       units: how often it instantiates each bound core.
-      has_start: whether it has the port `start_i`.
+      has_start: whether it has the ports `start_i` and `rst_i`.
       area: of it, cores left out.
     """
 
@@ -125,7 +125,7 @@ def datapath(
       design: what names of ROMs and helpers begin with.
       interval: the fewest cycles from operands to the next ones.  With `_SERIAL` or more, wide
         products are computed one digit after the other, and the module has a port `start_i` that
-        is 1 in the cycle of the operands.
+        is 1 in the cycle of the operands, and `rst_i`, which ends what is under way.
       in_logic: its products are for no multiplier of the device.
     """
     return _Pipeline(module, body, arguments, arrivals, units, design, interval, in_logic).build()
@@ -187,7 +187,7 @@ class _Pipeline:
         width = result.bounds.width
         ports = ["  input  logic clk_i"]
         if self._has_start:
-            ports.append("  input  logic start_i")
+            ports += ["  input  logic rst_i", "  input  logic start_i"]
         ports += [
             f"  input  logic signed [{self._arguments[number].width - 1}:0] x{number}_i"
             for number in range(len(self._arguments))
@@ -474,7 +474,7 @@ class _Pipeline:
         while last < stage:
             last += 1
             self._nets.append(f"logic start_{last};")
-            self._registers.append(f"start_{last} <= {self._starts[last - 1]};")
+            self._registers.append(f"start_{last} <= {self._starts[last - 1]} && !rst_i;")
             self._starts[last] = f"start_{last}"
         return self._starts[stage]
 
@@ -491,8 +491,8 @@ class _Pipeline:
         self._nets.append(f"logic signed [{left + right - 1}:0] {product};")
         self._nets.append(
             f"{self._design}_serial #(.Left({left}), .Right({right}), .Cycles({cycles})) "
-            f"serial{place} (.clk_i(clk_i), .start_i({self._start(stage)}), .a_i({a}), .b_i({b}), "
-            f".y_o({product}));"
+            f"serial{place} (.clk_i(clk_i), .rst_i(rst_i), .start_i({self._start(stage)}), "
+            f".a_i({a}), .b_i({b}), .y_o({product}));"
         )
         digit = -(-right // cycles)
         stage += cycles + 2 + (1 if digit == 1 else _levels(digit + 1))

@@ -3,13 +3,14 @@
 // Purpose:  the product of a requantization, where a result is wanted every Cycles cycles at most: an
 //           adder instead of multipliers, and of several bits a cycle their product in logic.
 // Latency:  Cycles + 2 and that of a digit's product from start_i, in whose cycle the factors are there;
-//           the product stays until the next one is there.
+//           the product stays until the next one is there. A reset ends what is under way.
 module asnet_serial #(
   parameter int unsigned Left   = 24,
   parameter int unsigned Right  = 32,
   parameter int unsigned Cycles = 32
 ) (
   input  logic                         clk_i,
+  input  logic                         rst_i,
   input  logic                         start_i,
   input  logic signed [Left-1:0]       a_i,
   input  logic signed [Right-1:0]      b_i,
@@ -35,7 +36,7 @@ module asnet_serial #(
   assign total = high + term + Wide'(carry_q);
 
   always_ff @(posedge clk_i) begin
-    step_q <= (Cycles + Product + 1)'({step_q, start_i});
+    step_q <= rst_i ? '0 : (Cycles + Product + 1)'({step_q, start_i});
     if (start_i) a_q <= a_i;
     b_q <= start_i ? All'(b_i) : b_q >> Digit;
     // The last digit alone has a sign.
