@@ -204,6 +204,14 @@ def test_miters_prove_and_refute(method: str) -> None:
         assert refuted.witness is not None and refuted.witness.error == bound
 
 
+@pytest.mark.parametrize("method", ["abc", "z3"])
+def test_an_evolved_circuit_is_proved_by_each_engine(method: str) -> None:
+    bound = 10591  # of all pairs, as its index says
+    for claimed, status in ((bound, "proved"), (bound - 1, "refuted")):
+        proof = prove_error(parse_instance("mul8u_evolved:M=45"), claimed, method=method)  # type: ignore[arg-type]
+        assert (proof.status, proof.method) == (status, method)
+
+
 def test_miter_of_signed_operands(tmp_path: Path) -> None:
     text = """
 module top(input signed [3:0] a, input signed [3:0] b, output signed [7:0] p);
