@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Multipliers evolved for a network's own operands against the best general-purpose ones.
 
-    make evolved-for-network    (python benchmarks/evolved_for_network.py [--rounds N] [-o DIR]
-                                                                          [--only STEP ..])
+    make evolved-for-network    (python benchmarks/evolved_for_network.py [--only STEP ..]
+                                                                          [-o DIR])
 
 Steps: `evolve` quantizes convolutional_mnist and evolves signed 8 x 8 multipliers whose error is
 weighted by the operands of its products (WMED); `measure` puts each, and each general-purpose one,
@@ -37,8 +37,10 @@ STEPS = ("evolve", "measure", "page")
 NETWORK, CALIBRATION = "convolutional_mnist", "mnist:train:512"
 VALIDATION, TEST = "mnist:train[55000:60000]", "mnist:test"
 LOSSES = (0.001, 0.0025, 0.005, 0.01)
-#: Bounds on WMED: the least, the largest, and how many.
-FRONT = (20, 400, 12)
+#: Searches: bounds on WMED (the least, the largest, how many), threads and rounds.
+SEARCHES = ((20, 400, 12, 2, 46), (1, 300, 14, 1, 9))
+#: Evolved circuits that are tried: those of smaller errors cost too much.
+WMED = 20.0
 #: Mean errors of the shipped circuits that are tried: what costs less loses more than a point.
 MAE = (12.0, 420.0)
 #: Energies do not depend on the clock; so many cores are measured before they are stored.
@@ -62,19 +64,34 @@ def general() -> list[str]:
     return [*found, "mitchell:N=8,SIGN_MAGNITUDE=8", "kulkarni:N=8,SIGN_MAGNITUDE=8"]
 
 
-def evolve(folder: Path, rounds: int) -> None:
-    """Quantize the network, and evolve a front, or go on with it."""
+def fronts(folder: Path) -> list[Path]:
+    """Return the folders of the searches."""
+    return [folder / f"front_{least}_{most}_{points}" for least, most, points, _, _ in SEARCHES]
+
+
+def evolve(folder: Path) -> None:
+    """Quantize the network, and evolve fronts, or go on with them."""
     folder.mkdir(parents=True, exist_ok=True)
     network = folder / "net8.mlir"
     if not network.is_file():
         command = ["asnet", "quantize", NETWORK, "--data", CALIBRATION, "--no-alone"]
         subprocess.run([*command, "-o", str(network)], check=True)
-    least, most, points = FRONT
-    command = ["asnet", "cores", "evolve", "--op", "muli", "--width", "8", "--signed"]
-    command += ["--bound", f"WMED<={most}", "--least", str(least), "--points", str(points)]
-    command += ["--weights", str(network), "--data", CALIBRATION]
-    command += ["--threads", "2", "--rounds", str(rounds), "-o", str(folder / "front")]
-    subprocess.run(command, check=True)
+    for front, (least, most, points, threads, rounds) in zip(fronts(folder), SEARCHES, strict=True):
+        command = ["asnet", "cores", "evolve", "--op", "muli", "--width", "8", "--signed"]
+        command += ["--bound", f"WMED<={most}", "--least", str(least), "--points", str(points)]
+        command += ["--weights", str(network), "--data", CALIBRATION]
+        command += ["--threads", str(threads), "--rounds", str(rounds), "-o", str(front)]
+        subprocess.run(command, check=True)
+
+
+def circuits(folder: Path) -> list[dict[str, Any]]:
+    """Return what the searches found: entries of their fronts, with the files' paths."""
+    found = []
+    for front in fronts(folder):
+        for entry in json.loads((front / "front.json").read_text())["circuits"]:
+            if entry["errors"]["WMED"] >= WMED:
+                found.append({**entry, "file": str(front / entry["file"])})
+    return found
 
 
 class Study(NamedTuple):
@@ -112,8 +129,7 @@ def constraint(core: str) -> dict[str, Any]:
 
 def measure(folder: Path) -> tuple[Study, Study]:
     """Return the studies of the general-purpose cores and of the evolved ones."""
-    own = [str(path) for path in sorted((folder / "front").glob("*.v"))]
-    return study(folder, general()), study(folder, own)
+    return study(folder, general()), study(folder, [one["file"] for one in circuits(folder)])
 
 
 def best(found: Sequence[Result], least: float) -> Result:
@@ -152,14 +168,14 @@ def compare(folder: Path, studies: tuple[Study, Study]) -> dict[str, Any]:
         for figure in ("energy", "gates"):
             row[f"ratio of {figure}"] = round(row["evolved"][figure] / row["general"][figure], 3)
         rows.append(row)
-    search = json.loads((folder / "front" / "front.json").read_text())
+    counts = [json.loads((front / "front.json").read_text())["counts"] for front in fronts(folder)]
     return {
         **host.describe(),
         "exact": {"energy": exact.costs["energy"], "gates": gates_energy(studies[0].space, exact)},
         "validation": exact.value,
         "test": asnet.evaluate(folder / "net8.mlir", TEST).value,
-        "cores": [len(found.results) - 1 for found in studies],
-        "candidates": search["counts"]["candidates"],
+        "circuits": [len(found.results) - 1 for found in studies],
+        "candidates": sum(one["candidates"] for one in counts),
         "rows": rows,
     }
 
@@ -171,8 +187,8 @@ def table(report: dict[str, Any]) -> str:
         f"Energies are shares of the exact multiplier's ({exact['energy'] / 1000:.2f} uJ an image, "
         f"{exact['gates'] / 1000:.2f} without the registers' clock), gates of OSU 0.18 um; "
         f"accuracies of the exact network: {report['validation']:.2%} on validation images, "
-        f"{report['test']:.2%} on the test set. {report['cores'][0]} general-purpose circuits, "
-        f"{report['cores'][1]} evolved ones, of {report['candidates']:,} candidates.",
+        f"{report['test']:.2%} on the test set. {report['circuits'][0]} general-purpose circuits, "
+        f"{report['circuits'][1]} evolved ones, of {report['candidates']:,} candidates.",
         "",
         "| loss on validation images | general | energy | test | evolved | energy | test "
         "| ratio | of gates alone |",
@@ -201,11 +217,10 @@ def main() -> None:
     """Carry the steps out."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=STEPS, default=STEPS)
-    parser.add_argument("--rounds", type=int, default=100, help="of evolution, 160,000 candidates")
     parser.add_argument("-o", "--output", type=Path, default=Path("build/evolved_for_network"))
     options = parser.parse_args()
     if "evolve" in options.only:
-        evolve(options.output, options.rounds)
+        evolve(options.output)
     if {"measure", "page"} & set(options.only):
         studies = measure(options.output)
         if "page" in options.only:
