@@ -800,16 +800,18 @@ class _WindowEngine:
         sign = ">" if is_max else "<"
         is_unsigned = op.unsigned or op.name.endswith("ui")
         bounds, start = self._term.result, self._found.start
-        if not is_unsigned and (start <= bounds.low if is_max else start >= bounds.high):
-            # The first term is taken, whatever there was: no choice in front of the comparison.
-            before = f"sums[{lane}]"
-            kept = f"!sum_first && {before} {sign} {term}"
-            return f"  assign after{lane} = {kept} ? {before} : {term};\n"
-        before = f"before{lane}"
-        a, b = before, term
+        # The first term is taken, whatever there was: no choice in front of the comparison.
+        is_free = not is_unsigned and (start <= bounds.low if is_max else start >= bounds.high)
+        before = f"sums[{lane}]" if is_free else f"before{lane}"
         if is_unsigned:
             a, b = (f"$unsigned({op.bits}'({one}))" for one in (before, term))
-        return self._before(lane) + f"  assign after{lane} = {a} {sign} {b} ? {before} : {term};\n"
+        else:
+            # Without signs: an overflow needs the carry below the last, where ECP5 cuts its chains.
+            width = self._sums.width
+            a, b = (f"({one} ^ {width}'h{1 << (width - 1):x})" for one in (before, term))
+        kept = f"{'!sum_first && ' if is_free else ''}{a} {sign} {b}"
+        text = "" if is_free else self._before(lane)
+        return f"{text}  assign after{lane} = {kept} ? {before} : {term};\n"
 
     def _adder(self, lane: int, total: str, op: Scalar) -> str:
         """Instantiate a bound adder."""
