@@ -453,6 +453,9 @@ class _Pipeline:
         unit = self._units[op.instance]
         self._used[op.instance] = self._used.get(op.instance, 0) + 1
         stage = self._registered(op.operands)
+        if stage == max(self._arrivals, default=0):
+            # Codes of a memory go to the cores of all lanes: those wires have a cycle of their own.
+            stage += 1
         done = stage + unit.latency
         nets = []
         for number, source in enumerate(op.operands):
