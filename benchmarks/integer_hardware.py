@@ -51,7 +51,7 @@ ROWS: dict[str, tuple[str, dict[str, Any], str | None, bool]] = {
     ),
     "resnet8_svhn, compressor42": (
         "resnet8_svhn",
-        {"target_fps": 675, "clock_mhz": 100},
+        {"target_fps": 850, "clock_mhz": 100},
         CORE,
         False,
     ),

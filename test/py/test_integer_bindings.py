@@ -17,8 +17,9 @@ from asnet_mlir.cores import check, derive_models, parse_instance
 from asnet_mlir.cores.models.kernel import compile_elementwise
 from asnet_mlir.cores.reading.description import instance_from_description
 from asnet_mlir.cores.reading.library import exact_instance
+from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.evaluation import CompiledNetwork, Evaluator
+from asnet_mlir.evaluation import CompiledNetwork, Evaluator, Session
 from asnet_mlir.exploration import keys
 from asnet_mlir.exploration.constraints import load_constraints
 from asnet_mlir.exploration.costs import Proxies, exact_instances
@@ -26,6 +27,7 @@ from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import DesignSpace
 from asnet_mlir.exploration.store import InstanceCost
 from asnet_mlir.frontends.jax import from_jax_function
+from asnet_mlir.support.formats import parse_format
 
 CORES = Path(__file__).parents[2] / "examples" / "cores"
 RNG = np.random.default_rng(14)
@@ -284,6 +286,22 @@ def test_channels_are_bound_apart():
     first = Evaluator(network(), Binding.parse([f"muli@first={APPROX}"])).outputs(X)
     both = Evaluator(network(), Binding.parse([f"muli={APPROX}"])).outputs(X)
     assert (got == np.where([False, False, True], both, first)).all()
+
+
+def test_one_compiled_network_tells_ranges_and_parameters_apart():
+    """Of bindings that differ by places or by parameters only, all give what they do alone."""
+    ranges = {"second": ((0, 1), (1, 2))}
+    compiled = CompiledNetwork(network(), channels=ranges)
+    session = Session(compiled, Dataset("x", X, np.zeros(len(X), int), parse_format("i8")))
+    bindings = [
+        [f"muli@second{where}={core}"]
+        for core in (APPROX, "mul8s_evolved:M=3")
+        for where in ("[0:1]", "[1:2]", "")
+    ]
+    words = [session.outputs(Binding.parse(rules)).copy() for rules in bindings]
+    for rules, got in zip(bindings, words, strict=True):
+        assert (got == Evaluator(network(), Binding.parse(rules)).outputs(X)).all(), rules
+    assert len({got.tobytes() for got in words}) == len(words)
 
 
 def test_channels_of_sums_and_products():
