@@ -22,6 +22,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def stays_in_its_folder():
+    """A test that leaves the process elsewhere changes what relative paths are for the next."""
+    before = os.getcwd()
+    yield
+    after = os.getcwd()
+    if after != before:
+        os.chdir(before)
+        pytest.fail(f"the test has left the process in {after}")
+
+
 def make_mlp(sizes: tuple[int, ...], seed: int = 0, softmax: bool = True):
     """Return (fn, example_args) of a multi-layer perceptron with random weights, for JAX."""
     import jax
