@@ -17,6 +17,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import sys
 import tempfile
 import time
@@ -97,26 +99,67 @@ def kept(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [entry for entry in entries if entry.get("accuracy", 0.0) >= REQUIRED]
 
 
-def hardware(entry: dict[str, Any], route: bool, seeds: int = 3) -> dict[str, Any]:
-    """Return area, and clock where placed, of the network's machine with a circuit."""
+def machine(m: int, folder: Path) -> Path:
+    """Generate the network's machine with circuit `m` below a folder."""
     import asnet_mlir
 
-    with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as folder:
-        bundle = Path(folder) / "bundle"
-        asnet_mlir.generate(NETWORK, f"mulf=fmul_library:M={entry['M']}", output=bundle)
-        found = asnet_mlir.synthesize(bundle, route=route, seeds=seeds if route else 1)
-    keys = ("luts", "ffs", *(("fmax_mhz", "fmax_mhz_by_seed", "device") if route else ()))
-    return {key: found[key] for key in keys}
+    asnet_mlir.generate(NETWORK, f"mulf=fmul_library:M={m}", output=folder / "bundle")
+    return folder / "bundle"
+
+
+def exchanged(exact: Path, m: int, folder: Path) -> Path:
+    """Return a copy of the exact machine with circuit `m` in the place of its own.
+
+    What a machine is but for the circuit's text does not depend on the circuit: generating each
+    one would check its model and compute test vectors, of which no area depends.
+    """
+    from asnet_mlir.cores import parse_instance
+    from asnet_mlir.hardware.bundle.core_files import unit_files
+    from asnet_mlir.hardware.bundle.systemverilog import merge_sources
+
+    bundle = folder / "bundle"
+    shutil.copytree(exact, bundle)
+    core = unit_files(parse_instance(f"fmul_library:M={m}"))
+    merged = merge_sources({0: (core.module, core.sources)}, prefix=f"{NETWORK}_")
+    names = []
+    for name, text in merged.files:
+        names.append(f"cores/{name}")
+        (bundle / names[-1]).write_text(text)
+    listed = bundle / "filelist.f"
+    others = [name for name in listed.read_text().split() if name not in names]
+    listed.write_text("".join(f"{name}\n" for name in (*names, *others)))
+    top = bundle / "rtl" / f"{NETWORK}.sv"
+    text, count = re.subn(r"\.M\(0\)", f".M({m})", top.read_text())
+    assert count == 1, f"{top}: {count} multipliers of the library"
+    top.write_text(text)
+    return bundle
 
 
 def area(entries: Sequence[dict[str, Any]], first: int) -> None:
     """Map the network's machine with each circuit that is accurate enough."""
+    import asnet_mlir
+
     left = [entry for entry in kept(entries) if "mapped" not in entry][:first]
-    for number, entry in enumerate(spread(left)):
-        entry["mapped"] = hardware(entry, route=False)
-        write(entries)
-        luts = entry["mapped"]["luts"]
-        print(f"M={entry['M']}: {luts} LUT4; {len(left) - number - 1} to map", flush=True)
+    with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as place:
+        exact = machine(0, Path(place)) if left else Path()
+        for number, entry in enumerate(spread(left)):
+            with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as folder:
+                bundle = exchanged(exact, entry["M"], Path(folder))
+                found = asnet_mlir.synthesize(bundle, route=False, modified=True)
+            entry["mapped"] = {key: found[key] for key in ("luts", "ffs")}
+            write(entries)
+            print(
+                f"M={entry['M']}: {found['luts']} LUT4; {len(left) - number - 1} to map", flush=True
+            )
+
+
+def _placed(m: int) -> dict[str, Any]:
+    """Return area and clock of the network's machine with circuit `m`, a median of three seeds."""
+    import asnet_mlir
+
+    with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as folder:
+        found = asnet_mlir.synthesize(machine(m, Path(folder)), seeds=3)
+    return {key: found[key] for key in ("luts", "ffs", "fmax_mhz", "fmax_mhz_by_seed", "device")}
 
 
 def clock(entries: Sequence[dict[str, Any]], placed: int) -> None:
@@ -125,7 +168,7 @@ def clock(entries: Sequence[dict[str, Any]], placed: int) -> None:
     smallest = sorted(mapped, key=lambda e: e["mapped"]["luts"])[:placed]
     for entry in [*smallest, *(e for e in mapped if e["M"] == 0)]:
         if "placed" not in entry:
-            entry["placed"] = hardware(entry, route=True)
+            entry["placed"] = _placed(entry["M"])
             write(entries)
             print(f"M={entry['M']}: {entry['placed']['fmax_mhz']} MHz", flush=True)
 
@@ -144,9 +187,7 @@ def bundle(entries: Sequence[dict[str, Any]], images: int) -> None:
     if entry is None or entry.get("simulated", {}).get("images", 0) >= images:
         return
     with tempfile.TemporaryDirectory(prefix="asnet-figure5-") as folder:
-        output = Path(folder) / "bundle"
-        asnet_mlir.generate(NETWORK, f"mulf=fmul_library:M={entry['M']}", output=output)
-        found = asnet_mlir.simulate(output, DATA, samples=images)
+        found = asnet_mlir.simulate(machine(entry["M"], Path(folder)), DATA, samples=images)
     wrong = found.mismatches + found.vector_mismatches
     entry["simulated"] = {"images": found.samples, "differing_words": wrong}
     write(entries)
