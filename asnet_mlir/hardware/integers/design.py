@@ -28,6 +28,7 @@ from asnet_mlir.hardware.integers.code_graph import (
 )
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal, serial_interval
+from asnet_mlir.hardware.integers.joins import join_engine, waiting_codes
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
 from asnet_mlir.hardware.integers.parts_area import Area
 from asnet_mlir.hardware.integers.queues import Ends, queue_area, queue_text
@@ -108,7 +109,7 @@ class Stage:
       window: of an engine with loops.
       bounds: of what it gives.
       added: codes in a row at most that it adds, one a cycle.
-      queue: codes that wait in front of it meanwhile.
+      queues: codes of each input that wait in front of it while it takes none, or ().
     """
 
     layer: str
@@ -122,12 +123,12 @@ class Stage:
     window: Window | None
     bounds: Interval
     added: int = 0
-    queue: int = 0
+    queues: tuple[int, ...] = ()
 
     @property
     def ahead(self) -> int:
         """Codes of its input that it holds while it works at its pace."""
-        waiting = self.queue if self.window is None else self.window.ahead
+        waiting = max(self.queues, default=0) if self.window is None else self.window.ahead
         return waiting + (0 if self.engine is None else self.engine.latency)
 
 
@@ -244,8 +245,9 @@ class _Builder:
                 total += stage.engine.area
             else:
                 counters = sum(6 * (size - 1).bit_length() for size in stage.output.shape)
-                width = self._bounds[stage.inputs[0]].width
-                total += queue_area(stage.queue, width) + Area(luts=counters + stage.bounds.width)
+                total += Area(luts=counters + stage.bounds.width)
+            for tensor, words in zip(stage.inputs, stage.queues, strict=False):
+                total += queue_area(words, self._bounds[tensor].width)
         return total + sum((queue_area(words, 8) for words in queues.values()), Area())
 
     def _with_queue(self, stage: Stage) -> Stage:
@@ -253,7 +255,7 @@ class _Builder:
         if stage.engine is not None:
             return stage
         coming = -(-stage.added * stage.inputs[0].size // self._cycles)
-        return dataclasses.replace(stage, queue=coming + _BURST)
+        return dataclasses.replace(stage, queues=(coming + _BURST,))
 
     def _stage(self, node: Node, then: Generic | None) -> None:
         name = f"stage_{len(self._stages)}_{_identifier(node.layer)}"
@@ -387,7 +389,7 @@ class _Builder:
         rounds = node.result.size // sum(inner)
         turn = np.tile(np.repeat(np.arange(len(inner)), inner), rounds)
         needed = tuple(np.cumsum(turn == part) for part in range(len(inner)))
-        engine = _join(self._top, name, [self._bounds[root] for root in roots], inner, bounds)
+        engine = join_engine(self._top, name, [self._bounds[root] for root in roots], inner, bounds)
         self._add(
             Stage(
                 node.layer,
@@ -400,6 +402,7 @@ class _Builder:
                 node.result.size,
                 None,
                 bounds,
+                queues=tuple(words + _BURST for words in waiting_codes(inner)),
             )
         )
 
@@ -469,14 +472,11 @@ class _Builder:
         return queue_text(self._top, name, words, width, source, ends, ("clk", "rst"))
 
     def _instance(self, stage: Stage, nets: Sequence[str], result: str) -> str:
+        waiting, nets = self._waiting(stage, nets)
         if stage.engine is None:
-            width, own = self._bounds[stage.inputs[0]].width, stage.bounds.width
-            net = f"{stage.name}_x"
-            source = (nets[0], f"{nets[0]}_valid", f"{nets[0]}_ready")
+            (net,), own = nets, stage.bounds.width
             return (
-                f"  logic signed [{width - 1}:0] {net};\n  logic {net}_valid, {net}_ready;\n"
-                f"{self._queue(f'{net}_queue', stage.queue, width, source, net)}"
-                f"  {stage.text} {stage.name} (\n    .clk_i(clk), .rst_i(rst), "
+                f"{waiting}  {stage.text} {stage.name} (\n    .clk_i(clk), .rst_i(rst), "
                 f".data_i({own}'({net})), .valid_i({net}_valid), "
                 f".ready_o({net}_ready),\n    .data_o({result}), .valid_o({result}_valid), "
                 f".ready_i({result}_ready)\n  );"
@@ -489,11 +489,23 @@ class _Builder:
             number = [one.name for one, _ in self._fed].index(stage.name)
             weights = stage.engine.fed.connections(number)
         return (
-            f"  {stage.engine.module}{given(bool(stage.engine.roms))} {stage.name} (\n"
+            f"{waiting}  {stage.engine.module}{given(bool(stage.engine.roms))} {stage.name} (\n"
             f"    .clk_i(clk), .rst_i(rst), {weights}{data}, .valid_i({{{valid}}}), "
             f".ready_o({{{ready}}}),\n"
             f"    .y_o({result}), .valid_o({result}_valid), .ready_i({result}_ready)\n  );"
         )
+
+    def _waiting(self, stage: Stage, nets: Sequence[str]) -> tuple[str, list[str]]:
+        """Return the queues in front of a stage, and the nets behind them."""
+        text, behind = "", list(nets)
+        for place, words in enumerate(stage.queues):
+            width = self._bounds[stage.inputs[place]].width
+            net = f"{stage.name}_x{place if len(nets) > 1 else ''}"
+            source = (nets[place], f"{nets[place]}_valid", f"{nets[place]}_ready")
+            text += f"  logic signed [{width - 1}:0] {net};\n  logic {net}_valid, {net}_ready;\n"
+            text += self._queue(f"{net}_queue", words, width, source, net)
+            behind[place] = net
+        return text, behind
 
     @property
     def _fed(self) -> list[tuple[Stage, Fed]]:
@@ -537,60 +549,6 @@ module {self._top} #(
 
 endmodule
 """
-
-
-def _join(
-    top: str, name: str, streams: Sequence[Interval], inner: Sequence[int], bounds: Interval
-) -> Engine:
-    """Return the engine that takes so many codes of each stream in turn."""
-    count, width = len(streams), bounds.width
-    most = max(inner)
-    bits = max(1, (most - 1).bit_length())
-    turn_bits = max(1, (count - 1).bit_length())
-    ports = "".join(
-        f"  input  logic signed [{one.width - 1}:0] x{k}_i,\n" for k, one in enumerate(streams)
-    )
-    data = "".join(f"      {turn_bits}'d{k}: y_o = {width}'(x{k}_i);\n" for k in range(count))
-    last = "".join(
-        f"      {turn_bits}'d{k}: last = count_q == {bits}'d{size - 1};\n"
-        for k, size in enumerate(inner)
-    )
-    text = f"""module {top}_{name} (
-  input  logic clk_i,
-  input  logic rst_i,
-{ports}  input  logic [{count - 1}:0] valid_i,
-  output logic [{count - 1}:0] ready_o,
-  output logic signed [{width - 1}:0] y_o,
-  output logic valid_o,
-  input  logic ready_i
-);
-
-  logic [{turn_bits - 1}:0] turn_q;
-  logic [{bits - 1}:0] count_q;
-  logic last;
-  assign valid_o = valid_i[turn_q];
-  assign ready_o = ready_i ? {count}'d1 << turn_q : '0;
-  always_comb begin
-    case (turn_q)
-{data}      default: y_o = '0;
-    endcase
-    case (turn_q)
-{last}      default: last = 1'b1;
-    endcase
-  end
-  always_ff @(posedge clk_i) begin
-    if (rst_i) begin
-      turn_q  <= '0;
-      count_q <= '0;
-    end else if (valid_o && ready_i) begin
-      count_q <= last ? '0 : count_q + 1'b1;
-      if (last) turn_q <= turn_q == {turn_bits}'d{count - 1} ? '0 : turn_q + 1'b1;
-    end
-  end
-
-endmodule
-"""
-    return Engine(f"{top}_{name}", text, bounds, ())
 
 
 def _longest_run(marks: np.ndarray) -> int:
