@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
-from asnet_mlir.hardware.integers.code_engines import Engine, map_engine, reduction, window_engine
 from asnet_mlir.hardware.integers.code_graph import (
     Access,
     Concat,
@@ -28,12 +27,16 @@ from asnet_mlir.hardware.integers.code_graph import (
 )
 from asnet_mlir.hardware.integers.dataflow import Step, queue_depths
 from asnet_mlir.hardware.integers.datapath import Rom, Unit, given, literal, serial_interval
+from asnet_mlir.hardware.integers.elementwise_engine import map_engine
+from asnet_mlir.hardware.integers.engine import Engine
 from asnet_mlir.hardware.integers.joins import join_engine, waiting_codes
 from asnet_mlir.hardware.integers.loop_windows import Wanted, Window, output_order, plan
 from asnet_mlir.hardware.integers.parts_area import Area
 from asnet_mlir.hardware.integers.queues import Ends, queue_area, queue_text
+from asnet_mlir.hardware.integers.reductions import reduction
 from asnet_mlir.hardware.integers.scalars import Body, Interval, Scalar, full_range
 from asnet_mlir.hardware.integers.weight_memories import Fed, WeightSources, top_ports
+from asnet_mlir.hardware.integers.window_engine import window_engine
 
 __all__ = ["HELPERS", "RTL", "Design", "Lanes", "Stage", "build", "fed_stages", "reads"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from asnet_mlir.hardware.integers.code_engines import Engine
+from asnet_mlir.hardware.integers.engine import Engine
 from asnet_mlir.hardware.integers.scalars import Interval
 
 __all__ = ["join_engine", "waiting_codes"]
