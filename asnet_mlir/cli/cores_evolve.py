@@ -69,7 +69,10 @@ def add(verbs: Verbs) -> None:
         "--least", type=number, metavar="X", help="the front's least bound; by default a 1000th"
     )
     command.add_argument(
-        "--minimize", default="area", metavar="WHAT", help="area (default), power or delay"
+        "--minimize",
+        default="area",
+        metavar="WHAT",
+        help="area (default), power, energy (power and registers) or delay",
     )
     command.add_argument(
         "--weights",
@@ -78,6 +81,15 @@ def add(verbs: Verbs) -> None:
         "multiplications as codes of the operands' widths (needs --data)",
     )
     command.add_argument("--data", metavar="DATA", help="what the network of --weights runs on")
+    command.add_argument(
+        "--keep",
+        metavar="'accuracy>=0.98'",
+        help="only circuits with which the network of --weights, on 8-bit codes, keeps this on the "
+        "data of --test",
+    )
+    command.add_argument(
+        "--test", metavar="DATA", help="samples of --keep; others than those it is judged by later"
+    )
     command.add_argument(
         "--budget",
         metavar="10m",
@@ -120,6 +132,7 @@ def run(options: Any) -> int:
     search = Search(Problem(task, histogram, options.seed), goal, options.seed)
     if options.threads is not None:
         search.threads = options.threads
+    keep = _keep(options, task)
     about = {
         "function": _function(options, task),
         "exact": task.exact.hash(),
@@ -129,10 +142,12 @@ def run(options: Any) -> int:
         "least": goal.smallest if goal.points > 1 else None,
         "minimize": goal.objective,
         "weights": None if histogram is None else histogram.content_hash,
+        **({} if keep is None else {"keep": keep.about}),
         "starts": [one.hash() for one in starts],
         "seed": search.seed,
         "threads": search.threads,
     }
+    search.keeps = keep
     folder = Path(options.output)
     if not folders.load_state(folder, about, search):
         search.begin(starts)
@@ -285,6 +300,59 @@ def _histogram(options: Any, task: Any) -> Any:
     network, _, layer = options.weights.partition("@")
     model = model_of(network, None)
     return operand_codes(model, options.data, task.widths, task.signed, layer or None)
+
+
+class _Keep:
+    """Whether the network keeps a figure with a circuit in its products."""
+
+    def __init__(self, trials: Any, criterion: Any, signed: bool) -> None:
+        self._trials, self._signed = trials, signed
+        (self._bound,) = criterion.bounds
+        self.about = f"{criterion.text} on {trials.about}"
+        self._known: dict[bytes, float] = {}
+
+    def value(self, circuit: Any) -> float:
+        """Return the network's figure with a circuit."""
+        table = circuit.table(self._signed)
+        key = table.tobytes()
+        if key not in self._known:
+            self._known[key] = self._trials.value(table)
+        return self._known[key]
+
+    def __call__(self, circuit: Any) -> bool:
+        return bool(self._bound.holds(self.value(circuit)))
+
+
+def _keep(options: Any, task: Any) -> _Keep | None:
+    from asnet_mlir.evaluation.circuit_trials import CircuitTrials
+    from asnet_mlir.exploration.criterion import Criterion
+
+    if options.keep is None:
+        if options.test is not None:
+            raise InputError("--test is for --keep")
+        return None
+    if options.weights is None or options.data is None or options.test is None:
+        raise InputError("--keep needs --weights NETWORK, --data and --test")
+    criterion = Criterion.parse(options.keep)
+    if len(criterion.bounds) != 1 or criterion.bounds[0].is_cost:
+        raise InputError(f"--keep '{options.keep}': one bound on how good the network is")
+    if task.widths != (8, 8):
+        raise InputError("--keep is for circuits of 8 x 8 bits, whose tables a network can try")
+    network, _, layer = options.weights.partition("@")
+    trials = CircuitTrials(
+        model_of(network, None),
+        options.test,
+        task.exact.table(task.signed),
+        layer=layer or None,
+        metric=criterion.bounds[0].figure,
+        threads=options.threads,
+    )
+    found = _Keep(trials, criterion, task.signed)
+    if not criterion.bounds[0].holds(trials.exact):
+        raise InputError(
+            f"--keep '{options.keep}': the exact network has {trials.exact:.4g} on {options.test}"
+        )
+    return found
 
 
 def _function(options: Any, task: Any) -> str:

@@ -256,6 +256,18 @@ class Evaluator:
         self._seconds_of_few = 0.0
 
     @property
+    def stages(self) -> tuple[Compiled, ...]:
+        """The stages, bound and compiled."""
+        return self._bound
+
+    def with_stages(self, stages: Sequence[Compiled]) -> Evaluator:
+        """Return an evaluator of its stages where some have other products of codes."""
+        other = copy.copy(self)
+        other._bound, other._single = tuple(stages), None
+        other._plan = self._compiled.plan(other._bound, enter=True, leave=True)
+        return other
+
+    @property
     def contractions(self) -> tuple[tuple[str, Contraction], ...]:
         """Sums of products of 8-bit codes that are not computed by models, with their layers."""
         return self._compiled.backend.contractions(self._bound, self._compiled.weights)

@@ -11,6 +11,7 @@ def problem(
     inputs: np.ndarray,
     exact: np.ndarray,
     words: int,
+    drawn: int,
     signed: bool,
     weights0: np.ndarray | None,
     weights1: np.ndarray | None,

@@ -64,6 +64,17 @@ class Circuit:
             total |= bit.astype(np.uint64) << np.uint64(k)
         return total
 
+    def table(self, signed: bool) -> np.ndarray:
+        """Return the results, int64, for all operands' bits: [2^width of a, 2^width of b].
+
+        Args:
+          signed: results are two's complement.
+        """
+        a, b = np.indices(tuple(1 << width for width in self.widths))
+        found = self.evaluate([a, b]).astype(np.int64)
+        bits = len(self.outputs)
+        return found - ((found >> bits - 1 & 1) << bits) if signed else found
+
     def hash(self) -> str:
         """Return a hash of the results for all operands, or of more than 20 bits for 65,536 pairs.
 

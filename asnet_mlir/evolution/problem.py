@@ -108,6 +108,8 @@ class Problem:
             index &= np.uint64((1 << bits) - 1)
             if weights is not None:
                 share = np.bincount(drawn.astype(np.int64), weights, 1 << bits)
+                # Pairs that count most come first: they decide over most circuits.
+                index = index[np.argsort(-share[index.astype(np.int64)], kind="stable")]
                 weights = share[index.astype(np.int64)]
         else:
             random = np.random.default_rng(seed)
@@ -120,7 +122,11 @@ class Problem:
                 picked = random.choice(drawn.size, count // 2, p=weights / weights.sum())
                 index[: count // 2] = drawn[picked]
                 weights = np.r_[np.ones(count // 2), np.zeros(count - count // 2)]
-        inputs = _planes(index, bits)
+        drawn_pairs = index[:0]
+        if weights is not None:
+            random = np.random.default_rng(seed)
+            drawn_pairs = random.choice(index, _BLOCK_PAIRS, p=weights / weights.sum())
+        inputs = _planes(np.r_[index, drawn_pairs], bits)
         operands = _split(index, task.widths)
         exact = task.exact.evaluate(operands)
         values = _signed(exact, task.result) if task.signed else exact.astype(np.float64)
@@ -129,6 +135,7 @@ class Problem:
             inputs,
             _planes(exact, task.result),
             index.size // 64,
+            drawn_pairs.size // 64,
             task.signed,
             relative,
             None if weights is None else weights / weights.sum(),

@@ -26,6 +26,8 @@ __all__ = ["Counts", "Found", "Search"]
 
 #: Candidates that a thread makes in a round, of a problem with about 2^16 pairs.
 _CANDIDATES = 100_000
+#: The same where circuits are tried: what a thread goes on from is what passed.
+_CANDIDATES_TO_TRY = 25_000
 _PAIRS = 1 << 16
 
 
@@ -41,6 +43,8 @@ class Counts:
       gates: gates computed on a block of 4,096 pairs.
       accepted: candidates that became a parent.
       improved: candidates cheaper than any before under some bound.
+      tried: circuits of which it was asked whether they keep what `Search.keeps` says.
+      kept: those that did.
       seconds: of wall clock, all runs together.
     """
 
@@ -51,6 +55,8 @@ class Counts:
     gates: int = 0
     accepted: int = 0
     improved: int = 0
+    tried: int = 0
+    kept: int = 0
     seconds: float = 0.0
 
 
@@ -76,6 +82,8 @@ class Search:
 
     Attributes:
       threads: that a round has; part of what the search is, like the seed.
+      keeps: says of a circuit that keeps the bounds whether it is of use, as in a network; none is
+        an elite that is not.
       left_out: elites that broke a bound on pairs which the search had not seen, when `found` was
         asked last.
     """
@@ -86,6 +94,7 @@ class Search:
     threads: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     circuits: list[Circuit | None] = field(default_factory=list)
     counts: Counts = Counts()
+    keeps: Callable[[Circuit], bool] | None = None
     left_out: int = 0
 
     def begin(self, circuits: Sequence[Circuit]) -> None:
@@ -104,6 +113,12 @@ class Search:
                     f"a start has operands of {circuit.widths} bits and a result of "
                     f"{len(circuit.outputs)}, the function has {shape[0]} and {shape[1]}"
                 )
+        if self.keeps is not None:
+            # Those that break a bound are not tried, but named where none keeps them.
+            given = len(circuits)
+            circuits = [one for one in circuits if self.broken(one) or self.keeps(one)]
+            if not circuits:
+                raise InputError(f"none of the {given} circuits to start with is of use")
         try:
             self.circuits = self._compiled(circuits, 0, 0)[0]
         except ValueError:
@@ -136,7 +151,8 @@ class Search:
         now = self.counts.rounds
         elites = [circuit for circuit in self.circuits if circuit is not None]
         # A candidate costs as much as some pairs even where there are few.
-        size = max(1, _CANDIDATES * _PAIRS // (self.problem.pairs + _PAIRS // 4))
+        most = _CANDIDATES if self.keeps is None else _CANDIDATES_TO_TRY
+        size = max(1, most * _PAIRS // (self.problem.pairs + _PAIRS // 4))
 
         def part(thread: int) -> tuple[list[Circuit | None], tuple[int, ...]]:
             seed = int(np.random.SeedSequence([self.seed, now, thread]).generate_state(1)[0])
@@ -145,7 +161,7 @@ class Search:
         with ThreadPoolExecutor(self.threads) as pool:
             results = list(pool.map(part, range(self.threads)))
         merged = [circuit for circuits, _ in results for circuit in circuits if circuit is not None]
-        self.circuits = self._compiled([*elites, *merged], 0, 0)[0]
+        self.circuits = self._merged(elites, merged)
         sums = [sum(column) for column in zip(*(counts for _, counts in results), strict=True)]
         names = ("candidates", "measured", "whole", "gates", "accepted", "improved")
         self.counts = replace(
@@ -154,6 +170,21 @@ class Search:
             seconds=self.counts.seconds + time.monotonic() - start,
             **{n: getattr(self.counts, n) + v for n, v in zip(names, sums, strict=True)},
         )
+
+    def _merged(self, elites: list[Circuit], found: list[Circuit]) -> list[Circuit | None]:
+        """Return the best of elites and of what was found, of that what `keeps` lets pass."""
+        merged = self._compiled([*elites, *found], 0, 0)[0]
+        if self.keeps is None:
+            return merged
+        known = {_bytes(one): True for one in elites}
+        while fresh := [c for c in merged if c is not None and _bytes(c) not in known]:
+            for circuit in {_bytes(c): c for c in fresh}.values():
+                is_kept = known[_bytes(circuit)] = self.keeps(circuit)
+                counts = self.counts
+                self.counts = replace(counts, tried=counts.tried + 1, kept=counts.kept + is_kept)
+            found = [c for c in found if known.get(_bytes(c), True)]
+            merged = self._compiled([*elites, *found], 0, 0)[0]
+        return merged
 
     def run(
         self,
@@ -179,7 +210,7 @@ class Search:
         self.left_out = 0
         elites = [circuit for circuit in self.circuits if circuit is not None]
         for circuit in (*elites, self.problem.task.exact):
-            key = circuit.gates.tobytes() + circuit.outputs.tobytes()
+            key = _bytes(circuit)
             if key in seen:
                 continue
             seen.add(key)
@@ -221,6 +252,10 @@ class Search:
     def _circuit(self, pair: tuple[bytes, bytes]) -> Circuit:
         gates = np.frombuffer(pair[0], np.int64).reshape(-1, 3)
         return Circuit(self.problem.task.widths, gates, np.frombuffer(pair[1], np.int64))
+
+
+def _bytes(circuit: Circuit) -> bytes:
+    return circuit.gates.tobytes() + circuit.outputs.tobytes()
 
 
 def _value(errors: Errors, metric: str) -> float:

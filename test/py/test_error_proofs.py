@@ -147,11 +147,11 @@ def test_intervals_of_words_that_wrap(tmp_path: Path, number: int) -> None:
         assert found.bound == true.bound
 
 
-def test_a_logarithmic_multiplier_of_20_bits_is_proved() -> None:
-    # Both fractions are a half: 2^(2 N - 2) / 4.
-    for bound, status in ((1 << 36, "proved"), ((1 << 36) - 1, "refuted")):
-        proof = prove_error(parse_instance("mitchell:N=20"), bound)
-        assert (proof.status, proof.method) == (status, "intervals")
+def test_a_logarithmic_multiplier_of_18_bits_has_its_greatest_error_found() -> None:
+    proof = prove_error(parse_instance("mitchell:N=18"))
+    # Both fractions are a half: 2^(2 N - 2) / 4.  Less is refuted by the witness.
+    assert (proof.method, proof.exact, proof.bound) == ("intervals", True, 1 << 32)
+    assert proof.witness is not None and proof.witness.error == 1 << 32
 
 
 def test_blocks_are_exhausted_and_summed(tmp_path: Path) -> None:

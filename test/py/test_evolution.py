@@ -161,7 +161,7 @@ def multiplier_search(goal: Goal, signed: bool = False, **more: object) -> Searc
     return one
 
 
-@pytest.mark.parametrize("objective", ["area", "power", "delay"])
+@pytest.mark.parametrize("objective", ["area", "power", "delay", "energy"])
 def test_a_search_keeps_its_bounds_and_what_it_says_of_circuits(
     short: None, objective: str
 ) -> None:
@@ -260,6 +260,112 @@ def test_errors_count_where_a_histogram_has_operands(short: None) -> None:
     (a,), (b,) = weighted.found(), plain.found()
     assert a.errors.WMED is not None and a.errors.WMED <= 0.2 < a.errors.MAE
     assert a.cost < 0.7 * b.cost  # the upper operand bits are never seen
+
+
+def weighted_problem(isa: str | None = None) -> tuple[Problem, np.ndarray]:
+    """Return a problem whose operands are mostly small, and the weight of each pair's index."""
+    exact = starts.multiplier((6, 6), 12, True)
+    a, _, x, y = operands((6, 6), True)
+    weight = np.floor(1000 * np.exp(-(x**2 + 3 * y**2) / 60)) + 3 * (a == 0)
+    return Problem(Task(exact, True, "muli"), Histogram(x, y, weight), isa=isa), weight
+
+
+@pytest.mark.parametrize("objective", ["area", "power", "energy"])
+@pytest.mark.parametrize("bounds", [["WMED<=4"], ["WMED<=4", "WCE<=500"]])
+def test_weighted_searches_keep_their_word(short: None, objective: str, bounds: list[str]) -> None:
+    """Pairs are sorted, errors given up early, and activity is of pairs that are drawn."""
+    states = []
+    goal = Goal(parse_bounds(bounds), 5, 0.2, objective)
+    for isa in ("avx512", "avx2", "baseline"):
+        try:
+            problem, weight = weighted_problem(isa)
+        except ValueError:  # this processor has it not
+            continue
+        one = Search(problem, goal, threads=1)
+        one.begin(starts.starts("muli", (6, 6), 12, True))
+        before = min(f.cost for f in one.found())
+        one.round()
+        states.append(state(one))
+    assert all(other == states[0] for other in states)
+    a, b, x, y = operands((6, 6), True)
+    found = one.found()
+    assert len(found) > 2 and min(f.cost for f in found) < before
+    for f in found:
+        error = np.abs(value_of(f.circuit.evaluate([a, b]), 12, True) - x * y)
+        wmed = (error * weight).sum() / weight.sum()
+        assert pytest.approx(wmed, rel=1e-6) == f.errors.WMED
+        assert f.bound >= f.errors.WMED and error.max() == f.errors.WCE
+        assert len(bounds) == 1 or error.max() <= 500
+    # The cost that the search kept is that of the circuit, counted anew.
+    circuits = [arrays(circuit) for circuit in one.circuits if circuit is not None]
+    elites, _ = _evolve.search(one.problem.handle, goal.for_search(), circuits, 5, 3000)
+    for elite in elites:
+        if elite is not None:
+            assert elite[1] == one.cost(one._circuit(elite[0]))
+
+
+def cost_of(problem: Problem, circuit: Circuit, objective: str) -> int:
+    goal = Goal(parse_bounds(["MAE<=1e9"]), objective=objective)
+    return Search(problem, goal, threads=1).cost(circuit)
+
+
+def test_power_is_of_the_operands_that_occur() -> None:
+    exact = starts.multiplier((4, 4), 8, False)
+    task = Task(exact, False, "muli")
+    single = Problem(task, Histogram(np.array([11]), np.array([5])))
+    assert cost_of(single, exact, "power") == 0  # nothing changes
+    # a is 1 or 0, half of the time each, and b is 15: four partial products, four result bits.
+    half = Problem(task, Histogram(np.array([0, 1]), np.array([15, 15])))
+    changing = 4 * 1024  # the ANDs of a's lowest bit; sums pass through XORs with constants
+    assert cost_of(half, exact, "power") >= 0.99 * changing
+    uniform = Problem(task)
+    a, b, _, _ = operands((4, 4), False)
+    want = 0
+    values = [np.zeros(a.size, bool)]
+    values += [(code >> k & 1).astype(bool) for code in (a, b) for k in range(4)]
+    for left, right, is_xor in exact.gates.tolist():
+        x, y = values[left >> 1] ^ bool(left & 1), values[right >> 1] ^ bool(right & 1)
+        values.append(x ^ y if is_xor else x & y)
+        share = values[-1].mean()
+        want += int(1024 * 4 * share * (1 - share)) * (1 + is_xor)
+    assert cost_of(uniform, exact, "power") == want
+
+
+def test_registers_are_of_bits_that_are_read_and_of_results_that_change() -> None:
+    builder = Builder((3, 3))
+    a, b = builder.operands
+    both = builder.conjunction(a[1], b[2])
+    # A constant, one value three times (once inverted), and an operand's bit.
+    circuit = builder.finish([1, both, both ^ 1, both, a[0], 0])
+    problem = Problem(Task(circuit, False))
+    registers = cost_of(problem, circuit, "energy") - cost_of(problem, circuit, "power")
+    one = cost_of(problem, builder.finish([a[0]] + 5 * [0]), "energy")  # a bit in, a bit out
+    assert registers == (3 + 2) * one / 2 > 0
+
+
+def test_only_circuits_that_are_of_use_are_kept(
+    short: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_CANDIDATES_TO_TRY", 3000)
+    goal = Goal(parse_bounds(["MAE<=16"]), 6, 0.5)
+    tried = []
+
+    def keeps(circuit: Circuit) -> bool:
+        tried.append(circuit)
+        return bool(circuit.evaluate([np.array([3]), np.array([5])])[0] == 15)
+
+    one = multiplier_search(goal, keeps=keeps)
+    one.run(lambda counts: counts.rounds < 2)
+    assert one.counts.tried > one.counts.kept > 0
+    assert all(c is None or keeps(c) for c in one.circuits)
+    assert min(f.cost for f in one.found()) < one.cost(one.problem.task.exact)
+    again = multiplier_search(goal, keeps=keeps)
+    again.run(lambda counts: counts.rounds < 2)
+    assert state(again) == state(one)
+    none = multiplier_search(goal)
+    none.keeps = lambda circuit: False
+    with pytest.raises(InputError, match="none of the 1 circuits to start with is of use"):
+        none.begin([none.problem.task.exact])
 
 
 @pytest.mark.parametrize("signed", [True, False])

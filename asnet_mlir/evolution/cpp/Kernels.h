@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 namespace asnet::evolution {
 
@@ -40,6 +41,9 @@ struct ErrorRequest {
   const double *weights[kWeightings];
   /// 2^s for each weighting.
   double scale[kWeightings];
+  /// Above which a weighted sum need not be exact, only above.
+  double most[kWeightings] = {std::numeric_limits<double>::infinity(),
+                              std::numeric_limits<double>::infinity()};
 };
 
 /// Where the weight of a block's pair (bit `pair % 64` of word `pair / 64`) stands among its weights.

@@ -7,8 +7,10 @@
 
 #include "Search.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <string>
 
 using namespace asnet::evolution;
@@ -70,13 +72,27 @@ void fill(std::vector<Plane> &planes, const Buffer &buffer, uint64_t words) {
   }
 }
 
+/// Returns `Problem::weightedBlocks` of weights, or None, that were read already.
+unsigned weightedBlocks(PyObject *weights, unsigned blocks) {
+  if (weights == Py_None)
+    return 0;
+  Buffer values(weights);
+  if (!values)
+    return 0;
+  const auto *first = values.as<double>(), *last = first + values.size<double>();
+  if (!std::is_sorted(first, last, std::greater<>()))
+    return 0;
+  const auto weighted = std::find(first, last, 0.0) - first;
+  return std::min(blocks, 1 + static_cast<unsigned>((weighted - 1) / (64 * kBlockWords)));
+}
+
 PyObject *makeProblem(PyObject *, PyObject *arguments) {
   PyObject *inputs, *exact, *weights[kWeightings];
-  unsigned long long words;
+  unsigned long long words, drawnWords;
   int isSigned;
   const char *isa;
-  if (!PyArg_ParseTuple(arguments, "OOKpOOz", &inputs, &exact, &words, &isSigned, &weights[0],
-                        &weights[1], &isa))
+  if (!PyArg_ParseTuple(arguments, "OOKKpOOz", &inputs, &exact, &words, &drawnWords, &isSigned,
+                        &weights[0], &weights[1], &isa))
     return nullptr;
   const Kernels *kernels = chooseKernels(isa);
   if (!kernels) {
@@ -86,13 +102,14 @@ PyObject *makeProblem(PyObject *, PyObject *arguments) {
   try {
     auto problem = std::make_unique<Problem>();
     problem->words = words;
+    problem->drawnWords = drawnWords;
     problem->isSigned = isSigned != 0;
     problem->kernels = kernels;
     Buffer inputBits(inputs), exactBits(exact);
     if (!inputBits || !exactBits)
       return nullptr;
-    const bool isWhole = words != 0 && words % kBlockWords == 0 &&
-                         inputBits.size<uint64_t>() % words == 0 &&
+    const bool isWhole = words != 0 && words % kBlockWords == 0 && drawnWords % kBlockWords == 0 &&
+                         inputBits.size<uint64_t>() % (words + drawnWords) == 0 &&
                          exactBits.size<uint64_t>() % words == 0;
     if (!isWhole || inputBits.size<uint64_t>() == 0 || exactBits.size<uint64_t>() == 0 ||
         exactBits.size<uint64_t>() / words > kMostOutputs)
@@ -100,7 +117,7 @@ PyObject *makeProblem(PyObject *, PyObject *arguments) {
     // A mean of relative errors stays below 2^22, one of absolute errors below 2^(bits + 1).
     problem->scale[0] = 0x1p30;
     problem->scale[1] = std::ldexp(1.0, 51 - static_cast<int>(exactBits.size<uint64_t>() / words));
-    fill(problem->inputs, inputBits, words);
+    fill(problem->inputs, inputBits, words + drawnWords);
     fill(problem->exact, exactBits, words);
     for (unsigned w = 0; w < kWeightings; ++w) {
       if (weights[w] == Py_None)
@@ -117,6 +134,7 @@ PyObject *makeProblem(PyObject *, PyObject *arguments) {
                             weightPosition(static_cast<unsigned>(pair % kBlockPairs))] =
             values.as<double>()[pair];
     }
+    problem->weightedBlocks = weightedBlocks(weights[1], problem->blocks());
     return PyCapsule_New(problem.release(), kProblem, deleteProblem);
   } catch (const std::bad_alloc &) {
     return PyErr_NoMemory();
@@ -219,8 +237,8 @@ PyObject *measureAllPairs(PyObject *, PyObject *arguments) {
 bool readGoal(PyObject *arguments, Goal &goal) {
   PyObject *bounds, *limits;
   int metric, objective;
-  if (!PyArg_ParseTuple(arguments, "iOOiII", &metric, &bounds, &limits, &objective, &goal.areaOfAnd,
-                        &goal.areaOfXor))
+  if (!PyArg_ParseTuple(arguments, "iOOiIII", &metric, &bounds, &limits, &objective,
+                        &goal.areaOfAnd, &goal.areaOfXor, &goal.powerOfRegister))
     return false;
   if (metric < 0 || metric >= static_cast<int>(kMetrics) || objective < 0 || objective > 2)
     return fail("an unknown metric or objective");
@@ -307,8 +325,9 @@ PyObject *searchCircuits(PyObject *, PyObject *arguments) {
 
 PyMethodDef methods[] = {
     {"problem", makeProblem, METH_VARARGS,
-     "problem(inputs, exact, words, signed, weights0, weights1, isa)\n--\n\n"
-     "Pairs in planes (uint64[bits, words]) and weights (float64[64 * words] or None)."},
+     "problem(inputs, exact, words, drawn, signed, weights0, weights1, isa)\n--\n\n"
+     "Pairs in planes (uint64[bits, words], inputs with drawn more, of which activity is) and "
+     "weights (float64[64 * words] or None)."},
     {"measure", measureCircuit, METH_VARARGS,
      "measure(problem, circuit)\n--\n\n"
      "MAE, WCE, EP, bias and both weighted means of (int64[gates, 3], int64[outputs])."},

@@ -80,10 +80,9 @@ public:
       result.push_back(plane.get());
     return result;
   }
-  void load(const Problem &problem, unsigned block) {
+  void load(const Problem &problem, uint64_t block) {
     for (size_t i = 0; i < planes.size(); ++i)
-      std::copy_n(problem.inputs[i].get() + uint64_t(block) * kBlockWords, kBlockWords,
-                  planes[i].get());
+      std::copy_n(problem.inputs[i].get() + block * kBlockWords, kBlockWords, planes[i].get());
   }
   /// Writes the bits of the numbers of a block's pairs.
   void count(uint64_t block) {
@@ -236,7 +235,8 @@ std::vector<uint64_t> countOnes(const Problem &problem, const Circuit &circuit) 
   BlockInputs inputs(problem.inputs.size());
   BlockEvaluator evaluator(*problem.kernels, circuit, inputs.pointers());
   std::vector<uint64_t> ones(circuit.gates.size(), 0);
-  for (unsigned block = 0; block < problem.blocks(); ++block) {
+  const uint64_t first = problem.activityOffset() / kBlockWords;
+  for (uint64_t block = first; block < first + problem.activityWords() / kBlockWords; ++block) {
     inputs.load(problem, block);
     evaluator.run();
     for (size_t i = 0; i < ones.size(); ++i)

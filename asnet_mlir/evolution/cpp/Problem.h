@@ -42,14 +42,23 @@ struct Circuit {
 };
 
 struct Problem {
-  uint64_t words; ///< of each plane: whole blocks
+  uint64_t words; ///< of each plane that errors are of: whole blocks
+  /// Words of `inputs` behind these: pairs drawn as operands occur, of which signals' activity is.
+  /// Without any it is of the pairs that errors are of.
+  uint64_t drawnWords = 0;
   bool isSigned;
   std::vector<Plane> inputs, exact;
   std::vector<double> weights[kWeightings]; ///< in the order of `weightPosition`; empty: none
   double scale[kWeightings]; ///< see `ErrorRequest`
+  /// Blocks up to the last one with a pair of `weights[1]`, where pairs are sorted by these, the
+  /// largest first; else 0.
+  unsigned weightedBlocks = 0;
   const Kernels *kernels;
 
   uint64_t pairs() const { return 64 * words; }
+  uint64_t allWords() const { return words + drawnWords; }
+  uint64_t activityOffset() const { return drawnWords ? words : 0; }
+  uint64_t activityWords() const { return drawnWords ? drawnWords : words; }
   unsigned blocks() const { return static_cast<unsigned>(words / kBlockWords); }
 };
 
@@ -63,7 +72,7 @@ double figure(Metric metric, const ErrorSums &sums, uint64_t pairs);
 /// Measures a circuit on all pairs, every sum.
 ErrorSums measure(const Problem &problem, const Circuit &circuit);
 
-/// Counts the ones of each gate, over all pairs.
+/// Counts the ones of each gate, over the pairs that activity is of.
 std::vector<uint64_t> countOnes(const Problem &problem, const Circuit &circuit);
 
 /// Measures a circuit against an exact one on the pairs of some blocks of all pairs, where pair

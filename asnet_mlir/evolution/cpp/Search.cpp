@@ -32,8 +32,8 @@ struct Value {
 class Values {
 public:
   Values(const Problem &problem, bool countsOnes)
-      : problem(problem), countsOnes(countsOnes), zero(problem.words) {
-    std::fill(zero.get(), zero.get() + problem.words, 0);
+      : problem(problem), countsOnes(countsOnes), zero(problem.allWords()) {
+    std::fill(zero.get(), zero.get() + problem.allWords(), 0);
     values.push_back({kNone, kNone, false, zero.get()});
     for (const Plane &input : problem.inputs)
       values.push_back({kNone, kNone, false, input.get()});
@@ -114,7 +114,7 @@ public:
 
   uint64_t *newPlane() {
     if (freePlanes.empty()) {
-      planes.emplace_back(problem.words);
+      planes.emplace_back(problem.allWords());
       freePlanes.push_back(planes.back().get());
     }
     uint64_t *plane = freePlanes.back();
@@ -129,7 +129,8 @@ public:
 
   void count(uint32_t value) {
     if (countsOnes)
-      values[value].ones = problem.kernels->ones(values[value].plane, problem.words);
+      values[value].ones = problem.kernels->ones(values[value].plane + problem.activityOffset(),
+                                                 problem.activityWords());
   }
 
 private:
@@ -176,11 +177,14 @@ public:
       : problem(problem), goal(goal), archive(archive), random(random), counts(counts),
         isPower(goal.objective == Objective::Power), values(problem, isPower),
         firstSlot(static_cast<uint32_t>(problem.inputs.size()) + 1) {
-    // Blocks in an order in which the first ones stand for all.
-    for (unsigned block = 0; block < problem.blocks(); ++block)
+    const unsigned blocks = onlyWeighted() ? problem.weightedBlocks : problem.blocks();
+    for (unsigned block = 0; block < blocks; ++block)
       order.push_back(block);
-    for (unsigned block = problem.blocks(); block > 1; --block)
-      std::swap(order[block - 1], order[random.below(block)]);
+    // Blocks in an order in which the first ones stand for all: weighted pairs are sorted, those
+    // that count most come first.
+    if (!isSorted())
+      for (unsigned block = blocks; block > 1; --block)
+        std::swap(order[block - 1], order[random.below(block)]);
   }
 
   void run(unsigned place, uint64_t candidates) {
@@ -198,6 +202,27 @@ public:
   }
 
 private:
+  bool isSorted() const {
+    return problem.weightedBlocks && goal.limits[static_cast<unsigned>(Metric::Weighted1)] <
+                                         std::numeric_limits<double>::infinity();
+  }
+
+  /// Returns whether pairs without a weight are of no account.
+  bool onlyWeighted() const {
+    for (unsigned m = 0; m < kMetrics; ++m)
+      if (static_cast<Metric>(m) != Metric::Weighted1 &&
+          goal.limits[m] < std::numeric_limits<double>::infinity())
+        return false;
+    return isSorted();
+  }
+
+  /// Returns a block of pairs, of sorted ones rather one of those that count most.
+  unsigned anyBlock() {
+    const uint32_t below = isSorted() ? 1 + random.below(static_cast<uint32_t>(order.size()))
+                                      : static_cast<uint32_t>(order.size());
+    return order[random.below(below)];
+  }
+
   /// Encodes a circuit: its gates in a random order that respects operands, with unused slots.
   void start(const Elite &elite) {
     const std::vector<Gate> &gates = elite.circuit.gates;
@@ -274,10 +299,17 @@ private:
       if (!values[v].plane)
         missing.push_back(v);
     makeOperations(missing);
-    for (unsigned block = 0; block < problem.blocks(); ++block)
+    for (unsigned block : order)
       compute(block);
+    computeDrawn();
     for (uint32_t v : missing)
       values.count(v);
+  }
+
+  /// Computes the pairs that activity is of, where these are others than those of errors.
+  void computeDrawn() {
+    for (uint64_t block = 0; block < problem.drawnWords / kBlockWords; ++block)
+      compute(problem.blocks() + static_cast<unsigned>(block));
   }
 
   void makeOperations(const std::vector<uint32_t> &missing) {
@@ -329,10 +361,16 @@ private:
     return longest;
   }
 
-  /// Area times activity, of the values in `isLive`, all of which are computed.
-  uint64_t powerOfLive() {
+  /// Area times activity, of the values in `isLive`, all of which are computed, and what registers
+  /// of operands and of results take.
+  uint64_t powerOfLive(const std::vector<uint32_t> &of) {
+    const uint64_t pairs = 64 * problem.activityWords();
     uint64_t power = 0;
-    const uint64_t pairs = problem.pairs();
+    if (goal.powerOfRegister) {
+      for (uint32_t v = 1; v < values.firstGate(); ++v)
+        power += isLive[v] ? goal.powerOfRegister : 0;
+      power += goal.powerOfRegister * registersOf(of);
+    }
     for (uint32_t v = values.firstGate(); v < values.size(); ++v)
       if (isLive[v]) {
         const Value &value = values[v];
@@ -342,6 +380,15 @@ private:
   }
 
 public:
+  /// Returns how many registers hold results: none of a constant, one of equal or opposite bits.
+  static uint64_t registersOf(std::vector<uint32_t> results) {
+    for (uint32_t &literal : results)
+      literal >>= 1;
+    std::sort(results.begin(), results.end());
+    results.erase(std::unique(results.begin(), results.end()), results.end());
+    return results.size() - (!results.empty() && results.front() == 0);
+  }
+
   /// 4 p (1 - p), in 1024ths: how often a signal changes between independent pairs, over the most.
   static uint64_t activity(uint64_t ones, uint64_t pairs) {
     const double share = static_cast<double>(ones) / static_cast<double>(pairs);
@@ -351,7 +398,7 @@ public:
 private:
   void findLive() {
     if (isPower)
-      cost = powerOfLive();
+      cost = powerOfLive(results);
     liveSlots.clear();
     for (uint32_t s = 0; s < slots.size(); ++s)
       if (isLive[literals[firstSlot + s] >> 1])
@@ -368,7 +415,7 @@ private:
   /// Returns, of some signals below `bound`, the one that is most like `literal`.
   uint32_t similarLiteral(uint32_t literal, uint32_t bound) {
     const uint32_t wanted = literals[literal >> 1] ^ (literal & 1);
-    const uint64_t offset = uint64_t(random.below(problem.blocks())) * kBlockWords;
+    const uint64_t offset = uint64_t(anyBlock()) * kBlockWords;
     const uint64_t *plane = values[wanted >> 1].plane;
     if (!plane)
       return anyLiteral(bound);
@@ -500,7 +547,7 @@ private:
       return true;
     }
     uint64_t newCost = costOfLive(newResults);
-    const double bound = isPower ? goal.bounds.back() : boundFor(newCost);
+    double bound = isPower ? goal.bounds.back() : boundFor(newCost);
     if (bound < 0) {
       values.shrink(before);
       return false;
@@ -510,15 +557,19 @@ private:
       if (isLive[v] && !values[v].plane)
         missing.push_back(v);
     makeOperations(missing);
+    const bool isPowerFirst = isPower && problem.drawnWords;
+    if (isPowerFirst) { // a few blocks tell the power: before errors, which take all the others
+      computeDrawn();
+      newCost = countPower(newResults);
+      bound = boundFor(newCost);
+    }
     ErrorSums newSums;
-    if (!evaluate(bound, newSums)) {
+    if (bound < 0 || !evaluate(bound, newSums)) {
       forget(before);
       return false;
     }
-    for (uint32_t v : missing)
-      values.count(v);
-    if (isPower)
-      newCost = powerOfLive();
+    if (isPower && !isPowerFirst)
+      newCost = countPower(newResults);
     const double error = figure(goal.metric, newSums, problem.pairs());
     const bool isParent = error <= goal.bounds[home] && newCost <= cost;
     const bool isCheaper = isParent && newCost < cost;
@@ -537,6 +588,13 @@ private:
     if (isCheaper || random.below(4) == 0)
       tidy();
     return true;
+  }
+
+  /// Counts the ones of a candidate's new values, and returns its power.
+  uint64_t countPower(const std::vector<uint32_t> &of) {
+    for (uint32_t v : missing)
+      values.count(v);
+    return powerOfLive(of);
   }
 
   /// Releases planes that a rejected candidate computed, of its own values and of the parent's
@@ -600,7 +658,8 @@ private:
                          isNeeded(Metric::Bias),
                          isNeeded(Metric::WCE),
                          {},
-                         {problem.scale[0], problem.scale[1]}};
+                         {problem.scale[0], problem.scale[1]},
+                         {limits[4], limits[5]}};
     const auto bits = static_cast<unsigned>(problem.exact.size());
     uint64_t inverted[kMostOutputs];
     const uint64_t *planes[kMostOutputs], *exact[kMostOutputs];
@@ -730,6 +789,23 @@ unsigned insert(std::vector<Elite> &archive, const Goal &goal, const Elite &elit
   return count;
 }
 
+/// Returns how many bits of the operands a circuit reads.
+static uint64_t operandBits(const Problem &problem, const Circuit &circuit) {
+  const size_t firstGate = 1 + problem.inputs.size();
+  std::vector<bool> isRead(firstGate, false);
+  auto read = [&](uint32_t literal) {
+    if ((literal >> 1) < firstGate)
+      isRead[literal >> 1] = true;
+  };
+  for (const Gate &gate : circuit.gates) {
+    read(gate.a);
+    read(gate.b);
+  }
+  for (uint32_t literal : circuit.outputs)
+    read(literal);
+  return static_cast<uint64_t>(std::count(isRead.begin() + 1, isRead.end(), true));
+}
+
 uint64_t costOf(const Problem &problem, const Goal &goal, const Circuit &circuit) {
   const size_t firstGate = 1 + problem.inputs.size();
   uint64_t area = 0, longest = 0;
@@ -747,9 +823,10 @@ uint64_t costOf(const Problem &problem, const Goal &goal, const Circuit &circuit
   if (goal.objective == Objective::Area)
     return area;
   const std::vector<uint64_t> ones = countOnes(problem, circuit);
-  uint64_t power = 0;
+  uint64_t power = goal.powerOfRegister *
+                   (Line::registersOf(circuit.outputs) + operandBits(problem, circuit));
   for (size_t i = 0; i < circuit.gates.size(); ++i)
-    power += Line::activity(ones[i], problem.pairs()) *
+    power += Line::activity(ones[i], 64 * problem.activityWords()) *
              (circuit.gates[i].isXor ? goal.areaOfXor : goal.areaOfAnd);
   return power;
 }

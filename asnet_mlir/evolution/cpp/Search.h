@@ -23,6 +23,8 @@ struct Goal {
   std::array<double, kMetrics> limits;
   Objective objective = Objective::Area;
   uint32_t areaOfAnd = 1, areaOfXor = 2;
+  /// Of `Power`, for each bit of operands that is read and of results that is no constant.
+  uint32_t powerOfRegister = 0;
 };
 
 /// The cheapest circuit known under a bound.
