@@ -5,7 +5,9 @@
                                                                           [-o DIR])
 
 Steps: `evolve` quantizes convolutional_mnist and evolves signed 8 x 8 multipliers whose error is
-weighted by the operands of its products (WMED); `measure` puts each, and each general-purpose one,
+weighted by the operands of its products (WMED): under bounds on it alone, for the least area, and
+with those kept of which the network loses no more than some accuracy, for the least energy, on
+images that nothing else is measured with; `measure` puts each, and each general-purpose one,
 into all products: accuracy on validation images of the training set, energy an image with the
 network's operands (`asnet explore --cost energy`); `page` chooses, of both kinds, the circuit of
 least energy that keeps the accuracy within some loss, evaluates it on the test set, and writes
@@ -35,10 +37,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "evolution.md"
 STEPS = ("evolve", "measure", "page")
 NETWORK, CALIBRATION = "convolutional_mnist", "mnist:train:512"
+SEARCHED = "mnist:train[50000:55000]"
 VALIDATION, TEST = "mnist:train[55000:60000]", "mnist:test"
 LOSSES = (0.001, 0.0025, 0.005, 0.01)
 #: Searches: bounds on WMED (the least, the largest, how many), threads and rounds.
 SEARCHES = ((20, 400, 12, 2, 46), (1, 300, 14, 1, 9))
+#: Searches that try circuits in the network: the loss that they keep, bounds on WMED as above, the
+#: seed, threads and rounds.
+KEPT = (
+    (0.0005, 20, 200, 8, 1, 2, 60),
+    (0.0015, 40, 300, 8, 1, 2, 60),
+    (0.004, 60, 500, 8, 1, 2, 60),
+)
 #: Evolved circuits that are tried: those of smaller errors cost too much.
 WMED = 20.0
 #: Mean errors of the shipped circuits that are tried: what costs less loses more than a point.
@@ -65,8 +75,13 @@ def general() -> list[str]:
 
 
 def fronts(folder: Path) -> list[Path]:
-    """Return the folders of the searches."""
+    """Return the folders of the searches under bounds on WMED alone."""
     return [folder / f"front_{least}_{most}_{points}" for least, most, points, _, _ in SEARCHES]
+
+
+def kept_fronts(folder: Path) -> list[Path]:
+    """Return the folders of the searches that try circuits in the network."""
+    return [folder / f"kept_{1e4 * loss:g}_{seed}" for loss, _, _, _, seed, _, _ in KEPT]
 
 
 def evolve(folder: Path) -> None:
@@ -77,17 +92,32 @@ def evolve(folder: Path) -> None:
         command = ["asnet", "quantize", NETWORK, "--data", CALIBRATION, "--no-alone"]
         subprocess.run([*command, "-o", str(network)], check=True)
     for front, (least, most, points, threads, rounds) in zip(fronts(folder), SEARCHES, strict=True):
-        command = ["asnet", "cores", "evolve", "--op", "muli", "--width", "8", "--signed"]
-        command += ["--bound", f"WMED<={most}", "--least", str(least), "--points", str(points)]
-        command += ["--weights", str(network), "--data", CALIBRATION]
-        command += ["--threads", str(threads), "--rounds", str(rounds), "-o", str(front)]
-        subprocess.run(command, check=True)
+        search(network, front, (least, most, points, threads, rounds))
+    exact = asnet.evaluate(network, SEARCHED).value
+    for front, (loss, *bounds, seed, threads, rounds) in zip(
+        kept_fronts(folder), KEPT, strict=True
+    ):
+        more = ["--keep", f"accuracy>={exact - loss:.4f}", "--test", SEARCHED]
+        more += ["--minimize", "energy", "--seed", str(seed)]
+        search(network, front, (*bounds, threads, rounds), more)
+
+
+def search(
+    network: Path, front: Path, settings: tuple[float, ...], more: Sequence[str] = ()
+) -> None:
+    """Evolve a front, or go on with it; settings are as in `SEARCHES`."""
+    least, most, points, threads, rounds = (f"{value:g}" for value in settings)
+    command = ["asnet", "cores", "evolve", "--op", "muli", "--width", "8", "--signed"]
+    command += ["--bound", f"WMED<={most}", "--least", least, "--points", points]
+    command += ["--weights", str(network), "--data", CALIBRATION, *more]
+    command += ["--threads", threads, "--rounds", rounds, "-o", str(front)]
+    subprocess.run(command, check=True)
 
 
 def circuits(folder: Path) -> list[dict[str, Any]]:
     """Return what the searches found: entries of their fronts, with the files' paths."""
     found = []
-    for front in fronts(folder):
+    for front in (*fronts(folder), *kept_fronts(folder)):
         for entry in json.loads((front / "front.json").read_text())["circuits"]:
             if entry["errors"]["WMED"] >= WMED:
                 found.append({**entry, "file": str(front / entry["file"])})
@@ -168,7 +198,8 @@ def compare(folder: Path, studies: tuple[Study, Study]) -> dict[str, Any]:
         for figure in ("energy", "gates"):
             row[f"ratio of {figure}"] = round(row["evolved"][figure] / row["general"][figure], 3)
         rows.append(row)
-    counts = [json.loads((front / "front.json").read_text())["counts"] for front in fronts(folder)]
+    every = (*fronts(folder), *kept_fronts(folder))
+    counts = [json.loads((front / "front.json").read_text())["counts"] for front in every]
     return {
         **host.describe(),
         "exact": {"energy": exact.costs["energy"], "gates": gates_energy(studies[0].space, exact)},

@@ -8,7 +8,7 @@ another circuit costs no compilation, what a search asks for hundreds of times.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class CircuitTrials:
         judge = judge_of(metric, self._dataset, network)
         compiled = CompiledNetwork(network, way="rows")
         self._plain = Evaluator(compiled, Binding(), threads=threads)
+        # What this processor's back end compiles; no other was asked for.
+        self._stages = cast(tuple[BoundStage, ...], self._plain.stages)
         plain = as_approx(network, Binding())
         sums = [one for one in find_sums(plain) if is_within(one.layer, layer)]
         if not sums:
@@ -68,7 +70,7 @@ class CircuitTrials:
                 "tried; give a network of `asnet quantize`, or a .tflite"
             )
         self._swapped = {one.layer: one.is_swapped for one in sums}
-        for stage in self._plain.stages:
+        for stage in self._stages:
             if stage.stage.layer in self._swapped:
                 self._check(network.name, stage, exact)
         outputs = self._plain.outputs(self._dataset.x)
@@ -111,7 +113,7 @@ class CircuitTrials:
         """
         stages: list[BoundStage] = []
         products: dict[bool, Product] = {}
-        for stage in self._plain.stages:
+        for stage in self._stages:
             layer = stage.stage.layer
             if layer in self._swapped:
                 swapped = self._swapped[layer]

@@ -20,8 +20,8 @@ Objective = Literal["area", "power", "delay", "energy"]
 
 _FINEST = 1e-3
 #: Which objectives of `_evolve` these are, and what a register takes, in 1024ths of an AND that
-#: changes half of the time.  In OSU 0.18 um a register's clock takes 0.95 % of what the gates of the
-#: exact 8 x 8 multiplier take with a network's operands, which count 250,000.
+#: changes half of the time.  In OSU 0.18 um the clock of a register takes 0.95 % of what the gates
+#: of the exact 8 x 8 multiplier take with a network's operands, which count 250,000.
 _COMPILED: dict[str, tuple[int, int]] = {
     "area": (0, 0),
     "power": (1, 0),
