@@ -8,6 +8,7 @@ it without a trace: exit status 2 for `InputError`, 1 for every other `AsnetErro
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 _PACKAGE = str(Path(__file__).parent)
+# How Keras begins what a layer raises; colours are in it, too.
+_WRAPPED = "Exception encountered when calling"
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 class AsnetError(Exception):
@@ -64,15 +68,18 @@ def described(what: str, kind: type[AsnetError] = InputError) -> Iterator[None]:
     """Run code that is not ours, a user's or a framework's, which may raise whatever it likes.
 
     Raises:
-      kind: it raised something; the message is `what`, the exception's type and its first line.
+      kind: it raised something; the message is `what`, the exception's type and its first line;
+        behind a line of Keras that only names the layer, the one that says why.
     """
     try:
         yield
     except AsnetError:
         raise
     except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise kind(": ".join([what, type(error).__name__, *lines[:1]])[:600]) from error
+        text = _COLOURS.sub("", str(error))
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        count = 2 if text.startswith(_WRAPPED) else 1
+        raise kind(": ".join([what, type(error).__name__, *lines[:count]])[:600]) from error
 
 
 def warn(text: str) -> None:

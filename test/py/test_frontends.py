@@ -169,6 +169,9 @@ def test_module_function(tmp_path, monkeypatch):
         "    return (lambda x: {}[x.ndim]), (np.zeros((1, 2), np.float32),)\n"
         "def broken():\n"
         "    raise RuntimeError('this\\nand that')\n"
+        "def wrapped():\n"
+        "    raise ValueError('Exception encountered when calling A.call().'\n"
+        "                     '\\n\\n\\x1b[1mtoo few axes\\x1b[0m\\n\\nArguments received:')\n"
     )
     (tmp_path / "broken_network.py").write_text("no_such_name\n")
     monkeypatch.chdir(tmp_path)
@@ -179,6 +182,8 @@ def test_module_function(tmp_path, monkeypatch):
         "my_network:mixes": "mixes: 'stablehlo.reduce' at",
         "my_network:fails": "fails: JAX can't trace it: KeyError: 2$",
         "my_network:broken": "my_network:broken: can't be called: RuntimeError: this$",
+        "my_network:wrapped": "my_network:wrapped: can't be called: ValueError: Exception "
+        r"encountered when calling A.call\(\).: too few axes$",
         "broken_network:net": "broken_network:net: can't import 'broken_network': NameError: name ",
     }.items():
         with pytest.raises(InputError, match=f"^{message}"):
