@@ -193,21 +193,6 @@ class Network:
         """What data for it look like."""
         return Edges(self.input_shape, self.input_format, self.inputs, self.outputs)
 
-    def require_one(self, verb: str) -> None:
-        """Refuse networks of several inputs or outputs.
-
-        Args:
-          verb: what can't be done with them, as users call it.
-
-        Raises:
-          UnsupportedError: it has several.
-        """
-        for what, parts in (("input", self.inputs), ("output", self.outputs)):
-            if parts is not None:
-                raise UnsupportedError(
-                    f"{self.name}: {verb} takes networks of one {what}; this one has {parts}"
-                )
-
     @property
     def is_approx(self) -> bool:
         """Whether it is a module of the approx dialect already."""

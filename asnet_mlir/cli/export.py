@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asnet_mlir.cli.arguments import (
     DATA,
@@ -15,6 +15,9 @@ from asnet_mlir.cli.arguments import (
     network_arguments,
 )
 from asnet_mlir.cli.printing import print_json
+
+if TYPE_CHECKING:
+    from asnet_mlir.network import Network
 
 __all__ = ["add"]
 
@@ -56,11 +59,13 @@ def run(options: Any) -> int:
         raise InputError("export: give either -o NET.stablehlo or --compare FILE")
     if options.compare is None:
         made = export_artifact(model, binding, options.output, codes=options.codes)
-        label = made.binding.label
+        label, parts = made.binding.label, _parts(made.network)
         if options.json:
-            print_json({"file": options.output, "binding": made.binding.to_json()})
+            print_json({"file": options.output, "binding": made.binding.to_json(), **parts})
         else:
             print(f"written to {options.output}, binding: {label}")
+            for what, names in parts.items():
+                print(f"{what}: {', '.join(names)}")
         return 0
     if options.data is None:
         raise InputError("export: --compare needs samples: --data DATA")
@@ -68,6 +73,16 @@ def run(options: Any) -> int:
     if options.json:
         print_json({**vars(found), "first": list(found.first) if found.first else None})
     else:
-        where = f"; the first at {list(found.first)}" if found.first else ""
+        of = f" of {found.output}" if found.output else ""
+        where = f"; the first at {list(found.first)}{of}" if found.first else ""
         print(f"{found.differ} of {found.words} words differ{where} ({found.device})")
     return 1 if found.differ else 0
+
+
+def _parts(network: Network) -> dict[str, list[str]]:
+    """Return the names of several inputs or outputs, in the order of the artifact's arguments."""
+    return {
+        what: sorted(parts.names)
+        for what, parts in (("inputs", network.inputs), ("outputs", network.outputs))
+        if parts is not None
+    }

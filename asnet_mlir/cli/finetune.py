@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asnet_mlir.cli.arguments import (
     DATA,
+    METRIC,
     Verbs,
     add_verb,
     binding_arguments,
@@ -22,6 +22,9 @@ from asnet_mlir.cli.printing import print_json
 from asnet_mlir.errors import InputError
 from asnet_mlir.support.files import write_whole
 
+if TYPE_CHECKING:
+    from asnet_mlir.training.finetune import Epoch
+
 __all__ = ["add"]
 
 
@@ -31,7 +34,7 @@ def add(verbs: Verbs) -> None:
         verbs,
         "finetune",
         run,
-        "train a network of codes with its cores in the forward pass",
+        "train a network with its cores in the forward pass",
         network_arguments(),
         binding_arguments(),
     )
@@ -58,6 +61,21 @@ def add(verbs: Verbs) -> None:
         metavar="E",
         help="of the core's derivatives: ste, lre (default), difference, difference2d or "
         "module:function",
+    )
+    option(
+        "--loss",
+        nargs="+",
+        default=[],
+        metavar="[OUTPUT=]L[:WEIGHT]",
+        help="of each output that has labels: cross_entropy, mse or mae (default: cross_entropy of "
+        "classes, mse of numbers), with its weight in their sum (default: 1; 0: not trained for)",
+    )
+    option(
+        "--metric",
+        nargs="+",
+        metavar="[OUTPUT=]M",
+        help=f"decides which epoch is best, the first of several: {METRIC}; where several outputs "
+        "have labels and there is no --metric, the loss decides",
     )
     option("--scales", action="store_true", help="learn the scales of codes as well")
     option(
@@ -86,14 +104,14 @@ def add(verbs: Verbs) -> None:
 def run(options: Any) -> None:
     """Carry the verb out."""
     from asnet_mlir.binding import Binding
-    from asnet_mlir.training.finetune import Epoch, finetune
+    from asnet_mlir.training.finetune import finetune
 
     path = Path(options.output)
     source = _keras_source(options, path)
 
     def report(one: Epoch) -> None:
         loss = "" if one.epoch == 0 else f", loss {one.loss:.4f}"
-        print(f"epoch {one.epoch}: accuracy {one.accuracy:.4f}{loss}", file=sys.stderr, flush=True)
+        print(f"epoch {one.epoch}: {_figures(one)}{loss}", file=sys.stderr, flush=True)
 
     tuned = finetune(
         model_of(options.model, options.weights, options.module),
@@ -105,6 +123,8 @@ def run(options: Any) -> None:
         estimator=options.estimator,
         scales=options.scales,
         centre=options.centre,
+        loss=options.loss,
+        metric=options.metric,
         optimizer=options.optimizer,
         rate=options.rate,
         schedule=options.schedule,
@@ -116,17 +136,48 @@ def run(options: Any) -> None:
     )
     _write(tuned.network, path, source)
     if options.json:
-        epochs = [
-            {key: None if value != value else value for key, value in asdict(one).items()}
-            for one in tuned.epochs
-        ]
+        epochs = [_epoch_json(one) for one in tuned.epochs]
         best = tuned.best.epoch
-        print_json({"file": str(path), "epochs": epochs, "best": best, "stopped": tuned.stopped})
+        print_json(
+            {
+                "file": str(path),
+                "epochs": epochs,
+                "best": best,
+                "decided_by": tuned.decided_by,
+                "stopped": tuned.stopped,
+            }
+        )
         return
     if tuned.stopped:
         print(f"stopped: {tuned.stopped}")
-    print(f"best: epoch {tuned.best.epoch}, accuracy {tuned.best.accuracy:.4f}")
+    print(f"best: epoch {tuned.best.epoch}, {_figures(tuned.best)}")
     print(f"written to {path}")
+
+
+def _figures(epoch: Epoch) -> str:
+    """Return an epoch's figures of the validation samples as text."""
+    figures = [f"{name} {value:.4f}" for name, value in epoch.figures.items()]
+    if len(figures) > 1:
+        figures.append(f"validation loss {epoch.validation_loss:.4f}")
+    return ", ".join(figures)
+
+
+def _epoch_json(epoch: Epoch) -> dict[str, Any]:
+    """Return an epoch as JSON values; None stands for what is no finite number."""
+    from asnet_mlir.metrics import finite
+
+    outputs: dict[str, dict[str, float | None]] = {}
+    for name, value in epoch.figures.items():
+        output, _, metric = name.rpartition(" ")
+        outputs.setdefault(output, {})[metric] = finite(value)
+    own = outputs.pop("", {})
+    return {
+        "epoch": epoch.epoch,
+        "loss": finite(epoch.loss),
+        "validation_loss": finite(epoch.validation_loss),
+        **own,
+        **({"outputs": outputs} if outputs else {}),
+    }
 
 
 def _keras_source(options: Any, output: Path) -> Path | None:

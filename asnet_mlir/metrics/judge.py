@@ -17,7 +17,16 @@ from asnet_mlir.metrics.number_metrics import decibels, errors
 from asnet_mlir.metrics.output_metric import OutputMetric
 from asnet_mlir.support.parts import Parts
 
-__all__ = ["Difference", "Judge", "Reference", "finite", "make_judge", "make_judges", "only_judged"]
+__all__ = [
+    "Difference",
+    "Judge",
+    "Reference",
+    "finite",
+    "make_judge",
+    "make_judges",
+    "only_judged",
+    "targets_by_output",
+]
 
 #: Targets that do not say of which output.
 _LABELS = "y"
@@ -175,7 +184,7 @@ def make_judges(
     said = [one.output for one in named if isinstance(one, OutputMetric)]
     for name in said:
         outputs.part(name, "output")
-    by_output = _by_output(targets, said, outputs, data)
+    by_output = targets_by_output(targets, said, outputs, data)
     chosen: dict[str, Metric] = {}
     for one in named:
         if isinstance(one, OutputMetric):
@@ -196,10 +205,18 @@ def make_judges(
     return judges
 
 
-def _by_output(
+def targets_by_output(
     targets: np.ndarray | None, said: Sequence[str], outputs: Parts, data: str
 ) -> dict[str, np.ndarray]:
-    """Return the targets of each output that has any."""
+    """Return the targets of each output that has any, by its name.
+
+    Args:
+      targets: see `make_judges`.
+      said: outputs that metrics name, the first of which targets without a name are of.
+
+    Raises:
+      InputError: targets do not say of which output they are.
+    """
     if targets is None:
         return {}
     if targets.dtype.names is None:

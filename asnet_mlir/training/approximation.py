@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,13 +34,18 @@ from asnet_mlir.training.float_products import (
     ordered_sums,
     reduced,
 )
+from asnet_mlir.training.heads import before_shares, output_values
 from asnet_mlir.training.jax_products import Matrix, Product, Way, Window, pin, sums_of_products
 from asnet_mlir.training.operations import DTYPES, Number, apply
 from asnet_mlir.training.reader import Operation, Straight, Type, read_network
 from asnet_mlir.training.rewriting import with_added
+from asnet_mlir.training.rows import packed, unpacked
 from asnet_mlir.training.scales import find_scales
 
-__all__ = ["Approximation", "Noise", "Parameters", "approximate"]
+__all__ = ["ONLY", "Approximation", "Noise", "Parameters", "approximate"]
+
+#: What the only output of a network is called here.
+ONLY = "outputs"
 
 #: By a weight's name `kernel`, its codes, and `bias`, what is added to sums of its products.
 Parameters = dict[str, dict[str, Any]]
@@ -144,30 +149,84 @@ class Approximation:
         )
 
     def __call__(self, x: Any, parameters: Mapping[str, Any] | None = None) -> Any:
-        """Return the outputs, of the network's format.
+        """Return the outputs, of the network's format; of several, a row of them for each sample.
 
         Args:
-          x: [n, *input_shape] of the network's format.
+          x: [n, *input_shape] of the network's format; of several inputs, rows of them or a
+            dictionary of arrays by their names.
           parameters: like `parameters`, which are taken by default.
         """
-        return self._run(x, parameters, self._code.output).exact
+        return self._run(x, parameters, [self._code.output])[0].exact
+
+    def named(self, x: Any, parameters: Mapping[str, Any] | None = None) -> Any:
+        """Return the outputs as a dictionary of arrays by their names; of one, that.
+
+        Args:
+          x, parameters: see `__call__`.
+        """
+        rows = self(x, parameters)
+        return rows if self.network.outputs is None else unpacked(self.network.outputs, rows)
 
     def logits(
         self, x: Any, parameters: Mapping[str, Any] | None = None, noise: Noise | None = None
     ) -> Any:
         """Return what a softmax takes, float32 with derivatives: [n, classes].
 
-        That is the argument of the network's own softmax where it ends in one, the outputs where
-        they are numbers, and the codes over 8 where they are codes.
+        That is the argument of the network's own softmax or sigmoid where it ends in one, the
+        outputs where they are numbers, and the codes over 8 where they are codes; of several
+        outputs a dictionary of these by the outputs' names.
 
         Args:
           x, parameters: see `__call__`.
           noise: what is added to the sums of products of codes.
         """
-        value = _before_softmax(self._code)
-        own = self._code.output if value is None else value
-        found = self._run(x, parameters, own, differentiable=True, noise=noise)
-        return found.as_real() if found.is_float or value is not None else found.as_real() / 8
+        found = self.reals(x, parameters, logits=self.output_names, noise=noise)[1]
+        return found[ONLY] if self.network.outputs is None else found
+
+    def reals(
+        self,
+        x: Any,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        logits: Collection[str],
+        noise: Noise | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the outputs, and each by its name as float32 with derivatives.
+
+        Args:
+          x, parameters: see `__call__`.
+          logits: the outputs that are wanted as they are before their softmax or sigmoid.
+          noise: see `logits`.
+        """
+        own = dict(self._heads)
+        before = {name: before_shares(self._code, own[name]) for name in logits}
+        own |= {name: value for name, value in before.items() if value is not None}
+        values = [self._code.output, *own.values()]
+        rows, *found = self._run(x, parameters, values, differentiable=True, noise=noise)
+        reals = {}
+        for name, number in zip(own, found, strict=True):
+            real = number.as_real()
+            is_code = name in logits and before[name] is None and not number.is_float
+            shape = self._shape_of(name)
+            if self.network.outputs is not None and real.shape[1:] != shape:
+                real = lax.reshape(real, (real.shape[0], *shape))
+            reals[name] = real / 8 if is_code else real
+        return rows.exact, reals
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The outputs' names; `ONLY` of one."""
+        return (ONLY,) if self.network.outputs is None else self.network.outputs.names
+
+    def _shape_of(self, output: str) -> tuple[int, ...]:
+        parts = self.network.outputs
+        return self.network.output_shape if parts is None else parts.part(output, "output").shape
+
+    @functools.cached_property
+    def _heads(self) -> dict[str, int]:
+        """By its name the value that each output is."""
+        parts = self.network.outputs
+        return {ONLY: self._code.output} if parts is None else output_values(self._code, parts)
 
     def bias_unit(self, weight: str) -> float:
         """Return by what a parameter `bias` is multiplied, in units of the sums."""
@@ -184,31 +243,49 @@ class Approximation:
         self,
         x: Any,
         parameters: Mapping[str, Any] | None,
-        output: int,
+        outputs: Sequence[int],
         *,
         differentiable: bool = False,
         noise: Noise | None = None,
-    ) -> Number:
-        batch, shape = self._code.batch, self._code.types[0].shape
-        if x.ndim != len(shape) or x.shape[1:] != shape[1:]:
-            raise InputError(
-                f"{self.network.name}: takes [n, {', '.join(map(str, shape[1:]))}], not "
-                f"{list(x.shape)}"
-            )
+    ) -> list[Number]:
+        """Return values of the network, [n, ..] each."""
         # Sums are scaled in 64 bits; what comes in and goes out has at most 32.
         with jax.enable_x64(True):
+            x = self._rows(x)
+            batch, shape = self._code.batch, self._code.types[0].shape
             weights = self._weights(parameters, differentiable)
             x = jnp.asarray(x, DTYPES[self._code.types[0].element])
             levels = {} if noise is None else noise.levels
-            one = functools.partial(self._batch, weights, output, differentiable, levels)
+            one = functools.partial(self._batch, weights, outputs, differentiable, levels)
             rows = _filled(x, batch).reshape(-1, *shape) if batch > 1 else x[:, None]
             keys = None if noise is None else jax.random.split(noise.key, rows.shape[0])
-            found = self._mapped(one, (rows, keys))
-            if batch > 1:
-                found = [part.reshape(-1, *part.shape[2:])[: x.shape[0]] for part in found]
-            else:
-                found = [part[:, 0] for part in found]
-        return Number(*found)
+
+            def joined(part: Any) -> Any:
+                if batch == 1:
+                    return part[:, 0]
+                return part.reshape(-1, *part.shape[2:])[: x.shape[0]]
+
+            found = jax.tree.map(joined, self._mapped(one, (rows, keys)))
+        return [Number(*parts) for parts in found]
+
+    def _rows(self, x: Any) -> Any:
+        """Return samples as the network takes them.
+
+        Raises:
+          InputError: they are of another shape.
+        """
+        name, inputs = self.network.name, self.network.inputs
+        if isinstance(x, Mapping):
+            if inputs is None:
+                raise InputError(f"{name}: has one input, and takes an array of samples")
+            x = packed(name, inputs, x)
+        shape = self._code.types[0].shape
+        if x.ndim != len(shape) or x.shape[1:] != shape[1:]:
+            several = "" if inputs is None else f", or a dictionary of {inputs}"
+            raise InputError(
+                f"{name}: takes [n, {', '.join(map(str, shape[1:]))}]{several}, not {list(x.shape)}"
+            )
+        return x
 
     def _mapped(self, one: Any, rows: tuple[Any, Any]) -> Any:
         """Compute batches together, and no more of them than memory holds."""
@@ -220,15 +297,15 @@ class Approximation:
     def _batch(
         self,
         weights: Sequence[Number],
-        output: int,
+        outputs: Sequence[int],
         differentiable: bool,
         levels: Mapping[str, Any],
         row: tuple[Any, Any],
-    ) -> list[Any]:
-        """Return a value for one batch, its numbers and, of integers, their float32."""
+    ) -> list[list[Any]]:
+        """Return values for one batch, the numbers of each and, of integers, their float32."""
         x, key = row
         own: dict[int, Number] = dict(enumerate([Number(x), *weights]))
-        wanted = [op for op in self._code.operations if op.results[0] <= output]
+        wanted = [op for op in self._code.operations if op.results[0] <= max(outputs)]
         for op in wanted:
             (value,) = op.results
             operands = [own[number] for number in op.operands]
@@ -244,8 +321,8 @@ class Approximation:
                 own[value] = _by_floats(op, operands, self._code.types[value], self._floats)
             else:
                 own[value] = apply(op, operands, self._code.types[value])
-        found = own[output]
-        return [found.exact] if found.real is None else [found.exact, found.real]
+        found = [own[value] for value in outputs]
+        return [[one.exact] if one.real is None else [one.exact, one.real] for one in found]
 
     def _weights(self, parameters: Mapping[str, Any] | None, differentiable: bool) -> list[Number]:
         numbers = [Number(jnp.asarray(weight.value)) for weight in self._code.weights]
@@ -526,19 +603,6 @@ def _zero_code(code: Straight, value: int) -> int:
     if constant is None or constant.name != "constant":
         return 0
     return int(constant.attributes["value"].flat[0])
-
-
-def _before_softmax(code: Straight) -> int | None:
-    """Return what the network's last operations take the softmax of."""
-    top = code.producers.get(code.output)
-    if top is None or top.name != "divide":
-        return None
-    numerator = code.producers.get(top.operands[0])
-    total = code.producers.get(code.source(top.operands[1], ("broadcast_in_dim", "reshape")))
-    if numerator is None or numerator.name != "exponential" or total is None:
-        return None
-    is_sum = total.name == "reduce" and total.operands[0] == top.operands[0]
-    return numerator.operands[0] if is_sum else None
 
 
 def _filled(x: Any, batch: int) -> Any:

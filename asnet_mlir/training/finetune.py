@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from asnet_mlir.data import Dataset
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.evaluate import prepare_data
 from asnet_mlir.frontends import load_model
+from asnet_mlir.metrics import Metric
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import content_hash
 from asnet_mlir.support.files import write_whole
 from asnet_mlir.training.approximation import Approximation, Parameters, approximate
 from asnet_mlir.training.centring import centred
 from asnet_mlir.training.estimators import Estimator
-from asnet_mlir.training.losses import are_classes, cross_entropy
+from asnet_mlir.training.losses import total_loss
+from asnet_mlir.training.task import Task, exact_rows, judged, logits_of, make_task
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Tuned", "finetune"]
 
@@ -43,13 +45,24 @@ class Epoch:
 
     Attributes:
       epoch: 0 is the network before training.
-      loss: mean cross entropy of its batches; NaN before training.
-      accuracy: on the validation samples; of several bindings the mean.
+      loss: mean of its batches; NaN before training.
+      score: of the validation samples, what decides which epoch is the best: the greater, the
+        better.
+      validation_loss: of the validation samples.
+      figures: of the validation samples, by `OUTPUT METRIC` (of one output, by `METRIC`); those of
+        several bindings are means.
     """
 
     epoch: int
     loss: float
-    accuracy: float
+    score: float
+    validation_loss: float
+    figures: Mapping[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """The accuracy, 0..1, of the only output."""
+        return self.figures["accuracy"]
 
 
 @dataclass(frozen=True)
@@ -59,19 +72,21 @@ class Tuned:
     Attributes:
       network: with the parameters of the best epoch.
       epochs: all, in their order.
-      best: the epoch of the greatest accuracy; the first of several.
+      best: the epoch of the greatest score; the first of several.
       stopped: why training ended before the last epoch, or "".
+      decided_by: the figure that scores are of, a key of `Epoch.figures`, or `validation_loss`.
     """
 
     network: Network
     epochs: tuple[Epoch, ...]
     best: Epoch
     stopped: str
+    decided_by: str
 
 
 def finetune(
     model: Any,
-    data: str | Path | Dataset | tuple[Any, Any],
+    data: str | Path | Dataset | tuple[Any, Any] | Mapping[str, Any],
     binding: Any = None,
     *,
     also: Sequence[Any] = (),
@@ -80,11 +95,13 @@ def finetune(
     estimator: str | Estimator = "lre",
     scales: bool = False,
     centre: bool = False,
+    loss: str | Sequence[str] = (),
+    metric: str | Metric | Sequence[str | Metric] | None = None,
     optimizer: str = "adam",
     rate: float | None = None,
     schedule: str = "constant",
     seed: int = 0,
-    validation: str | Path | Dataset | tuple[Any, Any] | None = None,
+    validation: str | Path | Dataset | tuple[Any, Any] | Mapping[str, Any] | None = None,
     patience: int | None = None,
     checkpoint: str | Path | None = None,
     report: Callable[[Epoch], None] = lambda _: None,
@@ -94,10 +111,15 @@ def finetune(
     Args:
       model, binding, estimator, scales: see `approximate`.
       also: bindings that the network shall be good for as well: each step takes one of all, by lot.
-      data: labelled samples, whatever `load_data` takes.
+      data: labelled samples, whatever `load_named` takes; of several outputs, those without labels
+        are not trained for.
       centre: start with biases that take away the mean errors of the (first) binding's cores
         (`training/centring.py`); epoch 0 has them.
       batch: samples a step.
+      loss: `[OUTPUT=]LOSS[:WEIGHT]` of `LOSSES`, for each output at most one; by default that which
+        goes with what judges it (`make_losses`).
+      metric: see `evaluate`; the first one decides which epoch is the best.  Without any, that is
+        the figure of the only output that has labels, and the loss where several have.
       rate: of the optimizer, for parameters from -1 to 1.
       schedule: of the rate, of `SCHEDULES`.
       validation: decides which epoch is the best; by default the last tenth of `data`, which is
@@ -107,37 +129,37 @@ def finetune(
         result has the same bits.
 
     Raises:
-      InputError: see `approximate` and `prepare_data`; an option is out of range; a checkpoint of
-        another training.
+      InputError: see `approximate`, `prepare_data`, `judges_of` and `make_losses`; an option is out
+        of range; a checkpoint of another training.
     """
     options = _Options(
         batch, optimizer, rate or _RATES.get(optimizer, 0.0), schedule, seed, epochs, estimator
     )
     _check(options, rate)
     network = load_model(model)
-    network.require_one("finetune")
     functions = [
         approximate(network, one, estimator=estimator, scales=scales) for one in (binding, *also)
     ]
     function = functions[0]
     if not function.parameters:
         raise InputError(f"{function.network.name}: has no weights that could be trained")
-    training = prepare_data(data, function.network)
-    x, y = training.x, _classes(training, network)
+    own, given = prepare_data(data, network), [loss] if isinstance(loss, str) else loss
     if validation is None:
-        kept = max(len(x) // 10, 1)
-        held = x[-kept:], y[-kept:]
-        x, y = x[:-kept], y[:-kept]
+        kept = max(len(own) // 10, 1)
+        task = make_task(network, own, given, metric)
+        training, held = task.part(0, len(own) - kept), task.part(len(own) - kept, len(own))
+        if len(own) == kept:
+            raise InputError("there is no sample to train on")
     else:
-        other = prepare_data(validation, function.network)
-        held = other.x, _classes(other, network)
-    if not len(x):
-        raise InputError("there is no sample to train on")
-    start = centred(function, x[:_CENTRED]) if centre else function.parameters
-    loop = _Loop(functions, start, (x, y), held, options)
+        training = make_task(network, own, given, metric)
+        held = make_task(network, prepare_data(validation, network), given, metric)
+        held.require_like(training)
+    held = held.resolved(lambda x: exact_rows(network, function, x))
+    start = centred(function, training.x[:_CENTRED]) if centre else function.parameters
+    loop = _Loop(functions, start, training, held, options)
     found, parameters, stopped = loop.run(patience, checkpoint, report)
-    best = max(found, key=lambda one: (one.accuracy, -one.epoch))
-    return Tuned(function.tuned(parameters), tuple(found), best, stopped)
+    best = max(found, key=lambda one: (one.score, -one.epoch))
+    return Tuned(function.tuned(parameters), tuple(found), best, stopped, held.decided_by)
 
 
 @dataclass(frozen=True)
@@ -171,24 +193,6 @@ def _check(options: _Options, rate: float | None) -> None:
         raise InputError(f"a rate is positive and finite, not {rate:g}")
 
 
-def _classes(dataset: Dataset, network: Network) -> np.ndarray:
-    """Return int[n], the labels.
-
-    Raises:
-      InputError: there are none, or they are no classes that the network has.
-    """
-    if dataset.y is None or not are_classes(dataset.y):
-        raise InputError(f"{dataset.name}: training takes labels that are classes")
-    shape, highest = network.output_shape, int(dataset.y.max(initial=0))
-    if len(shape) != 1:
-        raise InputError(f"{network.name}: training takes one output a class, not {list(shape)}")
-    if highest >= shape[0]:
-        raise InputError(
-            f"{dataset.name}: has a class {highest}, but {network.name} has {shape[0]} classes"
-        )
-    return dataset.y
-
-
 class _Loop:
     """Epochs of steps.
 
@@ -200,45 +204,46 @@ class _Loop:
         self,
         functions: Sequence[Approximation],
         start: Parameters,
-        samples: tuple[np.ndarray, np.ndarray],
-        held: tuple[np.ndarray, np.ndarray],
+        training: Task,
+        held: Task,
         options: _Options,
     ) -> None:
         self._parameters = start
-        self._samples, self._held = samples, held
-        self._batch, self._seed = min(options.batch, len(samples[0])), options.seed
+        self._training, self._held = training, held
+        self._batch, self._seed = min(options.batch, len(training.x)), options.seed
         self._epochs = options.epochs
         self._optimizer = self._chosen(options)
         self._key = content_hash(
-            "training 2",
+            "training 3",
             options.key(),
+            training.key,
             repr([one.binding.label for one in functions]),
             functions[0].network.name,
-            *(array.tobytes() for array in (*samples, *jax.tree.leaves(start))),
+            *(array.tobytes() for array in (*training.arrays, *jax.tree.leaves(start))),
         )
         self._steps = [self._step(function) for function in functions]
-        self._classes = [
-            jax.jit(lambda x, own, f=function: jnp.argmax(f.logits(x, own), axis=1))
-            for function in functions
-        ]
+        self._judged = [judged(function, held.losses) for function in functions]
 
     def _chosen(self, options: _Options) -> Any:
         import optax
 
         rate: Any = options.rate
         if options.schedule == "cosine":
-            steps = options.epochs * (len(self._samples[0]) // self._batch)
+            steps = options.epochs * (len(self._training.x) // self._batch)
             rate = optax.cosine_decay_schedule(rate, steps)
         return optax.adam(rate) if options.optimizer == "adam" else optax.sgd(rate, momentum=0.9)
 
     def _step(self, function: Approximation) -> Callable[..., Any]:
         import optax
 
-        def loss(parameters: Any, x: Any, y: Any) -> Any:
-            return cross_entropy(function.logits(x, parameters), y)
+        losses = self._training.losses
 
-        def step(parameters: Any, state: Any, x: Any, y: Any) -> Any:
-            value, slope = jax.value_and_grad(loss)(parameters, x, y)
+        def loss(parameters: Any, x: Any, targets: Any) -> Any:
+            _, reals = function.reals(x, parameters, logits=logits_of(losses))
+            return total_loss(losses, reals, targets)
+
+        def step(parameters: Any, state: Any, x: Any, targets: Any) -> Any:
+            value, slope = jax.value_and_grad(loss)(parameters, x, targets)
             updates, state = self._optimizer.update(slope, state, parameters)
             # Codes of any weights have a loss; a slope that is no number spoils them.
             value = value + 0 * optax.tree.norm(slope)
@@ -261,51 +266,58 @@ class _Loop:
             tree, done = self._read(checkpoint, tree)
         parameters, state, best = tree
         if not done:
-            done = [Epoch(0, math.nan, self._accuracy(parameters))]
+            done = [self._judge(0, math.nan, parameters)]
             report(done[0])
         for number in range(len(done), self._epochs + 1):
             loss, after, state = self._epoch(number, parameters, state)
             if not math.isfinite(loss):
                 return done, best, f"the loss of epoch {number} is {loss}"
             parameters = after
-            one = Epoch(number, loss, self._accuracy(parameters))
-            if one.accuracy > max(old.accuracy for old in done):
+            one = self._judge(number, loss, parameters)
+            if one.score > max(old.score for old in done):
                 best = parameters
             done.append(one)
             if checkpoint is not None:
                 self._write(checkpoint, (parameters, state, best), done)
             report(one)
-            top = max(done, key=lambda old: (old.accuracy, -old.epoch)).epoch
+            top = max(done, key=lambda old: (old.score, -old.epoch)).epoch
             if patience is not None and number - top >= patience and number < self._epochs:
                 return done, best, f"nothing better in {patience} epochs"
         return done, best, ""
 
     def _epoch(self, number: int, parameters: Any, state: Any) -> tuple[float, Any, Any]:
-        x, y = self._samples
+        x, targets = self._training.x, [loss.targets for loss in self._training.losses]
         random = np.random.default_rng([self._seed, number])
         order = random.permutation(len(x))
         losses = []
         for start in range(0, len(x) - self._batch + 1, self._batch):
             chosen = order[start : start + self._batch]
             step = self._steps[random.integers(len(self._steps))]
-            value, parameters, state = step(parameters, state, x[chosen], y[chosen])
+            value, parameters, state = step(
+                parameters, state, x[chosen], [own[chosen] for own in targets]
+            )
             losses.append(value)
         return float(np.mean([float(value) for value in losses])), parameters, state
 
-    def _accuracy(self, parameters: Any) -> float:
-        x, y = self._held
-        right = 0
-        for classes in self._classes:
-            for start in range(0, len(x), 500):
-                found = np.asarray(classes(x[start : start + 500], parameters))
-                right += int((found == y[start : start + 500]).sum())
-        return right / (len(x) * len(self._classes))
+    def _judge(self, number: int, loss: float, parameters: Any) -> Epoch:
+        """Return the epoch of a number whose steps had the mean loss `loss`."""
+        found = [self._held.judge(judged, parameters) for judged in self._judged]
+        score, held_loss = (float(np.mean([one[place] for one in found])) for place in (0, 1))
+        figures = {
+            name: float(np.mean([figures[name] for _, _, figures in found])) for name in found[0][2]
+        }
+        return Epoch(number, loss, score, held_loss, figures)
 
     def _write(self, path: str | Path, tree: Any, done: list[Epoch]) -> None:
         leaves: dict[str, Any] = {
             f"leaf{i}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(tree))
         }
-        history = np.array([(one.epoch, one.loss, one.accuracy) for one in done])
+        history = np.array(
+            [
+                (one.epoch, one.loss, one.score, one.validation_loss, *one.figures.values())
+                for one in done
+            ]
+        )
         buffer = io.BytesIO()
         np.savez(buffer, key=self._key, history=history, **leaves)
         write_whole(path, buffer.getvalue())
@@ -316,9 +328,14 @@ class _Loop:
             with np.load(path, allow_pickle=False) as arrays:
                 key = str(arrays["key"])
                 found = [jnp.asarray(arrays[f"leaf{i}"]) for i in range(len(leaves))]
-                done = [Epoch(int(n), float(a), float(b)) for n, a, b in arrays["history"]]
+                done = [self._epoch_of(row.tolist()) for row in arrays["history"]]
         except (ValueError, OSError, KeyError) as error:
             raise InputError(f"{path}: no checkpoint ({error})") from None
         if key != self._key:
             raise InputError(f"{path}: is of another training; remove it, or name another file")
         return jax.tree.unflatten(structure, found), done
+
+    def _epoch_of(self, row: list[float]) -> Epoch:
+        number, loss, score, held_loss, *figures = row
+        named = dict(zip(self._held.labels, figures, strict=True))
+        return Epoch(int(number), loss, score, held_loss, named)

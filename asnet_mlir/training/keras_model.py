@@ -18,7 +18,9 @@ __all__ = ["as_keras", "from_keras"]
 def as_keras(function: Approximation) -> Any:
     """Return a `keras.Model` that gives what `function.logits` gives, whose weights are trained.
 
-    Its loss takes logits: `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.
+    Its loss takes logits: `keras.losses.SparseCategoricalCrossentropy(from_logits=True)`.  Of
+    several inputs it takes a dictionary by their names, of several outputs it gives one: losses and
+    labels are dictionaries, too.
 
     Raises:
       UnsupportedError: Keras computes with another framework than JAX.
@@ -46,15 +48,26 @@ def as_keras(function: Approximation) -> Any:
             }
 
         def call(self, x: Any) -> Any:
-            kind = function.network.input_format.dtype
             values = {
                 name: {key: one.value for key, one in parts.items()}
                 for name, parts in self.own.items()
             }
-            return function.logits(keras.ops.cast(x, kind.name), values)
+            kinds = {part.name: part.format for part in network.inputs or ()}
+            own = (
+                {name: keras.ops.cast(x[name], kind.dtype.name) for name, kind in kinds.items()}
+                if kinds
+                else keras.ops.cast(x, network.input_format.dtype.name)
+            )
+            return function.logits(own, values)
 
     network = function.network
-    inside = keras.Input(network.input_shape, dtype=network.input_format.dtype.name)
+    parts = {part.name: part for part in network.inputs or ()}
+    inside: Any = {
+        name: keras.Input(part.shape, dtype=part.format.dtype.name, name=name)
+        for name, part in parts.items()
+    }
+    if not parts:
+        inside = keras.Input(network.input_shape, dtype=network.input_format.dtype.name)
     return keras.Model(inside, Approximated()(inside), name=network.name.replace("/", "_"))
 
 

@@ -198,6 +198,8 @@ _REDUCTIONS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "maximum": (lax.max, jnp.max),
     "minimum": (lax.min, jnp.min),
     "multiply": (lax.mul, jnp.prod),
+    "and": (lax.bitwise_and, jnp.bitwise_and.reduce),
+    "or": (lax.bitwise_or, jnp.bitwise_or.reduce),
 }
 
 
@@ -210,7 +212,7 @@ def _reduction(op: Operation) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 def _reduce(op: Operation, type: Type, x: Any, start: Any) -> Any:
     both, over = _reduction(op)
-    kind = {} if over in (jnp.max, jnp.min) else {"dtype": x.dtype}
+    kind = {"dtype": x.dtype} if over in (jnp.sum, jnp.prod) else {}
     return both(over(x, axis=op.attributes["dimensions"], **kind), start)
 
 
@@ -293,6 +295,14 @@ def _convert(op: Operation, operands: list[Number], type: Type) -> Number:
     return Number(exact, pin(lax.convert_element_type(x.as_real(), jnp.float32), exact))
 
 
+def _bitcast(op: Operation, operands: list[Number], type: Type) -> Number:
+    """Take bits for those of a number of the same width, as rows of several formats do."""
+    value, to = operands[0].exact, DTYPES[type.element]
+    if value.dtype.itemsize != jnp.dtype(to).itemsize or jnp.bool_ in (value.dtype, to):
+        raise UnsupportedError(f"{op.place}: bits of another width have no form in JAX here")
+    return Number(lax.bitcast_convert_type(value, to))
+
+
 def _rounded(function: Callable[[Any], Any]) -> Callable[..., Number]:
     def rounded(op: Operation, operands: list[Number], type: Type) -> Number:
         (x,) = operands
@@ -315,11 +325,11 @@ def _compare(op: Operation, operands: list[Number], type: Type) -> Number:
 
 
 def _gather(op: Operation, operands: list[Number], type: Type) -> Number:
-    """Look up entries of a table of one dimension: what functions of codes are."""
+    """Look up parts of a table; those of one dimension are functions of codes, with slopes."""
     table, index = operands
     own = op.attributes
     if table.exact.ndim != 1 or own["slice_sizes"] != (1,) or own["offset"]:
-        raise UnsupportedError(f"{op.place}: only tables of one dimension have a form in JAX here")
+        return _rows_of(op, table, index.exact)
     places, positions = index.exact, index.as_real()
     if own["index_vector_dim"] < places.ndim:
         places, positions = (
@@ -334,7 +344,26 @@ def _gather(op: Operation, operands: list[Number], type: Type) -> Number:
     return Number(real) if table.is_float else Number(exact, real)
 
 
+def _rows_of(op: Operation, table: Number, index: Any) -> Number:
+    """Return slices of a table, of which only the table has a derivative."""
+    own = op.attributes
+    if own["operand_batching"] or own["index_batching"]:
+        raise UnsupportedError(f"{op.place}: gathers of batches have no form in JAX here")
+    if own["index_vector_dim"] == index.ndim:
+        index = index[..., None]
+    index = jnp.moveaxis(index, own["index_vector_dim"], -1)
+    numbers = lax.GatherDimensionNumbers(own["offset"], own["collapsed"], own["start_index_map"])
+
+    def taken(values: Any) -> Any:
+        mode = lax.GatherScatterMode.CLIP
+        return lax.gather(values, index, numbers, own["slice_sizes"], mode=mode)
+
+    exact = taken(table.exact)
+    return Number(exact) if table.real is None else Number(exact, pin(taken(table.real), exact))
+
+
 _CASTS: dict[str, Callable[..., Number]] = {
+    "bitcast_convert": _bitcast,
     "compare": _compare,
     "constant": _constant,
     "convert": _convert,

@@ -255,6 +255,8 @@ def _gather(given: Any) -> dict[str, Any]:
         "collapsed": tuple(numbers.collapsed_slice_dims),
         "start_index_map": tuple(numbers.start_index_map),
         "index_vector_dim": numbers.index_vector_dim,
+        "operand_batching": tuple(numbers.operand_batching_dims),
+        "index_batching": tuple(numbers.start_indices_batching_dims),
     }
 
 

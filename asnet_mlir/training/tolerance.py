@@ -48,7 +48,7 @@ def tolerated_noise(
       function: of the network; its own cores compute the products.
       data: batches are drawn of it.  Where its labels are classes, the first loss is their cross
         entropy, else the mean square of how far outputs are from those without noise, over their
-        variance.
+        variance; of several outputs it is the sum of theirs.
       ranges: by layer (`Approximation.layers`), the least and the greatest level, standard
         deviations in units of the layer's sums.
       shares: by layer how much of all that can be saved is to be saved there; they sum to 1.
@@ -63,7 +63,7 @@ def tolerated_noise(
 
     def loss(logs: Any, weight: Any, x: Any, target: Any, key: Any) -> Any:
         levels = {one: jnp.exp(logs[place]) for place, one in enumerate(layers)}
-        outputs = function.logits(x, noise=Noise(levels, key))
+        _, outputs = function.reals(x, logits=function.output_names, noise=Noise(levels, key))
         return task.loss(outputs, target) - weight * (own * logs).sum()
 
     optimizer = optax.adam(_RATE)
@@ -87,28 +87,40 @@ def tolerated_noise(
 
 
 class _Task:
-    """What a network is for: the first loss."""
+    """What a network is for: the first loss, of several outputs the sum of theirs."""
 
     def __init__(self, function: Approximation, data: Dataset) -> None:
         self._data = data
-        self._exact = jax.jit(function.logits)
-        outputs = np.asarray(self._exact(data.x[:_BATCH]))
-        self._variance = float(outputs.var()) or 1.0
-        y = data.y
-        self._has_classes = (
-            y is not None
-            and are_classes(y)
-            and outputs.ndim == 2
-            and int(y.max()) < outputs.shape[1]
-        )
+        self._exact = jax.jit(lambda x: function.reals(x, logits=function.output_names)[1])
+        outputs = {name: np.asarray(one) for name, one in self._exact(data.x[:_BATCH]).items()}
+        self._variances = {name: float(one.var()) or 1.0 for name, one in outputs.items()}
+        self._classes = {
+            name: y
+            for name, y in _targets(data, function.output_names).items()
+            if are_classes(y) and outputs[name].ndim == 2 and int(y.max()) < outputs[name].shape[1]
+        }
 
-    def target(self, chosen: np.ndarray) -> Any:
+    def target(self, chosen: np.ndarray) -> dict[str, Any]:
         """Return what the outputs of samples should be."""
-        if self._has_classes and self._data.y is not None:
-            return self._data.y[chosen]
-        return self._exact(self._data.x[chosen])
+        known = {name: y[chosen] for name, y in self._classes.items()}
+        if len(known) == len(self._variances):
+            return known
+        return {**self._exact(self._data.x[chosen]), **known}
 
-    def loss(self, outputs: Any, target: Any) -> Any:
-        if self._has_classes:
-            return cross_entropy(outputs, target)
-        return jnp.square(outputs - target).mean() / self._variance
+    def loss(self, outputs: Mapping[str, Any], target: Mapping[str, Any]) -> Any:
+        losses = [
+            cross_entropy(own, target[name])
+            if name in self._classes
+            else jnp.square(own - target[name]).mean() / self._variances[name]
+            for name, own in outputs.items()
+        ]
+        return sum(losses[1:], start=losses[0])
+
+
+def _targets(data: Dataset, outputs: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the labels of the outputs that have any."""
+    if data.y is None:
+        return {}
+    if data.y.dtype.names is None:
+        return {outputs[0]: data.y} if len(outputs) == 1 else {}
+    return {name: data.y[name] for name in data.y.dtype.names if name in outputs}

@@ -488,20 +488,6 @@ def test_explore_by_one_output(keras_file: Path, labelled: Path, tmp_path: Path)
         assert result.metric.title.startswith("size: ")
 
 
-def test_verbs_that_take_one_input_and_output(keras_file: Path, tmp_path: Path) -> None:
-    from asnet_mlir.training import export_artifact, finetune
-
-    def refused(message: str, verb: Any, *arguments: Any) -> None:
-        with pytest.raises(UnsupportedError, match=message) as raised:
-            verb(*arguments)
-        assert "\n" not in str(raised.value)
-
-    one = "takes networks of one input; this one has"
-    refused(f"finetune {one} dense", finetune, keras_file, PAIR)
-    refused("export takes networks of one output; this one has class", export_artifact,
-            MODELS["heads"], None, tmp_path / "net.stablehlo")  # fmt: skip
-
-
 @pytest.mark.parametrize("name", ["siamese", "residual", "heads", "tokens"])
 def test_each_input_and_output_has_codes_of_its_own(name: str, tmp_path: Path) -> None:
     from asnet_mlir.quantization import quantization_outcome
