@@ -222,8 +222,9 @@ def _check_for_hardware(module: Any) -> None:
         if format not in _UNITS_ON and not (is_plain and kind_name in _PLAIN):
             where = f" (layer '{layer}')" if layer else ""
             bound = "" if "instance" not in op.attributes else "a core for "
+            remedy = _CODES if bound and not format.is_float else _remedy(format)
             raise UnsupportedError(
-                f"{only}; the network has {bound}{kind_name} on {format}{where}{_remedy(format)}"
+                f"{only}; the network has {bound}{kind_name} on {format}{where}{remedy}"
             )
     for kind, own in zip(list(kinds.inputs)[1:], arguments[1:], strict=True):
         format = format_of_element(str(kind.element_type))
@@ -232,6 +233,10 @@ def _check_for_hardware(module: Any) -> None:
             raise UnsupportedError(
                 f"{only}; the weight '{name}' is of {kind.element_type}{_remedy(format)}"
             )
+
+
+#: What can be done about cores for integers in a network that takes floats.
+_CODES = "; networks that take codes or bytes, not f32, have hardware on codes"
 
 
 def _remedy(format: NumberFormat | None) -> str:
