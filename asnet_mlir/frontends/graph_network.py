@@ -3,40 +3,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError
+from asnet_mlir.frontends.graph_function import GraphFunction
 from asnet_mlir.frontends.jax import from_jax_function
 from asnet_mlir.frontends.known_arrays import narrow
 from asnet_mlir.frontends.weights import unique_name
 from asnet_mlir.network import Network
 
-__all__ = ["Graph", "from_graph"]
+__all__ = ["from_graph"]
 
 
-class Graph(Protocol):
-    """A graph as a function of JAX.
-
-    Attributes:
-      inputs: names, element types (numpy) and dimensions, None for those that are open.
-      outputs: names.
-      weights: names and values of the arrays that it takes besides; `find_weights` fills them in.
-    """
-
-    inputs: Any
-    outputs: Any
-    weights: Any
-
-    def find_weights(self, shapes: Mapping[str, Sequence[int]]) -> None: ...
-
-    def __call__(self, inputs: Mapping[str, Any], weights: Sequence[Any]) -> list[Any]: ...
-
-
-def from_graph(name: str, make: Callable[[], Graph], hint: str) -> Network:
+def from_graph(name: str, make: Callable[[], GraphFunction], hint: str) -> Network:
     """Make a network of a graph, whose inputs and outputs keep their names.
 
     The batch may be of any size where the graph allows it, else of the one that it fixes.
@@ -62,7 +45,7 @@ def from_graph(name: str, make: Callable[[], Graph], hint: str) -> Network:
                 if sizes
                 else f"{name}: input '{own}' has no dimension, and the first must be the batch"
             )
-        shapes[own] = [int(size) for size in sizes[1:]]
+        shapes[own] = [int(size) for size in sizes[1:] if size is not None]
     fixed = next((sizes[0] for _, sizes in graph.inputs.values() if sizes[0] is not None), None)
 
     def network(fixed_batch: int | None) -> Network:

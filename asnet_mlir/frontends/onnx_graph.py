@@ -17,7 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError, described
-from asnet_mlir.frontends.known_arrays import KnownArrays, narrow
+from asnet_mlir.frontends.graph_function import GraphFunction
+from asnet_mlir.frontends.known_arrays import KnownArrays
 from asnet_mlir.frontends.onnx_file import sorted_nodes, tensor_array
 from asnet_mlir.frontends.onnx_node import OnnxNode, attributes_of, layer_name
 from asnet_mlir.frontends.onnx_tensors import Constant, Tensor
@@ -107,13 +108,8 @@ class Node(OnnxNode):
 Translation = Callable[[Node], Result]
 
 
-class OnnxFunction:
-    """The function of a model's graph, `function(inputs, weights)`.
-
-    Attributes:
-      inputs: names, element types (numpy) and dimensions, None for those that are open.
-      weights: names and values of the arrays that it takes besides; `find_weights` fills them in.
-    """
+class OnnxFunction(GraphFunction):
+    """The function of a model's graph; outputs have ONNX's order of dimensions."""
 
     def __init__(self, name: str, model: Any, translations: Mapping[str, Translation]) -> None:
         """Prepare a model, whose functions are inlined.
@@ -122,7 +118,7 @@ class OnnxFunction:
           InputError: its parts don't fit together.
           UnsupportedError: its operator set is too old; an op is not among the translations.
         """
-        self.name = name
+        super().__init__(name)
         self._translations = translations
         versions = {e.domain: e.version for e in model.opset_import}
         self.version = versions.get("", versions.get("ai.onnx", 0))
@@ -138,23 +134,6 @@ class OnnxFunction:
         self.inputs = {value.name: _kind(name, value) for value in given}
         self.outputs = [value.name for value in graph.output]
         self._nodes = sorted_nodes(name, graph, {*self._constants, *self.inputs})
-        self._arrays = KnownArrays()
-        self.weights = self._arrays.weights
-
-    def find_weights(self, shapes: Mapping[str, Sequence[int]]) -> None:
-        """Run it without numbers, for inputs of such shapes, and keep which weights it takes."""
-        self._arrays.give(None)
-        specifications = {
-            name: jax.ShapeDtypeStruct(tuple(shapes[name]), narrow(dtype))
-            for name, (dtype, _) in self.inputs.items()
-        }
-        with described(f"{self.name}: JAX can't trace it"):
-            jax.eval_shape(self._run, specifications)
-
-    def __call__(self, inputs: Mapping[str, Any], weights: Sequence[Any]) -> list[Any]:
-        """Return the outputs, in ONNX's order of dimensions."""
-        self._arrays.give(weights)
-        return self._run(inputs)
 
     def _run(self, inputs: Mapping[str, Any]) -> list[Any]:
         values: _Values = dict(self._constants)

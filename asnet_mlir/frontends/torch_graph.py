@@ -19,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from asnet_mlir.errors import InputError, UnsupportedError, described
-from asnet_mlir.frontends.known_arrays import KnownArrays, narrow
+from asnet_mlir.frontends.graph_function import GraphFunction
+from asnet_mlir.frontends.known_arrays import narrow
 from asnet_mlir.frontends.onnx_graph import Known
 from asnet_mlir.frontends.onnx_tensors import Constant, Tensor
 from asnet_mlir.frontends.torch_archive import DAMAGED, DTYPES, TorchProgram
@@ -130,14 +131,8 @@ def _all_nodes(graph: Mapping[str, Any]) -> Iterator[Any]:
                 yield from _all_nodes(entry["arg"]["as_graph"]["graph"])
 
 
-class TorchFunction:
-    """The function of a program, `function(inputs, weights)`.
-
-    Attributes:
-      inputs: names, element types (numpy) and dimensions, None for those that are open.
-      outputs: names.
-      weights: names and values of the arrays that it takes besides; `find_weights` fills them in.
-    """
+class TorchFunction(GraphFunction):
+    """The function of a program; outputs have PyTorch's order of dimensions."""
 
     def __init__(
         self, name: str, program: TorchProgram, translations: Mapping[str, TorchTranslation]
@@ -147,29 +142,12 @@ class TorchFunction:
         Raises:
           InputError: it is damaged.
         """
-        self.name = name
+        super().__init__(name)
         self._program, self._translations = program, translations
-        self._arrays = KnownArrays()
-        self.weights = self._arrays.weights
         self.outputs = program.outputs
         with described(f"{name}: a damaged .pt2 file"):
             metas = program.graph["tensor_values"]
             self.inputs = {own: _kind(name, own, metas[own]) for own in program.inputs}
-
-    def find_weights(self, shapes: Mapping[str, Sequence[int]]) -> None:
-        """Run it without numbers, for inputs of such shapes, and keep which weights it takes."""
-        self._arrays.give(None)
-        specifications = {
-            name: jax.ShapeDtypeStruct(tuple(shapes[name]), narrow(dtype))
-            for name, (dtype, _) in self.inputs.items()
-        }
-        with described(f"{self.name}: JAX can't trace it"):
-            jax.eval_shape(self._run, specifications)
-
-    def __call__(self, inputs: Mapping[str, Any], weights: Sequence[Any]) -> list[Any]:
-        """Return the outputs, in PyTorch's order of dimensions."""
-        self._arrays.give(weights)
-        return self._run(inputs)
 
     def _run(self, inputs: Mapping[str, Any]) -> list[Any]:
         values: dict[str, Any] = {
