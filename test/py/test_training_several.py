@@ -265,7 +265,7 @@ def test_a_keras_model_takes_dictionaries(network, samples, data):
     found, wanted = model(samples), jax.jit(function.logits)(samples)
     assert all(np.array_equal(words(found[name]), words(wanted[name])) for name in wanted)
     losses = {"kind": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "size": "mse"}
-    model.compile("adam", losses, jit_compile=False)
+    model.compile(keras.optimizers.Adam(0.05), losses, jit_compile=False)
     model.train_on_batch(samples, {"kind": data["y_kind"], "size": data["y_size"]})
     trained = from_keras(model)
     assert trained.inputs == network.inputs
@@ -273,19 +273,14 @@ def test_a_keras_model_takes_dictionaries(network, samples, data):
 
 
 def test_noise_that_two_outputs_stand(network, data):
-    """Both outputs count: one loss alone gives other levels."""
-
-    def levels(labels):
-        own = {k: v for k, v in data.items() if not k.startswith("y_") or k[2:] in labels}
-        function = approximate(network)
-        ranges = dict.fromkeys(function.layers, (1.0, 10000.0))
-        shares = {layer: 1 / len(ranges) for layer in ranges}
-        samples = prepare_data(own, network)
-        return next(tolerated_noise(function, samples, ranges, shares, weights=[2.0**-4]))
-
-    both, kind = levels(["kind", "size"]), levels(["kind"])
-    assert set(both) == {"eye", "ear", "kind", "size"} and both != kind
-    assert all(1.0 <= level <= 1e4 for level in both.values())
+    """A layer of an output that did not count would stand any noise."""
+    function = approximate(network)
+    ranges = dict.fromkeys(function.layers, (1.0, 1e4))
+    shares = dict.fromkeys(ranges, 1 / len(ranges))
+    samples, weights = prepare_data(data, network), [2.0**-6] * 4
+    *_, levels = tolerated_noise(function, samples, ranges, shares, weights=weights)
+    assert set(levels) == {"eye", "ear", "kind", "size"}
+    assert all(1.0 < level < 5e3 for level in levels.values())
 
 
 @pytest.fixture(scope="module")
