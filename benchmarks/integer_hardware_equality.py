@@ -8,7 +8,8 @@ core; files of TensorFlow Lite as MLPerf Tiny's networks are, with random weight
 The hardware is simulated: words and cycles an image are compared.
 
 Results go to integer_hardware_equality.json and docs/hardware.md after every network, of large ones
-after every few images; an interrupted run goes on where it stopped.
+after every few images; an interrupted run goes on where it stopped.  After a change of the
+generator `--again` compares anew what is known.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ _BEGIN, _END = "<!-- begin: integers equal -->", "<!-- end: integers equal -->"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--network", action="append", choices=(*NETWORKS, *FILES))
+    parser.add_argument("--again", action="store_true", help="compare anew what is known")
     options = parser.parse_args()
     path = host.RESULTS / "integer_hardware_equality.json"
     known = json.loads(path.read_text())["networks"] if path.is_file() else {}
@@ -51,6 +53,8 @@ def main() -> None:
         wanted = RANDOM_INPUTS if name in FILES else IMAGES.get(name, FEWER_IMAGES)
         for core in (None, CORE):
             label = name if core is None else f"{name}, {core}"
+            if options.again and label in known:
+                known[label] = known[label] | {"images": 0, "words": 0, "differ": 0}
             while (done := known.get(label, {}).get("images", 0)) < wanted:
                 end = min(wanted, done + BATCH.get(name, wanted))
                 known[label] = joined(known.get(label), compare(name, core, done, end))
@@ -85,7 +89,7 @@ def write(known: dict[str, dict[str, Any]]) -> None:
 
 def joined(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
     """Return what more images add."""
-    if before is None:
+    if before is None or not before["images"]:
         return now
     sums = ("images", "words", "differ")
     return now | {key: before[key] + now[key] for key in sums}
