@@ -8,8 +8,10 @@
 Steps: `accuracy` of each on 10,000 images; those below 95 % are dropped; `area` of the network's
 whole machine with each of the others (Yosys, ECP5); `clock` of the smallest ones (nextpnr);
 `bundle` simulates that of A, the smallest one, and compares its words with the model's; `page`
-writes docs/figure5.md and its picture.  Results (figure5.json) are written after every design, and
-an interrupted run goes on where it stopped.
+writes docs/figure5.md and its picture, `report` build/figure5.html and its pictures, as `asnet
+report` shows the store build/figure5.sqlite, which has the accuracies with the machines' areas.
+Results (figure5.json) are written after every design, and an interrupted run goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -33,9 +35,12 @@ INDEX = ROOT / "hdl_lib" / "mul24_library" / "index.json"
 PATH = host.RESULTS / "figure5.json"
 PAGE = ROOT / "docs" / "figure5.md"
 PICTURE = ROOT / "docs" / "figure5.png"
+STORE = ROOT / "build" / "figure5.sqlite"
+#: Circuits of which the accuracies are measured before they are written.
+_BATCH = 8
 NETWORK, DATA = "convolutional_mnist", "mnist:test"
 REQUIRED = 0.95
-STEPS = ("accuracy", "area", "clock", "bundle", "page")
+STEPS = ("accuracy", "area", "clock", "bundle", "page", "report")
 #: What the paper's text states (section V-E): A has the least area, F the highest clock.
 PAPER = {
     "dropped": "more than 86 %",
@@ -78,20 +83,55 @@ def spread(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def accuracy(entries: Sequence[dict[str, Any]], first: int) -> None:
     """Evaluate what is not, `first` circuits at most."""
-    import asnet_mlir
-
-    left = [entry for entry in entries if "accuracy" not in entry][:first]
-    for number, entry in enumerate(spread(left)):
+    left = spread([entry for entry in entries if "accuracy" not in entry][:first])
+    for begin in range(0, len(left), _BATCH):
         start = time.monotonic()
-        found = asnet_mlir.evaluate(NETWORK, DATA, f"mulf=fmul_library:M={entry['M']}")
-        entry["accuracy"], entry["images"] = found.accuracy, found.samples
+        batch = left[begin : begin + _BATCH]
+        found = explored([entry["M"] for entry in batch])
+        for entry in batch:
+            result = found[entry["M"]]
+            entry["accuracy"], entry["images"] = result.value, result.samples
         write(entries)
-        took = time.monotonic() - start
+        took = (time.monotonic() - start) / len(batch)
         print(
-            f"M={entry['M']} ({entry['name']}): {found.accuracy:.4f}, {took:.0f} s; "
-            f"{len(left) - number - 1} to evaluate",
+            ", ".join(f"M={entry['M']}: {entry['accuracy']:.4f}" for entry in batch)
+            + f"; {took:.0f} s each, {len(left) - begin - len(batch)} to evaluate",
             flush=True,
         )
+
+
+def circuit_of(binding: Any) -> int:
+    """Return which circuit a binding has; the exact operation is that of circuit 0."""
+    return next((rule.instance.all_parameters["M"] for rule in binding.rules), 0)
+
+
+def explored(circuits: Sequence[int], cost: Any = "none") -> dict[int, Any]:
+    """Return results by circuit; what the store has is not computed again."""
+    import asnet_mlir
+
+    core = {"op": "mulf", "core": "fmul_library", "parameters": {"M": sorted(circuits)}}
+    found = asnet_mlir.explore(NETWORK, DATA, {"cores": [core]}, store=STORE, cost=cost)
+    return {circuit_of(one.binding): one for one in found.results if one.binding.rules}
+
+
+def report(entries: Sequence[dict[str, Any]], first: int) -> None:
+    """Write the store's report: all circuits, those whose machines are mapped with their areas."""
+    import asnet_mlir
+
+    luts = {entry["M"]: entry["mapped"]["luts"] for entry in entries if "mapped" in entry}
+
+    def machine_luts(binding: Any) -> float:
+        return float(luts[circuit_of(binding)])
+
+    done = [entry["M"] for entry in entries if "accuracy" in entry][:first]
+    if not done:
+        return
+    explored(done)
+    if 0 in luts and (mapped := [m for m in done if m in luts]):
+        explored(mapped, machine_luts)
+    page = STORE.with_suffix(".html")
+    for path in asnet_mlir.report(STORE, page, png=STORE.with_suffix("")):
+        print(path.relative_to(ROOT), flush=True)
 
 
 def kept(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -240,6 +280,8 @@ families, so that the shares say how many inaccurate circuits a library holds.
 exact one in the end, placed and routed (nextpnr, median of three seeds): F is the fastest. The
 paper's figures are logic elements and clocks of Cyclone V by Quartus. Reductions are of the whole
 network's machine, against the largest one, as in the paper. {words}
+The command also leaves a store with the accuracies and areas, `build/figure5.sqlite`, which
+`asnet report` shows, and that report as `build/figure5.html` and pictures.
 
 | point | circuit | area | clock | paper: area | paper: clock |
 |---|---|---|---|---|---|
@@ -318,6 +360,8 @@ def main() -> int:
             clock(entries, options.placed)
         elif step == "bundle":
             bundle(entries, options.simulated)
+        elif step == "report":
+            report(entries, options.first)
         else:
             page(entries)
     return 0

@@ -38,6 +38,7 @@ __all__ = [
     "Sensitivity",
     "Study",
     "collect",
+    "costs_of",
     "op_title",
 ]
 
@@ -45,6 +46,12 @@ COST_UNITS = {**{name: kind.unit for name, kind in COSTS.items()}, "steps": "ste
 """Costs and their units.  `steps` stands in where no cost was measured: how many steps along the
 constraints' lists, 1 for a whole list, a configuration of the study with the most results is away
 from the end of all of them."""
+
+
+def costs_of(points: Iterable[Point]) -> tuple[str, ...]:
+    """Return the names of all costs: those that there are, and users' own that points have."""
+    own = sorted({name for point in points for name in point.costs})
+    return tuple(dict.fromkeys([*COST_UNITS, *own]))
 
 
 def op_title(op: str) -> str:
@@ -379,7 +386,7 @@ def _group(
         ),
         tuple(_curves(points)),
         tuple(_sensitivities(points, network)),
-        {name: front for name in COST_UNITS if (front := _front(points, name, metric))},
+        {name: front for name in costs_of(points) if (front := _front(points, name, metric))},
         tuple(
             PaperRow(point, _ours(point, points))
             for point in (paper_points(network.name) if metric == ACCURACY else ())

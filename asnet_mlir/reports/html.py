@@ -22,7 +22,15 @@ import asnet_mlir
 from asnet_mlir.exploration.store import ACCURACY
 from asnet_mlir.metrics import finite, text_of
 from asnet_mlir.reports import quantized
-from asnet_mlir.reports.collect import COST_UNITS, Group, Point, Sensitivity, Study, op_title
+from asnet_mlir.reports.collect import (
+    COST_UNITS,
+    Group,
+    Point,
+    Sensitivity,
+    Study,
+    costs_of,
+    op_title,
+)
 from asnet_mlir.reports.figure_texts import cost_text, figure_text, number_text
 from asnet_mlir.reports.paper import SOURCE
 from asnet_mlir.reports.style import beyond_text, page_colours
@@ -48,8 +56,8 @@ def embedded_data(groups: Sequence[Group]) -> list[dict[str, Any]]:
                 "factor": group.factor,
                 "larger": group.metric.larger_is_better,
             },
-            "axes": {cost: group.axis_of(cost) for cost in COST_UNITS},
-            "units": dict(COST_UNITS),
+            "axes": {cost: group.axis_of(cost) for cost in costs_of(group.points)},
+            "units": {cost: COST_UNITS.get(cost, "") for cost in costs_of(group.points)},
             "cores": {cost: group.cores(cost) for cost in group.fronts},
             "limits": {
                 cost: [limit[0], beyond_text(limit[1], group.metric.larger_is_better)]

@@ -263,15 +263,19 @@ def test_errors_count_where_a_histogram_has_operands(short: None) -> None:
 
 
 def weighted_problem(isa: str | None = None) -> tuple[Problem, np.ndarray]:
-    """Return a problem whose operands are mostly small, and the weight of each pair's index."""
-    exact = starts.multiplier((6, 6), 12, True)
-    a, _, x, y = operands((6, 6), True)
-    weight = np.floor(1000 * np.exp(-(x**2 + 3 * y**2) / 60)) + 3 * (a == 0)
+    """Return a problem whose operands are mostly small, and the weight of each pair's index.
+
+    It has four blocks of pairs; those of the last one do not occur.
+    """
+    exact = starts.multiplier((7, 7), 14, True)
+    a, _, x, y = operands((7, 7), True)
+    weight = np.floor(1000 * np.exp(-(x**2 + 3 * y**2) / 900)) + 3 * (a == 0)
+    assert 2 * 4096 < (weight > 0).sum() < 3 * 4096
     return Problem(Task(exact, True, "muli"), Histogram(x, y, weight), isa=isa), weight
 
 
 @pytest.mark.parametrize("objective", ["area", "power", "energy"])
-@pytest.mark.parametrize("bounds", [["WMED<=4"], ["WMED<=4", "WCE<=500"]])
+@pytest.mark.parametrize("bounds", [["WMED<=16"], ["WMED<=16", "WCE<=900"]])
 def test_weighted_searches_keep_their_word(short: None, objective: str, bounds: list[str]) -> None:
     """Pairs are sorted, errors given up early, and activity is of pairs that are drawn."""
     states = []
@@ -282,26 +286,28 @@ def test_weighted_searches_keep_their_word(short: None, objective: str, bounds: 
         except ValueError:  # this processor has it not
             continue
         one = Search(problem, goal, threads=1)
-        one.begin(starts.starts("muli", (6, 6), 12, True))
-        before = min(f.cost for f in one.found())
+        one.begin(starts.starts("muli", (7, 7), 14, True))
         one.round()
         states.append(state(one))
     assert all(other == states[0] for other in states)
-    a, b, x, y = operands((6, 6), True)
+    a, b, x, y = operands((7, 7), True)
     found = one.found()
-    assert len(found) > 2 and min(f.cost for f in found) < before
+    assert len(found) > 2 and one.counts.improved > 0
     for f in found:
-        error = np.abs(value_of(f.circuit.evaluate([a, b]), 12, True) - x * y)
+        error = np.abs(value_of(f.circuit.evaluate([a, b]), 14, True) - x * y)
         wmed = (error * weight).sum() / weight.sum()
         assert pytest.approx(wmed, rel=1e-6) == f.errors.WMED
         assert f.bound >= f.errors.WMED and error.max() == f.errors.WCE
-        assert len(bounds) == 1 or error.max() <= 500
+        assert len(bounds) == 1 or error.max() <= 900
     # The cost that the search kept is that of the circuit, counted anew.
     circuits = [arrays(circuit) for circuit in one.circuits if circuit is not None]
     elites, _ = _evolve.search(one.problem.handle, goal.for_search(), circuits, 5, 3000)
-    for elite in elites:
+    for elite, place in zip(elites, goal.places(), strict=True):
         if elite is not None:
-            assert elite[1] == one.cost(one._circuit(elite[0]))
+            circuit = one._circuit(elite[0])
+            assert elite[1] == one.cost(circuit)
+            # No sum that was given up early was taken for a whole one.
+            assert place >= problem.seen(circuit).WMED
 
 
 def cost_of(problem: Problem, circuit: Circuit, objective: str) -> int:

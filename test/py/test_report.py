@@ -249,6 +249,29 @@ def test_a_cost_has_one_unit_everywhere(tmp_path):
     assert page.data[0]["points"][0]["costs"] == costs
 
 
+def test_a_cost_of_the_users_own_is_drawn(tmp_path):
+    path = tmp_path / "r.sqlite"
+    with Store(path) as store:
+        store.add_network(NetworkRecord("n", "net", None, ()))
+        store.add_dataset(DatasetRecord("d", "mine.npz", 1000))
+        store.begin_study(study(cost="machine_luts"))
+        store.add(evaluation("exact", correct=990))
+        store.add(evaluation("rough", [rule(P=20)], correct=900))
+        for number, (key, luts) in enumerate((("exact", 5391.0), ("rough", 4124.0))):
+            store.add_study_result("s", key, number, (), {"machine_luts": luts})
+        store.end_study("s", "done", 1.0, "exact")
+    (group,) = collect(path)
+    assert [group.points[i].costs["machine_luts"] for i in group.fronts["machine_luts"]] == [
+        4124.0,
+        5391.0,
+    ]
+    _, page = page_of(path, tmp_path)
+    assert page.data[0]["axes"]["machine_luts"] == "machine_luts"
+    assert page.data[0]["units"]["machine_luts"] == ""
+    pictures = [one.name for one in asnet_mlir.report(path, png=tmp_path / "pictures")]
+    assert any(name.endswith("front-machine_luts.png") for name in pictures)
+
+
 def test_sensitivity_by_layer(path, tmp_path):
     _, group = collect(path)
     (table,) = group.sensitivities
