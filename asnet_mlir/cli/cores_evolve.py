@@ -60,7 +60,8 @@ def add(verbs: Verbs) -> None:
         action="append",
         required=True,
         metavar="'WCE<=128'",
-        help="METRIC<=NUMBER of MAE, WCE, EP, |bias|, MRE or WMED; several are kept together",
+        help="METRIC<=NUMBER of MAE, WCE, EP, |bias|, MRE, WMED or |Wbias|; several are kept "
+        "together",
     )
     command.add_argument(
         "--points", type=integer, default=1, metavar="N", help="a front of N bounds of the first"

@@ -17,7 +17,9 @@ def problem(
     weights1: np.ndarray | None,
     isa: str | None,
 ) -> Any: ...
-def measure(problem: Any, circuit: Arrays) -> tuple[float, int, float, float, float, float]: ...
+def measure(
+    problem: Any, circuit: Arrays
+) -> tuple[float, int, float, float, float, float, float]: ...
 def measure_all(
     inputs: int,
     bits: int,

@@ -14,7 +14,7 @@ import numpy as np
 
 from asnet_mlir.errors import InputError
 from asnet_mlir.evolution.circuit import Circuit
-from asnet_mlir.evolution.problem import Task
+from asnet_mlir.evolution.problem import METRICS, Task
 from asnet_mlir.evolution.search import Counts, Found, Search
 from asnet_mlir.support.files import unwritable, write_whole
 
@@ -147,9 +147,7 @@ def _entry(search: Search, one: Found) -> dict[str, Any]:
 def _comment(about: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     errors = entry["errors"]
     figures = ", ".join(
-        f"{name} {errors[name]:.6g}"
-        for name in ("MAE", "WCE", "EP", "bias", "MRE", "WMED")
-        if errors[name] is not None
+        f"{name} {errors[name]:.6g}" for name in METRICS if errors[name] is not None
     )
     scope = "all operand pairs" if errors["exhaustive"] else "a sample of the operand pairs"
     return (

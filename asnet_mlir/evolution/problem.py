@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from asnet_mlir.evolution.circuit import Circuit
 __all__ = ["METRICS", "Errors", "Problem", "Task", "exact_errors"]
 
 #: The error figures, in the order of `_evolve`.
-METRICS = ("MAE", "WCE", "EP", "bias", "MRE", "WMED")
+METRICS = ("MAE", "WCE", "EP", "bias", "MRE", "WMED", "Wbias")
 
 #: Operand bits up to which a search looks at all pairs; above at `_SAMPLES` of them.
 _EXHAUSTIVE_BITS = 20
@@ -63,6 +63,7 @@ class Errors:
       MRE: of all pairs, where the exact result is 0 against 1; of a sample where there are more
         than 2^20 pairs.
       WMED: mean of |error| under a histogram of operands; None without one.
+      Wbias: mean of the error with its sign under it.
     """
 
     MAE: float
@@ -71,6 +72,7 @@ class Errors:
     bias: float
     MRE: float
     WMED: float | None
+    Wbias: float | None
     exhaustive: bool
 
 
@@ -147,9 +149,10 @@ class Problem:
 
     def seen(self, circuit: Circuit) -> Errors:
         """Return a circuit's figures on the pairs that a search evaluates it on."""
-        mae, wce, ep, bias, mre, wmed = _evolve.measure(self.handle, arrays(circuit))
+        mae, wce, ep, bias, mre, wmed, wbias = _evolve.measure(self.handle, arrays(circuit))
         weighted = wmed if self.has_weights else None
-        return Errors(mae, wce, ep, bias, mre, weighted, self.is_exhaustive)
+        signed = wbias if self.has_weights else None
+        return Errors(mae, wce, ep, bias, mre, weighted, signed, self.is_exhaustive)
 
     def errors(self, circuit: Circuit, threads: int | None = None) -> Errors:
         """Return a circuit's figures: exact ones where all pairs can be looked at, by threads."""
@@ -157,7 +160,7 @@ class Problem:
         if self.is_exhaustive or sum(self.task.widths) > EXACT_BITS:
             return found
         mae, wce, ep, bias = exact_errors(self.task, circuit, threads)
-        return Errors(mae, wce, ep, bias, found.MRE, found.WMED, True)
+        return replace(found, MAE=mae, WCE=wce, EP=ep, bias=bias, exhaustive=True)
 
 
 def exact_errors(

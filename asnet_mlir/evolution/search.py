@@ -104,8 +104,9 @@ class Search:
           InputError: none does; or a bound needs a histogram.
         """
         named = {bound.metric for bound in self.goal.bounds}
-        if "WMED" in named and not self.problem.has_weights:
-            raise InputError("a bound on WMED needs a histogram: --weights")
+        weighted = sorted(named & {"WMED", "Wbias"})
+        if weighted and not self.problem.has_weights:
+            raise InputError(f"a bound on {weighted[0]} needs a histogram: --weights")
         shape = (self.problem.task.widths, self.problem.task.result)
         for circuit in circuits:
             if (circuit.widths, len(circuit.outputs)) != shape:

@@ -121,6 +121,10 @@ def test_compiled_figures_are_those_of_numpy(
     assert pytest.approx(relative.mean(), abs=1e-8) == errors.MRE
     if weighted:
         assert pytest.approx((np.abs(error) * weight).sum() / weight.sum(), rel=1e-6) == errors.WMED
+        mean = (error * weight).sum() / weight.sum()
+        assert pytest.approx(mean, rel=1e-6, abs=1e-6) == errors.Wbias
+    else:
+        assert errors.WMED is None and errors.Wbias is None
     assert exact_errors(task, circuit) == (errors.MAE, errors.WCE, errors.EP, errors.bias)
 
 
@@ -275,7 +279,9 @@ def weighted_problem(isa: str | None = None) -> tuple[Problem, np.ndarray]:
 
 
 @pytest.mark.parametrize("objective", ["area", "power", "energy"])
-@pytest.mark.parametrize("bounds", [["WMED<=16"], ["WMED<=16", "WCE<=900"]])
+@pytest.mark.parametrize(
+    "bounds", [["WMED<=16"], ["WMED<=16", "WCE<=900"], ["WMED<=16", "Wbias<=0.5"]]
+)
 def test_weighted_searches_keep_their_word(short: None, objective: str, bounds: list[str]) -> None:
     """Pairs are sorted, errors given up early, and activity is of pairs that are drawn."""
     states = []
@@ -298,7 +304,9 @@ def test_weighted_searches_keep_their_word(short: None, objective: str, bounds: 
         wmed = (error * weight).sum() / weight.sum()
         assert pytest.approx(wmed, rel=1e-6) == f.errors.WMED
         assert f.bound >= f.errors.WMED and error.max() == f.errors.WCE
-        assert len(bounds) == 1 or error.max() <= 900
+        assert "WCE<=900" not in bounds or error.max() <= 900
+        wbias = (value_of(f.circuit.evaluate([a, b]), 14, True) - x * y) @ weight / weight.sum()
+        assert "Wbias<=0.5" not in bounds or abs(wbias) <= 0.5
     # The cost that the search kept is that of the circuit, counted anew.
     circuits = [arrays(circuit) for circuit in one.circuits if circuit is not None]
     elites, _ = _evolve.search(one.problem.handle, goal.for_search(), circuits, 5, 3000)
@@ -308,6 +316,7 @@ def test_weighted_searches_keep_their_word(short: None, objective: str, bounds: 
             assert elite[1] == one.cost(circuit)
             # No sum that was given up early was taken for a whole one.
             assert place >= problem.seen(circuit).WMED
+            assert "Wbias<=0.5" not in bounds or abs(problem.seen(circuit).Wbias) <= 0.5
 
 
 def cost_of(problem: Problem, circuit: Circuit, objective: str) -> int:
@@ -522,6 +531,7 @@ def test_characterization_of_an_evolved_core_is_what_its_front_says(
         (["--op", "muli", "--width", "4", "--weights", "w"], "a network needs --data"),
         (["--op", "muli", "--width", "4", "--start", "drum"], "--start drum: has operands of"),
         (["--op", "muli", "--width", "4", "--bound", "WMED<=1"], "needs a histogram"),
+        (["--op", "muli", "--width", "4", "--bound", "Wbias<=1"], "bound on Wbias needs a hist"),
         (["--op", "muli", "--width", "4", "--bound", "WCE<=3"], "WCE has two bounds"),
         (["--op", "muli", "--width", "4", "--bound", "PSNR<=3"], "METRIC one of MAE, WCE"),
         (["--from", "{here}/none.v"], "none.v"),

@@ -145,6 +145,15 @@ void errors(const uint64_t *const *outputs, const uint64_t *inverted, const uint
         any[i] |= difference[k][i];
     sums.wrong += countOnes(any);
   }
+  constexpr unsigned kLast = kWeightings - 1;
+  if (request.weightedError && request.weights[kLast]) {
+    // Two's complement, whose highest bit is `borrow`.
+    const double infinity = std::numeric_limits<double>::infinity();
+    const double low = weightedSum(difference, bits, request.weights[kLast], infinity);
+    const double high = weightedSum(&borrow, 1, request.weights[kLast], infinity);
+    const double sum = low - std::ldexp(high, static_cast<int>(bits));
+    sums.weightedError += std::nearbyint(sum * request.scale[kLast]) / request.scale[kLast];
+  }
   const bool isWeighted = request.weights[0] || request.weights[1];
   if (!request.worst && !isWeighted)
     return;

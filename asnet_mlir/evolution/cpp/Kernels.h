@@ -32,6 +32,7 @@ struct ErrorSums {
   uint64_t worst = 0;    ///< the largest |error|
   /// Multiples of 2^-s of each block, s from the request: exact in any order of blocks.
   double weighted[kWeightings] = {};
+  double weightedError = 0; ///< of the error with its sign, by the last weighting; likewise
 };
 
 /// Which sums a caller needs; the others are left as they are.
@@ -44,6 +45,7 @@ struct ErrorRequest {
   /// Above which a weighted sum need not be exact, only above.
   double most[kWeightings] = {std::numeric_limits<double>::infinity(),
                               std::numeric_limits<double>::infinity()};
+  bool weightedError = false;
 };
 
 /// Where the weight of a block's pair (bit `pair % 64` of word `pair / 64`) stands among its weights.

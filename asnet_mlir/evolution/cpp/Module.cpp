@@ -188,10 +188,11 @@ PyObject *toPython(const Circuit &circuit) {
 }
 
 PyObject *figures(const ErrorSums &sums, uint64_t pairs) {
-  return Py_BuildValue(
-      "(dKdddd)", figure(Metric::MAE, sums, pairs), static_cast<unsigned long long>(sums.worst),
-      figure(Metric::EP, sums, pairs), static_cast<double>(sums.error) / static_cast<double>(pairs),
-      figure(Metric::Weighted0, sums, pairs), figure(Metric::Weighted1, sums, pairs));
+  return Py_BuildValue("(dKddddd)", figure(Metric::MAE, sums, pairs),
+                       static_cast<unsigned long long>(sums.worst), figure(Metric::EP, sums, pairs),
+                       static_cast<double>(sums.error) / static_cast<double>(pairs),
+                       figure(Metric::Weighted0, sums, pairs),
+                       figure(Metric::Weighted1, sums, pairs), sums.weightedError);
 }
 
 PyObject *measureCircuit(PyObject *, PyObject *arguments) {
@@ -330,7 +331,8 @@ PyMethodDef methods[] = {
      "weights (float64[64 * words] or None)."},
     {"measure", measureCircuit, METH_VARARGS,
      "measure(problem, circuit)\n--\n\n"
-     "MAE, WCE, EP, bias and both weighted means of (int64[gates, 3], int64[outputs])."},
+     "MAE, WCE, EP, bias, both weighted means and the last one's bias of (int64[gates, 3], "
+     "int64[outputs])."},
     {"measure_all", measureAllPairs, METH_VARARGS,
      "measure_all(inputs, bits, signed, circuit, exact, first_block, blocks)\n--\n\n"
      "Sums of |error|, of wrong pairs and of errors, the worst and its block, over 4,096 pairs a "

@@ -21,6 +21,8 @@ double figure(Metric metric, const ErrorSums &sums, uint64_t pairs) {
     return sums.weighted[0];
   case Metric::Weighted1:
     return sums.weighted[1];
+  case Metric::WeightedBias:
+    return std::fabs(sums.weightedError);
   }
   return 0;
 }
@@ -222,6 +224,7 @@ ErrorSums measure(const Problem &problem, const Circuit &circuit) {
     for (size_t k = 0; k < exact.size(); ++k)
       exact[k] = problem.exact[k].get() + offset;
     ErrorRequest request{true, true, true, true, {}, {problem.scale[0], problem.scale[1]}};
+    request.weightedError = true;
     for (unsigned w = 0; w < kWeightings; ++w)
       if (!problem.weights[w].empty())
         request.weights[w] = problem.weights[w].data() + 64 * offset;

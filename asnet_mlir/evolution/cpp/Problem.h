@@ -63,10 +63,10 @@ struct Problem {
 };
 
 /// Error figures, of all pairs.
-enum class Metric { MAE, WCE, EP, Bias, Weighted0, Weighted1 };
-constexpr unsigned kMetrics = 6;
+enum class Metric { MAE, WCE, EP, Bias, Weighted0, Weighted1, WeightedBias };
+constexpr unsigned kMetrics = 7;
 
-/// Returns a figure: MAE, |bias| and the weighted ones are means, EP is a share of the pairs.
+/// Returns a figure: MAE, both |biases| and the weighted ones are means, EP is a share of the pairs.
 double figure(Metric metric, const ErrorSums &sums, uint64_t pairs);
 
 /// Measures a circuit on all pairs, every sum.

@@ -202,16 +202,20 @@ public:
   }
 
 private:
+  bool isBounded(Metric metric) const {
+    return goal.limits[static_cast<unsigned>(metric)] < std::numeric_limits<double>::infinity();
+  }
+
+  /// Returns whether pairs are sorted by weights, and these are of account.
   bool isSorted() const {
-    return problem.weightedBlocks && goal.limits[static_cast<unsigned>(Metric::Weighted1)] <
-                                         std::numeric_limits<double>::infinity();
+    return problem.weightedBlocks &&
+           (isBounded(Metric::Weighted1) || isBounded(Metric::WeightedBias));
   }
 
   /// Returns whether pairs without a weight are of no account.
   bool onlyWeighted() const {
-    for (unsigned m = 0; m < kMetrics; ++m)
-      if (static_cast<Metric>(m) != Metric::Weighted1 &&
-          goal.limits[m] < std::numeric_limits<double>::infinity())
+    for (unsigned m = 0; m < static_cast<unsigned>(Metric::Weighted1); ++m)
+      if (isBounded(static_cast<Metric>(m)))
         return false;
     return isSorted();
   }
@@ -659,7 +663,8 @@ private:
                          isNeeded(Metric::WCE),
                          {},
                          {problem.scale[0], problem.scale[1]},
-                         {limits[4], limits[5]}};
+                         {limits[4], limits[5]},
+                         isNeeded(Metric::WeightedBias)};
     const auto bits = static_cast<unsigned>(problem.exact.size());
     uint64_t inverted[kMostOutputs];
     const uint64_t *planes[kMostOutputs], *exact[kMostOutputs];
@@ -673,20 +678,28 @@ private:
         exact[k] = problem.exact[k].get() + offset;
       }
       for (unsigned w = 0; w < kWeightings; ++w)
-        request.weights[w] = limits[4 + w] < infinity && !problem.weights[w].empty()
+        request.weights[w] = (limits[4 + w] < infinity || (w == 1 && request.weightedError)) &&
+                                     !problem.weights[w].empty()
                                  ? problem.weights[w].data() + 64 * offset
                                  : nullptr;
       problem.kernels->errors(planes, inverted, exact, bits, problem.isSigned, request, newSums);
-      // Every sum but the bias's only grows.
+      // Every sum but those of errors with their signs only grows.
       for (unsigned m = 0; m < kMetrics; ++m)
-        if (static_cast<Metric>(m) != Metric::Bias && limits[m] < infinity &&
+        if (!isSigned(static_cast<Metric>(m)) && limits[m] < infinity &&
             figure(static_cast<Metric>(m), newSums, problem.pairs()) > limits[m])
           return false;
     }
     ++counts.whole;
-    return figure(Metric::Bias, newSums, problem.pairs()) <=
-               limits[static_cast<unsigned>(Metric::Bias)] ||
-           !request.error;
+    for (Metric metric : {Metric::Bias, Metric::WeightedBias}) {
+      const double limit = limits[static_cast<unsigned>(metric)];
+      if (limit < infinity && figure(metric, newSums, problem.pairs()) > limit)
+        return false;
+    }
+    return true;
+  }
+
+  static bool isSigned(Metric metric) {
+    return metric == Metric::Bias || metric == Metric::WeightedBias;
   }
 
   Circuit extract() { return extractOf(results); }
