@@ -201,9 +201,42 @@ class Random:
     on_vectors = (dense, dense, shifted, table, clamp, requantize, softmax, product)
 
 
-def check_random(seed, bundle):
+class Joins(Random):
+    """A network in which several tensors, of chains of layers, are joined along some dimension."""
+
+    def _branch(self, x):
+        same = ((1, 1), (1, 1))
+        kind, channels, layer = int(self.rng.integers(4)), x.shape[-1], self._name()
+        if kind == 0:
+            return x
+        if kind == 1:
+            return self.net.function(x, np.tanh, self.codes(), layer=layer)
+        size, padding = (1, ((0, 0), (0, 0))) if kind == 2 else (3, same)
+        weights = self._weights(size, size, channels, channels)
+        return self.net.conv2d(x, *weights, None, self.codes(), layer=layer, padding=padding)
+
+    def several(self):
+        parts, axis = [], int(self.rng.integers(3))
+        for _ in range(int(self.rng.integers(2, 5))):
+            part = self.x
+            for _ in range(int(self.rng.integers(3))):
+                part = self._branch(part)
+            parts.append(part)
+        if self.rng.random() < 0.4:  # the last one is smaller
+            start, shape = [0, 0, 0], parts[-1].shape
+            start[axis] = int(self.rng.integers(shape[axis]))
+            parts[-1] = self.net.slice(parts[-1], start, shape, [1, 1, 1], layer=self._name())
+        return self.net.concatenate(parts, axis, self.codes(), layer=self._name())
+
+    on_images = (
+        several, several, Random.conv, Random.depthwise, Random.max_pool, Random.clamp,
+        Random.requantize, Random.joined, Random.residual,
+    )  # fmt: skip
+
+
+def check_random(seed, bundle, kind=Random, layers=6):
     """Simulate a random network, and require every word; without pauses also every cycle."""
-    network = Random(seed).network()
+    network = kind(seed, layers).network()
     sizing = {"lanes": [str((1, 2, 4, 9)[seed % 4])]}
     if seed % 3 == 2:  # engines of about equal pace
         sizing = {"target_fps": 1e8 / 6000}
