@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from asnet_mlir.cores.models.lifting import lift
+from asnet_mlir.native.contraction import Lifted
 from asnet_mlir.training.estimators import Slopes
 
 __all__ = ["Matrix", "Product", "Way", "Window", "pin", "sums_of_products"]
@@ -180,16 +181,17 @@ class Product:
             return
         self.passes = lifted.passes
         own = (np.arange(size) + self.low) & 255
+        merged = _merged(lifted)
         # Bytes without a sign become signed ones: what that takes away depends on the weight.
-        left = (lifted.left.astype(np.int16) - 128).astype(np.int8)[:, own]
-        right = lifted.right[:, own]
-        shifts = np.array(lifted.shifts, np.int64)
-        more = (right.astype(np.int64) << shifts[:, None]).sum(0) * 128
-        constants = lifted.constants[own].astype(np.int64) + more
+        more = np.zeros(256, np.int64)
+        for shift, _, right in merged:
+            more += (right.astype(np.int64).sum(0) << shift) * 128
+        constants = lifted.constants[own].astype(np.int64) + more[own]
         self._constants = (constants & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
-        for shift in sorted(set(lifted.shifts)):
-            chosen = shifts == shift
-            self._groups.append((int(shift), left[chosen].T, right[chosen].T))
+        self._groups = [
+            (shift, (left.astype(np.int16) - 128).astype(np.int8)[:, own].T, right[:, own].T)
+            for shift, left, right in merged
+        ]
 
     def sums(self, way: Way, x: Any, w: Any) -> Any:
         """Return the sums of products of codes x and w, int32 modulo 2^32."""
@@ -227,6 +229,44 @@ class Product:
         start = jnp.zeros((rows.shape[0], rows.shape[1], terms.shape[2]), jnp.int32)
         columns = jnp.moveaxis(rows, 2, 0), jnp.moveaxis(terms, 1, 0)
         return way.result(x, w, lax.scan(add, start, columns)[0])
+
+
+def _merged(lifted: Lifted) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """Return passes of one shift together: a shift, uint8[passes, 256] and int8[passes, 256].
+
+    A pass joins those of a lower shift where its factors, shifted by the difference, are bytes
+    still: a convolution of two passes is faster than two.
+    """
+    groups: list[tuple[int, list[np.ndarray], list[np.ndarray]]] = []
+    for number in np.argsort(lifted.shifts, kind="stable"):
+        shift, left, right = (
+            int(lifted.shifts[number]),
+            lifted.left[number].astype(np.int64),
+            lifted.right[number].astype(np.int64),
+        )
+        for base, lefts, rights in groups:
+            by_right = min(shift - base, _room(right, -128, 127))
+            by_left = shift - base - by_right
+            if by_left <= _room(left, 0, 255):
+                lefts.append(left << by_left)
+                rights.append(right << by_right)
+                break
+        else:
+            groups.append((shift, [left], [right]))
+    return [
+        (shift, np.stack(lefts).astype(np.uint8), np.stack(rights).astype(np.int8))
+        for shift, lefts, rights in groups
+    ]
+
+
+def _room(numbers: np.ndarray, least: int, greatest: int) -> int:
+    """Return by how many bits numbers can be shifted until one leaves a range; 32 of zeros."""
+    if not numbers.any():
+        return 32
+    room = 0
+    while (numbers << (room + 1) >= least).all() and (numbers << (room + 1) <= greatest).all():
+        room += 1
+    return room
 
 
 @jax.custom_vjp

@@ -2,6 +2,7 @@
 """Networks under bindings in JAX."""
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +23,7 @@ from asnet_mlir.training import (
     run_artifact,
     slopes,
 )
+from asnet_mlir.training.jax_products import Matrix, _merged
 
 SIGNED = Quantization(np.array([0.05]), np.array([-3]), 8)
 WEIGHTS = Quantization(np.array([0.02]), np.array([0]), 8)
@@ -149,6 +151,46 @@ def test_bindings_that_have_no_form(binding, message):
 def test_samples_of_another_shape():
     with pytest.raises(InputError, match="takes"):
         approximate(network())(jnp.zeros((2, 6, 5, 4), jnp.int8))
+
+
+@pytest.mark.parametrize(
+    ("core", "passes"),
+    [
+        ("kulkarni:N=8,SIGN_MAGNITUDE=8", [2, 1]),
+        ("mul8s_evolved:M=15", [4]),
+        ("perforated:N=8,SIGN_MAGNITUDE=8", [1]),
+    ],
+)
+def test_passes_of_several_shifts_are_one_product(core, passes):
+    """All pairs of codes, whose sums of one term are the table."""
+    function = approximate(dense(), f"muli={core}")
+    (_, _, product), *_ = next(iter(function._products.values()))
+    assert [left.shape[1] for _, left, _ in product._groups] == passes
+    codes = jnp.arange(-128, 128, dtype=jnp.int8)
+    found = jax.jit(lambda x, w: product.sums(Matrix(), x, w))(
+        codes[None, :, None], codes[None, None]
+    )
+    assert np.array_equal(found[0], product.table)
+
+
+def test_merged_passes_are_the_same_products():
+    """Factors of every size, whose room for shifts differs, zeros as well."""
+    rng, joined = np.random.default_rng(6), 0
+    for _ in range(60):
+        tops = 2 ** rng.integers(0, 9, 4), 2 ** rng.integers(0, 8, 4)
+        left = np.stack([rng.integers(0, top, 256) for top in tops[0]]).astype(np.uint8)
+        right = np.stack([rng.integers(-top, top, 256) for top in tops[1]]).astype(np.int8)
+        shifts = tuple(int(shift) for shift in rng.integers(0, 10, 4))
+        groups = _merged(SimpleNamespace(left=left, right=right, shifts=shifts))
+        joined += 4 - len(groups)
+        wide = left.astype(np.int64), right.astype(np.int64)
+        wanted = sum((wide[0][p] * wide[1][p]) << shift for p, shift in enumerate(shifts))
+        found = sum(
+            (x.astype(np.int64) * w.astype(np.int64)).sum(0) << shift for shift, x, w in groups
+        )
+        assert np.array_equal(found, wanted)
+        assert sum(len(x) for _, x, _ in groups) == 4
+    assert joined > 60
 
 
 def test_an_unknown_estimator():
