@@ -261,14 +261,28 @@ def _check_uses(value: Any, name: str, found: Sequence[WeightedSum]) -> None:
 
 
 def activations(network: Network, one: WeightedSum, x: np.ndarray) -> np.ndarray:
-    """Return the codes that a sum reads, for samples of the network's shape and format."""
+    """Return the codes that a sum reads, for samples of the network's shape and format.
+
+    Returns:
+      The array that the op reads, with all samples in the axis of the batch, which need not be the
+      first one.
+
+    Raises:
+      UnsupportedError: a network of a fixed batch above 1 has this axis elsewhere.
+    """
     batch = network.fixed_batch or 1
     with module_from_text(text_of(network)) as module:
         from mlir import ir
 
         op = list(linalg_ops(module))[one.position][0]
         value = op.operands[one.activation]
+        shape = tuple(value.type.shape)
+        place = _sample_axis(one, shape, batch)
         main = main_function(module)
+        end = main.regions[0].blocks[0].operations
+        end = end[len(end) - 1].operation
+        if place:
+            value = _as_one_sample(value, shape, end)
         inputs = main.attributes["function_type"].value.inputs
         main.attributes["function_type"] = ir.TypeAttr.get(
             ir.FunctionType.get(list(inputs), [value.type])
@@ -278,18 +292,44 @@ def activations(network: Network, one: WeightedSum, x: np.ndarray) -> np.ndarray
         if not one.codes.is_signed:
             unsigned = ir.DictAttr.get({"approx.unsigned": ir.UnitAttr.get()})
             main.attributes["res_attrs"] = ir.ArrayAttr.get([unsigned])
-        blocks = main.regions[0].blocks[0].operations
-        blocks[len(blocks) - 1].operation.operands[0] = value
+        end.operands[0] = value
         run_passes(module, "builtin.module(canonicalize)", one.layer)
-        shape = tuple(value.type.shape)
+        probed = tuple(value.type.shape)
         text = str(module)
     probe = replace(
         network,
-        output_shape=shape[1:],
+        output_shape=probed[1:],
         output_format=one.codes,
         lowering=ApproxTexts(network.name, {batch: text}),
     )
-    return Evaluator(probe).outputs(x)
+    found = Evaluator(probe).outputs(x)
+    return np.moveaxis(found, 0, place + 1).squeeze(place) if place else found
+
+
+def _sample_axis(one: WeightedSum, shape: tuple[int, ...], batch: int) -> int:
+    """Return the axis of a sum's codes in which samples lie: the first, or one of size 1."""
+    if shape[0] == batch:
+        return 0
+    paired = {axis for axis, _ in one.shared}
+    axes = [axis for axis, size in enumerate(shape) if size == batch == 1 and axis not in paired]
+    if not axes:
+        raise UnsupportedError(
+            f"layer '{one.layer}': what its sums read ({'x'.join(map(str, shape))}) has no axis of "
+            f"{batch} sample{'s' * (batch > 1)}; its codes can't be counted"
+        )
+    return axes[0]
+
+
+def _as_one_sample(value: Any, shape: tuple[int, ...], end: Any) -> Any:
+    """Return a tensor with an axis of size 1 in front, made before the last op of a block."""
+    from mlir import ir
+    from mlir.dialects import tensor
+
+    wide = (1, *shape)
+    groups = [[0, 1], *([axis] for axis in range(2, len(wide)))]
+    with ir.InsertionPoint(end), ir.Location.unknown(value.context):
+        kind = ir.RankedTensorType.get(wide, value.type.element_type)
+        return tensor.ExpandShapeOp(kind, value, groups, [], wide).result
 
 
 def product_table(instance: Instance, one: WeightedSum) -> np.ndarray:

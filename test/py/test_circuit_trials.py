@@ -18,6 +18,7 @@ from asnet_mlir.cores import parse_instance
 from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation import Evaluator
 from asnet_mlir.evaluation.circuit_trials import CircuitTrials
+from asnet_mlir.evaluation.operand_samples import operand_codes
 from asnet_mlir.evaluation.weighted_sums import as_approx, find_sums, product_table
 from asnet_mlir.evolution import search, starts
 from asnet_mlir.frontends.jax import from_jax_function
@@ -102,6 +103,23 @@ def test_the_left_operand_is_a(network, targets):
     y = np.clip(y >> 7, -128, 127).astype(np.int8).view(np.uint8)
     last = (table[LAST.view(np.uint8)[None], y[:, None, :]]).sum(2)
     assert (found == last).all()
+
+
+def test_pairs_of_weights_that_are_the_left_operand(network, plain):
+    # Rows of the second layer's weights meet its codes, whichever side they stand on.
+    for layer in ("first", "last"):
+        one, other = (operand_codes(n, X, (8, 8), True, layer) for n in (network, plain))
+        counts = [
+            dict(zip(zip(h.a, h.b, strict=True), h.weight, strict=True)) for h in (one, other)
+        ]
+        assert counts[0] == counts[1] and len(counts[0]) > 50
+    y = np.clip(X.astype(int) @ FIRST >> 7, -128, 127)
+    met: dict[tuple[int, int], int] = {}
+    for row in y:
+        for weights in LAST:
+            for pair in zip(row.tolist(), weights.tolist(), strict=True):
+                met[pair] = met.get(pair, 0) + 1
+    assert {(int(a), int(b)): count for (a, b), count in counts[0].items()} == met
 
 
 def test_what_cannot_be_tried(network, targets):
