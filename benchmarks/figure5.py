@@ -24,7 +24,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +265,7 @@ def page(entries: Sequence[dict[str, Any]]) -> None:
         else "The machine of A is not simulated yet."
     )
     fastest = max(placed, key=lambda e: e["placed"]["fmax_mhz"]) if len(placed) > 1 else None
+    against = _against_exact({"A": least, "F": fastest}, mapped)
     dropped = f"{100 * (1 - len(good) / len(done)):.1f} %" if done else "not measured yet"
     so_far = "" if len(done) == len(entries) else " so far: the run is not complete"
     text = f"""# Fig. 5: the library's multipliers in convolutional_mnist
@@ -279,7 +280,7 @@ families, so that the shares say how many inaccurate circuits a library holds.
 {len(mapped)} machines are mapped to ECP5 (Yosys), {len(placed)} of them, the smallest ones and the
 exact one in the end, placed and routed (nextpnr, median of three seeds): F is the fastest. The
 paper's figures are logic elements and clocks of Cyclone V by Quartus. Reductions are of the whole
-network's machine, against the largest one, as in the paper. {words}
+network's machine, against the largest one, as in the paper. {against}{words}
 The command also leaves a store with the accuracies and areas, `build/figure5.sqlite`, which
 `asnet report` shows, and that report as `build/figure5.html` and pictures.
 
@@ -292,6 +293,24 @@ The command also leaves a store with the accuracies and areas, `build/figure5.sq
 """
     PAGE.write_text(text)
     _picture(done, mapped, placed, reduction)
+
+
+def _against_exact(points: Mapping[str, Any], mapped: Sequence[dict[str, Any]]) -> str:
+    """Say what points save of the machine with the exact circuit, which is not the largest."""
+    exact = next((entry for entry in mapped if entry["M"] == 0), None)
+    if exact is None:
+        return ""
+    luts = exact["mapped"]["luts"]
+    saved = [
+        f"{name} {100 * (1 - entry['mapped']['luts'] / luts):.1f} %"
+        for name, entry in points.items()
+        if entry is not None
+    ]
+    mhz = f", {exact['placed']['fmax_mhz']:.2f} MHz" if "placed" in exact else ""
+    return (
+        f"Of the machine with the exact circuit (M=0: {luts:,} LUT4{mhz}) they save: "
+        f"{', '.join(saved)}.\n"
+    )
 
 
 def _picture(done: Any, mapped: Any, placed: Any, reduction: Any) -> None:
