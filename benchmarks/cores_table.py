@@ -133,8 +133,9 @@ def main() -> int:
         start = time.perf_counter()
         rows.append(_row(case))
         print(f"{rows[-1]['core']}: {time.perf_counter() - start:.1f} s", file=sys.stderr)
+    machine = host.describe()
     _measure(rows, options.repeat)
-    options.output.write_text(_page(rows))
+    options.output.write_text(_page(rows, machine))
     print(f"wrote {options.output}")
     failures = [f"{row['core']}: {failure}" for row in rows for failure in row["failures"]]
     print(*failures, sep="\n", file=sys.stderr)
@@ -239,9 +240,7 @@ def _measure(rows: list[dict[str, Any]], repeat: int) -> None:
         )
 
 
-def _page(rows: list[dict[str, Any]]) -> str:
-    import platform
-
+def _page(rows: list[dict[str, Any]], machine: dict[str, Any]) -> str:
     lines = [
         "# Cores",
         "",
@@ -255,7 +254,8 @@ def _page(rows: list[dict[str, Any]]) -> str:
         "simulation, over a million uniform pairs for other integers, over four million *typical* "
         "pairs for floats. Speeds are the median of a model's evaluations a second in one thread, "
         "and the best, on arrays in the second-level cache "
-        f"({platform.machine()}, {_processor()}).",
+        f"({machine['machine']}, {_vectors()}, load average {machine['load_average_at_start']} at "
+        "the start).",
         "",
         "| " + " | ".join(HEADER) + " |",
         "|" + "---|" * len(HEADER),
@@ -266,13 +266,9 @@ def _page(rows: list[dict[str, Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return "unknown processor"
-    names = [line.partition(":")[2].strip() for line in text.splitlines() if "model name" in line]
-    return names[0] if names else "unknown processor"
+def _vectors() -> str:
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    return "AVX-512" if "avx512f" in flags else "AVX2" if "avx2" in flags else "no AVX2"
 
 
 if __name__ == "__main__":
