@@ -28,6 +28,14 @@ Value ElementwiseBuilder::widen(Value value) {
   return value.getType() == floatType ? value : arith::ExtFOp::create(b, floatType, value);
 }
 
+Value ElementwiseBuilder::widenBits(Value value) {
+  Type half = b.getI16Type();
+  if (auto shaped = dyn_cast<ShapedType>(value.getType()))
+    half = shaped.clone(half);
+  Value bits = arith::ExtUIOp::create(b, intType, arith::BitcastOp::create(b, half, value));
+  return arith::BitcastOp::create(b, floatType, shli(bits, i32(16)));
+}
+
 Value ElementwiseBuilder::narrow(Value value) {
   using arith::CmpIPredicate;
   const approx::FloatFormat &format = *approx::getFloatFormat(getElementTypeOrSelf(type));

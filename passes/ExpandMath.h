@@ -26,6 +26,8 @@ public:
 
   /// A value of any format as f32, which holds it exactly.
   mlir::Value widen(mlir::Value value);
+  /// A bf16 as f32 by its bits, which LLVM does not take for a conversion.
+  mlir::Value widenBits(mlir::Value value);
   /// An f32 as a value of the builder's type, rounded to nearest, ties to even; a NaN is canonical.
   mlir::Value narrow(mlir::Value value);
 

@@ -27,6 +27,16 @@ namespace asnet {
 namespace {
 constexpr StringLiteral kInterface = "_mlir_ciface_", kEntry = "asnet_";
 
+/// What code for processors without bf16 calls to round an f32 to it; the compiler's library has the
+/// function from GCC 13 on.  To nearest, ties to even; a NaN keeps the upper bits of its payload.
+/// A bf16 is returned as a _Float16 is, in the lower half of the first vector register.
+_Float16 roundToBf16(float value) {
+  auto bits = bit_cast<uint32_t>(value);
+  bool isNan = (bits & 0x7FFFFFFF) > 0x7F800000;
+  bits = isNan ? bits | 0x00400000 : bits + 0x7FFF + (bits >> 16 & 1);
+  return bit_cast<_Float16>(static_cast<uint16_t>(bits >> 16));
+}
+
 void initializeTarget() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -186,9 +196,10 @@ LoadedObject::load(StringRef object, const std::vector<std::pair<std::string, ui
   for (const auto &[name, address] : symbols)
     map[jit->mangleAndIntern(name)] = {orc::ExecutorAddr(address),
                                        JITSymbolFlags::Exported | JITSymbolFlags::Callable};
-  if (!map.empty())
-    if (Error error = library->define(orc::absoluteSymbols(std::move(map))))
-      return std::move(error);
+  map[jit->mangleAndIntern("__truncsfbf2")] = {orc::ExecutorAddr::fromPtr(&roundToBf16),
+                                               JITSymbolFlags::Exported | JITSymbolFlags::Callable};
+  if (Error error = library->define(orc::absoluteSymbols(std::move(map))))
+    return std::move(error);
   auto process = orc::DynamicLibrarySearchGenerator::GetForCurrentProcess(
       jit->getDataLayout().getGlobalPrefix());
   if (!process)

@@ -26,7 +26,7 @@ from asnet_mlir.training.approximation import Approximation, Parameters, approxi
 from asnet_mlir.training.centring import centred
 from asnet_mlir.training.estimators import Estimator
 from asnet_mlir.training.losses import total_loss
-from asnet_mlir.training.task import Task, exact_rows, judged, logits_of, make_task
+from asnet_mlir.training.training_task import Task, exact_rows, judged, logits_of, make_task
 
 __all__ = ["OPTIMIZERS", "SCHEDULES", "Epoch", "Tuned", "finetune"]
 

@@ -24,7 +24,12 @@ template <typename Op> struct Widen : OpRewritePattern<Op> {
     if (!ElementwiseBuilder::supports(op.getType()) || getElementTypeOrSelf(op.getType()).isF32())
       return rewriter.notifyMatchFailure(op, "not bf16 or f16 of a static shape");
     ElementwiseBuilder b(rewriter, op.getLoc(), op.getType());
-    Value lhs = b.widen(op.getLhs()), rhs = b.widen(op.getRhs());
+    // LLVM narrows the larger of two extended numbers to one of bf16, which processors without such
+    // arithmetic leave to a function: slow.
+    bool chooses = std::is_same_v<Op, arith::MaximumFOp> || std::is_same_v<Op, arith::MinimumFOp>;
+    bool byBits = chooses && getElementTypeOrSelf(op.getType()).isBF16();
+    auto wide = [&](Value value) { return byBits ? b.widenBits(value) : b.widen(value); };
+    Value lhs = wide(op.getLhs()), rhs = wide(op.getRhs());
     rewriter.replaceOp(op, b.narrow(Op::create(rewriter, op.getLoc(), lhs, rhs)));
     return success();
   }

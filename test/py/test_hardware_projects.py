@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -108,7 +109,8 @@ def evaluate(folder: Path, script: str) -> list[tuple[str, ...]]:
     tkinter = pytest.importorskip("tkinter", reason="Python was built without Tcl")
     tcl = tkinter.Tcl()
     tcl.eval("set called {}; proc unknown args { lappend ::called $args; return {} }")
-    tcl.eval(f"cd {{{folder}}}; source {{{script}}}")
+    with contextlib.chdir(folder):  # Tcl's folder is the process's, which its scripts change, too
+        tcl.eval(f"source {{{script}}}")
     return [tcl.splitlist(call) for call in tcl.splitlist(tcl.eval("set called"))]
 
 

@@ -22,6 +22,17 @@ func.func @vectors(%a: vector<4xf16>) -> vector<4xf16> {
   return %0 : vector<4xf16>
 }
 
+// LLVM would narrow a maximum of extended numbers again.
+// CHECK-LABEL: func.func @chosen(
+func.func @chosen(%a: bf16, %b: bf16) -> bf16 {
+  // CHECK-NOT: arith.extf
+  // CHECK: arith.shli
+  // CHECK: arith.minimumf %{{.*}}, %{{.*}} : f32
+  // CHECK: return
+  %0 = arith.minimumf %a, %b : bf16
+  return %0 : bf16
+}
+
 // CHECK-LABEL: func.func @other(
 func.func @other(%a: f32, %b: bf16, %c: i1) -> (f32, bf16, i1) {
   // CHECK-NEXT: arith.mulf %{{.*}}, %{{.*}} : f32
