@@ -386,22 +386,24 @@ def _picture(members: Sequence[dict[str, Any]], exact: dict[str, Any]) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, 3, figsize=(15, 4.6), constrained_layout=True)
+    figure, axes = pyplot.subplots(1, 3, figsize=(15, 5.4), layout="constrained")
     targets = (("ecp5", "luts", "LUT4"), ("cyclonev", "luts", "ALUT"), ("asic", "area", "um²"))
     for axis, (target, key, unit) in zip(axes, targets, strict=True):
-        for origin in dict.fromkeys(m["origin"] for m in members):
+        for number, origin in enumerate(dict.fromkeys(m["origin"] for m in members)):
+            colour = pyplot.get_cmap("tab20")(number % 20)
             points = [
                 (max(m["metrics"]["MRE"], 1e-9), m["area"][target][key])
                 for m in members
                 if m["origin"] == origin and target in m.get("area", {})
             ]
             if points:
-                axis.plot(*zip(*points, strict=True), "o", markersize=4, label=origin)
+                axis.plot(*zip(*points, strict=True), "o", markersize=4, color=colour, label=origin)
         axis.set(xscale="log", xlabel="mean relative error (exact: 1e-9)", ylabel=unit)
         axis.set_title({"ecp5": "ECP5", "cyclonev": "Cyclone V", "asic": "osu018"}[target])
         axis.grid(alpha=0.3)
     if axes[0].lines:
-        axes[0].legend(fontsize=7)
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=7, fontsize=8)
     figure.savefig(PICTURE, dpi=110)
 
 
