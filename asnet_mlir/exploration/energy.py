@@ -5,21 +5,21 @@ An op's energy is that of its unit with the operands that the op has in its laye
 
 1. The operands of the exact network are recorded for a few samples, in the order of computation; of
    networks on integer codes, those of products, in a random order.
-2. The unit's gates are evaluated on them.  The activity is the share of gates that change from one
-   operation to the next, without glitches.
-3. The unit, between registers, is mapped to an ASIC library by Yosys, and OpenSTA reports its
-   internal and switching power at two activities.  Both are linear in it: what is left at 0 is the
-   clock's.  An operation takes a cycle.
+2. The unit, between registers, is mapped to an ASIC library by Yosys, and its gates are evaluated
+   on them: how often each pin changes from one operation to the next, without glitches.
+3. OpenSTA reports the internal and switching power with these activities, the clock's included.  An
+   operation takes a cycle.
 
-Not counted: leakage, wires, memories, control, and ops of integers for which the library has no
-unit.  The library is Debian's OSU 0.18 um, or the one that `ASNET_LIBERTY` names.
+Of a unit whose gates the operands do not determine (memories, iterations) every net changes in half
+of the cycles, as if operands were random.  Not counted: leakage, wires, memories, control, and ops
+of integers for which the library has no unit.  The library is Debian's OSU 0.18 um, or the one that
+`ASNET_LIBERTY` names.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,22 +27,25 @@ import numpy as np
 
 from asnet_mlir.binding import Binding
 from asnet_mlir.cores import Instance
-from asnet_mlir.cores.circuits import aig
 from asnet_mlir.cores.models.derive import gates_of
 from asnet_mlir.data import Dataset
-from asnet_mlir.errors import AsnetError, InputError
+from asnet_mlir.errors import InputError
 from asnet_mlir.evaluation.operand_samples import operand_codes
 from asnet_mlir.evaluation.recorded_operands import record_operands
 from asnet_mlir.exploration.costs import format_of, unit_of
 from asnet_mlir.exploration.space import Configuration, DesignSpace
 from asnet_mlir.hardware import synthesize
+from asnet_mlir.hardware.synthesis.net_activity import UnknownActivityError
+from asnet_mlir.hardware.synthesis.synth import Operands
 from asnet_mlir.network import Network
 from asnet_mlir.support.cache import cached_text, code_version, content_hash
 
-__all__ = ["EnergyCosts", "activity", "liberty"]
+__all__ = ["EnergyCosts", "cycle_energy", "liberty"]
 
 #: Samples whose operands are recorded, and how many consecutive pairs are looked at, in windows.
 _SAMPLES, _WINDOWS, _WINDOW = 2, 8, 256
+#: Changes of a net in a cycle where operands say nothing of it.
+_RANDOM = 0.5
 #: The clock at which power is reported; the energy of an operation does not depend on it.
 _MHZ = 100.0
 _OSU018 = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
@@ -112,18 +115,23 @@ class EnergyCosts:
         """Return the energy of one operation in nJ."""
         key = layer, op, unit.content_hash
         if key not in self._energies:
-            place = content_hash(code_version("cores", "evaluation"), self._key, *key)
-            text = cached_text(
-                "activities", place, lambda: json.dumps(self._share(layer, op, unit))
+            place = content_hash(
+                code_version("cores", "evaluation", "hardware"),
+                self._library.read_bytes(),
+                self._key,
+                *key,
             )
-            share = json.loads(text)
-            fixed, slope = self._power(unit)
-            self._energies[key] = 0.0 if share is None else fixed + slope * share
+            self._energies[key] = float(
+                cached_text("energies", place, lambda: repr(self._measured(layer, op, unit)))
+            )
         return self._energies[key]
 
-    def _share(self, layer: str, op: str, unit: Instance) -> float | None:
-        pairs = self._operands(layer, op, unit)
-        return None if pairs is None else activity(unit, *pairs)
+    def _measured(self, layer: str, op: str, unit: Instance) -> float:
+        operands = self._operands(layer, op, unit)
+        if operands is None:
+            return 0.0
+        self._say(f"power of {unit.label} in {layer or 'the network'}")
+        return cycle_energy(unit, self._library, operands)
 
     def _operands(
         self, layer: str, op: str, unit: Instance
@@ -157,23 +165,27 @@ class EnergyCosts:
             self._pairs[key] = None
         return self._pairs[key]
 
-    def _power(self, unit: Instance) -> tuple[float, float]:
-        """Return the energy of a cycle without activity, and what an activity of 1 adds, in nJ."""
 
-        def make() -> str:
-            self._say(f"power of {unit.label}")
-            watts = []
-            for share in (0.0, 0.5):
-                found = synthesize(
-                    unit, target="asic", liberty=self._library, activity=share, clock_mhz=_MHZ
-                )["power_watts"]
-                watts.append(found["internal"] + found["switching"])
-            nano = 1e9 / (_MHZ * 1e6)
-            return json.dumps([watts[0] * nano, (watts[1] - watts[0]) / 0.5 * nano])
+def cycle_energy(unit: Instance, library: Path, activity: float | Operands) -> float:
+    """Return the energy of a unit between registers in a cycle, in nJ.
 
-        key = content_hash(code_version("hardware"), unit.content_hash, self._library.read_bytes())
-        fixed, slope = json.loads(cached_text("energies", key, make))
-        return fixed, slope
+    Args:
+      library: a liberty file.
+      activity: changes of every net, or operands, as for `hardware.synthesize`; where these do not
+        determine what the unit's nets do, as if they were random.
+    """
+
+    def watts(activity: float | Operands) -> float:
+        found = synthesize(unit, target="asic", liberty=library, activity=activity, clock_mhz=_MHZ)[
+            "power_watts"
+        ]
+        return float(found["internal"] + found["switching"])
+
+    try:
+        power = watts(activity)
+    except UnknownActivityError:
+        power = watts(_RANDOM)
+    return power * 1e9 / (_MHZ * 1e6)
 
 
 def _windows(words: np.ndarray) -> np.ndarray:
@@ -186,38 +198,3 @@ def _windows(words: np.ndarray) -> np.ndarray:
 def _widths(unit: Instance) -> tuple[int, int]:
     _, a, b, _ = gates_of(unit)
     return len(a), len(b)
-
-
-def activity(unit: Instance, a: np.ndarray, b: np.ndarray) -> float:
-    """Return the share of a unit's gates that change from an operation to the next.
-
-    Args:
-      a, b: bits of operands, integers [windows, consecutive operations].
-
-    Raises:
-      AsnetError: the unit has state, or a cell that is no gate.
-    """
-    try:
-        graph, a_bits, b_bits, outputs = gates_of(unit)
-    except AsnetError:
-        return 0.5  # nothing is known of it: as if operands were random
-    return _changes(graph, {**_bits(a_bits, a), **_bits(b_bits, b)}, outputs)
-
-
-def _bits(literals: Sequence[int], words: np.ndarray) -> dict[int, np.ndarray]:
-    values = words.astype(np.int64)
-    return {literal: (values >> place & 1).astype(bool) for place, literal in enumerate(literals)}
-
-
-def _changes(graph: aig.Graph, inputs: Mapping[int, np.ndarray], outputs: Sequence[int]) -> float:
-    """Return the mean over gates of how often they change."""
-    shape = next(iter(inputs.values())).shape
-    known = {literal >> 1: value for literal, value in inputs.items()}
-    known[0] = np.zeros(shape, bool)
-    changes, gates = 0, graph.gates_of(outputs)
-    for variable, (left, right) in gates:
-        value = (known[left >> 1] ^ bool(left & 1)) & (known[right >> 1] ^ bool(right & 1))
-        known[variable] = value
-        changes += int((value[:, 1:] != value[:, :-1]).sum())
-    steps = len(gates) * shape[0] * (shape[1] - 1)
-    return changes / steps if steps else 0.0

@@ -190,7 +190,7 @@ def _explore(
         cluster = _connect(options.scheduler)
         if cluster is not None:
             stack.callback(cluster.close)
-        origin = _prepare_cores(space, network.binding)
+        origin = _prepare_cores(space, network.binding, cost_progress)
         tuner = _tuner(compiled, options.tuned)
         store = stack.enter_context(Store(options.store))
         study = _describe(model, compiled, dataset, judge, space, store, origin, options, tuner)
@@ -352,10 +352,17 @@ def _connect(scheduler: str | None) -> Any:
     return connect(scheduler)
 
 
-def _prepare_cores(space: DesignSpace, bound: Binding | None) -> Origin:
+def _prepare_cores(
+    space: DesignSpace, bound: Binding | None, progress: Callable[[int, int, str], None] | None
+) -> Origin:
     """Check all instances and derive their models together: tools start once, not once each."""
     instances = _instances(space, bound)
-    ensure_checked(instances)
+
+    def checked(done: int, total: int) -> None:
+        if progress is not None and total > done:
+            progress(0, 0, f"{done} of {total} cores are checked")
+
+    ensure_checked(instances, checked)
     return origin_of(instances)
 
 

@@ -20,6 +20,7 @@ from asnet_mlir.cores import (
     load_core,
     parse_instance,
 )
+from asnet_mlir.cores.checks import check as check_module
 from asnet_mlir.cores.checks import chunks, family_check
 from asnet_mlir.cores.checks.check import (
     check,
@@ -104,6 +105,34 @@ def test_library_passes() -> None:
         assert (report.metrics["error_probability"] == 0) == ("P" not in report.label)
         json.dumps(report.to_json())
         assert report.summary().startswith(f"{report.label}: pass; native model, ")
+
+
+def test_what_was_checked_is_kept_before_the_next_ones_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of many instances some are checked at a time: what interrupts the next loses nothing."""
+    asked: list[list[str]] = []
+
+    def checked(instances: list[Instance], *_: Any) -> list[Any]:
+        asked.append([instance.label for instance in instances])
+        if len(asked) == 2 and not told:
+            raise KeyboardInterrupt
+        return [real([one], 100, 0, None)[0] for one in instances]
+
+    real = check_module._check_all
+    monkeypatch.setattr(check_module, "_check_all", checked)
+    monkeypatch.setattr(check_module, "_TOGETHER", 2)
+    core = load_core("truncated")
+    instances = [core.instance({"N": 4, "CUT": cut}) for cut in range(3)]
+    told: list[tuple[int, int]] = []
+    with pytest.raises(KeyboardInterrupt):
+        check(instances, random_vectors=101)
+    assert [len(labels) for labels in asked] == [2, 1]
+    reports = check(
+        instances, random_vectors=101, progress=lambda done, total: told.append((done, total))
+    )
+    assert asked[2:] == [[instances[2].label]] and told == [(2, 3), (3, 3)]
+    assert [report.label for report in reports] == [one.label for one in instances]
 
 
 def test_a_wrong_latency_is_found() -> None:

@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from asnet_mlir.cores import core_from_verilog
 from asnet_mlir.errors import InputError
 from asnet_mlir.exploration import explore, hardware_costs, load_constraints
 from asnet_mlir.exploration.cost_kinds import cost_names, figures_of, giving
 from asnet_mlir.exploration.costs import unit_of
-from asnet_mlir.exploration.energy import activity
 from asnet_mlir.exploration.hardware_costs import Generator, HardwareCosts, Style, _Built
 from asnet_mlir.exploration.layers import Layer
 from asnet_mlir.exploration.space import DesignSpace
@@ -136,21 +133,6 @@ def test_what_is_asked_for_and_what_comes_with_it():
     assert giving("energy_proxy", "cycles") == "cycles,energy_proxy"
     with pytest.raises(InputError, match="unknown cost 'delay'; costs are area, cycles"):
         cost_names("area,delay")
-
-
-def test_activity_is_how_often_gates_change(tmp_path):
-    """Four gates that all change, that rest, and of which half change every second time."""
-    source = tmp_path / "conjunction.v"
-    source.write_text(
-        "module conjunction(input [3:0] a, input [3:0] b, output [7:0] y);\n"
-        "  assign y = {4'd0, a & b};\nendmodule\n"
-    )
-    unit = core_from_verilog([source], op="muli").instance()
-    ones = np.full((1, 9), 15)
-    turning = np.array([[0, 15] * 4 + [0]])
-    assert activity(unit, turning, ones) == 1.0
-    assert activity(unit, ones, ones) == 0.0
-    assert activity(unit, np.array([[0, 0, 3, 3, 0, 0, 3, 3, 0]]), ones) == 0.25
 
 
 def test_energy_without_a_library_says_what_to_install(monkeypatch, tmp_path):

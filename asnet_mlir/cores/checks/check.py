@@ -18,8 +18,9 @@ Everything that comes out of the user's Verilog runs in processes with limits (`
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
 from typing import Any
 
 from asnet_mlir.cores.checks import fit
@@ -75,6 +76,8 @@ CANONICAL_NAN = F32.canonical_nan
 # Instances in one library of CXXRTL, whose code takes long to compile: several are compiled and run
 # side by side.  Verilator's code for many instances is compiled as fast as that for one.
 _CXXRTL_GROUP = 6
+# Instances that are checked before what was found of them is kept.
+_TOGETHER = 48
 # Mean relative error from which a significand unit is looked at on its own.
 _SUSPICIOUS = 0.05
 
@@ -85,6 +88,7 @@ def check(
     random_vectors: int = DEFAULT_VECTORS,
     seed: int = 0,
     strategy: Strategy | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[CheckReport]:
     """Check instances and return a report on each, from the cache where it was made before.
 
@@ -97,6 +101,7 @@ def check(
         cycles are tried on fewer, which the report says.
       seed: of the random operands.
       strategy: force that of the model, as in `derive_models`.
+      progress: is told, now and then, how many are checked and how many there are.
 
     Raises:
       InputError: Verilog that cannot be read, that breaks the contract of ports, that ends or
@@ -114,7 +119,12 @@ def check(
             key: json.dumps(report.to_json()) for key, report in zip(missing, made, strict=True)
         }
 
-    texts = cached_texts("checks", keys, make)
+    # Tools start once for many instances, and what they found is kept before they start again.
+    texts: dict[str, str] = {}
+    for some in batched(keys, _TOGETHER, strict=False):
+        texts |= cached_texts("checks", some, make)
+        if progress is not None:
+            progress(len(texts), len(by_key))
     reports = []
     for key, instance in zip(keys, instances, strict=True):
         entry = json.loads(texts[key])

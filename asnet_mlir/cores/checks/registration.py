@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from asnet_mlir.cores.checks.check import DEFAULT_VECTORS, check
 from asnet_mlir.cores.core import Instance
@@ -31,14 +31,19 @@ def vectors_before_use() -> int:
     return int(text)
 
 
-def ensure_checked(instances: Iterable[Instance]) -> None:
+def ensure_checked(
+    instances: Iterable[Instance], progress: Callable[[int, int], None] | None = None
+) -> None:
     """Check instances against their simulated Verilog and their contract; cached by content.
+
+    `progress` is told, now and then, how many are checked and how many there are.
 
     Raises:
       MismatchError: a model, a latency or an exact core's result is not what it must be.
       InputError: see `check` and `vectors_before_use`.
     """
-    for report in check(list(instances), random_vectors=vectors_before_use()):
+    vectors = vectors_before_use()
+    for report in check(list(instances), random_vectors=vectors, progress=progress):
         for text in report.warnings:
             warn(f"{report.label}: {text}")
         if not report.passed:

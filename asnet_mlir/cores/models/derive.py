@@ -20,9 +20,11 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import json
+import os
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,13 +193,27 @@ def _derive_netlists(
             for instance, (module, _) in zip(instances, named, strict=True)
         ]
     )
-    return {
-        instance.content_hash: {
-            **_derive_netlist(Circuit(instance, flat, roms, text.get("text")), text, strategy),
-            "latency": instance.latency,
-        }
-        for instance, flat, (_, roms), text in zip(instances, flats, named, texts, strict=True)
-    }
+    if strategy in (None, "native"):  # once, before threads ask for them at once
+        for op in {one.core.op for one in instances if one.core.format == "f32"} - {None}:
+            _reference_texts(str(op))
+
+    def derived(job: tuple[Instance, Netlist, tuple[Any, str], dict[str, str]]) -> dict[str, Any]:
+        instance, flat, (_, roms), text = job
+        found = _derive_netlist(Circuit(instance, flat, roms, text.get("text")), text, strategy)
+        return {**found, "latency": instance.latency}
+
+    # What takes long are LLVM, which runs beside Python, and processes.
+    group = processes.Group()
+    with ThreadPoolExecutor(os.process_cpu_count() or 1, initializer=group.join) as pool:
+        jobs = zip(instances, flats, named, texts, strict=True)
+        futures = [pool.submit(derived, job) for job in jobs]
+        try:
+            found = [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            group.end()
+            raise
+    return {one.content_hash: model for one, model in zip(instances, found, strict=True)}
 
 
 def _without_registers(instances: Sequence[Instance]) -> list[Netlist]:

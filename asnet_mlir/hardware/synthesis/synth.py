@@ -16,11 +16,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from asnet_mlir.cores.ports import HANDSHAKE_OUTPUTS
 from asnet_mlir.errors import InputError, ToolError
@@ -28,12 +30,21 @@ from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.synthesis import targets
 from asnet_mlir.hardware.synthesis.block_registers import use_block_registers
+from asnet_mlir.hardware.synthesis.net_activity import (
+    Activity,
+    UnknownActivityError,
+    functions_of,
+    pin_activities,
+)
 from asnet_mlir.hardware.synthesis.targets import TARGETS
 from asnet_mlir.support import processes
 from asnet_mlir.support.cache import cached_directory, code_version, content_hash
 from asnet_mlir.support.tools import yosys_program
 
-__all__ = ["TARGETS", "netlist", "silent", "synthesize"]
+__all__ = ["TARGETS", "Operands", "netlist", "silent", "synthesize"]
+
+#: Bits of a core's operands a and b, integers [streams, cycles].
+Operands = tuple[np.ndarray, np.ndarray]
 
 #: What a step may take, of a large design on a busy machine.
 _TIMEOUT = 6 * 3600.0
@@ -71,7 +82,7 @@ def synthesize(
     route: bool = True,
     device: str | None = None,
     liberty: str | Path | None = None,
-    activity: float | None = None,
+    activity: float | Operands | None = None,
     clock_mhz: float = 100.0,
     progress: Callable[[str], None] = silent,
 ) -> dict[str, Any]:
@@ -88,7 +99,9 @@ def synthesize(
         that it is mapped to.
       device: ecp5: "25k", "45k" or "85k"; by default the smallest with room.
       liberty: asic: a file with the library's gates.
-      activity: asic: changes of every net in a cycle; with it, OpenSTA reports the power.
+      activity: asic: changes of every net in a cycle, or a core's operands, bits of a and of b as
+        integers [streams, cycles], from which those of each pin follow; with it, OpenSTA reports
+        the power.
       clock_mhz: the clock of that power.
       progress: is told of every step that begins.
 
@@ -100,11 +113,12 @@ def synthesize(
       without wires (None where there is none).  asic: area (in the library's unit), gates, and
       memory_bits, which are not in the area; leakage_power and its unit leakage_power_unit (None
       where the library does not say); with an activity, power_watts (internal, switching, leakage
-      and total, without memories and wires).
+      and total, without memories and wires), and as activity the mean of all pins.
 
     Raises:
       InputError: an unknown target or device, no bundle, no liberty file, or a design that is too
-        large for the device: by how much.
+        large for the device: by how much; `UnknownActivityError`: operands of a core that has
+        memories, or registers in a loop.
       ToolError: a tool failed, or a ROM's contents did not survive synthesis.
     """
     library = _library(target, device, liberty, seeds)
@@ -114,7 +128,13 @@ def synthesize(
     result: dict[str, Any] = json.loads((mapped / "result.json").read_text())
     if activity is not None and library is not None:
         progress(f"power of {loaded.label} with OpenSTA")
-        watts = _power(mapped / "gates.v", loaded.top, library, activity, clock_mhz)
+        pins: float | Mapping[tuple[str, str], Activity]
+        if isinstance(activity, tuple):
+            pins = _of_operands(mapped, loaded, library, activity)
+            activity = statistics.fmean(pin.changes for pin in pins.values())
+        else:
+            pins = activity
+        watts = _power(mapped / "gates.v", loaded.top, library, pins, clock_mhz)
         return result | {"power_watts": watts, "activity": activity, "clock_mhz": clock_mhz}
     if target != "ecp5":
         return result
@@ -216,12 +236,12 @@ def _library(
     return content
 
 
-def _check_activity(target: str, activity: float | None, clock_mhz: float) -> None:
+def _check_activity(target: str, activity: float | Operands | None, clock_mhz: float) -> None:
     if activity is None:
         return
     if target != "asic":
         raise InputError(f"target {target} has no power by activity; only asic has")
-    if not 0 <= activity <= 2:
+    if not isinstance(activity, tuple) and not 0 <= activity <= 2:
         raise InputError(f"the activity is 0 to 2 changes of a net in a cycle, not {activity:g}")
     if not 0 < clock_mhz < 1e6:
         raise InputError(f"a clock of {clock_mhz:g} MHz makes no sense")
@@ -229,8 +249,35 @@ def _check_activity(target: str, activity: float | None, clock_mhz: float) -> No
         raise ToolError("the power needs OpenSTA's program 'sta' (Debian's package opensta)")
 
 
+def _of_operands(
+    mapped: Path, design: _Design, library: bytes, operands: Operands
+) -> dict[tuple[str, str], Activity]:
+    """Return the activity of the pins of a core between registers that is given operands."""
+    if json.loads((mapped / "result.json").read_text())["memory_bits"]:
+        raise UnknownActivityError(f"{design.label}: a core with memories has no gates to look at")
+    with tempfile.TemporaryDirectory(prefix="asnet-activity-") as scratch:
+        module = functions_of(mapped / "gates.v", design.top, library, Path(scratch))
+    inputs = {}
+    for role, words in zip("ab", operands, strict=True):
+        bits = re.compile(rf"{role}(?:\[(\d+)\])?")
+        for name in module["ports"]:
+            if found := bits.fullmatch(name):
+                place = int(found[1] or 0)
+                inputs[name] = (np.asarray(words).astype(np.int64) >> place & 1).astype(bool)
+    try:
+        return pin_activities(module, inputs)
+    except UnknownActivityError as error:
+        raise UnknownActivityError(
+            f"{design.label}: its operands do not determine the activity: {error}"
+        ) from None
+
+
 def _power(
-    netlist: Path, top: str, library: bytes, activity: float, clock_mhz: float
+    netlist: Path,
+    top: str,
+    library: bytes,
+    activity: float | Mapping[tuple[str, str], Activity],
+    clock_mhz: float,
 ) -> dict[str, float]:
     with tempfile.TemporaryDirectory(prefix="asnet-power-") as scratch:
         work = Path(scratch)
@@ -250,7 +297,8 @@ def _power(
     if error or watts is None:
         reason = error[0] if error else " ".join(said.split())[-300:]
         raise ToolError(f"power of {top} with OpenSTA: no figures: {reason}")
-    if activity > 0 and watts["switching"] == 0:
+    # A core that is a memory has no nets whose power counts.
+    if activity and watts["switching"] == 0 and b"default_operating_conditions" not in library:
         raise ToolError(
             f"power of {top} with OpenSTA: no switching power: the library has no "
             "default_operating_conditions, which give the voltage"

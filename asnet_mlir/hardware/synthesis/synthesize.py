@@ -28,7 +28,7 @@ def synthesize(
     route: bool = True,
     device: str | None = None,
     liberty: str | Path | None = None,
-    activity: float | None = None,
+    activity: float | synthesis.Operands | None = None,
     clock_mhz: float = 100.0,
     op: str | None = None,
     project: str | Path | None = None,
@@ -50,8 +50,9 @@ def synthesize(
       device: of ECP5: `25k`, `45k` or `85k`; by default the smallest with room.  Of a vendor's
         tool: its name there; by default a Cyclone V 5CSEMA5F31C6, an Artix-7 xc7a100tcsg324-1.
       liberty: the gates of an ASIC library.
-      activity: of an ASIC: changes of every net in a cycle; with it, OpenSTA reports the power at
-        `clock_mhz`.
+      activity: of an ASIC: changes of every net in a cycle, or a core's operands, bits of a and of
+        b as integers [streams, cycles], from which those of each pin follow; with it, OpenSTA
+        reports the power at `clock_mhz`.
       op: of a core: what it computes, so that a unit of significands is synthesized in its wrapper,
         as networks have it.
       project: the folder of a vendor's project; by default `DIR-quartus` beside the bundle.

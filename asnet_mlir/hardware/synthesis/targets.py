@@ -309,23 +309,54 @@ def leakage_power(liberty: str, cells: Mapping[str, int]) -> tuple[float | None,
     return round(sum(n * leaks[cell] for cell, n in gates.items()), 6), unit[1]
 
 
-def power_script(top: str, mhz: float, activity: float) -> str:
+#: `set_power_activity -pins` of OpenSTA before 2.0 reads a variable that it does not set.
+_SET_ACTIVITY_OF = """proc set_activity_of {kind what activity duty} {
+  if {[llength [info commands sta::set_power_${kind}_activity]]} {
+    sta::set_power_${kind}_activity $what $activity $duty
+  } else {
+    set_power_activity -${kind}s $what -activity $activity -duty $duty
+  }
+}"""
+
+
+def power_script(
+    top: str, mhz: float, activity: float | Mapping[tuple[str, str], tuple[float, float]]
+) -> str:
     """Return the commands with which OpenSTA reports the power of gates.v.
 
-    Every net changes `activity` times a cycle of `clk`; wires have no load.
+    Args:
+      activity: changes in a cycle of `clk`, of every net; or of each pin by instance and name
+        (ports have no instance), with the share of cycles in which it is 1.  Wires have no load.
     """
-    return f"""read_liberty cells.lib
-read_verilog gates.v
-link_design {top}
-if {{[llength [get_ports -quiet clk]]}} {{
-  create_clock -name clk -period {1000 / mhz:g} [get_ports clk]
-}} else {{
-  create_clock -name clk -period {1000 / mhz:g}
-}}
-set_power_activity -global -activity {activity:g}
-report_power
-exit
-"""
+    if isinstance(activity, Mapping):
+        set_activity = []
+        for (instance, pin), (changes, duty) in activity.items():
+            values = f"{changes:.9f} {duty:.9f}"
+            where = f"pin [get_pins {{{instance}/{pin}}}]"
+            if not instance:
+                name = re.sub(r"[][]", r"\\\g<0>", pin)  # brackets are patterns
+                where = f"input_port [get_ports {{{name}}}]"
+            set_activity.append(f"set_activity_of {where} {values}")
+    else:
+        set_activity = [f"set_power_activity -global -activity {activity:g}"]
+    period = f"create_clock -name clk -period {1000 / mhz:g}"
+    return "\n".join(
+        [
+            "read_liberty cells.lib",
+            "read_verilog gates.v",
+            f"link_design {top}",
+            "if {[llength [get_ports -quiet clk]]} {",
+            f"  {period} [get_ports clk]",
+            "} else {",
+            f"  {period}",
+            "}",
+            _SET_ACTIVITY_OF,
+            *set_activity,
+            "report_power -digits 6",
+            "exit",
+            "",
+        ]
+    )
 
 
 def power_watts(report: str) -> dict[str, float] | None:
