@@ -5,14 +5,14 @@
                                                                           [-o DIR])
 
 Steps: `evolve` quantizes convolutional_mnist and evolves signed 8 x 8 multipliers whose error is
-weighted by the operands of its products (WMED): under bounds on it alone, for the least area, and
-with those kept of which the network loses no more than some accuracy, for the least energy, on
-images that nothing else is measured with; `measure` puts each, and each general-purpose one,
-into all products: accuracy on validation images of the training set, energy an image with the
-network's operands (`asnet explore --cost energy`); `page` chooses, of both kinds, the circuit of
-least energy that keeps the accuracy within some loss, evaluates it on the test set, and writes
-evolved_for_network.json and its part of docs/evolution.md.  Every step goes on where it was
-interrupted.
+weighted by the operands of its products (WMED): under bounds on it alone, for the least area or
+energy, and for the least energy with those kept of which the network loses no more than some
+accuracy, on images that nothing else is measured with; `measure` puts each, and each
+general-purpose one, into all products: accuracy on validation images of the training set, energy
+an image with the network's operands (`asnet explore --cost energy`); `page` chooses, of both kinds,
+the circuit of least energy that keeps the accuracy within some loss, evaluates it on the test set,
+and writes evolved_for_network.json and its part of docs/evolution.md.  Every step goes on where it
+was interrupted.
 """
 
 from __future__ import annotations
@@ -40,8 +40,12 @@ NETWORK, CALIBRATION = "convolutional_mnist", "mnist:train:512"
 SEARCHED = "mnist:train[50000:55000]"
 VALIDATION, TEST = "mnist:train[55000:60000]", "mnist:test"
 LOSSES = (0.001, 0.0025, 0.005, 0.01)
-#: Searches: bounds on WMED (the least, the largest, how many), threads and rounds.
-SEARCHES = ((20, 400, 12, 2, 46), (1, 300, 14, 1, 9))
+#: Searches: what they minimize, bounds on WMED (the least, the largest, how many), threads, rounds.
+SEARCHES = (
+    ("area", 20, 400, 12, 2, 46),
+    ("area", 1, 300, 14, 1, 9),
+    ("energy", 40, 400, 12, 2, 46),
+)
 #: Searches that try circuits in the network: the loss that they keep, bounds on WMED as above, the
 #: seed, threads and rounds.
 KEPT = (
@@ -76,7 +80,10 @@ def general() -> list[str]:
 
 def fronts(folder: Path) -> list[Path]:
     """Return the folders of the searches under bounds on WMED alone."""
-    return [folder / f"front_{least}_{most}_{points}" for least, most, points, _, _ in SEARCHES]
+    return [
+        folder / f"front_{'' if what == 'area' else f'{what}_'}{least}_{most}_{points}"
+        for what, least, most, points, _, _ in SEARCHES
+    ]
 
 
 def kept_fronts(folder: Path) -> list[Path]:
@@ -91,8 +98,8 @@ def evolve(folder: Path) -> None:
     if not network.is_file():
         command = ["asnet", "quantize", NETWORK, "--data", CALIBRATION, "--no-alone"]
         subprocess.run([*command, "-o", str(network)], check=True)
-    for front, (least, most, points, threads, rounds) in zip(fronts(folder), SEARCHES, strict=True):
-        search(network, front, (least, most, points, threads, rounds))
+    for front, (what, *settings) in zip(fronts(folder), SEARCHES, strict=True):
+        search(network, front, tuple(settings), ["--minimize", what])
     exact = asnet.evaluate(network, SEARCHED).value
     for front, (loss, *bounds, seed, threads, rounds) in zip(
         kept_fronts(folder), KEPT, strict=True
