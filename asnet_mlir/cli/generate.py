@@ -168,18 +168,19 @@ def _print_manifest(manifest: Any, options: Any) -> None:
                 + (f", {entry['fmax_mhz']} MHz alone" if entry["fmax_mhz"] else "")
             )
     for entry in manifest["layers"]:
+        name = entry["layer"] or entry.get("module", "")  # what takes inputs apart is no layer
         if entry.get("kind") == "engine" and "interleave" not in entry:
             print(
-                f"  {entry['layer']}: {entry['cycles']} cycles, {entry['lanes']} terms at once, "
+                f"  {name}: {entry['cycles']} cycles, {entry['lanes']} terms at once, "
                 f"used {entry['utilisation_bound']:.1%} of the time"
             )
         elif entry.get("kind") == "engine":
             print(
-                f"  {entry['layer']}: {entry['cycles']} cycles, the order of the sums demands "
+                f"  {name}: {entry['cycles']} cycles, the order of the sums demands "
                 f"{entry['bound']}; {entry['lanes']} lanes, {entry['interleave']} outputs in turn"
             )
         elif entry.get("kind") == "machine":
-            print(f"  {entry['layer']}: {entry['cycles']} cycles, by the sequential machine")
+            print(f"  {name}: {entry['cycles']} cycles, by the sequential machine")
 
 
 def _print_needs(needs: Any, has_luts: bool) -> None:
