@@ -307,7 +307,7 @@ def test_a_variable_says_how_much_is_tried_before_use(monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         sys.modules[ensure_checked.__module__],
         "check",
-        lambda instances, random_vectors: asked.append(random_vectors) or [],
+        lambda instances, *, random_vectors, **_: asked.append(random_vectors) or [],
     )
     for text in ("", "123", str(1 << 32)):
         monkeypatch.setenv("ASNET_CHECK_VECTORS", text)

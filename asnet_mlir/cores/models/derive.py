@@ -194,7 +194,8 @@ def _derive_netlists(
         ]
     )
     if strategy in (None, "native"):  # once, before threads ask for them at once
-        for op in {one.core.op for one in instances if one.core.format == "f32"} - {None}:
+        words = [one for one, text in zip(instances, texts, strict=True) if text.get("text")]
+        for op in {one.core.op for one in words if one.core.format == "f32"} - {None}:
             _reference_texts(str(op))
 
     def derived(job: tuple[Instance, Netlist, tuple[Any, str], dict[str, str]]) -> dict[str, Any]:
