@@ -36,12 +36,7 @@ CORE = "muli=compressor42:N=8,SIGNED=1"
 ROWS: dict[str, tuple[str, dict[str, Any], str | None, bool]] = {
     "784 x 10, soft": ("classification_mnist", {"lanes": ["4"]}, None, False),
     "784 x 10, DSP": ("classification_mnist", {"lanes": ["4"]}, None, True),
-    "784 x 10, compressor42": (
-        "classification_mnist",
-        {"lanes": ["4"], "clock_mhz": 120},
-        CORE,
-        False,
-    ),
+    "784 x 10, compressor42": ("classification_mnist", {"lanes": ["4"]}, CORE, False),
     "convolutional_mnist, DSP": (
         "convolutional_mnist",
         {"target_fps": 16300, "clock_mhz": 100},
