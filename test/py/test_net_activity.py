@@ -150,8 +150,13 @@ def test_what_operands_do_not_determine():
 
 def test_power_by_operands_is_of_cores(tmp_path):
     words = np.zeros((1, 4), int)
+    unit = conjunction(tmp_path)
     with pytest.raises(InputError, match="target ecp5 has no power by activity"):
-        synthesize(conjunction(tmp_path), activity=(words, words))
+        synthesize(unit, activity=(words, words))
+    library = liberty(tmp_path)
+    for others in ((words, words[:, 1:]), (words[0], words[0]), (words[:, :1],) * 2, (words,)):
+        with pytest.raises(InputError, match=r"operands are two arrays of one shape, \[streams"):
+            synthesize(unit, target="asic", liberty=library, activity=others)
 
 
 @needs_opensta

@@ -241,7 +241,14 @@ def _check_activity(target: str, activity: float | Operands | None, clock_mhz: f
         return
     if target != "asic":
         raise InputError(f"target {target} has no power by activity; only asic has")
-    if not isinstance(activity, tuple) and not 0 <= activity <= 2:
+    if isinstance(activity, tuple):
+        shapes = [np.shape(words) for words in activity]
+        if len(shapes) != 2 or shapes[0] != shapes[1] or len(shapes[0]) != 2 or shapes[0][1] < 2:
+            raise InputError(
+                "operands are two arrays of one shape, [streams, cycles], with two cycles at "
+                f"least, not of {' and '.join(map(str, shapes))}"
+            )
+    elif not 0 <= activity <= 2:
         raise InputError(f"the activity is 0 to 2 changes of a net in a cycle, not {activity:g}")
     if not 0 < clock_mhz < 1e6:
         raise InputError(f"a clock of {clock_mhz:g} MHz makes no sense")
