@@ -108,9 +108,10 @@ def test_library_passes() -> None:
 
 
 def test_what_was_checked_is_kept_before_the_next_ones_begin(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Of many instances some are checked at a time: what interrupts the next loses nothing."""
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))  # nothing is known yet
     asked: list[list[str]] = []
 
     def checked(instances: list[Instance], *_: Any) -> list[Any]:
