@@ -138,3 +138,15 @@ def test_tables_are_read(tmp_path: Path) -> None:
     a, b = (side.ravel().astype(np.uint8) for side in np.meshgrid(range(8), range(8)))
     result = compile_elementwise({"f": text})("f", a, b)
     np.testing.assert_array_equal(result, values[a.astype(int) * 8 + b])
+
+
+def test_cores_derived_together_get_their_own_models(monkeypatch, tmp_path):
+    """In threads, in any order: each has the text that it has alone."""
+    core = load_core("truncated")
+    instances = {f"cut{k}": core.instance({"N": 6, "CUT": k}) for k in (1, 3, 5)}
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "together"))
+    together = derive_models(instances, "word")
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path / "alone"))
+    alone = {k: derive_models({k: one}, "word")[k] for k, one in instances.items()}
+    assert {k: model.text for k, model in together.items()} == {k: m.text for k, m in alone.items()}
+    assert len({model.text.replace(k, "f") for k, model in together.items()}) == 3

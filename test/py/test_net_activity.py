@@ -148,6 +148,18 @@ def test_what_operands_do_not_determine():
         pin_activities(module, nothing)
 
 
+def test_each_operand_s_bits_are_its_ports(tmp_path):
+    """Of a bit 0 changes always and bit 1 never, of b bit 3 half of the times."""
+    unit, library = conjunction(tmp_path), liberty(tmp_path)
+    design = synth._core_design(core_files(unit))
+    place, _ = mapped(unit, library)
+    a, b = np.array([[4, 5, 4, 5, 4]]), np.array([[8, 8, 0, 0, 8]])
+    found = synth._of_operands(place, design, library.read_bytes(), (a, b))
+    changes = {pin: found["", pin].changes for pin in ("a[0]", "a[1]", "a[2]", "b[0]", "b[3]")}
+    assert changes == {"a[0]": 1.0, "a[1]": 0.0, "a[2]": 0.0, "b[0]": 0.0, "b[3]": 0.5}
+    assert found["", "a[2]"].duty == 1.0
+
+
 def test_power_by_operands_is_of_cores(tmp_path):
     words = np.zeros((1, 4), int)
     unit = conjunction(tmp_path)
