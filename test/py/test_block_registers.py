@@ -55,7 +55,7 @@ def mapped(folder, target, top, helpers, names=()):
     for name in helpers:
         (folder / f"asnet_{name}.sv").write_text((RTL / f"asnet_{name}.sv").read_text())
         names = (*names, f"asnet_{name}.sv")
-    script = targets.script(target, top, list(names), True, None)
+    script = targets.script(target, top, list(names), True, True, None)
     (folder / "commands.json").write_text(json.dumps(script))
     processes.run_program(
         yosys_program(), ["commands.json"], purpose="mapping", cwd=folder, timeout_seconds=300

