@@ -20,9 +20,10 @@ from asnet_mlir.cores.ports import Ports
 from asnet_mlir.errors import InputError, ToolError
 from asnet_mlir.hardware.bundle.unit import CoreFiles
 from asnet_mlir.hardware.bundle.write import write_bundle
-from asnet_mlir.hardware.synthesis import synth
+from asnet_mlir.hardware.synthesis import synth, targets
 from asnet_mlir.hardware.synthesis.synth import synthesize
 from asnet_mlir.hardware.synthesis.targets import ecp5_device, leakage_power
+from asnet_mlir.support import processes
 
 KEYS = {"target", "luts", "ffs", "dsps", "brams", "fmax_mhz", "seconds"}
 
@@ -129,10 +130,10 @@ def test_truncation_saves_area(tmp_path: Path) -> None:
     assert set(clocks) == {"1", "2"}
     assert coarse["fmax_mhz"] == pytest.approx(sum(clocks.values()) / 2, abs=0.01)
     gates = liberty(tmp_path)
-    targets = [("cyclonev", "luts", None), ("asic", "area", gates)]
+    others = [("cyclonev", "luts", None), ("asic", "area", gates)]
     if os.environ.get("ASNET_DEEP"):  # reading its library takes 4 s each time
-        targets.append(("xilinx7", "luts", None))
-    for target, key, library in targets:
+        others.append(("xilinx7", "luts", None))
+    for target, key, library in others:
         coarse, coarser = (
             synthesize(core("fmul_trunc", P=p), target, liberty=library) for p in (20, 22)
         )
@@ -273,6 +274,37 @@ def test_too_large_a_design_says_by_how_much() -> None:
     assert (ecp5_device(tight).name, ecp5_device(tight, "25k").name) == ("45k", "25k")
     with pytest.raises(InputError, match="devices are 25k, 45k, 85k"):
         ecp5_device(small, "LFE5U")
+
+
+def test_a_device_holds_what_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    adder = core("fadd_trunc", P=12)
+    mapped, placed = synthesize(adder, route=False)["luts"], synthesize(adder)["luts"]
+    assert placed > mapped
+    for luts in (placed - 1, placed):
+        monkeypatch.setattr(targets, "_ECP5", (targets.Device("25k", luts, 56, 28),))
+        if luts == placed:
+            assert synthesize(adder, device="25k", route=False)["device"] == "25k"
+        else:
+            with pytest.raises(InputError, match=rf"{placed} LUTs .* {luts} \(1 too many\)"):
+                synthesize(adder, device="25k", route=False)
+
+
+def test_a_congested_design_has_a_pin_for_its_clock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ASNET_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(synth, "_CONGESTED", 0)
+    logs = []
+    run = processes.run
+
+    def heard(command: list[str], **options: Any) -> Any:
+        found = run(command, **options)
+        logs.append(found.stderr)
+        return found
+
+    monkeypatch.setattr(processes, "run", heard)
+    assert synthesize(core("fadd_trunc", P=20))["fmax_mhz"] > 0
+    assert any("Running router2" in log and "'clk$tr_io' constrained" in log for log in logs)
 
 
 @pytest.mark.parametrize(
